@@ -1,0 +1,49 @@
+"""What a loader hands to a model: named tuples of equally long tensors."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Labelled user-item rows.
+
+    Attributes:
+        user: Index of the user, int64, shape [n]; 0 is the unknown user.
+        item: Index of the item, int64, shape [n]; 0 is the unknown item.
+        label: 0 or 1, float32, shape [n].
+    """
+
+    user: Tensor
+    item: Tensor
+    label: Tensor
+
+
+class PairBatch(NamedTuple):
+    """Pairs of items of which the user prefers the first.
+
+    Attributes:
+        user: Index of the user, int64, shape [n].
+        positive_item: Index of the preferred item, int64, shape [n].
+        negative_item: Index of the other item, int64, shape [n].
+    """
+
+    user: Tensor
+    positive_item: Tensor
+    negative_item: Tensor
+
+
+class PredictionBatch(NamedTuple):
+    """Rows to predict, which know their place in the data, so that ids unknown to the model can still be written.
+
+    Attributes:
+        user: Index of the user, int64, shape [n]; 0 is the unknown user.
+        item: Index of the item, int64, shape [n]; 0 is the unknown item.
+        label: 0 or 1, float32, shape [n].
+        row: Number of the row among the predicted rows, counted from 0, int64, shape [n].
+    """
+
+    user: Tensor
+    item: Tensor
+    label: Tensor
+    row: Tensor

@@ -1,0 +1,59 @@
+"""The indices under which a model knows users or items."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+UNKNOWN = 0
+
+
+class Vocabulary:
+    """Gives ids, text or integers, the indices 1, 2, ...; index 0 stands for every id that is not among them.
+
+    Args:
+        ids: Distinct ids in the order of their indices.
+
+    Raises:
+        ValueError: If an id occurs twice.
+    """
+
+    def __init__(self, ids: Sequence[str] | Sequence[int] | pd.Index) -> None:
+        self._ids = pd.Index(ids)
+        if not self._ids.is_unique:
+            twice = self._ids[self._ids.duplicated()][0]
+            raise ValueError(f"the id '{twice}' occurs twice in a vocabulary; its ids must be distinct")
+        self._id_by_index = np.concatenate([[None], self._ids.astype(object)])
+
+    @classmethod
+    def fit(cls, ids: pd.Series) -> "Vocabulary":
+        """Return the sorted vocabulary of the ids that occur in a column, which ought to hold training rows alone."""
+        return cls(pd.Index(ids.unique()).sort_values())
+
+    def __len__(self) -> int:
+        return len(self._ids) + 1
+
+    def encode(self, ids: pd.Series) -> Tensor:
+        """Return the index of every id, int64 [n]; ``UNKNOWN`` for ids outside the vocabulary."""
+        return torch.from_numpy(self._ids.get_indexer(pd.Index(ids)).astype(np.int64) + 1)
+
+    def decode(self, indices: Tensor) -> np.ndarray:
+        """Return the id of every index [n] as an array of objects; None for ``UNKNOWN``."""
+        return self._id_by_index[indices.cpu().numpy()]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the vocabulary as plain data that JSON can hold."""
+        return {"ids": self._ids.tolist()}
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> "Vocabulary":
+        """Return the vocabulary that ``state_dict`` described."""
+        return cls(state["ids"])
+
+
+def count_unknown(indices: Tensor) -> int:
+    """Return how many of the indices [n] are ``UNKNOWN``."""
+    return int((indices == UNKNOWN).sum())

@@ -1,0 +1,1 @@
+"""What learns: recommenders, their losses and layers, and the search for a loss."""

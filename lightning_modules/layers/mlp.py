@@ -1,0 +1,75 @@
+"""The multilayer perceptron that recommenders, towers and critics are built from."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation over ``[n, features]`` that takes a single training row too.
+
+    A single row has no variance, so it is normalised by the running statistics and leaves them as they are; the last
+    batch of an epoch may be that small.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name is torch's)
+        """Return the normalised rows, in the shape of ``input``."""
+        if self.training and len(input) == 1:
+            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(input)
+
+
+class MLP(nn.Sequential):
+    """Hidden layers of Linear, BatchNorm, ReLU and dropout: ``[n, in_features] -> [n, out_features]``.
+
+    Args:
+        in_features: Size of the input.
+        hidden_features: Size of every hidden layer, first to last.
+        dropout: Share of hidden units that are dropped in training.
+        batch_norm: Whether hidden layers are normalised over the batch.
+        output_features: Size of a last Linear layer without activation; None ends with the last hidden layer.
+
+    Attributes:
+        out_features: Size of the output.
+
+    Raises:
+        ValueError: If a size is not positive, dropout lies outside [0, 1), or there is no layer at all.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: Sequence[int],
+        *,
+        dropout: float = 0.0,
+        batch_norm: bool = True,
+        output_features: int | None = None,
+    ) -> None:
+        sizes = [in_features, *hidden_features]
+        _check(sizes if output_features is None else [*sizes, output_features], dropout)
+        layers: list[nn.Module] = []
+        for size, next_size in pairwise(sizes):
+            layers += _hidden_layer(size, next_size, dropout=dropout, batch_norm=batch_norm)
+        if output_features is not None:
+            layers.append(nn.Linear(sizes[-1], output_features))
+        super().__init__(*layers)
+        self.out_features = sizes[-1] if output_features is None else output_features
+
+
+def _check(sizes: Sequence[int], dropout: float) -> None:
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise ValueError(f"an MLP needs an input and at least one layer, all of positive size, got sizes {list(sizes)}")
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"dropout is the share of units to drop and must lie in [0, 1), got {dropout}")
+
+
+def _hidden_layer(in_features: int, out_features: int, *, dropout: float, batch_norm: bool) -> list[nn.Module]:
+    layers: list[nn.Module] = [nn.Linear(in_features, out_features)]
+    if batch_norm:
+        layers.append(BatchNorm(out_features))
+    layers.append(nn.ReLU())
+    if dropout > 0.0:
+        layers.append(nn.Dropout(dropout))
+    return layers

@@ -1,0 +1,33 @@
+from lightning_modules.losses.base import Loss
+from lightning_modules.losses.formula import Formula
+from lightning_modules.losses.formula_loss import FormulaLoss
+from lightning_modules.losses.nodes import Constant, FormulaError, Node, Operation, Variable
+from lightning_modules.losses.numerics import PRESETS, Numerics
+from lightning_modules.losses.operators import OPERATOR_BY_NAME, OPERATORS, Operator
+from lightning_modules.losses.pairwise import BPR, RankNetLoss
+from lightning_modules.losses.pointwise import BCE, MSE, Focal, Hinge, LogMin, MaxR, SumR
+
+__all__ = [
+    "BCE",
+    "BPR",
+    "MSE",
+    "OPERATORS",
+    "OPERATOR_BY_NAME",
+    "PRESETS",
+    "Constant",
+    "Focal",
+    "Formula",
+    "FormulaError",
+    "FormulaLoss",
+    "Hinge",
+    "LogMin",
+    "Loss",
+    "MaxR",
+    "Node",
+    "Numerics",
+    "Operation",
+    "Operator",
+    "RankNetLoss",
+    "SumR",
+    "Variable",
+]

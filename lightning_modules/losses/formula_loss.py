@@ -1,0 +1,44 @@
+"""The loss that a formula describes."""
+
+from dataclasses import asdict
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from lightning_modules.losses.base import Loss
+from lightning_modules.losses.formula import Formula
+from lightning_modules.losses.numerics import Numerics
+
+
+class FormulaLoss(Loss):
+    """The value of a formula of the predicted probability and the label, such as ``-label * log(pred)``.
+
+    Args:
+        formula: The formula or its text.
+        numerics: Protection of the operators: ``protected``, ``autolossgen``, or ``eps``, ``low`` and ``high``.
+
+    Raises:
+        FormulaError: If the text is not a formula.
+        ValueError: If there are no numerics of that name.
+    """
+
+    wants: ClassVar[Literal["probability", "logit"]] = "probability"
+
+    def __init__(self, formula: Formula | str, numerics: Numerics | str = "protected") -> None:
+        super().__init__()
+        self.formula = Formula.parse(formula) if isinstance(formula, str) else formula
+        self.numerics = Numerics.named(numerics) if isinstance(numerics, str) else numerics
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Return the formula's value for every sample."""
+        value = self.formula.evaluate(prediction, label, self.numerics)
+        # Training calls backward on every loss, also on one that nothing moves.
+        return value if "pred" in self.formula.variables else value + 0 * prediction
+
+    def init_args(self) -> dict[str, Any]:
+        """Return the formula's text and the numerics as plain values."""
+        return {"formula": str(self.formula), "numerics": asdict(self.numerics)}
+
+    def extra_repr(self) -> str:
+        """Show the formula and its numerics where the module is printed."""
+        return f"{self.formula}, {self.numerics}"

@@ -1,0 +1,58 @@
+"""How a formula is kept finite: the small value added where a division could fail, and the clamp after every node."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Numerics:
+    """Protection applied to every operator node of a formula as it is written.
+
+    Attributes:
+        eps: Added to absolute values inside log, reciprocal and sqrt.
+        low: Smallest value a node may have.
+        high: Largest value a node may have.
+    """
+
+    eps: float = 1e-6
+    low: float = -1e5
+    high: float = 1e5
+
+    def __post_init__(self) -> None:
+        """Refuse a clamp that leaves no room.
+
+        Raises:
+            ValueError: If ``eps`` is not at least 0 or ``low`` is not below ``high``.
+        """
+        if not (self.eps >= 0 and self.low < self.high):
+            raise ValueError(
+                f"numerics need eps >= 0 and low < high, got eps={self.eps}, low={self.low}, high={self.high}"
+            )
+
+    def clamp(self, value: Tensor) -> Tensor:
+        """Bound a node's value, in half precision by the largest number there is; outside its gradient is zero."""
+        largest = torch.finfo(value.dtype).max
+        return value.clamp(max(self.low, -largest), min(self.high, largest))
+
+    @classmethod
+    def named(cls, name: str) -> "Numerics":
+        """Return a preset.
+
+        Raises:
+            ValueError: If there is no preset of that name.
+        """
+        if name not in PRESETS:
+            raise ValueError(
+                f"numerics '{name}' is unknown; choose one of {', '.join(PRESETS)}, or give eps, low and high"
+            )
+        return PRESETS[name]
+
+
+#: ``protected`` is symmetric, so that negation and the log of values below 1 survive; ``autolossgen`` is the clamp
+#: of the code published with AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
+PRESETS: dict[str, Numerics] = {
+    "protected": Numerics(),
+    "autolossgen": Numerics(low=1e-5, high=1e5),
+}

@@ -1,0 +1,130 @@
+"""The usual losses of one prediction and its label, the baselines that a found formula is held against.
+
+MaxR, SumR and LogMin were found by AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lightning_modules.losses.base import Loss
+
+
+class BCE(Loss):
+    """Binary cross-entropy ``-y log p - (1 - y) log(1 - p)`` with ``p = sigmoid(logit)``, computed stably."""
+
+    wants: ClassVar[Literal["probability", "logit"]] = "logit"
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of every sample; ``prediction`` is a logit."""
+        return F.binary_cross_entropy_with_logits(prediction, label, reduction="none")
+
+
+class MSE(Loss):
+    """Squared error ``(p - y)**2`` of the probability, also known as the Brier score."""
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of every sample; ``prediction`` is a probability."""
+        return (prediction - label).square()
+
+
+class Hinge(Loss):
+    """Hinge loss ``max(0, margin - (2y - 1) z)`` of the logit ``z``.
+
+    Args:
+        margin: Logit from which on a right prediction costs nothing, > 0.
+    """
+
+    wants: ClassVar[Literal["probability", "logit"]] = "logit"
+
+    def __init__(self, margin: float = 1.0) -> None:
+        super().__init__()
+        self.margin = _checked("margin", margin, at_least_zero=False)
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of every sample; ``prediction`` is a logit."""
+        return F.relu(self.margin - (2 * label - 1) * prediction)
+
+
+class Focal(Loss):
+    """Focal loss ``-(1 - p_t)**gamma log p_t``, where ``p_t`` is the probability given to the label.
+
+    Lin et al., ICCV 2017, https://arxiv.org/abs/1708.02002, without the class weight alpha. A label between 0 and 1
+    weighs the losses of the labels 1 and 0.
+
+    Args:
+        gamma: How much less a well predicted sample counts, >= 0; 0 gives binary cross-entropy.
+    """
+
+    wants: ClassVar[Literal["probability", "logit"]] = "logit"
+
+    def __init__(self, gamma: float = 2.0) -> None:
+        super().__init__()
+        self.gamma = _checked("gamma", gamma, at_least_zero=True)
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of every sample; ``prediction`` is a logit."""
+        return label * self._of_positive(prediction) + (1 - label) * self._of_positive(-prediction)
+
+    def _of_positive(self, logit: Tensor) -> Tensor:
+        # In logarithms, because the gradient of a power is not finite where 1 - p_t rounds to 0.
+        return -torch.exp(self.gamma * F.logsigmoid(-logit)) * F.logsigmoid(logit)
+
+
+class MaxR(Loss):
+    """``max((y + s) / (p + s), (p + s) / (y + s))``, the larger ratio of label and probability.
+
+    Args:
+        smoothing: The ``s`` that keeps the ratios finite, > 0.
+    """
+
+    def __init__(self, smoothing: float = 1e-6) -> None:
+        super().__init__()
+        self.smoothing = _checked("smoothing", smoothing, at_least_zero=False)
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of every sample; ``prediction`` is a probability."""
+        smooth_prediction, smooth_label = prediction + self.smoothing, label + self.smoothing
+        return torch.maximum(smooth_label / smooth_prediction, smooth_prediction / smooth_label)
+
+
+class SumR(Loss):
+    """``(y + p + s) / (y p + s)``, the sum of label and probability over their product.
+
+    Args:
+        smoothing: The ``s`` that keeps the ratio finite, > 0.
+    """
+
+    def __init__(self, smoothing: float = 1e-6) -> None:
+        super().__init__()
+        self.smoothing = _checked("smoothing", smoothing, at_least_zero=False)
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of every sample; ``prediction`` is a probability."""
+        return (label + prediction + self.smoothing) / (label * prediction + self.smoothing)
+
+
+class LogMin(Loss):
+    """``log(1 / (min(y, p) + s) + s) * (min(y, p) + y + p)``.
+
+    Args:
+        smoothing: The ``s`` that keeps the logarithm finite, > 0.
+    """
+
+    def __init__(self, smoothing: float = 1e-6) -> None:
+        super().__init__()
+        self.smoothing = _checked("smoothing", smoothing, at_least_zero=False)
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of every sample; ``prediction`` is a probability."""
+        smaller = torch.minimum(label, prediction)
+        logarithm = torch.log(1 / (smaller + self.smoothing) + self.smoothing)
+        return logarithm * (smaller + label + prediction)
+
+
+def _checked(name: str, value: float, *, at_least_zero: bool) -> float:
+    if not (value > 0 or (at_least_zero and value == 0)):
+        raise ValueError(f"{name} must be {'>=' if at_least_zero else '>'} 0, got {value}")
+    return value

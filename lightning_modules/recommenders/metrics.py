@@ -1,0 +1,103 @@
+"""How well probabilities and their ranking agree with 0/1 labels."""
+
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.functional import mean_absolute_error, mean_squared_error
+from torchmetrics.functional.classification import (
+    binary_accuracy,
+    binary_auroc,
+    binary_f1_score,
+    binary_precision,
+    binary_recall,
+)
+from torchmetrics.utilities import dim_zero_cat
+
+_THRESHOLDED = {
+    "accuracy": binary_accuracy,
+    "f1": binary_f1_score,
+    "precision": binary_precision,
+    "recall": binary_recall,
+}
+
+NAMES: tuple[str, ...] = ("auc", "log_loss", *_THRESHOLDED, "rmse", "mae")
+
+
+class RecommenderMetrics(Metric):
+    """Ranking, calibration and classification metrics of logits against 0/1 labels, over all rows of a split.
+
+    One metric keeps the rows that all of them need, because eight of them with a state each cost more to update and
+    to gather from other processes than they cost to compute. ``auc`` is exact, with ties counted half; ``log_loss``
+    comes from the logits and needs no clamp; the thresholded metrics call a probability above ``threshold`` positive
+    and are 0 where their denominator is.
+
+    Args:
+        threshold: The probability above which a prediction counts as positive, fixed and not fitted to the split.
+
+    Raises:
+        ValueError: If the threshold lies outside (0, 1).
+    """
+
+    full_state_update = False
+    logit: list[Tensor]
+    label: list[Tensor]
+
+    def __init__(self, threshold: float = 0.5) -> None:
+        super().__init__()
+        if not 0.0 < threshold < 1.0:
+            raise ValueError(f"threshold is a probability strictly between 0 and 1, got {threshold}")
+        self.threshold = threshold
+        self._warned = False
+        self.add_state("logit", default=[], dist_reduce_fx="cat")
+        self.add_state("label", default=[], dist_reduce_fx="cat")
+
+    def update(self, logit: Tensor, label: Tensor) -> None:
+        """Add the rows of one batch: logits and 0/1 labels, both of shape [n]."""
+        self.logit.append(logit.detach().float())
+        self.label.append(label.detach().float())
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return every metric by name; all are nan if a logit is not finite, ``auc`` is nan if there is one class."""
+        logit, label = dim_zero_cat(self.logit), dim_zero_cat(self.label)
+        if not torch.isfinite(logit).all():
+            return {name: logit.new_tensor(torch.nan) for name in NAMES}
+        probability, target = torch.sigmoid(logit), label.long()
+        values = {
+            "auc": self._auc(probability, target),
+            "log_loss": F.binary_cross_entropy_with_logits(logit, label),
+            "rmse": mean_squared_error(probability, label, squared=False),
+            "mae": mean_absolute_error(probability, label),
+        }
+        for name, metric in _THRESHOLDED.items():
+            values[name] = metric(probability, target, threshold=self.threshold, validate_args=False)
+        return values
+
+    def _auc(self, probability: Tensor, target: Tensor) -> Tensor:
+        if target.min() != target.max():
+            return binary_auroc(probability, target, validate_args=False)
+        if not self._warned:
+            self._warned = True
+            rank_zero_warn(
+                f"AUC is undefined and reported as nan: all {len(target)} evaluated rows have label {int(target[0])}. "
+                "It compares rows of both classes; evaluate on a split that has both."
+            )
+        return probability.new_tensor(torch.nan)
+
+
+class RunningMean:
+    """Mean of scalars that stays on their device until it is asked for, so that adding never waits for the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.total = torch.zeros((), device=device)
+        self.count = 0
+
+    def add(self, value: Tensor) -> None:
+        """Take a detached scalar into the mean."""
+        self.total += value
+        self.count += 1
+
+    def compute(self) -> Tensor:
+        """Return the mean of everything added; nan if that is nothing."""
+        return self.total / self.count

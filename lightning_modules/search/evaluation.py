@@ -1,0 +1,107 @@
+"""Trains one child: a copy of the recommender with one loss, under a Trainer of its own."""
+
+import copy
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import pytorch_lightning as pl
+import torch
+
+from callbacks.reward import RewardCallback
+from lightning_modules.losses import Loss
+
+#: Builds a new Trainer with one more callback; the text names what it trains, for those who log it.
+TrainerFactory = Callable[[RewardCallback, str], pl.Trainer]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What became of one child.
+
+    Attributes:
+        status: ``trained``, ``non-finite`` or ``failed``.
+        score: The monitored metric after training, negated where less is better; ``None`` unless the child was trained.
+        seconds: Wall time.
+        error: The exception of a failed child, empty otherwise.
+        model: The trained child; ``None`` if it failed.
+    """
+
+    status: str
+    score: float | None
+    seconds: float
+    error: str = ""
+    model: pl.LightningModule | None = None
+
+
+class ChildEvaluator:
+    """Evaluates losses under one budget: same start, same batches, same number of steps.
+
+    A child depends on nothing but its loss, the recommender's weights and the seed. It works on any module with a
+    ``loss`` attribute that logs the monitored metric in validation.
+
+    Args:
+        trainer_factory: Builds a child's Trainer.
+        datamodule: What children are trained and validated on.
+        monitor: Name of the metric.
+        mode: ``max`` if more of the metric is better, ``min`` otherwise.
+    """
+
+    def __init__(
+        self,
+        trainer_factory: TrainerFactory,
+        datamodule: pl.LightningDataModule,
+        *,
+        monitor: str = "val/auc",
+        mode: Literal["max", "min"] = "max",
+    ) -> None:
+        self.trainer_factory = trainer_factory
+        self.datamodule = datamodule
+        self.monitor = monitor
+        self.mode = mode
+
+    def __call__(self, recommender: pl.LightningModule, loss: Loss, *, name: str, seed: int) -> Evaluation:
+        """Train and validate a copy of ``recommender`` with ``loss``; the given one stays as it is.
+
+        Raises:
+            KeyboardInterrupt: If the user interrupted the child.
+        """
+        child = copy.deepcopy(recommender)
+        child.loss = loss
+        reward = RewardCallback(self.monitor, self.mode)
+        start = time.perf_counter()
+        try:
+            with _quiet_lightning(), torch.random.fork_rng():
+                torch.manual_seed(seed)
+                self._fit(child, reward, name)
+        except Exception as error:  # noqa: BLE001 - whatever a formula provokes is its result, not the search's end
+            return Evaluation("failed", None, time.perf_counter() - start, f"{type(error).__name__}: {error}")
+        score = reward.reward if reward.status == "trained" else None
+        return Evaluation(reward.status, score, time.perf_counter() - start, model=child)
+
+    def _fit(self, child: pl.LightningModule, reward: RewardCallback, name: str) -> None:
+        trainer = self.trainer_factory(reward, name)
+        try:
+            trainer.fit(child, datamodule=self.datamodule)
+        except SystemExit as error:
+            # Lightning turns Ctrl-C into a plain exit with status 1.
+            if type(error) is SystemExit and trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep each child's Trainer from announcing itself."""
+    loggers = [logging.getLogger("pytorch_lightning.utilities.rank_zero"), logging.getLogger("pytorch_lightning")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,116 @@
+"""Sorts formulas out before any training: no gradient, the wrong direction, or the gradient of an earlier formula."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from lightning_modules.losses.numerics import Numerics
+from lightning_modules.search.interpreter import evaluate
+from lightning_modules.search.programs import Programs
+from lightning_modules.search.signatures import SignatureIndex
+from lightning_modules.search.space import SearchSpace
+
+
+class Verdict(IntEnum):
+    """What screening says of a formula."""
+
+    TRAINABLE = 0
+    ZERO_GRADIENT = 1
+    WRONG_DIRECTION = 2
+    DUPLICATE = 3
+
+
+@dataclass(frozen=True)
+class Screened:
+    """Screening's findings on a batch of programs, one entry a program.
+
+    Attributes:
+        verdict: A :class:`Verdict` each, int64 ``[count]``.
+        right_share: Share of the 2 x probes gradient signs that are right, float64 ``[count]``.
+        joint_share: Share of the probes at which the signs for both labels are right together, float64 ``[count]``.
+        signature: Number of the gradient signature, int64 ``[count]``; programs of one number train alike.
+        occurrences: How often that signature has been drawn so far, this program included, int64 ``[count]``.
+    """
+
+    verdict: Tensor
+    right_share: Tensor
+    joint_share: Tensor
+    signature: Tensor
+    occurrences: Tensor
+
+    @staticmethod
+    def concatenate(parts: Sequence["Screened"]) -> "Screened":
+        """Join findings one after the other."""
+        return Screened(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Screened)))
+
+
+class Screening:
+    """Judges programs by their gradient on a probe of predictions, each met with both labels.
+
+    The thresholds are those of AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160). A gradient sign
+    is right if it is negative for label 1 and positive for label 0.
+
+    Args:
+        space: What the programs are made of.
+        numerics: Protection of each node.
+        generator: Draws the probe's predictions, uniform in [0.1, 0.9].
+        probes: Number of predictions.
+        tolerance: A gradient nowhere larger than this is zero; gradients nowhere further apart are duplicates.
+        least_right_share: Formulas with fewer right signs have the wrong direction; 0 switches the check off.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        numerics: Numerics,
+        generator: torch.Generator,
+        *,
+        probes: int = 20,
+        tolerance: float = 1e-4,
+        least_right_share: float = 0.6,
+    ) -> None:
+        self.space = space
+        self.numerics = numerics
+        self.tolerance = tolerance
+        self.least_right_share = least_right_share
+        predictions = 0.1 + 0.8 * torch.rand(probes, generator=generator, dtype=torch.float64)
+        self._pred = predictions.repeat(2)
+        self._label = torch.cat([torch.zeros(probes), torch.ones(probes)]).double()
+        self._signatures = SignatureIndex(2 * probes, tolerance)
+        self._drawn = torch.zeros(0, dtype=torch.int64)
+        self._taken = torch.zeros(0, dtype=torch.bool)
+
+    def __call__(self, programs: Programs) -> Screened:
+        """Judge a batch; a program is a duplicate of what was taken before and of earlier ones in the batch."""
+        gradient = evaluate(programs, self.space, self._pred, self._label, self.numerics).gradient
+        right = torch.stack([gradient[:, self._label == 0] > 0, gradient[:, self._label == 1] < 0])
+        right_share = right.double().mean((0, 2))
+        signature = self._signatures.number(gradient)
+        self._count(signature)
+        verdict = torch.full((len(programs),), int(Verdict.TRAINABLE))
+        verdict[self._taken[signature] | _repeats(signature)] = Verdict.DUPLICATE
+        # A share equal to the threshold passes whatever its rounding.
+        verdict[right_share < self.least_right_share - 1e-9] = Verdict.WRONG_DIRECTION
+        verdict[~(gradient.abs().amax(1) >= self.tolerance)] = Verdict.ZERO_GRADIENT
+        return Screened(verdict, right_share, right.all(0).double().mean(1), signature, self._drawn[signature])
+
+    def take(self, signature: Tensor) -> None:
+        """Declare that programs with these signatures are trained, so that later ones are their duplicates."""
+        self._taken[signature] = True
+
+    def _count(self, signature: Tensor) -> None:
+        missing = len(self._signatures) - len(self._drawn)
+        self._taken = torch.cat([self._taken, self._taken.new_zeros(missing)])
+        self._drawn = torch.cat([self._drawn, self._drawn.new_zeros(missing)])
+        self._drawn += torch.bincount(signature, minlength=len(self._drawn))
+
+
+def _repeats(numbers: Tensor) -> Tensor:
+    """Mark the entries that stand earlier in ``numbers`` too."""
+    values, group = torch.unique(numbers, return_inverse=True)
+    positions = torch.arange(len(numbers))
+    first = torch.full((len(values),), len(numbers)).scatter_reduce_(0, group, positions, "amin")
+    return first[group] != positions

@@ -1,0 +1,98 @@
+"""The options of a search."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from lightning_modules.losses import BCE, MSE, Focal, Hinge, LogMin, Loss, MaxR, Numerics, SumR
+from lightning_modules.search.space import SearchSpace
+from lightning_modules.search.strategies import PPO, Strategy
+
+#: Builds a strategy over a space, with a generator as its only source of randomness.
+StrategyFactory = Callable[[SearchSpace, torch.Generator], Strategy]
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Options of a search.
+
+    Args:
+        root: The study's folder: configuration, ledger, formulas.csv and TensorBoard run.
+        rounds: Rounds of the search; after each of them the strategy learns.
+        candidates: Formulas to train a round.
+        strategy: Who writes the formulas: PPO, REINFORCE, RegularizedEvolution or RandomSearch.
+        space: Operators, leaves and nodes of the formulas; by default nine operators and ten nodes over pred, label, 1.
+        numerics: Protection of the formulas: protected, autolossgen, or eps, low and high.
+        draws: Formulas to draw and screen at a time.
+        most_draws: A round that has drawn this many trains the candidates it has.
+        least_right_share: Formulas with a smaller share of right gradient signs are not trained; 0 trains all.
+        warmup_updates: Updates of the strategy on screening alone, before the first round.
+        holdout: Share of the training rows that rewards are measured on; 0 measures them on the validation split.
+        monitor: The metric that rewards are made of.
+        mode: Whether more (max) or less (min) of it is better.
+        relative: Reward the difference to the baseline's metric instead of the metric itself.
+        baseline: The loss to compare with; by default BCE.
+        references: Hand-made losses to train under the same budget; by default all pointwise ones.
+        alternate: Let the recommender move on with a round's best formula, instead of starting from scratch each time.
+        most_failures: End the search after this many failed children in a row.
+        top: Number of best formulas to report.
+        log_candidates: Write every child's curves to TensorBoard.
+    """
+
+    root: str = "runs/search"
+    rounds: int = 20
+    candidates: int = 20
+    strategy: StrategyFactory = PPO
+    space: SearchSpace | None = None
+    numerics: Numerics | str = "protected"
+    draws: int = 512
+    most_draws: int = 200_000
+    least_right_share: float = 0.6
+    warmup_updates: int = 80
+    holdout: float = 0.1
+    monitor: str = "val/auc"
+    mode: Literal["max", "min"] = "max"
+    relative: bool = True
+    baseline: Loss | None = None
+    references: list[Loss] | None = None
+    alternate: bool = False
+    most_failures: int = 5
+    top: int = 10
+    log_candidates: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no search.
+
+        Raises:
+            ValueError: If a number is out of its range.
+        """
+        for name in ("rounds", "candidates", "draws", "most_draws", "most_failures", "top"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--search.{name} is {getattr(self, name)}, but a search needs at least 1")
+        for name in ("holdout", "least_right_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"--search.{name} is {getattr(self, name)}, but a share lies in [0, 1)")
+        if self.warmup_updates < 0:
+            raise ValueError(f"--search.warmup_updates is {self.warmup_updates}; 0 switches the warm-up off")
+
+    @property
+    def named_numerics(self) -> Numerics:
+        """The protection of the formulas as a value."""
+        return Numerics.named(self.numerics) if isinstance(self.numerics, str) else self.numerics
+
+    @property
+    def named_references(self) -> dict[str, Loss]:
+        """The reference losses by the name of their class; a second of the same class gets a number."""
+        losses = hand_made_losses() if self.references is None else self.references
+        named: dict[str, Loss] = {}
+        for loss in losses:
+            name = type(loss).__name__
+            named[name if name not in named else f"{name} {len(named) + 1}"] = loss
+        return named
+
+
+def hand_made_losses() -> list[Loss]:
+    """Return the pointwise losses that people use."""
+    return [BCE(), MSE(), Hinge(), Focal(), MaxR(), SumR(), LogMin()]

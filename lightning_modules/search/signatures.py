@@ -1,0 +1,82 @@
+"""Remembers the gradient signatures of formulas, and recognises a formula that trains like an earlier one."""
+
+import torch
+from torch import Tensor
+
+
+class SignatureIndex:
+    """Numbers gradient signatures in the order of their first appearance; equal within a tolerance is the same.
+
+    Signatures are compared as sign(g) * ln(1 + |g|): absolutely for small gradients, relatively for large ones.
+    A search looks only at those whose projection on a fixed direction of length 1 (in the sum of absolute values) is
+    within the tolerance, which leaves out no match.
+
+    Args:
+        points: Number of gradient values in a signature.
+        tolerance: Largest difference, at any point, between signatures that count as the same.
+    """
+
+    def __init__(self, points: int, tolerance: float = 1e-4) -> None:
+        self.tolerance = tolerance
+        weights = torch.cos(torch.arange(points, dtype=torch.float64) ** 2)
+        self._direction = weights / weights.abs().sum()
+        self._known = torch.empty(0, points, dtype=torch.float64)
+        self._projection = torch.empty(0, dtype=torch.float64)
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def number(self, gradients: Tensor) -> Tensor:
+        """Return the number ``[count]`` of each signature ``[count, points]``; new ones are added to the index."""
+        signatures = torch.sign(gradients) * torch.log1p(gradients.abs())
+        projection = signatures @ self._direction
+        numbers = self._find(signatures, projection)
+        new = (numbers < 0).nonzero().squeeze(1)
+        if len(new):
+            numbers[new] = self._add(signatures[new], projection[new])
+        return numbers
+
+    def _find(self, signatures: Tensor, projection: Tensor) -> Tensor:
+        """Return the smallest known number within the tolerance, or -1."""
+        rows, places = _within(projection, self._projection, self.tolerance)
+        candidates = self._order[places]
+        same = (signatures[rows] - self._known[candidates]).abs().amax(1) < self.tolerance
+        numbers = torch.full((len(signatures),), len(self._known), dtype=torch.int64)
+        numbers.scatter_reduce_(0, rows[same], candidates[same], "amin")
+        return torch.where(numbers == len(self._known), -1, numbers)
+
+    def _add(self, signatures: Tensor, projection: Tensor) -> Tensor:
+        # Rounded projections find exact repeats first, so that a batch of one formula is not compared pair by pair.
+        _, group = torch.unique(projection.mul(1e9).round(), return_inverse=True)
+        positions = torch.arange(len(group))
+        first = torch.full((int(group.max()) + 1,), len(group)).scatter_reduce_(0, group, positions, "amin")
+        ordered, order = projection[first].sort()
+        rows, places = _within(projection[first], ordered, self.tolerance)
+        others = order[places]
+        same = (signatures[first[rows]] - signatures[first[others]]).abs().amax(1) < self.tolerance
+        leader = first.clone().scatter_reduce_(0, rows[same], first[others[same]], "amin")
+        leader = _follow(positions.scatter(0, first, leader)[first[group]])
+        distinct, offset = torch.unique(leader, return_inverse=True)
+        numbers = len(self._known) + offset
+        self._known = torch.cat([self._known, signatures[distinct]])
+        self._projection, self._order = (self._known @ self._direction).sort()
+        return numbers
+
+
+def _within(queries: Tensor, ordered: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
+    """Return all pairs (query, place in ``ordered``) that differ by at most the tolerance."""
+    # A little more than the tolerance, for the rounding of the projections themselves.
+    low = torch.searchsorted(ordered, queries - 1.01 * tolerance)
+    high = torch.searchsorted(ordered, queries + 1.01 * tolerance, right=True)
+    counts = high - low
+    rows = torch.repeat_interleave(torch.arange(len(queries)), counts)
+    start = torch.repeat_interleave(low - (counts.cumsum(0) - counts), counts)
+    return rows, start + torch.arange(len(rows))
+
+
+def _follow(leader: Tensor) -> Tensor:
+    """Replace every leader by its own leader until none has another one."""
+    while not torch.equal(leader[leader], leader):
+        leader = leader[leader]
+    return leader

@@ -1,0 +1,75 @@
+"""The space that loss formulas are drawn from."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lightning_modules.losses.formula import Formula
+from lightning_modules.losses.nodes import Constant, Node, Operation, Variable
+from lightning_modules.losses.operators import OPERATOR_BY_NAME, OPERATORS, Operator
+from lightning_modules.search.programs import Programs
+
+_PUBLISHED_OPERATORS = tuple(operator.name for operator in OPERATORS[:9])
+
+
+class SearchSpace:
+    """All straight-line programs with a given number of nodes over given operators and leaves.
+
+    The default is the space of AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160): ten nodes, nine
+    operators, the leaves ``pred``, ``label`` and 1. The two operands of a binary operator are different nodes.
+
+    Args:
+        operators: Names of the operators that nodes may apply.
+        leaves: Names of variables and values of constants, in the order of their positions.
+        nodes: Number of operator nodes; the last one is the loss.
+
+    Raises:
+        ValueError: If an operator is unknown, or there are too few leaves or nodes.
+    """
+
+    def __init__(
+        self,
+        operators: Sequence[str] = _PUBLISHED_OPERATORS,
+        leaves: Sequence[str | float] = ("pred", "label", 1.0),
+        nodes: int = 10,
+    ) -> None:
+        if unknown := [name for name in operators if name not in OPERATOR_BY_NAME]:
+            known = ", ".join(OPERATOR_BY_NAME)
+            raise ValueError(f"search space: operator '{unknown[0]}' is unknown; choose among {known}")
+        if nodes < 1 or len(leaves) < 2 or "pred" not in leaves or not operators:
+            raise ValueError("search space: needs at least one operator, one node and two leaves, 'pred' among them")
+        self.operators: tuple[Operator, ...] = tuple(OPERATOR_BY_NAME[name] for name in operators)
+        self.leaves: tuple[Variable | Constant, ...] = tuple(
+            Variable(leaf) if isinstance(leaf, str) else Constant(float(leaf)) for leaf in leaves
+        )
+        self.nodes = nodes
+        self.binary: Tensor = torch.tensor([operator.arity == 2 for operator in self.operators])
+        self.commutative: Tensor = torch.tensor([operator.commutative for operator in self.operators])
+
+    def uniform(self, count: int, generator: torch.Generator) -> Programs:
+        """Draw operators uniformly and operands uniformly without replacement."""
+        operators = torch.randint(len(self.operators), (count, self.nodes), generator=generator)
+        return Programs(operators, self.uniform_operands(operators, torch.arange(self.nodes), generator))
+
+    def uniform_operands(self, operators: Tensor, nodes: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the two operands ``[..., 2]`` of nodes with the given operators ``[...]`` and numbers."""
+        earlier = (len(self.leaves) + nodes).expand(operators.shape)
+        first, other = torch.rand(2, *operators.shape, generator=generator, dtype=torch.float64)
+        first, other = (first * earlier).long(), (other * (earlier - 1)).long()
+        second = torch.where(self.binary[operators], other + (other >= first), first)
+        return torch.stack([first, second], dim=-1)
+
+    def decode(self, programs: Programs) -> list[Formula]:
+        """Write programs as formulas, each cut down to the nodes that its result needs."""
+        return [
+            self._formula(operators, operands)
+            for operators, operands in zip(programs.operators.tolist(), programs.operands.tolist(), strict=True)
+        ]
+
+    def _formula(self, operators: list[int], operands: list[list[int]]) -> Formula:
+        nodes: list[Node] = list(self.leaves)
+        for number, positions in zip(operators, operands, strict=True):
+            operator = self.operators[number]
+            nodes.append(Operation(operator.name, tuple(positions[: operator.arity])))
+        return Formula(tuple(nodes))

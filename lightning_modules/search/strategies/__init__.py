@@ -1,0 +1,7 @@
+from lightning_modules.search.strategies.base import Outcome, Strategy
+from lightning_modules.search.strategies.evolution import RegularizedEvolution
+from lightning_modules.search.strategies.ppo import PPO
+from lightning_modules.search.strategies.random_search import RandomSearch
+from lightning_modules.search.strategies.reinforce import REINFORCE
+
+__all__ = ["PPO", "REINFORCE", "Outcome", "RandomSearch", "RegularizedEvolution", "Strategy"]

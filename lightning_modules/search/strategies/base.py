@@ -1,0 +1,62 @@
+"""What every search strategy is: asked for programs, told what became of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_modules.search.programs import Programs
+from lightning_modules.search.screening import Screened
+from lightning_modules.search.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch of programs.
+
+    Attributes:
+        programs: The programs, in the order in which the strategy gave them.
+        screened: What screening said of each.
+        reward: Measured reward of each, or that of an earlier program with the same gradient; nan where there is
+            none, float64 ``[count]``.
+    """
+
+    programs: Programs
+    screened: Screened
+    reward: Tensor
+
+
+class Strategy(ABC):
+    """Proposes programs and learns from their rewards.
+
+    Args:
+        space: What the programs are made of.
+        generator: The strategy's only source of randomness.
+    """
+
+    def __init__(self, space: SearchSpace, generator: torch.Generator) -> None:
+        self.space = space
+        self.generator = generator
+
+    @abstractmethod
+    def ask(self, count: int) -> Programs:
+        """Propose ``count`` programs."""
+
+    @abstractmethod
+    def tell(self, outcome: Outcome) -> dict[str, float]:
+        """Learn from all programs asked for since the last call, in their order; return figures to log."""
+
+    def warm_up(self, screen: Callable[[Programs], Screened], updates: int) -> Iterator[dict[str, float]]:  # noqa: ARG002
+        """Learn from screening alone, before any training; yields figures to log after each update."""
+        return iter(())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that later proposals depend on."""
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` returned."""
+        self.generator.set_state(state["generator"])

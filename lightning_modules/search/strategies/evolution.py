@@ -1,0 +1,66 @@
+"""Regularised evolution."""
+
+from collections import deque
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_modules.search.programs import Programs
+from lightning_modules.search.screening import Verdict
+from lightning_modules.search.space import SearchSpace
+from lightning_modules.search.strategies.base import Outcome, Strategy
+from lightning_modules.search.strategies.mutation import mutate
+
+
+class RegularizedEvolution(Strategy):
+    """Mutates the best of a random sample of the youngest programs (Real et al., AAAI 2019,
+    https://arxiv.org/abs/1802.01548).
+
+    Args:
+        space: What the programs are made of.
+        generator: The only source of randomness.
+        population_size: The oldest member dies when a new one is born beyond this number.
+        tournament_size: Number of members, drawn with replacement, whose best becomes a parent.
+        most_changes: A child differs from its parent in at most this many decisions.
+    """  # noqa: D205
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        generator: torch.Generator,
+        population_size: int = 100,
+        tournament_size: int = 10,
+        most_changes: int = 3,
+    ) -> None:
+        super().__init__(space, generator)
+        self.population_size = population_size
+        self.tournament_size = tournament_size
+        self.most_changes = most_changes
+        self._members: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=population_size)
+
+    def ask(self, count: int) -> Programs:
+        """Mutate tournament winners; until the population is complete, draw uniformly."""
+        if len(self._members) < self.population_size:
+            return self.space.uniform(count, self.generator)
+        rewards = torch.tensor([reward for _, _, reward in self._members], dtype=torch.float64)
+        entrants = torch.randint(len(rewards), (count, self.tournament_size), generator=self.generator)
+        parents = entrants.gather(1, rewards[entrants].argmax(1, keepdim=True)).squeeze(1)
+        population = Programs(*(torch.stack(column) for column in list(zip(*self._members, strict=True))[:2]))
+        return mutate(population[parents], self.space, self.generator, self.most_changes)
+
+    def tell(self, outcome: Outcome) -> dict[str, float]:
+        """Let the trained programs into the population, in their order."""
+        rated = outcome.reward.isfinite() & (outcome.screened.verdict == Verdict.TRAINABLE)
+        for program, reward in zip(rated.nonzero().squeeze(1), outcome.reward[rated].tolist(), strict=True):
+            self._members.append((outcome.programs.operators[program], outcome.programs.operands[program], reward))
+        return {"population": float(len(self._members))}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the generator's state and the population."""
+        return super().state_dict() | {"members": list(self._members)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` returned."""
+        super().load_state_dict(state)
+        self._members = deque(state["members"], maxlen=self.population_size)

@@ -1,0 +1,16 @@
+"""The baseline that every search has to beat."""
+
+from lightning_modules.search.programs import Programs
+from lightning_modules.search.strategies.base import Outcome, Strategy
+
+
+class RandomSearch(Strategy):
+    """Draws uniformly and learns nothing (Bergstra and Bengio, JMLR 2012)."""
+
+    def ask(self, count: int) -> Programs:
+        """Draw ``count`` programs uniformly."""
+        return self.space.uniform(count, self.generator)
+
+    def tell(self, outcome: Outcome) -> dict[str, float]:  # noqa: ARG002
+        """Learn nothing."""
+        return {}

@@ -1,0 +1,78 @@
+"""What a search tells those who watch it: the ledger, TensorBoard, the progress display."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lightning_modules.losses import Formula
+from lightning_modules.search.programs import Programs
+from lightning_modules.search.screening import Screened
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One trained loss.
+
+    Attributes:
+        round: Round of the search; 0 holds the hand-made losses.
+        kind: ``candidate``, or ``reference`` for a hand-made loss.
+        formula: The formula as it was trained, or the name of a hand-made loss.
+        simplified: The same formula under real arithmetic; empty for a hand-made loss.
+        status: ``trained``, ``non-finite`` or ``failed``.
+        reward: What the strategy was told.
+        metric: The monitored metric after training, negated where less is better; ``None`` where there is none.
+        right_share: Share of right gradient signs on the screening probe; ``None`` for a hand-made loss.
+        signature: Number of the gradient signature; ``None`` for a hand-made loss.
+        seconds: Wall time of the child.
+        error: What went wrong; empty if nothing did.
+    """
+
+    round: int
+    kind: str
+    formula: str
+    simplified: str
+    status: str
+    reward: float
+    metric: float | None
+    right_share: float | None
+    signature: int | None
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class RoundSummary:
+    """A finished round.
+
+    Attributes:
+        round: Its number, from 1.
+        programs: Everything drawn in the round.
+        screened: What screening said of it.
+        rewards: Rewards of the candidates trained in the round.
+        top: The best formulas of the study so far with their rewards, best first.
+        figures: What the strategy reports of its update.
+        accepted: Whether the recommender moved on with the round's best formula; ``None`` if it never does.
+    """
+
+    round: int
+    programs: Programs
+    screened: Screened
+    rewards: tuple[float, ...]
+    top: tuple[tuple[Formula, float], ...]
+    figures: Mapping[str, float]
+    accepted: bool | None
+
+
+class Watcher:
+    """Base of everything that watches a search; each event does nothing unless overridden."""
+
+    def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
+        """Called after every update of the strategy on screening alone, numbered from 1."""
+
+    def on_candidate(self, candidate: Candidate) -> None:
+        """Called as soon as a candidate or a reference loss is known."""
+
+    def on_round(self, summary: RoundSummary) -> None:
+        """Called at the end of every round."""
+
+    def on_end(self) -> None:
+        """Called once, however the search ended."""

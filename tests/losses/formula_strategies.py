@@ -1,0 +1,44 @@
+"""Random formulas for property-based tests."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from hypothesis import strategies as st
+
+from lightning_modules.losses import OPERATOR_BY_NAME, Constant, Formula, Operation, Variable
+
+ALL_OPERATORS = tuple(OPERATOR_BY_NAME)
+
+any_number = st.floats(min_value=0.0, allow_nan=False, allow_infinity=False)
+simple_number = st.sampled_from([0.0, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0])
+
+
+@st.composite
+def formulas(
+    draw: st.DrawFn,
+    operators: Sequence[str] = ALL_OPERATORS,
+    max_operations: int = 12,
+    numbers: st.SearchStrategy[float] = simple_number,
+) -> Formula:
+    """Draw a program as a search would: three leaves, then operations on any earlier nodes, which are often shared."""
+    nodes = [Variable("pred"), Variable("label"), Constant(draw(numbers))]
+    for _ in range(draw(st.integers(0, max_operations))):
+        operator = draw(st.sampled_from(list(operators)))
+        operand = st.integers(0, len(nodes) - 1)
+        arity = OPERATOR_BY_NAME[operator].arity
+        nodes.append(Operation(operator, tuple(draw(operand) for _ in range(arity))))
+    return Formula(tuple(nodes[: draw(st.integers(1, len(nodes)))]) if draw(st.booleans()) else tuple(nodes))
+
+
+@st.composite
+def with_swapped_operands(draw: st.DrawFn, formula: Formula) -> Formula:
+    """Draw the same formula with the operands of some commutative operations in the other order."""
+    swapped = partial(draw, st.booleans())
+    return Formula(
+        tuple(
+            Operation(node.operator, node.operands[::-1])
+            if isinstance(node, Operation) and OPERATOR_BY_NAME[node.operator].commutative and swapped()
+            else node
+            for node in formula.nodes
+        )
+    )
