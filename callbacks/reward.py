@@ -14,6 +14,7 @@ class RewardCallback(pl.Callback):
 
     A training whose loss stops being finite is ended after that epoch. The losses are watched by a sum on their
     device that is read once an epoch, since it stays non-finite once a loss was, and no step waits for the device.
+    Strategies that start processes of their own (ddp_spawn, ddp_fork) set the reward there, not in the caller's copy.
 
     Args:
         monitor: Name of the logged metric.

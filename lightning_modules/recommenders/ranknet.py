@@ -15,9 +15,9 @@ class RankNet(DeepMF):
 
     Burges et al., "Learning to Rank using Gradient Descent", ICML 2005 (https://doi.org/10.1145/1102351.1102363):
     ``P(i preferred to j | u) = sigmoid(s(u, i) - s(u, j))``, where ``s`` is :class:`DeepMF`, whose arguments it takes.
-    Inputs and outputs are those of :class:`DeepMF`, but only differences of one user's scores are learned: ``auc``
-    ranks, while log-loss and thresholded metrics say little. Labels of pairs are 1, the first item being preferred;
-    the paper also knows ties.
+    Inputs and outputs are those of :class:`DeepMF`. Only differences of one user's scores are learned, so ``auc`` over
+    all users, which also compares scores of different users, stays below that of pointwise training, and log-loss and
+    thresholded metrics say little. The label of a pair is 1, the first item being preferred; the paper knows ties too.
     """
 
     trains_on_pairs: ClassVar[bool] = True

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from lightning_modules.cli import main
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "recommenders"
+MODELS = sorted(CONFIGS.glob("*.yaml"))
+LOSSES = sorted((CONFIGS / "losses").glob("*.yaml"))
+PAIRWISE = ("bpr", "ranknet")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "shop"
+    folder.mkdir()
+    rows = pd.DataFrame([(n % 7, n % 11, n % 2) for n in range(154)], columns=["uid", "iid", "label"])
+    for split in ("train", "validation", "test"):
+        rows.to_csv(folder / f"shop.{split}.csv", sep="\t", index=False)
+    return folder
+
+
+def fit(configs: list[Path], root: Path, output: Path) -> dict:
+    options = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    files = [f"--config={path}" for path in configs]
+    assert main(["fit", *files, f"--data.root={root}", f"--trainer.default_root_dir={output}", *options]) == 0
+    (checkpoint,) = output.rglob("best.ckpt")
+    return torch.load(checkpoint, weights_only=True)["hyper_parameters"]
+
+
+def test_the_files_are_found() -> None:
+    assert [path.stem for path in MODELS] == ["biased_mf", "deep_mf", "ranknet"]
+    assert len(LOSSES) == 10
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_every_model_trains(path: Path, root: Path, tmp_path: Path) -> None:
+    stored = fit([path], root, tmp_path)
+    assert stored["_class_path"] == yaml.safe_load(path.read_text())["model"]["class_path"]
+
+
+@pytest.mark.parametrize("path", LOSSES, ids=lambda path: path.stem)
+def test_every_loss_lies_on_top_of_a_model(path: Path, root: Path, tmp_path: Path) -> None:
+    model = CONFIGS / ("ranknet.yaml" if path.stem in PAIRWISE else "biased_mf.yaml")
+    loss = yaml.safe_load(path.read_text())["model"]["init_args"]["loss"]
+    assert fit([model, path], root, tmp_path)["loss"] == {"init_args": {}, **loss}

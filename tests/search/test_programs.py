@@ -1,0 +1,64 @@
+import torch
+from search_helpers import equal, full_space, seeded, written
+
+from lightning_modules.losses import Formula, Operation
+from lightning_modules.search.programs import Programs
+from lightning_modules.search.space import SearchSpace
+
+
+def naively_used(formula: Formula) -> set[int]:
+    """Return the positions of a formula's operations, without any bookkeeping but recursion."""
+    node = formula.nodes[-1]
+    operands = node.operands if isinstance(node, Operation) else ()
+    reached = {len(formula.nodes) - 1} if isinstance(node, Operation) else set()
+    return reached.union(*(naively_used(Formula(formula.nodes[: operand + 1])) for operand in operands))
+
+
+def naive_mask(program: Programs, space: SearchSpace) -> list[bool]:
+    leaves = len(space.leaves)
+    marked = [False] * space.nodes
+
+    def visit(position: int) -> None:
+        if position < leaves:
+            return
+        marked[position - leaves] = True
+        arity = space.operators[int(program.operators[position - leaves])].arity
+        for operand in program.operands[position - leaves, :arity].tolist():
+            visit(operand)
+
+    visit(leaves + space.nodes - 1)
+    return marked
+
+
+def test_used_is_what_a_recursion_from_the_last_node_reaches() -> None:
+    space = full_space(nodes=8)
+    programs = space.uniform(200, seeded())
+    used = programs.used(len(space.leaves))
+    assert used.tolist() == [naive_mask(programs[torch.tensor(row)], space) for row in range(200)]
+    assert 0.2 < used.double().mean() < 0.8
+
+
+def test_dead_nodes_change_neither_the_formula_nor_what_is_used() -> None:
+    space = SearchSpace(nodes=4)
+    first = written(space, [("log", 0), ("square", 1), ("reciprocal", 2), ("add", 3, 1)])
+    second = written(space, [("log", 0), ("negative", 0), ("max", 4, 1), ("add", 3, 1)])
+    assert space.decode(first) == space.decode(second) == [Formula.parse("log(pred) + label")]
+    assert first.used(3).tolist() == second.used(3).tolist() == [[True, False, False, True]]
+
+
+def test_decoded_formulas_hold_only_used_nodes() -> None:
+    space = full_space()
+    programs = space.uniform(100, seeded(1))
+    for formula, used in zip(space.decode(programs), programs.used(3).sum(1).tolist(), strict=True):
+        operations = [position for position, node in enumerate(formula.nodes) if isinstance(node, Operation)]
+        assert naively_used(formula) == set(operations)
+        # Equal parts become one node of the formula.
+        assert 1 <= len(operations) <= used
+
+
+def test_slices_and_concatenation_keep_the_order() -> None:
+    space = full_space(nodes=3)
+    programs = space.uniform(10, seeded())
+    parts = [programs[:4], programs[torch.tensor([4, 5, 6])], programs[7:]]
+    assert [len(part) for part in parts] == [4, 3, 3]
+    assert equal(Programs.concatenate(parts), programs)
