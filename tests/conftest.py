@@ -3,6 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Two busy threads on two busy cores make small operations fifty times slower."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

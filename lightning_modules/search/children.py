@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from callbacks.reward import RewardCallback
@@ -41,9 +42,13 @@ class ChildTrainers:
         arguments = copy.deepcopy(self.recipe)
         callbacks = arguments.pop("callbacks", None) or []
         callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
+        # A configuration for fit may keep checkpoints, which a Trainer without checkpointing refuses.
+        callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
         if self.log_folder is not None:
             self._built += 1
-            arguments["logger"] = TensorBoardLogger(self.log_folder, name=None, version=f"{self._built:05d} {_file_name(name)}")
+            arguments["logger"] = TensorBoardLogger(
+                self.log_folder, name=None, version=f"{self._built:05d} {_file_name(name)}"
+            )
         return pl.Trainer(**arguments, callbacks=[*callbacks, reward])
 
 

@@ -1,5 +1,6 @@
 """The recurrent network that writes formulas: it draws whole batches of them and scores given ones."""
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,19 @@ class Scores(NamedTuple):
 
     log_probability: Tensor
     entropy: Tensor
+
+
+class _Decision(NamedTuple):
+    """One node of all programs: logits ``[count, operators]`` and ``[count, positions]``, and what was chosen."""
+
+    operator_logits: Tensor
+    operator: Tensor
+    operand_logits: Tensor
+    operands: Tensor
+
+
+# Chooses from a node's logits, given the node's number.
+_Choice = Callable[[Tensor, int], Tensor]
 
 
 class Controller(nn.Module):
@@ -71,37 +85,40 @@ class Controller(nn.Module):
             # The two largest of Gumbel-perturbed logits are a draw of two without replacement.
             return (logits + _gumbel(logits, generator) if sample_operands else logits).topk(2).indices
 
-        programs, _ = self._unroll(count, operator, operands)
-        return programs
+        decisions = list(self._unroll(count, operator, operands))
+        return Programs(
+            torch.stack([decision.operator for decision in decisions], dim=1),
+            torch.stack([decision.operands for decision in decisions], dim=1),
+        )
 
     def score(self, programs: Programs) -> Scores:
         """Return the log-probability and entropy of every decision that wrote ``programs``."""
-        _, scores = self._unroll(
+        decisions = self._unroll(
             len(programs),
             lambda _, node: programs.operators[:, node],
             lambda _, node: programs.operands[:, node],
         )
-        return scores
+        scores = [self._score(decision) for decision in decisions]
+        return Scores(*(torch.stack(column, dim=1) for column in zip(*scores, strict=True)))
 
-    def _unroll(self, count: int, choose_operator, choose_operands) -> tuple[Programs, Scores]:  # type: ignore[no-untyped-def]
-        state = self.cell(self.start.expand(count, -1))
+    def _unroll(self, count: int, choose_operator: _Choice, choose_operands: _Choice) -> Iterator[_Decision]:
+        hidden, cell = self.cell(self.start[None])
+        state = (hidden.expand(count, -1), cell.expand(count, -1))
         anchors = [anchor.expand(count, -1) for anchor in self.leaf_anchors]
-        keys = [self.attend_anchor(anchor) for anchor in anchors]
-        steps = []
+        keys = [self.attend_anchor(anchor).expand(count, -1) for anchor in self.leaf_anchors]
         for node in range(self.space.nodes):
             operator_logits = self._bounded(self.operator_head(state[0]))
             operator = choose_operator(operator_logits, node)
             state = self.cell(self.operator_embedding(operator), state)
-            hidden = torch.tanh(torch.stack(keys, dim=1) + self.attend_state(state[0])[:, None])
-            operand_logits = self._bounded(self.attention(hidden).squeeze(-1))
+            attended = torch.tanh(torch.stack(keys, dim=1) + self.attend_state(state[0])[:, None])
+            operand_logits = self._bounded(self.attention(attended).squeeze(-1))
             operands = self._repeat_unary(choose_operands(operand_logits, node), operator)
-            steps.append((operator, operands, *self._scores(operator_logits, operator, operand_logits, operands)))
-            index = operands[:, :, None].expand(-1, -1, anchors[0].shape[1])
-            state = self.cell(torch.stack(anchors, dim=1).gather(1, index).mean(1), state)
-            anchors.append(state[0])
-            keys.append(self.attend_anchor(state[0]))
-        operators, operands, log_probability, entropy = (torch.stack(column, dim=1) for column in zip(*steps, strict=True))
-        return Programs(operators, operands), Scores(log_probability, entropy)
+            yield _Decision(operator_logits, operator, operand_logits, operands)
+            if node + 1 < self.space.nodes:
+                index = operands[:, :, None].expand(-1, -1, hidden.shape[1])
+                state = self.cell(torch.stack(anchors, dim=1).gather(1, index).mean(1), state)
+                anchors.append(state[0])
+                keys.append(self.attend_anchor(state[0]))
 
     def _bounded(self, logits: Tensor) -> Tensor:
         return self.tanh_constant * torch.tanh(logits)
@@ -110,15 +127,15 @@ class Controller(nn.Module):
         binary = self.space.binary[operator][:, None]
         return torch.where(binary, operands, operands[:, :1])
 
-    def _scores(
-        self, operator_logits: Tensor, operator: Tensor, operand_logits: Tensor, operands: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        operator_log = operator_logits.log_softmax(-1)
-        operand_log = operand_logits.log_softmax(-1)
-        drawn = operator_log.gather(1, operator[:, None]).squeeze(1)
-        log_probability = torch.stack([drawn, self._operands_log_probability(operand_log, operator, operands)], dim=-1)
-        entropy = torch.stack([_entropy(operator_log), _entropy(operand_log)], dim=-1)
-        return log_probability, entropy
+    def _score(self, decision: _Decision) -> Scores:
+        operator_log = decision.operator_logits.log_softmax(-1)
+        operand_log = decision.operand_logits.log_softmax(-1)
+        operator = operator_log.gather(1, decision.operator[:, None]).squeeze(1)
+        operands = self._operands_log_probability(operand_log, decision.operator, decision.operands)
+        return Scores(
+            torch.stack([operator, operands], dim=-1),
+            torch.stack([_entropy(operator_log), _entropy(operand_log)], dim=-1),
+        )
 
     def _operands_log_probability(self, log_probabilities: Tensor, operator: Tensor, operands: Tensor) -> Tensor:
         chosen = log_probabilities.gather(1, operands)

@@ -52,12 +52,13 @@ class Drawing:
         """Draw one round."""
         asked: list[tuple[Programs, Screened]] = []
         chosen = torch.empty(0, dtype=torch.int64)
-        while len(chosen) < self.candidates and len(asked) * self.draws < self.most_draws:
-            programs = self.strategy.ask(self.draws)
+        drawn = 0
+        while len(chosen) < self.candidates and drawn < self.most_draws:
+            programs = self.strategy.ask(min(self.draws, self.most_draws - drawn))
             screened = self.screening(programs)
-            picked = self._pick(screened, self.candidates - len(chosen))
-            chosen = torch.cat([chosen, picked + len(asked) * self.draws])
+            chosen = torch.cat([chosen, drawn + self._pick(screened, self.candidates - len(chosen))])
             asked.append((programs, screened))
+            drawn += len(programs)
         batches, findings = zip(*asked, strict=True)
         return Draws(Programs.concatenate(batches), Screened.concatenate(findings), chosen)
 

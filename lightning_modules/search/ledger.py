@@ -40,7 +40,8 @@ class Ledger(Watcher):
         self.path = Path(root) / LEDGER_NAME
         if self.path.exists():
             raise FileExistsError(
-                f"'{root}' holds the ledger of another study ({self.path.name}). Name a new folder, or move that one away."
+                f"'{root}' holds the ledger of another study ({self.path.name}). "
+                "Name a new folder, or move that one away."
             )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._errors():

@@ -11,7 +11,6 @@ from lightning_modules.search.drawing import Drawing, Draws
 from lightning_modules.search.evaluation import ChildEvaluator, Evaluation
 from lightning_modules.search.ranks import agree
 from lightning_modules.search.schedule import Schedule
-from lightning_modules.search.screening import Screening
 from lightning_modules.search.strategies.base import Outcome, Strategy
 from lightning_modules.search.watchers import Candidate, RoundSummary, Watcher
 
@@ -44,8 +43,6 @@ class LossSearch:
     Args:
         strategy: Proposes programs.
         drawing: Draws and screens a round's programs.
-        warmup_screening: Judges the draws of the warm-up; apart from the rounds' own screening, since what the
-            warm-up has met is still to be trained.
         evaluator: Trains children.
         schedule: Holds what children start from.
         numerics: Protection of the formulas.
@@ -62,7 +59,6 @@ class LossSearch:
         *,
         strategy: Strategy,
         drawing: Drawing,
-        warmup_screening: Screening,
         evaluator: ChildEvaluator,
         schedule: Schedule,
         numerics: Numerics,
@@ -74,7 +70,6 @@ class LossSearch:
     ) -> None:
         self.strategy = strategy
         self.drawing = drawing
-        self.warmup_screening = warmup_screening
         self.evaluator = evaluator
         self.schedule = schedule
         self.numerics = numerics
@@ -107,7 +102,7 @@ class LossSearch:
                 watcher.on_end()
 
     def _warm_up(self) -> None:
-        updates = self.strategy.warm_up(self.warmup_screening, self.budget.warmup_updates)
+        updates = self.strategy.warm_up(self.drawing.screening, self.budget.warmup_updates)
         for update, figures in enumerate(updates, start=1):
             for watcher in self.watchers:
                 watcher.on_warm_up(update, figures)

@@ -19,9 +19,7 @@ class ProgressDisplay(Watcher):
         references: Number of reference losses.
     """
 
-    def __init__(
-        self, console: Console, *, rounds: int, candidates: int, warmup_updates: int, references: int
-    ) -> None:
+    def __init__(self, console: Console, *, rounds: int, candidates: int, warmup_updates: int, references: int) -> None:
         self.rounds = rounds
         self.candidates = candidates
         self.progress = Progress(

@@ -91,7 +91,7 @@ class Screening:
         signature = self._signatures.number(gradient)
         self._count(signature)
         verdict = torch.full((len(programs),), int(Verdict.TRAINABLE))
-        verdict[self._taken[signature] | _repeats(signature)] = Verdict.DUPLICATE
+        verdict[self._taken[signature] | ~first_of_each(signature)] = Verdict.DUPLICATE
         # A share equal to the threshold passes whatever its rounding.
         verdict[right_share < self.least_right_share - 1e-9] = Verdict.WRONG_DIRECTION
         verdict[~(gradient.abs().amax(1) >= self.tolerance)] = Verdict.ZERO_GRADIENT
@@ -108,9 +108,9 @@ class Screening:
         self._drawn += torch.bincount(signature, minlength=len(self._drawn))
 
 
-def _repeats(numbers: Tensor) -> Tensor:
-    """Mark the entries that stand earlier in ``numbers`` too."""
+def first_of_each(numbers: Tensor) -> Tensor:
+    """Mark the entries ``[count]`` whose number does not stand earlier in ``numbers``."""
     values, group = torch.unique(numbers, return_inverse=True)
     positions = torch.arange(len(numbers))
     first = torch.full((len(values),), len(numbers)).scatter_reduce_(0, group, positions, "amin")
-    return first[group] != positions
+    return first[group] == positions

@@ -47,8 +47,17 @@ class SignatureIndex:
         return torch.where(numbers == len(self._known), -1, numbers)
 
     def _add(self, signatures: Tensor, projection: Tensor) -> Tensor:
-        # Rounded projections find exact repeats first, so that a batch of one formula is not compared pair by pair.
-        _, group = torch.unique(projection.mul(1e9).round(), return_inverse=True)
+        leader = self._leaders(signatures, projection)
+        distinct, offset = torch.unique(leader, return_inverse=True)
+        numbers = len(self._known) + offset
+        self._known = torch.cat([self._known, signatures[distinct]])
+        self._projection, self._order = (self._known @ self._direction).sort()
+        return numbers
+
+    def _leaders(self, signatures: Tensor, projection: Tensor) -> Tensor:
+        """Return for each row the first row of the batch that it is the same as, itself if there is none."""
+        # Exact repeats are found first, so that a batch of one formula is not compared pair by pair.
+        _, group = torch.unique(signatures.mul(1e9).round(), dim=0, return_inverse=True)
         positions = torch.arange(len(group))
         first = torch.full((int(group.max()) + 1,), len(group)).scatter_reduce_(0, group, positions, "amin")
         ordered, order = projection[first].sort()
@@ -56,12 +65,7 @@ class SignatureIndex:
         others = order[places]
         same = (signatures[first[rows]] - signatures[first[others]]).abs().amax(1) < self.tolerance
         leader = first.clone().scatter_reduce_(0, rows[same], first[others[same]], "amin")
-        leader = _follow(positions.scatter(0, first, leader)[first[group]])
-        distinct, offset = torch.unique(leader, return_inverse=True)
-        numbers = len(self._known) + offset
-        self._known = torch.cat([self._known, signatures[distinct]])
-        self._projection, self._order = (self._known @ self._direction).sort()
-        return numbers
+        return _follow(positions.scatter(0, first, leader)[first[group]])
 
 
 def _within(queries: Tensor, ordered: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:

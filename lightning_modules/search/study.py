@@ -1,12 +1,13 @@
 """Puts a search together from its options and runs it."""
 
-from collections.abc import Callable, Mapping
+import errno
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
 from lightning_modules.losses import BCE
@@ -16,6 +17,7 @@ from lightning_modules.search.evaluation import ChildEvaluator
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.loss_search import Budget, LossSearch
 from lightning_modules.search.progress import ProgressDisplay
+from lightning_modules.search.ranks import is_first
 from lightning_modules.search.schedule import Alternating, FromScratch
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.settings import SearchSettings
@@ -60,11 +62,10 @@ def run_search(
     )
     console = Console()
     # Only the first process writes; the others walk in step with it.
-    watchers = _watchers(settings, space, console, save_config) if rank_zero_only.rank == 0 else []
+    watchers = _watchers(settings, space, console, save_config) if is_first() else []
     study = LossSearch(
         strategy=strategy,
         drawing=_drawing(settings, strategy, space, seed),
-        warmup_screening=_screening(settings, space, seed),
         evaluator=evaluator,
         schedule=(Alternating if settings.alternate else FromScratch)(recommender),
         numerics=settings.named_numerics,
@@ -74,10 +75,24 @@ def run_search(
         seed=seed,
         watchers=watchers,
     )
-    study.run()
+    with _full_disk_explained(settings.root):
+        study.run()
     if watchers:
         print_summary(console, study.candidates, Path(settings.root), settings.top)
     return study
+
+
+@contextmanager
+def _full_disk_explained(root: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OSError(
+            f"the study's folder '{root}' cannot be written: {error.strerror}. What its ledger holds is kept; free "
+            "some space, then start a study in a new folder."
+        ) from error
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -96,9 +111,7 @@ def _reward_data(datamodule: pl.LightningDataModule, holdout: float, seed: int) 
 
 
 def _screening(settings: SearchSettings, space: SearchSpace, seed: int) -> Screening:
-    return Screening(
-        space, settings.named_numerics, _generator(seed), least_right_share=settings.least_right_share
-    )
+    return Screening(space, settings.named_numerics, _generator(seed), least_right_share=settings.least_right_share)
 
 
 def _drawing(settings: SearchSettings, strategy: Strategy, space: SearchSpace, seed: int) -> Drawing:
@@ -119,15 +132,12 @@ def _watchers(
     # First of all, since it refuses a folder that holds another study.
     ledger = Ledger(root)
     save_config(root / "config.yaml")
-    return [
-        ledger,
-        FormulasFile(root),
-        TensorBoardReport(root, space, settings.named_numerics),
-        ProgressDisplay(
-            console,
-            rounds=settings.rounds,
-            candidates=settings.candidates,
-            warmup_updates=settings.warmup_updates,
-            references=len(settings.named_references),
-        ),
-    ]
+    progress = ProgressDisplay(
+        console,
+        rounds=settings.rounds,
+        candidates=settings.candidates,
+        warmup_updates=settings.warmup_updates,
+        references=len(settings.named_references),
+    )
+    # The display goes first, since the others may fail to write and the terminal is to be given back all the same.
+    return [progress, ledger, FormulasFile(root), TensorBoardReport(root, space, settings.named_numerics)]

@@ -47,7 +47,16 @@ def print_summary(console: Console, candidates: Sequence[Candidate], root: Path,
     references = ranked[ranked["kind"] == "reference"]
     best = ranked[ranked["kind"] == "candidate"].head(top)
     shown = pd.concat([best, references]).sort_values("rank")
-    table = Table("rank", "loss", "reward", "metric", "right signs", "round", "seconds", title="Best formulas and hand-made losses")
+    table = Table(
+        "rank",
+        "loss",
+        "reward",
+        "metric",
+        "right signs",
+        "round",
+        "seconds",
+        title="Best formulas and hand-made losses",
+    )
     for row in shown.itertuples():
         hand_made = row.kind == "reference"
         table.add_row(
@@ -60,5 +69,9 @@ def print_summary(console: Console, candidates: Sequence[Candidate], root: Path,
             f"{row.seconds:.2f}",
         )
     console.print(table)
-    console.print(f"Everything that was trained: {root / 'formulas.csv'}", soft_wrap=True, markup=False, highlight=False)
-    console.print(f"How the search got there:    tensorboard --logdir {root}", soft_wrap=True, markup=False, highlight=False)
+    console.print(
+        f"Everything that was trained: {root / 'formulas.csv'}", soft_wrap=True, markup=False, highlight=False
+    )
+    console.print(
+        f"How the search got there:    tensorboard --logdir {root}", soft_wrap=True, markup=False, highlight=False
+    )

@@ -1,5 +1,7 @@
 """Search spaces, hand-written programs and told outcomes that the tests of the search share."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -27,7 +29,7 @@ def full_space(nodes: int = 10) -> SearchSpace:
     return SearchSpace(tuple(OPERATOR_BY_NAME), nodes=nodes)
 
 
-def written(space: SearchSpace, *programs: list[WrittenNode]) -> Programs:
+def written(space: SearchSpace, *programs: Sequence[WrittenNode]) -> Programs:
     """Write programs by hand; identities fill up what is missing to the space's length."""
     numbers = {operator.name: number for number, operator in enumerate(space.operators)}
     operators, operands = [], []

@@ -7,11 +7,13 @@ from lightning_modules.search.space import SearchSpace
 
 
 def naively_used(formula: Formula) -> set[int]:
-    """Return the positions of a formula's operations, without any bookkeeping but recursion."""
-    node = formula.nodes[-1]
-    operands = node.operands if isinstance(node, Operation) else ()
-    reached = {len(formula.nodes) - 1} if isinstance(node, Operation) else set()
-    return reached.union(*(naively_used(Formula(formula.nodes[: operand + 1])) for operand in operands))
+    """Return the positions of the operations that a recursion over the formula's tree meets."""
+
+    def below(position: int) -> set[int]:
+        node = formula.nodes[position]
+        return {position}.union(*map(below, node.operands)) if isinstance(node, Operation) else set()
+
+    return below(len(formula.nodes) - 1)
 
 
 def naive_mask(program: Programs, space: SearchSpace) -> list[bool]:

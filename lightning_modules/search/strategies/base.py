@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.search.programs import Programs
-from lightning_modules.search.screening import Screened
+from lightning_modules.search.screening import Screened, Verdict
 from lightning_modules.search.space import SearchSpace
 
 
@@ -27,6 +27,11 @@ class Outcome:
     programs: Programs
     screened: Screened
     reward: Tensor
+
+    @property
+    def trained(self) -> Tensor:
+        """Mark the programs that were trained themselves, bool ``[count]``."""
+        return self.reward.isfinite() & (self.screened.verdict == Verdict.TRAINABLE)
 
 
 class Strategy(ABC):

@@ -1,9 +1,10 @@
 """The best programs found so far: parents of mutants and examples to imitate."""
 
+from typing import Any
+
 import torch
 
 from lightning_modules.search.programs import Programs
-from lightning_modules.search.screening import Verdict
 from lightning_modules.search.strategies.base import Outcome
 
 
@@ -20,8 +21,7 @@ class Elites:
 
     def update(self, outcome: Outcome) -> None:
         """Take in the programs that were trained themselves."""
-        trained = outcome.reward.isfinite() & (outcome.screened.verdict == Verdict.TRAINABLE)
-        programs, rewards = outcome.programs[trained], outcome.reward[trained]
+        programs, rewards = outcome.programs[outcome.trained], outcome.reward[outcome.trained]
         if self.programs is not None:
             programs, rewards = Programs.concatenate([self.programs, programs]), torch.cat([self.rewards, rewards])
         best = rewards.argsort(descending=True, stable=True)[: self.capacity]
@@ -31,3 +31,14 @@ class Elites:
         """Draw ``count`` members uniformly, with replacement."""
         assert self.programs is not None
         return self.programs[torch.randint(len(self), (count,), generator=generator)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the members as tensors."""
+        if self.programs is None:
+            return {}
+        return {"operators": self.programs.operators, "operands": self.programs.operands, "rewards": self.rewards}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` returned."""
+        if state:
+            self.programs, self.rewards = Programs(state["operators"], state["operands"]), state["rewards"]

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from lightning_modules.search.programs import Programs
-from lightning_modules.search.screening import Verdict
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies.base import Outcome, Strategy
 from lightning_modules.search.strategies.mutation import mutate
@@ -51,8 +50,8 @@ class RegularizedEvolution(Strategy):
 
     def tell(self, outcome: Outcome) -> dict[str, float]:
         """Let the trained programs into the population, in their order."""
-        rated = outcome.reward.isfinite() & (outcome.screened.verdict == Verdict.TRAINABLE)
-        for program, reward in zip(rated.nonzero().squeeze(1), outcome.reward[rated].tolist(), strict=True):
+        trained = outcome.trained
+        for program, reward in zip(trained.nonzero().squeeze(1), outcome.reward[trained].tolist(), strict=True):
             self._members.append((outcome.programs.operators[program], outcome.programs.operands[program], reward))
         return {"population": float(len(self._members))}
 

@@ -1,0 +1,158 @@
+"""The verbs: Lightning's fit, validate, test and predict, and ``search``, which reads the same keys."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+
+# Imported so that --model, --data and loss names need no path, and their checkpoints load.
+import datamodules  # noqa: F401
+import lightning_modules.losses
+import lightning_modules.recommenders  # noqa: F401
+from callbacks import PredictionWriter
+from lightning_modules.cli.messages import short_message
+from lightning_modules.search.settings import SearchSettings
+from lightning_modules.search.study import run_search
+
+_PROGRAM = "train.py"
+_DESCRIPTION = "Trains recommenders and searches for the loss function to train them with."
+_EPILOG = "Ends with 0, after errors with 1 or 2, after Ctrl-C with 130; --debug adds the traceback of an error."
+_VERBS = {
+    "fit": "Train a model.",
+    "validate": "Measure a model on the validation rows.",
+    "test": "Measure a model on the test rows.",
+    "predict": "Write the probability of every test row to a CSV file.",
+    "search": "Search for a loss function.",
+}
+_TITLES = {
+    "trainer": "Trainer (in search, the recipe of every candidate's training)",
+    "model": "Model (--model.help NAME lists its arguments)",
+    "data": "Data (--data.help NAME lists its arguments)",
+}
+#: Epochs of a child unless the configuration says otherwise; Lightning's own default is a thousand.
+_CHILD_EPOCHS = 2
+
+
+class Parser(LightningArgumentParser):
+    """Says in a line or two what is wrong with a command line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """End with status 2, unless the error is to be raised."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        parser = getattr(ex, "subcommand_parser", None) or self
+        program = parser.prog.replace(" [options]", "")
+        self.exit(2, f"error: {short_message(message, parser)}\nHelp: {program} --help\n")
+
+
+class CLI(LightningCLI):
+    """Lightning's command line and the ``search`` subcommand.
+
+    Args:
+        args: The arguments of the command line.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        super().__init__(
+            args=args,
+            parser_class=Parser,
+            parser_kwargs={"prog": _PROGRAM, "description": _DESCRIPTION, "epilog": _EPILOG},
+            seed_everything_default=42,
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": True},
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return the Trainer's methods and what of their arguments is no option."""
+        fixed = {"model", "datamodule", "train_dataloaders", "val_dataloaders", "dataloaders", "weights_only"}
+        return {verb: fixed | {"return_predictions"} for verb in _VERBS if verb != "search"}
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:  # noqa: ARG002
+        self._subcommand_parsers: dict[str, LightningArgumentParser] = {}
+        verbs = parser.add_subcommands(title="verbs", metavar="VERB", help=f"{_PROGRAM} VERB --help lists its options")
+        for verb, description in _VERBS.items():
+            usage = f"{_PROGRAM} {verb} [--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
+            settings = {"usage": usage, "description": description}
+            prepare = self._search_parser if verb == "search" else self._verb_parser
+            self._subcommand_parsers[verb] = prepare(verb, **settings)
+            verbs.add_subcommand(verb, self._subcommand_parsers[verb], help=description)
+
+    def _verb_parser(self, verb: str, **settings: Any) -> LightningArgumentParser:
+        parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
+        _entitle(parser, {verb: "Checkpoint"})
+        if verb == "predict":
+            help_text = "CSV file to write, with the columns user, item and probability."
+            parser.add_argument("--predict.output", type=str, default="predictions.csv", help=help_text)
+        return parser
+
+    def _search_parser(self, verb: str, **settings: Any) -> LightningArgumentParser:
+        parser = self.init_parser(**settings)
+        self.add_default_arguments_to_parser(parser)
+        parser.add_class_arguments(SearchSettings, verb, sub_configs=True)
+        self.add_core_arguments_to_parser(parser)
+        self.add_arguments_to_parser(parser)
+        parser.set_defaults({"trainer.max_epochs": _CHILD_EPOCHS})
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Give models the sizes that only the data knows, and groups of options titles that people understand."""
+        for size in ("num_users", "num_items"):
+            parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
+        _entitle(parser, _TITLES)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the arguments."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        try:
+            super()._parse_ckpt_path()
+        except Exception as error:
+            path = self.config[self.config.subcommand].ckpt_path
+            raise ValueError(f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error})") from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Build the Trainer; ``search`` builds one for every child instead."""
+        if self.subcommand == "search":
+            return None  # type: ignore[return-value]
+        return super().instantiate_trainer(**kwargs)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
+        if self.subcommand == "predict":
+            callbacks = [*callbacks, PredictionWriter(self._get(self.config_init, "predict.output"))]
+        return super()._instantiate_trainer(config, callbacks)
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        arguments = super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True}
+        # PredictionWriter has written them by then; all of them need not fit into memory.
+        return arguments | {"return_predictions": False} if subcommand == "predict" else arguments
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if subcommand != "search":
+            super()._run_subcommand(subcommand)
+            return
+        run_search(
+            self._get(self.config_init, "search"),
+            recommender=self.model,
+            datamodule=self.datamodule,
+            trainer_recipe=self._get(self.config_init, "trainer").as_dict(),
+            seed=self._seed(),
+            save_config=self._save_config,
+        )
+
+    def _seed(self) -> int:
+        seed = self._get(self.config, "seed_everything")
+        return torch.initial_seed() if isinstance(seed, bool) else seed
+
+    def _save_config(self, path: Path) -> None:
+        # Nulls are kept: one that overrides a default would otherwise come back as the default.
+        self._parser("search").save(self.config["search"], path, skip_unset=False, multifile=False)
+
+
+def _entitle(parser: LightningArgumentParser, titles: Mapping[str, str]) -> None:
+    for name, group in (parser.groups or {}).items():
+        group.title = titles.get(name, group.title)

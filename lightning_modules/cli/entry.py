@@ -1,0 +1,81 @@
+"""Runs a command line and turns whatever ends it into a message and an exit status."""
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
+
+from lightning_modules.cli.commands import CLI
+from lightning_modules.cli.messages import own_message
+
+_FAILED, _INTERRUPTED, _TERMINATED = 1, 130, 143
+
+#: What users cause with their data, files, formulas and settings; anything else is a defect and keeps its traceback.
+_USER_ERRORS = (ValueError, OSError, MisconfigurationException, RuntimeError)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    It is 0 if all went well, 1 after an error, 2 if the command line or a configuration file cannot be understood, 130
+    after Ctrl-C and 143 after SIGTERM. Errors are one message on stderr; ``--debug``, anywhere, shows the traceback.
+
+    Args:
+        args: The arguments; those of the process if not given.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in arguments
+    with _signals(), _quiet_libraries():
+        try:
+            CLI(args=[argument for argument in arguments if argument != "--debug"])
+        except _USER_ERRORS as error:
+            if debug:
+                raise
+            return _say(f"error: {own_message(error)}", _FAILED)
+        except KeyboardInterrupt:
+            return _say("interrupted", _INTERRUPTED)
+        except SIGTERMException:
+            return _say("terminated", _TERMINATED)
+        except SystemExit as end:
+            # Lightning turns Ctrl-C into a plain exit with status 1.
+            if isinstance(end.__context__, KeyboardInterrupt):
+                return _say("interrupted", _INTERRUPTED)
+            return end.code if isinstance(end.code, int) else _FAILED if end.code else 0
+    return 0
+
+
+def _say(message: str, status: int) -> int:
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    sys.stderr.write(f"{f'process {rank}: ' if rank else ''}{message}\n")
+    return status
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    # Lightning 2.6 leaves with status 0 after SIGTERM in a fit, and outside of one the process would die at once,
+    # without formulas.csv.
+    raise SIGTERMException
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let SIGTERM end the run in order; give both signals back as they were, since Lightning switches Ctrl-C off."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Hide warnings of libraries about their own future, which no user can do anything about."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        yield

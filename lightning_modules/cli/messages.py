@@ -1,0 +1,161 @@
+"""Short words for errors: what is wrong with a command line, and the cause in a chain of exceptions."""
+
+import difflib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytorch_lightning as pl
+from jsonargparse import ArgumentParser
+from pytorch_lightning.loggers import Logger
+from torch.optim import Optimizer
+
+from lightning_modules.losses import Loss
+from lightning_modules.search.strategies import Strategy
+
+_BASE_CLASSES: dict[str, type] = {
+    "model": pl.LightningModule,
+    "data": pl.LightningDataModule,
+    "callbacks": pl.Callback,
+    "logger": Logger,
+    "optimizer": Optimizer,
+    "loss": Loss,
+    "baseline": Loss,
+    "references": Loss,
+    "strategy": Strategy,
+}
+_OWN_PACKAGES = ("lightning_modules", "datamodules", "callbacks")
+_VERB = re.compile(r"^(fit|validate|test|predict|search)\.")
+_NOISE = re.compile(
+    r"^[\s-]*(Parser key |Problem with given |Does not validate |Subtypes: |Errors:|Given value|Expected a path but "
+    r"|Expected a <class 'NoneType'>|Subclass types expect|a class path |a dict )"
+)
+
+
+def own_message(error: BaseException) -> str:
+    """Return the message of an error, or of its cause where the error only says that something could not be built."""
+    while error.__cause__ is not None and re.match(
+        r"\s*-?\s*(Does not validate|Problem with given|Parser key)", str(error)
+    ):
+        error = error.__cause__
+    return str(error).strip() or type(error).__name__
+
+
+def short_message(message: str, parser: ArgumentParser) -> str:
+    """Return what is wrong with a command line or configuration file, in a line or two.
+
+    Args:
+        message: What the parser says: nested, and with all the alternatives that it tried.
+        parser: Whose options there are.
+    """
+    for pattern, explain in _EXPLANATIONS.items():
+        match = re.search(pattern, message)
+        if match is not None:
+            return explain(match, parser)
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip() and not _NOISE.match(line)]
+    text = "; ".join(dict.fromkeys(lines))[:300]
+    option = _option(message)
+    return f"{option}: {text}" if option else text
+
+
+def _unknown_option(match: re.Match[str], parser: ArgumentParser) -> str:
+    name = match["name"].partition("=")[0]
+    flags = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+    if not name.startswith("-"):
+        flags = [flag.removeprefix("--") for flag in flags]
+    return f"there is no option {name}{_close(name, flags)}"
+
+
+def _unknown_verb(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    verbs = re.findall(r"'(\w+)'", match["verbs"])
+    hint = _close(match["name"], verbs)
+    return f"there is no verb '{match['name']}'{hint or '; choose among ' + ', '.join(verbs)}"
+
+
+def _unknown_argument(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    path = match["path"] or _last(r"Problem with given class_path '([\w.]+)'", match.string[: match.start()])
+    module, _, name = path.rpartition(".")
+    cls = getattr(sys.modules.get(module), name, None)
+    arguments = [argument for argument in inspect.signature(cls).parameters if argument != "self"] if cls else []
+    hint = _close(match["name"], arguments)
+    hint = hint or f"; it has {', '.join(arguments)}" if arguments else hint
+    return f"{name or 'the class'} has no argument '{match['name']}'{hint}"
+
+
+def _unknown_class(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    option = _option(match.string[: match.start()])
+    base = _BASE_CLASSES.get(option.rpartition(".")[2].strip("-"), object)
+    classes = list(_subclasses(base)) if base is not object else []
+    hint = _close(match["name"].rpartition(".")[2], {cls.__name__ for cls in classes})
+    own = sorted(cls.__name__ for cls in classes if cls.__module__.startswith(_OWN_PACKAGES) and not _is_base(cls))
+    if not hint and own:
+        hint = f"; there are {', '.join(own)}"
+    return f"{option}: there is no class '{match['name']}'{hint}"
+
+
+def _missing_argument(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    option = _option(match.string[: match.start()])
+    if option:
+        return f"{option}.{match['name']} is missing"
+    names = [f"--{re.sub(_VERB, '', name.strip())}" for name in match["name"].split(",")]
+    return f"{', '.join(names)} is missing; give it there or in a file named with --config"
+
+
+def _missing_file(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    return f"there is no file {match['name']}"
+
+
+def _wrong_type(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    value = match["value"] or _first(r"Given value: (.*)", match.string[match.end() :])
+    wanted = f"one of {match['literals']}" if match["literals"] else f"of type {match['type']}"
+    return f"{_option(match.string[: match.start()])}: '{value}' is not {wanted}"
+
+
+_EXPLANATIONS: dict[str, Callable[[re.Match[str], ArgumentParser], str]] = {
+    r"unrecognized arguments: (?P<name>\S+)": _unknown_option,
+    r"Subcommand '\w+' does not accept option '(?P<name>[^']+)'": _unknown_option,
+    r"invalid choice: '(?P<name>[^']*)' \(choose from (?P<verbs>.*)\)": _unknown_verb,
+    r"Option '(?P<name>[^']+)' is not accepted"
+    r"(\. Got value: Namespace\(class_path='(?P<path>[\w.]+)')?": _unknown_argument,
+    r"Expected a dot import path string: (?P<name>\S+)": _unknown_class,
+    r"module '[\w.]+' has no attribute '(?P<name>\w+)'": _unknown_class,
+    r"the following arguments are required: (?P<name>.+)": _missing_argument,
+    r"File does not exist: (?P<name>.+)": _missing_file,
+    r"Expected a (<class '(?P<type>(?!NoneType)\w+)'>|typing\.Literal\[(?P<literals>[^\]]+)\])"
+    r"(\. Got value: (?P<value>.*))?": _wrong_type,
+}
+
+
+def _option(message: str) -> str:
+    """Return the option that an error is about, from the keys on the way to it."""
+    keys = re.findall(r'Parser key "([\w.]+)"', message)
+    return f"--{'.'.join(keys)}" if keys else ""
+
+
+def _last(pattern: str, text: str) -> str:
+    found = re.findall(pattern, text)
+    return found[-1] if found else ""
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    return found[1] if found else ""
+
+
+def _close(name: str, known: Iterable[str]) -> str:
+    by_lower = {each.lower(): each for each in known}
+    close = [by_lower[each] for each in difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.7)]
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def _is_base(cls: type) -> bool:
+    return inspect.isabstract(cls) or cls in _BASE_CLASSES.values()
+
+
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
+    subclass: type[Any]
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)

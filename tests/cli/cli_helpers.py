@@ -1,0 +1,41 @@
+"""Small searches through the command line, and what they leave behind."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from lightning_modules.search.ledger import read_ledger
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+DATA = ["--data=SyntheticInteractions", "--data.num_users=60", "--data.num_items=50", "--data.num_interactions=2000"]
+MODEL = ["--model=BiasedMF", "--model.embedding_dim=4"]
+TRAINER = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+BUDGET = ["--search.rounds=2", "--search.candidates=3", "--search.warmup_updates=1", "--search.draws=256"]
+RANDOM = ["--search.strategy=RandomSearch"]
+SEARCH = ["search", *DATA, *MODEL, *TRAINER, *BUDGET, *RANDOM]
+#: Children before the first candidate: the baseline and seven hand-made losses.
+REFERENCES = 8
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def candidates(root: Path) -> pd.DataFrame:
+    ledger = read_ledger(root)
+    return ledger[ledger["kind"] == "candidate"].reset_index(drop=True)
+
+
+def without_seconds(root: Path) -> pd.DataFrame:
+    return read_ledger(root).drop(columns="seconds")
+
+
+def write_split(folder: Path, *, labels: tuple[object, ...] = (0, 1), **splits: tuple[object, ...]) -> Path:
+    """Write a tiny published split; ``validation=(1,)`` gives that split its own cycle of labels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in ("train", "validation", "test"):
+        cycle = splits.get(split, labels)
+        rows = [(n % 7, n % 11, cycle[n % len(cycle)]) for n in range(154)] if cycle else []
+        table = pd.DataFrame(rows, columns=["uid", "iid", "label"])
+        table.to_csv(folder / f"shop.{split}.csv", sep="\t", index=False)
+    return folder

@@ -1,0 +1,40 @@
+"""Every configuration of a search runs; those of single models are tested with the recommenders."""
+
+from pathlib import Path
+
+import pytest
+from cli_helpers import REPOSITORY, candidates, write_split
+
+from lightning_modules.cli import main
+
+CONFIGS = REPOSITORY / "configs"
+SEARCHES = sorted((CONFIGS / "search").glob("*.yaml"))
+TINY = [
+    *("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.accelerator=cpu"),
+    *("--search.rounds=1", "--search.candidates=2", "--search.warmup_updates=1", "--search.most_draws=2048"),
+    *("--search.references=[]", "--search.root=study"),
+]
+
+
+def test_the_files_are_found() -> None:
+    assert [path.stem for path in SEARCHES] == ["ml100k_biased_mf", "ml100k_deep_mf", "quickstart"]
+    assert {path.name for path in CONFIGS.iterdir()} == {"recommenders", "search"}
+
+
+@pytest.mark.parametrize("path", SEARCHES, ids=lambda path: path.stem)
+def test_every_search_runs(path: Path, tmp_path: Path) -> None:
+    data = [] if path.stem == "quickstart" else [f"--data.root={write_split(tmp_path / 'shop')}"]
+    assert main(["search", f"--config={path}", *data, *TINY]) == 0
+    assert set(candidates(Path("study"))["status"]) == {"trained"}
+
+
+@pytest.mark.parametrize("path", SEARCHES, ids=lambda path: path.stem)
+def test_other_data_can_be_named(path: Path) -> None:
+    assert main(["search", f"--config={path}", "--data=SyntheticInteractions", *TINY]) == 0
+    assert set(candidates(Path("study"))["status"]) == {"trained"}
+
+
+def test_the_configuration_of_a_fit_serves_a_search(tmp_path: Path) -> None:
+    config = CONFIGS / "recommenders" / "biased_mf.yaml"
+    assert main(["search", f"--config={config}", f"--data.root={write_split(tmp_path / 'shop')}", *TINY]) == 0
+    assert set(candidates(Path("study"))["status"]) == {"trained"}

@@ -1,0 +1,272 @@
+"""What goes wrong is said in a message and an exit status, without a traceback."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from cli_helpers import DATA, MODEL, REFERENCES, SEARCH, TRAINER, candidates, write_split
+
+from lightning_modules.cli import main
+from lightning_modules.recommenders import BiasedMF
+from lightning_modules.search import ledger
+from lightning_modules.search.evaluation import ChildEvaluator
+from lightning_modules.search.ledger import read_ledger
+
+FIT = ["fit", *MODEL, *TRAINER]
+Failure = Callable[[list[str], int], str]
+
+
+@pytest.fixture
+def failure(capsys: pytest.CaptureFixture[str]) -> Failure:
+    """Run a command line that fails with a status, and return what it says."""
+
+    def run(arguments: list[str], status: int) -> str:
+        assert main(arguments) == status
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        return said[said.index("error: ") :] if "error: " in said else said
+
+    return run
+
+
+def before_child(monkeypatch: pytest.MonkeyPatch, act: Callable[[int, Any], None]) -> None:
+    """Call ``act`` with the number of the child, from 0, and the child before it is trained."""
+    fit, number = ChildEvaluator._fit, iter(range(10_000))
+
+    def acting(self: ChildEvaluator, child: Any, *arguments: Any) -> None:
+        act(next(number), child)
+        fit(self, child, *arguments)
+
+    monkeypatch.setattr(ChildEvaluator, "_fit", acting)
+
+
+def on(root: Path, *options: str) -> list[str]:
+    return [*FIT, "--data=InteractionsDataModule", f"--data.root={root}", *options]
+
+
+def test_missing_file(failure: Failure, tmp_path: Path) -> None:
+    said = failure(on(tmp_path / "none"), 1)
+    assert f"there is no {tmp_path / 'none'}" in said
+
+
+def test_missing_part_of_a_split(failure: Failure, tmp_path: Path) -> None:
+    (write_split(tmp_path / "shop") / "shop.test.csv").unlink()
+    said = failure(on(tmp_path / "shop"), 1)
+    assert "shop.test.csv" in said
+    assert "shop.train.csv" in said
+
+
+def test_missing_column(failure: Failure, tmp_path: Path) -> None:
+    said = failure(on(write_split(tmp_path / "shop"), "--data.user_column=user_id"), 1)
+    assert "has no column 'user_id'" in said
+    assert "Did you mean 'uid'?" in said
+
+
+def test_label_that_is_neither_0_nor_1(failure: Failure, tmp_path: Path) -> None:
+    said = failure(on(write_split(tmp_path / "shop", train=(0, 1, 2))), 1)
+    assert "shop.train.csv, line 4: column 'label' is '2'" in said
+    assert "rating_column" in said
+
+
+def test_rating_that_is_no_number(failure: Failure, tmp_path: Path) -> None:
+    root = write_split(tmp_path / "shop", train=(1, "good"))
+    said = failure(on(root, "--data.rating_column=label"), 1)
+    assert "shop.train.csv, line 3: column 'label' is 'good', which is no number" in said
+
+
+def test_empty_split(failure: Failure, tmp_path: Path) -> None:
+    said = failure(on(write_split(tmp_path / "shop", validation=())), 1)
+    assert "shop.validation.csv has no rows" in said
+
+
+@pytest.mark.filterwarnings("ignore:AUC is undefined")
+def test_auc_of_one_class_is_undefined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_split(tmp_path / "shop", validation=(1,))
+    with pytest.warns(UserWarning, match="validation rows of .* have label 1: AUC is undefined"):
+        assert main(["validate", *MODEL, *TRAINER, "--data=InteractionsDataModule", f"--data.root={root}"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "val/auc" in line]
+    assert "nan" in line
+
+
+@pytest.mark.filterwarnings("ignore:.*AUC is undefined")
+def test_search_refuses_an_undefined_reward(failure: Failure, tmp_path: Path) -> None:
+    root = write_split(tmp_path / "shop", validation=(1,))
+    options = ["--data=InteractionsDataModule", f"--data.root={root}", "--search.holdout=0", "--search.root=study"]
+    said = failure([*[each for each in SEARCH if each not in DATA], *options], 1)
+    assert "BCE could not be trained (non-finite)" in said
+    assert read_ledger("study").empty
+
+
+def test_formula_that_does_not_parse(failure: Failure) -> None:
+    said = failure([*FIT, *DATA, "--model.loss=FormulaLoss", "--model.loss.formula=(pred - label"], 1)
+    assert "character 14" in said
+    assert said.splitlines()[1:] == ["  (pred - label", "               ^"]
+
+
+def test_unknown_operator_in_a_formula(failure: Failure) -> None:
+    said = failure([*FIT, *DATA, "--model.loss=FormulaLoss", "--model.loss.formula=-lgo(pred)"], 1)
+    assert said.startswith("error: formula, character 2: unknown name 'lgo'")
+    assert "did you mean log?" in said
+
+
+def test_unknown_operator_in_the_space(failure: Failure) -> None:
+    said = failure([*SEARCH, "--search.space.operators=[add, cosine]"], 1)
+    assert said.startswith("error: search space: operator 'cosine' is unknown; choose among add, ")
+
+
+def test_number_out_of_range(failure: Failure) -> None:
+    assert "--search.rounds is 0" in failure([*SEARCH, "--search.rounds=0"], 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["serch"], "there is no verb 'serch'; did you mean search?"),
+        (["search", "--search.rouds=3"], "there is no option --search.rouds; did you mean --search.rounds"),
+        (["search", "--config=none.yaml"], "there is no file "),
+        (["search", *MODEL, "--search.rounds=many"], "--search.rounds: 'many' is not of type int"),
+        (["search", *MODEL, "--search.mode=up"], "--search.mode: 'up' is not one of 'max', 'min'"),
+        (["search", "--model=BiasdMF"], "--model: there is no class 'BiasdMF'; did you mean BiasedMF?"),
+        (["search", "--model=Transformer"], "there are BiasedMF, DeepMF, RankNet"),
+        (["search", "--data=MovieLense"], "--data: there is no class 'MovieLense'; did you mean MovieLens?"),
+        (["search", "--search.strategy=PPOO"], "--search.strategy: there is no class 'PPOO'; did you mean PPO?"),
+        (["fit", *MODEL, "--model.loss=BCEE"], "--model.loss: there is no class 'BCEE'; did you mean BCE?"),
+        (
+            ["fit", *MODEL, "--model.embeding_dim=3"],
+            "BiasedMF has no argument 'embeding_dim'; did you mean embedding_dim?",
+        ),
+        (["fit", *MODEL, "--model.embedding_dim=x"], "--model.embedding_dim: 'x' is not of type int"),
+        (["fit", *MODEL, "--data=InteractionsDataModule"], "--data.root is missing"),
+        (["fit", *DATA], "--model is missing"),
+    ],
+)
+def test_command_lines_that_cannot_be_understood(arguments: list[str], said: str, failure: Failure) -> None:
+    text = failure(arguments, 2)
+    assert said in text
+    assert text.splitlines()[-1].startswith("Help: ")
+    assert len(text) < 400
+
+
+def test_wrong_configuration_files(failure: Failure) -> None:
+    Path("key.yaml").write_text("search:\n  rouds: 3\n")
+    assert "there is no option search.rouds; did you mean search.rounds" in failure(["search", "--config=key.yaml"], 2)
+    Path("text.yaml").write_text("model: [BiasedMF\n")
+    assert "line 1, column 8" in failure(["search", "--config=text.yaml"], 2)
+
+
+def test_wrong_checkpoints(failure: Failure) -> None:
+    assert "none.ckpt" in failure(["test", *DATA, *MODEL, "--ckpt_path=none.ckpt"], 1)
+    Path("text.ckpt").write_text("hello")
+    assert "text.ckpt cannot be read as a checkpoint" in failure(["test", *DATA, *MODEL, "--ckpt_path=text.ckpt"], 1)
+
+
+def test_debug_shows_the_traceback() -> None:
+    with pytest.raises(FileNotFoundError):
+        main(["--debug", *on(Path("none"))])
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict", "search"])
+def test_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown[: shown.index("options:")].splitlines()) <= 5
+    assert "--data.help NAME lists its arguments" in shown
+    assert ("--search.rounds ROUNDS" in shown) == (verb == "search")
+    assert ("--predict.output" in shown) == (verb == "predict")
+
+
+def test_folder_of_another_study(study: Path, failure: Failure) -> None:
+    before = (study / "ledger.sqlite").read_bytes()
+    said = failure([*SEARCH, f"--search.root={study}"], 1)
+    assert f"'{study}' holds the ledger of another study" in said
+    assert (study / "ledger.sqlite").read_bytes() == before
+
+
+def test_folder_that_is_a_file(failure: Failure) -> None:
+    Path("taken").write_text("")
+    assert "taken" in failure([*SEARCH, "--search.root=taken"], 1)
+
+
+def test_full_disk(failure: Failure, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullDisk(sqlite3.Connection):
+        def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
+            if statement.startswith("INSERT") and arguments[0]["round"] == 2:
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(statement, *arguments)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(ledger.sqlite3, "connect", lambda path, **options: connect(path, factory=FullDisk, **options))
+    said = failure([*SEARCH, "--search.root=study"], 1)
+    assert f"the ledger '{Path('study/ledger.sqlite')}' cannot be written: database or disk is full" in said
+    assert "free some space" in said
+    assert candidates(Path("study"))["round"].tolist() == [1, 1, 1]
+
+
+def test_full_disk_at_another_file(failure: Failure, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any, **options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    said = failure([*SEARCH, "--search.rounds=1", "--search.references=[]", "--search.root=study"], 1)
+    assert "the study's folder 'study' cannot be written: No space left on device" in said
+    assert len(candidates(Path("study"))) == 3
+
+
+def test_a_failed_child_is_recorded_and_the_search_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(number: int, child: Any) -> None:
+        if number == REFERENCES + 1:
+            raise ArithmeticError("no such number")
+
+    before_child(monkeypatch, fail)
+    assert main([*SEARCH, "--search.root=study"]) == 0
+    trained = candidates(Path("study"))
+    assert trained["status"].tolist() == ["trained", "failed", *["trained"] * 4]
+    assert trained["error"][1] == "ArithmeticError: no such number"
+    assert trained["reward"][1] == -1.0
+    assert pd.read_csv("study/formulas.csv")["formula"].iloc[-1] == trained["formula"][1]
+
+
+def test_several_failed_children_in_a_row_end_the_search(monkeypatch: pytest.MonkeyPatch, failure: Failure) -> None:
+    def fail(number: int, child: Any) -> None:
+        if number > REFERENCES:
+            raise ArithmeticError("no such number")
+
+    before_child(monkeypatch, fail)
+    said = failure([*SEARCH, "--search.most_failures=3", "--search.root=study"], 1)
+    trained = candidates(Path("study"))
+    assert "3 candidates in a row failed" in said
+    assert trained["formula"].iloc[-1] in said
+    assert trained["status"].tolist() == ["trained", "failed", "failed", "failed"]
+
+
+def test_a_child_with_a_non_finite_loss_gets_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def poison(number: int, child: Any) -> None:
+        if number == REFERENCES + 2:
+            torch.nn.init.constant_(child.global_bias, float("nan"))
+
+    before_child(monkeypatch, poison)
+    assert main([*SEARCH, "--search.root=study"]) == 0
+    trained = candidates(Path("study"))
+    assert trained["status"].tolist() == ["trained", "trained", "non-finite", *["trained"] * 3]
+    assert trained["reward"][2] == -1.0
+    assert trained["metric"].isna().tolist() == [False, False, True, False, False, False]
+
+
+def test_ctrl_c_in_a_fit(monkeypatch: pytest.MonkeyPatch, failure: Failure) -> None:
+    def interrupt(self: BiasedMF, batch: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BiasedMF, "training_step", interrupt)
+    assert failure([*FIT, *DATA], 130).endswith("interrupted\n")
+
+
+def test_an_end_of_its_own_keeps_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(self: BiasedMF, batch: Any) -> None:
+        raise SystemExit(7)
+
+    monkeypatch.setattr(BiasedMF, "training_step", end)
+    assert main([*FIT, *DATA]) == 7

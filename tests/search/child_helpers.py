@@ -1,0 +1,54 @@
+"""Small data, a recommender and losses that end in every way a child can end."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from datamodules import SyntheticInteractions
+from lightning_modules.losses import Loss
+from lightning_modules.recommenders import BiasedMF
+from lightning_modules.search.children import ChildTrainers
+from lightning_modules.search.evaluation import ChildEvaluator
+
+
+def planted_data(**options: Any) -> SyntheticInteractions:
+    defaults = {"num_users": 40, "num_items": 30, "num_interactions": 800, "rank": 2, "scale": 3.0, "batch_size": 32}
+    return SyntheticInteractions(**{**defaults, **options})
+
+
+def untrained(data: SyntheticInteractions, seed: int = 0) -> BiasedMF:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return BiasedMF(data.num_users, data.num_items, embedding_dim=8, init_std=0.1)
+
+
+def evaluator(data: pl.LightningDataModule, epochs: int = 1, **options: Any) -> ChildEvaluator:
+    recipe = {"max_epochs": epochs, "accelerator": "cpu", "devices": 1}
+    return ChildEvaluator(ChildTrainers(recipe), data, **options)
+
+
+class Raising(Loss):
+    """Raises what it was given."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        raise self.error
+
+
+class Infinite(Loss):
+    """Is infinite for every sample, with gradients that are finite."""
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        return prediction + torch.inf
+
+
+class NoisySquare(Loss):
+    """Draws from torch's own randomness."""
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        return (prediction - label) ** 2 * torch.rand(prediction.shape)

@@ -1,0 +1,148 @@
+import pytest
+import torch
+from search_helpers import (
+    PREDICTION,
+    REVERSED_ERROR,
+    SQUARED_ERROR,
+    WITHOUT_PREDICTION,
+    WrittenNode,
+    seeded,
+    written,
+)
+
+from lightning_modules.losses import Numerics
+from lightning_modules.search.screening import Screened, Screening, Verdict
+from lightning_modules.search.space import SearchSpace
+
+SPACE = SearchSpace(nodes=5)
+FOURTH_POWER: list[WrittenNode] = [*SQUARED_ERROR, ("square", 5)]
+
+
+def screening(space: SearchSpace = SPACE, **options: float) -> Screening:
+    return Screening(space, Numerics(), seeded(), **options)  # type: ignore[arg-type]
+
+
+def sorted_probe(probes: int) -> list[float]:
+    """Return the predictions that a screening with the generator of ``screening`` looks at."""
+    uniform = torch.rand(probes, generator=seeded(), dtype=torch.float64)
+    return (0.1 + 0.8 * uniform).sort().values.tolist()
+
+
+def hinged_error(leaf: float, probes: int) -> Screened:
+    """Screen (max(pred, leaf) - label)**2, whose gradients are right where pred > leaf and zero elsewhere."""
+    space = SearchSpace(leaves=["pred", "label", leaf], nodes=4)
+    program: list[WrittenNode] = [("max", 0, 2), ("negative", 1), ("add", 3, 4), ("square", 5)]
+    return screening(space, probes=probes, least_right_share=0.6)(written(space, program))
+
+
+@pytest.mark.parametrize(
+    ("program", "verdict", "right_share", "joint_share"),
+    [
+        (WITHOUT_PREDICTION, Verdict.ZERO_GRADIENT, 0.0, 0.0),
+        ([("negative", 0), ("add", 0, 3)], Verdict.ZERO_GRADIENT, 0.0, 0.0),
+        (PREDICTION, Verdict.WRONG_DIRECTION, 0.5, 0.0),
+        ([("negative", 0)], Verdict.WRONG_DIRECTION, 0.5, 0.0),
+        ([("multiply", 0, 1)], Verdict.WRONG_DIRECTION, 0.0, 0.0),
+        ([("log", 0), ("multiply", 1, 3), ("negative", 4)], Verdict.WRONG_DIRECTION, 0.5, 0.0),
+        (SQUARED_ERROR, Verdict.TRAINABLE, 1.0, 1.0),
+        (REVERSED_ERROR, Verdict.WRONG_DIRECTION, 0.0, 0.0),
+    ],
+)
+def test_verdicts_and_shares_of_known_programs(
+    program: list[WrittenNode], verdict: Verdict, right_share: float, joint_share: float
+) -> None:
+    screened = screening()(written(SPACE, program))
+    assert screened.verdict.tolist() == [verdict]
+    assert screened.right_share.tolist() == [right_share]
+    assert screened.joint_share.tolist() == [joint_share]
+
+
+def test_a_u_shape_without_label_is_right_half_of_the_time_and_never_for_both_labels() -> None:
+    space = SearchSpace(leaves=["pred", "label", 0.5], nodes=3)
+    program: list[WrittenNode] = [("negative", 2), ("add", 0, 3), ("square", 4)]
+    screened = screening(space, probes=7)(written(space, program))
+    assert screened.right_share.item() == 0.5
+    assert screened.joint_share.item() == 0.0
+    assert screened.verdict.item() == Verdict.WRONG_DIRECTION
+
+
+@pytest.mark.parametrize(("right", "verdict"), [(6, Verdict.TRAINABLE), (5, Verdict.WRONG_DIRECTION)])
+def test_a_share_equal_to_the_least_one_passes(right: int, verdict: Verdict) -> None:
+    probe = sorted_probe(10)
+    leaf = (probe[9 - right] + probe[10 - right]) / 2
+    screened = hinged_error(leaf, probes=10)
+    assert screened.right_share.item() == pytest.approx(right / 10)
+    assert screened.joint_share.item() == pytest.approx(right / 10)
+    assert screened.verdict.item() == verdict
+
+
+def test_right_signs_for_one_label_alone_are_no_joint_share() -> None:
+    space = SearchSpace(leaves=["pred", "label", 0.5], nodes=4)
+    # -label * max(pred, 0.5) has no gradient for label 0, and a right one for label 1 where pred > 0.5.
+    program: list[WrittenNode] = [("max", 0, 2), ("multiply", 1, 3), ("negative", 4)]
+    screened = screening(space, probes=20)(written(space, program))
+    above = sum(pred > 0.5 for pred in sorted_probe(20)) / 20
+    assert 0 < above < 1
+    assert screened.right_share.item() == pytest.approx(above / 2)
+    assert screened.joint_share.item() == 0.0
+
+
+@pytest.mark.parametrize(("scale", "verdict"), [(5e-5, Verdict.ZERO_GRADIENT), (2e-4, Verdict.TRAINABLE)])
+def test_a_gradient_nowhere_above_the_tolerance_is_zero(scale: float, verdict: Verdict) -> None:
+    space = SearchSpace(leaves=["pred", "label", scale], nodes=4)
+    program = [*SQUARED_ERROR, ("multiply", 2, 5)]
+    assert screening(space)(written(space, program)).verdict.tolist() == [verdict]
+
+
+def test_the_direction_check_can_be_switched_off() -> None:
+    screened = screening(least_right_share=0.0)(written(SPACE, PREDICTION, REVERSED_ERROR, WITHOUT_PREDICTION))
+    assert screened.verdict.tolist() == [Verdict.TRAINABLE, Verdict.TRAINABLE, Verdict.ZERO_GRADIENT]
+
+
+def test_repeats_in_a_batch_are_duplicates_of_the_first() -> None:
+    # Adding the label changes the value only, not the gradient.
+    shifted: list[WrittenNode] = [*SQUARED_ERROR, ("add", 5, 1)]
+    screened = screening()(written(SPACE, SQUARED_ERROR, FOURTH_POWER, shifted, SQUARED_ERROR))
+    new, again = Verdict.TRAINABLE, Verdict.DUPLICATE
+    assert screened.verdict.tolist() == [new, new, again, again]
+    assert screened.signature.tolist() == [0, 1, 0, 0]
+
+
+def test_only_what_was_taken_makes_later_batches_duplicates() -> None:
+    judge = screening()
+    first = judge(written(SPACE, SQUARED_ERROR, FOURTH_POWER))
+    judge.take(first.signature[:1])
+    later = judge(written(SPACE, FOURTH_POWER, SQUARED_ERROR))
+    assert later.verdict.tolist() == [Verdict.TRAINABLE, Verdict.DUPLICATE]
+    assert later.signature.tolist() == first.signature.flip(0).tolist()
+
+
+def test_rejected_programs_stay_rejected_for_their_own_reason() -> None:
+    judge = screening()
+    for _ in range(2):
+        screened = judge(written(SPACE, PREDICTION, PREDICTION, WITHOUT_PREDICTION))
+        assert screened.verdict.tolist() == [Verdict.WRONG_DIRECTION] * 2 + [Verdict.ZERO_GRADIENT]
+        judge.take(screened.signature)
+
+
+def test_occurrences_count_all_draws_of_a_signature_so_far() -> None:
+    judge = screening()
+    first = judge(written(SPACE, SQUARED_ERROR, PREDICTION, SQUARED_ERROR))
+    assert first.occurrences.tolist() == [2, 1, 2]
+    assert judge(written(SPACE, PREDICTION, FOURTH_POWER)).occurrences.tolist() == [2, 1]
+    assert judge(written(SPACE, SQUARED_ERROR)).occurrences.tolist() == [3]
+
+
+def test_random_draws_split_into_verdicts_that_their_findings_explain() -> None:
+    space = SearchSpace(nodes=6)
+    judge = screening(space)
+    screened = Screened.concatenate([judge(space.uniform(3000, seeded(seed))) for seed in range(2)])
+    assert len(screened.verdict) == 6000
+    assert set(screened.verdict.tolist()) == set(Verdict)
+    wrong = screened.verdict == Verdict.WRONG_DIRECTION
+    passed = (screened.verdict == Verdict.TRAINABLE) | (screened.verdict == Verdict.DUPLICATE)
+    assert (screened.right_share[wrong] < 0.6).all()
+    assert (screened.right_share[passed] >= 0.6 - 1e-9).all()
+    assert (screened.joint_share <= screened.right_share + 1e-9).all()
+    assert (screened.joint_share >= 2 * screened.right_share - 1 - 1e-9).all()
+    assert torch.equal(screened.occurrences[3000:].sort().values[-1:], torch.bincount(screened.signature).max()[None])

@@ -1,0 +1,61 @@
+import io
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from watcher_helpers import candidate, reference
+
+from lightning_modules.search.summary import FormulasFile, print_summary, ranking
+
+CANDIDATES = [
+    reference("BCE", 0.0),
+    candidate(formula="min(pred, label)", simplified="min(label, pred)", reward=-0.1),
+    candidate(formula="first of two", simplified="first of two", reward=0.25, round=2),
+    candidate(formula="second of two", simplified="second of two", reward=0.25, round=3),
+    candidate(formula="broken", simplified="broken", reward=-1.0, metric=None, status="failed", error="ValueError"),
+    reference("MSE", 0.1),
+]
+RANKED = ["first of two", "second of two", "MSE", "BCE", "min(pred, label)", "broken"]
+
+
+def test_ranking_sorts_by_falling_reward_and_keeps_the_order_of_equals() -> None:
+    ranked = ranking(CANDIDATES)
+    assert ranked["formula"].tolist() == RANKED
+    assert ranked["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert ranked["reward"].is_monotonic_decreasing
+
+
+def test_the_formulas_file_is_the_ranking(tmp_path: Path) -> None:
+    file = FormulasFile(tmp_path)
+    for each in CANDIDATES:
+        file.on_candidate(each)
+    assert not file.path.exists()
+    file.on_end()
+    table = pd.read_csv(tmp_path / "formulas.csv")
+    assert table["formula"].tolist() == RANKED
+    assert table["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert table.columns[:5].tolist() == ["rank", "formula", "reward", "status", "round"]
+    assert table["reward"].tolist() == [0.25, 0.25, 0.1, 0.0, -0.1, -1.0]
+    assert table["metric"].isna().tolist() == [False] * 5 + [True]
+
+
+def test_a_study_without_candidates_has_an_empty_file(tmp_path: Path) -> None:
+    FormulasFile(tmp_path).on_end()
+    assert len(pd.read_csv(tmp_path / "formulas.csv")) == 0
+
+
+def test_the_table_shows_the_best_formulas_and_every_hand_made_loss() -> None:
+    output = io.StringIO()
+    print_summary(Console(file=output, width=160), CANDIDATES, Path("runs/study"), top=2)
+    lines = output.getvalue().splitlines()
+    shown = [next((name for name in RANKED if f" {name} " in line), None) for line in lines]
+    assert [name for name in shown if name] == ["first of two", "second of two", "MSE", "BCE"]
+    assert any("+0.2500" in line and "0.7500" in line for line in lines)
+    assert "runs/study/formulas.csv" in output.getvalue()
+    assert "tensorboard --logdir runs/study" in output.getvalue()
+
+
+def test_the_table_takes_failed_children() -> None:
+    output = io.StringIO()
+    print_summary(Console(file=output, width=160), CANDIDATES, Path("runs/study"), top=10)
+    assert any("broken" in line and "-1.0000" in line for line in output.getvalue().splitlines())
