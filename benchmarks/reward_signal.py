@@ -92,7 +92,9 @@ def reward(data: InteractionsDataModule, budget: ChildBudget, name: str, loss: L
     """Return the metric of one child and its seconds."""
     data = data.hold_out(budget.holdout, seed) if budget.holdout else data
     data.batch_size = budget.batch_size
-    evaluation = ChildEvaluator(ChildTrainers(budget.recipe), data)(budget.model(data, seed), loss, name=name, seed=seed)
+    evaluation = ChildEvaluator(ChildTrainers(budget.recipe), data)(
+        budget.model(data, seed), loss, name=name, seed=seed
+    )
     return (-1.0 if evaluation.score is None else evaluation.score), evaluation.seconds
 
 

@@ -79,11 +79,11 @@ class Controller(nn.Module):
         """Write ``count`` programs; what is not sampled is the most probable choice."""
 
         def operator(logits: Tensor, _: int) -> Tensor:
-            return (logits + _gumbel(logits, generator) if sample_operators else logits).argmax(-1)
+            return (logits + gumbel(logits, generator) if sample_operators else logits).argmax(-1)
 
         def operands(logits: Tensor, _: int) -> Tensor:
             # The two largest of Gumbel-perturbed logits are a draw of two without replacement.
-            return (logits + _gumbel(logits, generator) if sample_operands else logits).topk(2).indices
+            return (logits + gumbel(logits, generator) if sample_operands else logits).topk(2).indices
 
         decisions = list(self._unroll(count, operator, operands))
         return Programs(
@@ -150,6 +150,7 @@ def _entropy(log_probabilities: Tensor) -> Tensor:
     return -(log_probabilities.exp() * log_probabilities).sum(-1)
 
 
-def _gumbel(like: Tensor, generator: torch.Generator) -> Tensor:
+def gumbel(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return Gumbel noise of a tensor's shape; the largest of logits plus noise is a draw from their softmax."""
     uniform = torch.rand(like.shape, generator=generator, dtype=like.dtype)
     return -torch.log(-torch.log(uniform.clamp_min(torch.finfo(like.dtype).tiny)))

@@ -25,7 +25,6 @@ class Drawing:
     Args:
         strategy: Who is asked.
         screening: Who judges.
-        generator: Chooses among more trainable programs than are needed.
         candidates: Number of programs to train a round.
         draws: Number of programs to ask for at a time.
         most_draws: A round draws no more than this, even if it then trains fewer candidates.
@@ -35,7 +34,6 @@ class Drawing:
         self,
         strategy: Strategy,
         screening: Screening,
-        generator: torch.Generator,
         *,
         candidates: int,
         draws: int,
@@ -43,7 +41,6 @@ class Drawing:
     ) -> None:
         self.strategy = strategy
         self.screening = screening
-        self.generator = generator
         self.candidates = candidates
         self.draws = draws
         self.most_draws = most_draws
@@ -64,7 +61,6 @@ class Drawing:
 
     def _pick(self, screened: Screened, count: int) -> Tensor:
         trainable = (screened.verdict == Verdict.TRAINABLE).nonzero().squeeze(1)
-        order = torch.randperm(len(trainable), generator=self.generator)
-        picked = trainable[order[:count]].sort().values
+        picked = self.strategy.choose(screened, trainable, count).sort().values
         self.screening.take(screened.signature[picked])
         return picked

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,10 +78,26 @@ class ChildEvaluator:
             with _quiet_lightning(), torch.random.fork_rng():
                 torch.manual_seed(seed)
                 self._fit(child, reward, name)
-        except Exception as error:  # noqa: BLE001 - whatever a formula provokes is its result, not the search's end
+        except Exception as error:  # whatever a formula provokes is its result, not the search's end
             return Evaluation("failed", None, time.perf_counter() - start, f"{type(error).__name__}: {error}")
         score = reward.reward if reward.status == "trained" else None
         return Evaluation(reward.status, score, time.perf_counter() - start, model=child)
+
+    def measure(self, recommender: pl.LightningModule) -> float:
+        """Return the score of the recommender as it is, without training; -inf where it has none.
+
+        Raises:
+            ValueError: If the monitored metric is not logged.
+        """
+        with _quiet_lightning():
+            trainer = self.trainer_factory(RewardCallback(self.monitor, self.mode), "start")
+            (metrics,) = trainer.validate(copy.deepcopy(recommender), datamodule=self.datamodule, verbose=False)
+        if self.monitor not in metrics:
+            raise ValueError(
+                f"'{self.monitor}' is not logged in validation; monitor one of {', '.join(sorted(metrics))}"
+            )
+        score = metrics[self.monitor] if self.mode == "max" else -metrics[self.monitor]
+        return score if math.isfinite(score) else -math.inf
 
     def _fit(self, child: pl.LightningModule, reward: RewardCallback, name: str) -> None:
         trainer = self.trainer_factory(reward, name)

@@ -34,12 +34,7 @@ def evaluate(programs: Programs, space: SearchSpace, pred: Tensor, label: Tensor
         numerics: Protection of each node.
     """
     count, leaves = len(programs), len(space.leaves)
-    values = torch.empty((leaves + space.nodes) * count, len(pred), dtype=pred.dtype)
-    gradients = torch.zeros_like(values)
-    for position, leaf in enumerate(space.leaves):
-        rows = slice(position * count, (position + 1) * count)
-        values[rows] = leaf.value if isinstance(leaf, Constant) else {"pred": pred, "label": label}[leaf.name]
-        gradients[rows] = float(not isinstance(leaf, Constant) and leaf.name == "pred")
+    values, gradients = _leaf_rows(space, count, pred, label)
     used = programs.used(leaves)
     for node in range(space.nodes):
         for number, operator in enumerate(space.operators):
@@ -49,6 +44,17 @@ def evaluate(programs: Programs, space: SearchSpace, pred: Tensor, label: Tensor
             result = _apply(operator, values, gradients, sources, numerics)
             values[target], gradients[target] = result.value, result.gradient
     return Evaluated(values[-count:], gradients[-count:])
+
+
+def _leaf_rows(space: SearchSpace, count: int, pred: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Return room for all positions, ``[positions * count, points]``, with the leaves filled in."""
+    values = torch.empty((len(space.leaves) + space.nodes) * count, len(pred), dtype=pred.dtype)
+    gradients = torch.zeros_like(values)
+    for position, leaf in enumerate(space.leaves):
+        rows = slice(position * count, (position + 1) * count)
+        values[rows] = leaf.value if isinstance(leaf, Constant) else {"pred": pred, "label": label}[leaf.name]
+        gradients[rows] = float(not isinstance(leaf, Constant) and leaf.name == "pred")
+    return values, gradients
 
 
 def _apply(operator: Operator, values: Tensor, gradients: Tensor, sources: Tensor, numerics: Numerics) -> Evaluated:

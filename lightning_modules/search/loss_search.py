@@ -114,7 +114,7 @@ class LossSearch:
         if evaluation.score is None:
             raise RuntimeError(
                 f"the baseline loss {type(self.baseline).__name__} could not be trained ({evaluation.status}). "
-                f"{evaluation.error or 'Its loss or metric is not finite: look at the learning rate.'}"
+                f"{evaluation.error or 'Its loss or metric is not finite: look at the learning rate and the labels.'}"
             )
         self._baseline_score = evaluation.score
 
@@ -194,7 +194,9 @@ class LossSearch:
     def _outcome(self, draws: Draws, rewards: tuple[float, ...]) -> Outcome:
         """Give every draw its own reward, or that of the earlier program with the same gradient."""
         signature = draws.screened.signature
-        known = torch.full((max(int(signature.max()) + 1, len(self._signature_rewards)),), math.nan, dtype=torch.float64)
+        known = torch.full(
+            (max(int(signature.max()) + 1, len(self._signature_rewards)),), math.nan, dtype=torch.float64
+        )
         known[: len(self._signature_rewards)] = self._signature_rewards
         known[signature[draws.chosen]] = torch.tensor(rewards, dtype=torch.float64)
         self._signature_rewards = known

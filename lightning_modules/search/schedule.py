@@ -41,9 +41,10 @@ class Alternating(Schedule):
 
     least_gain = 1e-5
 
-    def __init__(self, recommender: pl.LightningModule) -> None:
+    def __init__(self, recommender: pl.LightningModule, score: float) -> None:
+        """Start from a recommender that has the given score now."""
         super().__init__(recommender)
-        self._score = float("-inf")
+        self._score = score
 
     def advance(self, best: Evaluation | None) -> bool | None:
         """Move on if the best child's score says so."""

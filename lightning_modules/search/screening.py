@@ -33,6 +33,7 @@ class Screened:
         joint_share: Share of the probes at which the signs for both labels are right together, float64 ``[count]``.
         signature: Number of the gradient signature, int64 ``[count]``; programs of one number train alike.
         occurrences: How often that signature has been drawn so far, this program included, int64 ``[count]``.
+        gradient: Derivative of the loss by the prediction on the probe, float64 ``[count, points]``.
     """
 
     verdict: Tensor
@@ -40,6 +41,7 @@ class Screened:
     joint_share: Tensor
     signature: Tensor
     occurrences: Tensor
+    gradient: Tensor
 
     @staticmethod
     def concatenate(parts: Sequence["Screened"]) -> "Screened":
@@ -95,7 +97,8 @@ class Screening:
         # A share equal to the threshold passes whatever its rounding.
         verdict[right_share < self.least_right_share - 1e-9] = Verdict.WRONG_DIRECTION
         verdict[~(gradient.abs().amax(1) >= self.tolerance)] = Verdict.ZERO_GRADIENT
-        return Screened(verdict, right_share, right.all(0).double().mean(1), signature, self._drawn[signature])
+        joint_share = right.all(0).double().mean(1)
+        return Screened(verdict, right_share, joint_share, signature, self._drawn[signature], gradient)
 
     def take(self, signature: Tensor) -> None:
         """Declare that programs with these signatures are trained, so that later ones are their duplicates."""

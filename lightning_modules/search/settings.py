@@ -39,6 +39,8 @@ class SearchSettings:
         most_failures: End the search after this many failed children in a row.
         top: Number of best formulas to report.
         log_candidates: Write every child's curves to TensorBoard.
+        threads: CPU threads of torch for the whole search; 0 leaves torch's own number. The operations of a child are
+            too small to gain from more, and lose a lot by them on busy cores.
     """
 
     root: str = "runs/search"
@@ -50,7 +52,7 @@ class SearchSettings:
     draws: int = 512
     most_draws: int = 200_000
     least_right_share: float = 0.6
-    warmup_updates: int = 80
+    warmup_updates: int = 60
     holdout: float = 0.1
     monitor: str = "val/auc"
     mode: Literal["max", "min"] = "max"
@@ -61,6 +63,7 @@ class SearchSettings:
     most_failures: int = 5
     top: int = 10
     log_candidates: bool = False
+    threads: int = 1
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no search.
@@ -74,8 +77,9 @@ class SearchSettings:
         for name in ("holdout", "least_right_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"--search.{name} is {getattr(self, name)}, but a share lies in [0, 1)")
-        if self.warmup_updates < 0:
-            raise ValueError(f"--search.warmup_updates is {self.warmup_updates}; 0 switches the warm-up off")
+        for name in ("warmup_updates", "threads"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--search.{name} is {getattr(self, name)}, but cannot be negative")
 
     @property
     def named_numerics(self) -> Numerics:

@@ -18,7 +18,7 @@ from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.loss_search import Budget, LossSearch
 from lightning_modules.search.progress import ProgressDisplay
 from lightning_modules.search.ranks import is_first
-from lightning_modules.search.schedule import Alternating, FromScratch
+from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.space import SearchSpace
@@ -67,7 +67,7 @@ def run_search(
         strategy=strategy,
         drawing=_drawing(settings, strategy, space, seed),
         evaluator=evaluator,
-        schedule=(Alternating if settings.alternate else FromScratch)(recommender),
+        schedule=_schedule(settings, recommender, evaluator),
         numerics=settings.named_numerics,
         baseline=(settings.baseline or BCE()) if settings.relative else None,
         references=settings.named_references,
@@ -75,7 +75,7 @@ def run_search(
         seed=seed,
         watchers=watchers,
     )
-    with _full_disk_explained(settings.root):
+    with _full_disk_explained(settings.root), _threads(settings.threads):
         study.run()
     if watchers:
         print_summary(console, study.candidates, Path(settings.root), settings.top)
@@ -95,6 +95,16 @@ def _full_disk_explained(root: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -110,6 +120,12 @@ def _reward_data(datamodule: pl.LightningDataModule, holdout: float, seed: int) 
     return datamodule.hold_out(holdout, seed)
 
 
+def _schedule(settings: SearchSettings, recommender: pl.LightningModule, evaluator: ChildEvaluator) -> Schedule:
+    if settings.alternate:
+        return Alternating(recommender, evaluator.measure(recommender))
+    return FromScratch(recommender)
+
+
 def _screening(settings: SearchSettings, space: SearchSpace, seed: int) -> Screening:
     return Screening(space, settings.named_numerics, _generator(seed), least_right_share=settings.least_right_share)
 
@@ -118,7 +134,6 @@ def _drawing(settings: SearchSettings, strategy: Strategy, space: SearchSpace, s
     return Drawing(
         strategy,
         _screening(settings, space, seed),
-        _generator(seed),
         candidates=settings.candidates,
         draws=settings.draws,
         most_draws=settings.most_draws,

@@ -50,6 +50,16 @@ class Strategy(ABC):
     def ask(self, count: int) -> Programs:
         """Propose ``count`` programs."""
 
+    def choose(self, screened: Screened, trainable: Tensor, count: int) -> Tensor:  # noqa: ARG002
+        """Choose ``count`` of the programs last asked for, or all if there are fewer, to spend training on.
+
+        Args:
+            screened: Screening's findings on those programs.
+            trainable: Indices of the trainable ones.
+            count: How many are wanted.
+        """
+        return trainable[torch.randperm(len(trainable), generator=self.generator)[:count]]
+
     @abstractmethod
     def tell(self, outcome: Outcome) -> dict[str, float]:
         """Learn from all programs asked for since the last call, in their order; return figures to log."""

@@ -38,4 +38,3 @@ def _mutate_once(programs: Programs, space: SearchSpace, generator: torch.Genera
     operators[rows, chosen] = operator
     all_operands[rows, chosen] = operands
     return Programs(operators, all_operands)
-

@@ -1,6 +1,5 @@
-"""What PPO and REINFORCE share: the controller, what a program is worth to it, and its updates."""
+"""What PPO and REINFORCE share: a controller, and all that it learns from."""
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,36 +7,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.search.controller import Controller
+from lightning_modules.search.controller import Controller, gumbel
 from lightning_modules.search.programs import Programs
-from lightning_modules.search.screening import Screened, Verdict
+from lightning_modules.search.screening import Screened
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies.archive import Archive
 from lightning_modules.search.strategies.base import Outcome, Strategy
 from lightning_modules.search.strategies.elites import Elites
 from lightning_modules.search.strategies.mutation import mutate
+from lightning_modules.search.strategies.surrogate import Surrogate
+from lightning_modules.search.strategies.valuation import Valuation
 
-# A gradient sign counts as right-direction writing, in the figures of the warm-up, from this share on.
+# From this share of right gradient signs on, the warm-up's figures call a program right.
 _RIGHT_SHARE = 0.6 - 1e-9
 
 
 class PolicyGradient(Strategy):
     """A controller that writes programs, and learns from those that it and the search found good.
 
-    The gradient of the policy is one of four forces on the controller, none of which alone keeps a search alive:
+    The policy gradient raises the probability of programs in proportion to their advantage (:class:`Valuation`),
+    decision by decision; those on nodes that the loss does not use carry no gradient. Three more forces keep a search
+    alive:
 
-    * The policy gradient raises the probability of programs in proportion to their advantage. The value of a trained
-      program is the share of all rewards so far that it beats (rewards themselves are all but equal among good
-      formulas and far apart among bad ones) less ``novelty_penalty`` for every doubling of the draws of its gradient
-      signature. A program that screening rejects is worth the share of probes at which it is right for both labels,
-      less 1. Decisions on nodes that the loss does not use carry no gradient.
-    * Elites, the best programs so far, are imitated (self-imitation, Oh et al., ICML 2018,
-      https://arxiv.org/abs/1806.05635), and their mutants are among the programs proposed. Of a mutant only a success
-      is learned, since the controller did not write it.
-    * The archive of all right-direction programs, each gradient once, is imitated, so that the policy stays broad.
+    * The elites, the best programs so far, are imitated (self-imitation, Oh et al., ICML 2018,
+      https://arxiv.org/abs/1806.05635), and their mutants are among the programs proposed.
+    * The archive of all right-direction programs is imitated, so that the policy stays broad. The warm-up does nothing
+      else, and fills it with the controller's draws and uniform ones.
     * An entropy bonus.
 
-    The warm-up imitates the archive alone, and fills it with the controller's own draws and uniform ones.
+    Of many trainable programs those are trained, by chance, that the :class:`Surrogate` expects most of.
 
     Args:
         space: What the programs are made of.
@@ -46,21 +44,23 @@ class PolicyGradient(Strategy):
         tanh_constant: See :class:`Controller`.
         learning_rate: Of Adam, in the rounds.
         epochs: Gradient steps on the programs of one round.
-        entropy_weight: Of the mean entropy of a decision.
-        baseline_decay: Of the exponential moving average of the values, which is subtracted from them.
-        filter_rewards: Give a trained program below the baseline the value -1 and leave it out of the baseline, as
-            AutoLossGen does.
-        novelty_penalty: Taken off a value for every doubling of the draws of its signature.
-        screening_weight: Of rejected programs, relative to trained ones.
+        entropy_weight: Of the mean entropy of a node's two decisions.
+        baseline_decay: See :class:`Valuation`.
+        filter_rewards: See :class:`Valuation`.
+        novelty_penalty: See :class:`Valuation`.
+        screening_weight: See :class:`Valuation`.
+        guidance: How much the surrogate decides: a program expected to beat all others is e^guidance times as likely to
+            be trained as one expected to beat none; 0 chooses by chance alone.
         mutant_share: Share of the proposed programs that are mutants of elites.
         num_elites: Number of elites.
         elite_weight: Of imitating the elites.
         archive_weight: Of imitating the archive, in the rounds.
+        uniform_share: Share of uniformly drawn programs among those of the archive that are imitated.
+        imitation_batch: Programs of the archive in one gradient step.
         warmup_draws: Programs that the controller draws before every update of the warm-up.
         warmup_uniform: Programs drawn uniformly before every update of the warm-up.
         warmup_steps: Gradient steps an update of the warm-up.
         warmup_learning_rate: Of Adam, in the warm-up.
-        imitation_batch: Programs of the archive in one gradient step.
         gradient_clip: Largest norm of the gradient.
     """
 
@@ -73,20 +73,22 @@ class PolicyGradient(Strategy):
         tanh_constant: float = 4.0,
         learning_rate: float = 1e-3,
         epochs: int = 4,
-        entropy_weight: float = 0.05,
+        entropy_weight: float = 0.1,
         baseline_decay: float = 0.95,
         filter_rewards: bool = False,
         novelty_penalty: float = 0.1,
         screening_weight: float = 0.5,
-        mutant_share: float = 0.25,
+        guidance: float = 20.0,
+        mutant_share: float = 0.5,
         num_elites: int = 50,
         elite_weight: float = 0.1,
         archive_weight: float = 0.1,
+        uniform_share: float = 0.33,
+        imitation_batch: int = 256,
         warmup_draws: int = 1024,
         warmup_uniform: int = 8192,
-        warmup_steps: int = 4,
+        warmup_steps: int = 8,
         warmup_learning_rate: float = 4e-3,
-        imitation_batch: int = 256,
         gradient_clip: float = 5.0,
     ) -> None:
         super().__init__(space, generator)
@@ -95,27 +97,29 @@ class PolicyGradient(Strategy):
         self.learning_rate = learning_rate
         self.epochs = epochs
         self.entropy_weight = entropy_weight
-        self.baseline_decay = baseline_decay
-        self.filter_rewards = filter_rewards
-        self.novelty_penalty = novelty_penalty
-        self.screening_weight = screening_weight
+        self.guidance = guidance
         self.mutant_share = mutant_share
         self.elite_weight = elite_weight
         self.archive_weight = archive_weight
+        self.imitation_batch = imitation_batch
         self.warmup_draws = warmup_draws
         self.warmup_uniform = warmup_uniform
         self.warmup_steps = warmup_steps
         self.warmup_learning_rate = warmup_learning_rate
-        self.imitation_batch = imitation_batch
         self.gradient_clip = gradient_clip
+        self.valuation = Valuation(
+            baseline_decay=baseline_decay,
+            filter_rewards=filter_rewards,
+            novelty_penalty=novelty_penalty,
+            screening_weight=screening_weight,
+        )
+        self.surrogate = Surrogate()
         self.elites = Elites(num_elites)
-        self.archive = Archive()
-        self._baseline: float | None = None
-        self._rewards = torch.empty(0, dtype=torch.float64)
+        self.archive = Archive(uniform_share)
         self._asked_mutants: list[Tensor] = []
 
     @abstractmethod
-    def surrogate(self, log_ratio: Tensor, advantage: Tensor) -> Tensor:
+    def objective(self, log_ratio: Tensor, advantage: Tensor) -> Tensor:
         """Return each decision's part of the objective; ``log_ratio`` is that of the new policy to the old one."""
 
     def ask(self, count: int) -> Programs:
@@ -128,6 +132,13 @@ class PolicyGradient(Strategy):
         parents = self.elites.sample(mutants, self.generator)
         return Programs.concatenate([drawn, mutate(parents, self.space, self.generator)])
 
+    def choose(self, screened: Screened, trainable: Tensor, count: int) -> Tensor:
+        """Draw without replacement, more probably what the surrogate expects more of."""
+        if not len(self.surrogate):
+            return super().choose(screened, trainable, count)
+        logits = self.guidance * self.surrogate.guess(screened.gradient[trainable])
+        return trainable[(logits + gumbel(logits, self.generator)).argsort(descending=True)[:count]]
+
     def warm_up(self, screen: Callable[[Programs], Screened], updates: int) -> Iterator[dict[str, float]]:
         """Learn to write valid and different losses, from screening alone."""
         for _ in range(updates):
@@ -135,7 +146,7 @@ class PolicyGradient(Strategy):
             screened = screen(drawn)
             self.archive.add(drawn, screened)
             uniform = self.space.uniform(self.warmup_uniform, self.generator)
-            self.archive.add(uniform, screen(uniform))
+            self.archive.add(uniform, screen(uniform), uniform=True)
             for _ in range(self.warmup_steps if len(self.archive) else 0):
                 self._step(self._archive_likelihood(), self.warmup_learning_rate)
             yield self._warmup_figures(screened)
@@ -144,54 +155,25 @@ class PolicyGradient(Strategy):
         """Update the controller with everything told."""
         mutant, self._asked_mutants = torch.cat(self._asked_mutants), []
         self.elites.update(outcome)
+        self.surrogate.update(outcome)
         self.archive.add(outcome.programs, outcome.screened)
-        self._rewards = torch.cat([self._rewards, outcome.reward[outcome.trained]]).sort().values
-        advantage, weight = self._advantage(outcome, mutant)
+        advantage, weight = self.valuation(outcome, mutant)
         told = weight > 0
         figures = self._update(outcome.programs[told], advantage[told], weight[told]) if told.any() else {}
-        return figures | {"baseline": self._baseline or 0.0, "archive": float(len(self.archive))}
-
-    def _advantage(self, outcome: Outcome, mutant: Tensor) -> tuple[Tensor, Tensor]:
-        """Return every program's advantage and weight; programs without a value weigh nothing."""
-        rewarded = outcome.reward.isfinite()
-        rejected = ~rewarded & (outcome.screened.verdict != Verdict.TRAINABLE) & ~mutant
-        rejected &= outcome.screened.verdict != Verdict.DUPLICATE
-        value = torch.where(rewarded, self._reward_value(outcome), outcome.screened.joint_share - 1)
-        baseline = self._moving_baseline(value[rewarded & ~mutant])
-        if self.filter_rewards:
-            value = torch.where(rewarded & (value < baseline - 1e-5), -1.0, value)
-        advantage = value - baseline
-        advantage = torch.where(mutant, advantage.clamp_min(0), advantage)
-        weight = rewarded / rewarded.sum().clamp_min(1) + self.screening_weight * rejected / rejected.sum().clamp_min(1)
-        return advantage, weight
-
-    def _reward_value(self, outcome: Outcome) -> Tensor:
-        beaten = torch.searchsorted(self._rewards, outcome.reward.nan_to_num(-math.inf))
-        penalty = self.novelty_penalty * outcome.screened.occurrences.double().log2()
-        return beaten / max(1, len(self._rewards)) - penalty
-
-    def _moving_baseline(self, values: Tensor) -> float:
-        """Return the baseline before these values, and let them move it."""
-        baseline = self._baseline
-        moving = values[values >= baseline - 1e-5] if self.filter_rewards and baseline is not None else values
-        if len(moving):
-            mean = moving.mean().item()
-            baseline = mean if baseline is None else baseline
-            self._baseline = self.baseline_decay * baseline + (1 - self.baseline_decay) * mean
-        return baseline or 0.0
+        return figures | {"baseline": self.valuation.baseline or 0.0, "archive": float(len(self.archive))}
 
     def _update(self, programs: Programs, advantage: Tensor, weight: Tensor) -> dict[str, float]:
         used = programs.used(len(self.space.leaves))[:, :, None]
-        # Dividing by the spread keeps the balance of the forces the same, whatever the rewards' scale.
+        # Dividing by the spread keeps the balance of the forces the same, whatever the values' scale.
         advantage = (advantage / advantage.std(correction=0).clamp_min(1e-6)).float()[:, None, None]
         with torch.no_grad():
             old = self.controller.score(programs).log_probability
         for _ in range(self.epochs):
             scores = self.controller.score(programs)
             log_ratio = scores.log_probability - old
-            gain = ((self.surrogate(log_ratio, advantage) * used).sum((1, 2)) * weight.float()).sum()
+            gain = ((self.objective(log_ratio, advantage) * used).sum((1, 2)) * weight.float()).sum()
             entropy = scores.entropy.mean()
-            self._step(gain + 2 * self.entropy_weight * entropy + self._imitation(), self.learning_rate)
+            self._step(gain + self.entropy_weight * entropy + self._imitation(), self.learning_rate)
         return {"entropy": entropy.item(), **self.diagnostics(log_ratio[used.expand_as(log_ratio)])}
 
     def diagnostics(self, log_ratio: Tensor) -> dict[str, float]:  # noqa: ARG002
@@ -226,22 +208,22 @@ class PolicyGradient(Strategy):
         distinct = len(torch.unique(screened.signature[right])) / max(1, int(right.sum()))
         return {"right_share": right.double().mean().item(), "distinct": distinct, "archive": float(len(self.archive))}
 
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "controller": self.controller,
+            "optimizer": self.optimizer,
+            "valuation": self.valuation,
+            "surrogate": self.surrogate,
+            "elites": self.elites,
+            "archive": self.archive,
+        }
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything that later proposals depend on."""
-        return super().state_dict() | {
-            "controller": self.controller.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "elites": self.elites.state_dict(),
-            "archive": self.archive.state_dict(),
-            "baseline": self._baseline,
-            "rewards": self._rewards,
-        }
+        return super().state_dict() | {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state that :meth:`state_dict` returned."""
         super().load_state_dict(state)
-        self.controller.load_state_dict(state["controller"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.elites.load_state_dict(state["elites"])
-        self.archive.load_state_dict(state["archive"])
-        self._baseline, self._rewards = state["baseline"], state["rewards"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])

@@ -23,7 +23,7 @@ class PPO(PolicyGradient):
         super().__init__(space, generator, **options)
         self.clip = clip
 
-    def surrogate(self, log_ratio: Tensor, advantage: Tensor) -> Tensor:
+    def objective(self, log_ratio: Tensor, advantage: Tensor) -> Tensor:
         """Return min(r A, clip(r) A) for the ratio r of each decision."""
         ratio = log_ratio.exp()
         return torch.minimum(ratio * advantage, ratio.clamp(1 - self.clip, 1 + self.clip) * advantage)

@@ -22,6 +22,6 @@ class REINFORCE(PolicyGradient):
     def __init__(self, space: SearchSpace, generator: torch.Generator, *, epochs: int = 1, **options: Any) -> None:
         super().__init__(space, generator, epochs=epochs, **options)
 
-    def surrogate(self, log_ratio: Tensor, advantage: Tensor) -> Tensor:
+    def objective(self, log_ratio: Tensor, advantage: Tensor) -> Tensor:
         """Return the log-probability, up to a constant, times the advantage."""
         return log_ratio * advantage
