@@ -120,13 +120,14 @@ def main(
         title="Search strategies at equal numbers of trained candidates",
         command=f"python -m benchmarks.strategies data/ml100k01-1-5 --rounds {rounds}",
         parts=[
-            f"{CONFIG}, {rounds} rounds of 20 candidates, seeds {', '.join(map(str, seeds))}. Rewards are AUC on held-out "
-            "training rows less that of BCE under the same child budget; mean ± standard deviation over seeds.",
+            f"{CONFIG}, {rounds} rounds of 20 candidates, seeds {', '.join(map(str, seeds))}. Rewards are AUC on "
+            "held-out training rows less that of BCE under the same child budget; mean ± standard deviation over seeds.",
             summary(results),
-            f"Full training: the {FINALISTS} best formulas of each study, trained to convergence as in reward_signal; the "
-            "one with the best validation AUC. BCE in the same set-up: validation AUC "
+            f"Full training: the {FINALISTS} best formulas of each study, trained to convergence as in reward_signal; "
+            "the one with the best validation AUC. BCE in the same set-up: validation AUC "
             f"{tuned['validation'].mean():.4f} ± {tuned['validation'].std():.4f}, test AUC "
-            f"{tuned['test'].mean():.4f} ± {tuned['test'].std():.4f}. The standard error of an AUC on these splits is 0.012.",
+            f"{tuned['test'].mean():.4f} ± {tuned['test'].std():.4f}. The standard error of an AUC on these splits is "
+            "0.012.",
         ],
     )
 

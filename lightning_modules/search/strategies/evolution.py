@@ -28,8 +28,8 @@ class RegularizedEvolution(Strategy):
         self,
         space: SearchSpace,
         generator: torch.Generator,
-        population_size: int = 100,
-        tournament_size: int = 10,
+        population_size: int = 50,
+        tournament_size: int = 8,
         most_changes: int = 3,
     ) -> None:
         super().__init__(space, generator)
