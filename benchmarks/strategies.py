@@ -121,7 +121,8 @@ def main(
         command=f"python -m benchmarks.strategies data/ml100k01-1-5 --rounds {rounds}",
         parts=[
             f"{CONFIG}, {rounds} rounds of 20 candidates, seeds {', '.join(map(str, seeds))}. Rewards are AUC on "
-            "held-out training rows less that of BCE under the same child budget; mean ± standard deviation over seeds.",
+            "held-out training rows less that of BCE under the same child budget; mean ± standard deviation over "
+            "seeds. The surrogate chooses which of a round's trainable draws are trained.",
             summary(results),
             f"Full training: the {FINALISTS} best formulas of each study, trained to convergence as in reward_signal; "
             "the one with the best validation AUC. BCE in the same set-up: validation AUC "

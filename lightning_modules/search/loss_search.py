@@ -121,16 +121,17 @@ class LossSearch:
     def _round(self, number: int) -> None:
         draws = agree(self.drawing())
         formulas = self.strategy.space.decode(draws.programs[draws.chosen])
-        evaluations = [
-            self._evaluate(number, formula, draws, index)
-            for formula, index in zip(formulas, draws.chosen.tolist(), strict=True)
-        ]
-        rewards = tuple(self._reward(evaluation) for evaluation in evaluations)
+        rewards, best = [], None
+        for formula, index in zip(formulas, draws.chosen.tolist(), strict=True):
+            evaluation = self._evaluate(number, formula, draws, index)
+            rewards.append(self._reward(evaluation))
+            # Only the best child's weights are kept: a round's children need not fit into memory together.
+            best = evaluation if best is None or rewards[-1] > self._reward(best) else best
         figures = self.strategy.tell(self._outcome(draws, rewards))
-        accepted = self.schedule.advance(max(evaluations, key=self._reward, default=None))
+        accepted = self.schedule.advance(best)
         if accepted:
             self._measure_baseline()
-        summary = RoundSummary(number, draws.programs, draws.screened, rewards, self._top(), figures, accepted)
+        summary = RoundSummary(number, draws.programs, draws.screened, tuple(rewards), self._top(), figures, accepted)
         for watcher in self.watchers:
             watcher.on_round(summary)
 
@@ -191,12 +192,11 @@ class LossSearch:
     def _reward(self, evaluation: Evaluation) -> float:
         return FLOOR_REWARD if evaluation.score is None else evaluation.score - self._baseline_score
 
-    def _outcome(self, draws: Draws, rewards: tuple[float, ...]) -> Outcome:
+    def _outcome(self, draws: Draws, rewards: Sequence[float]) -> Outcome:
         """Give every draw its own reward, or that of the earlier program with the same gradient."""
         signature = draws.screened.signature
-        known = torch.full(
-            (max(int(signature.max()) + 1, len(self._signature_rewards)),), math.nan, dtype=torch.float64
-        )
+        numbers = max(int(signature.max()) + 1, len(self._signature_rewards))
+        known = torch.full((numbers,), math.nan, dtype=torch.float64)
         known[: len(self._signature_rewards)] = self._signature_rewards
         known[signature[draws.chosen]] = torch.tensor(rewards, dtype=torch.float64)
         self._signature_rewards = known

@@ -12,6 +12,9 @@ from lightning_modules.search.programs import Programs
 
 _PUBLISHED_OPERATORS = tuple(operator.name for operator in OPERATORS[:9])
 
+# The text of a formula repeats what nodes share, and grows by at most the golden ratio with every node.
+_MOST_NODES = 18
+
 
 class SearchSpace:
     """All straight-line programs with a given number of nodes over given operators and leaves.
@@ -22,7 +25,7 @@ class SearchSpace:
     Args:
         operators: Names of the operators that nodes may apply.
         leaves: Names of variables and values of constants, in the order of their positions.
-        nodes: Number of operator nodes; the last one is the loss.
+        nodes: Number of operator nodes, at most 18; the last one is the loss.
 
     Raises:
         ValueError: If an operator is unknown, or there are too few leaves or nodes.
@@ -37,6 +40,8 @@ class SearchSpace:
         if unknown := [name for name in operators if name not in OPERATOR_BY_NAME]:
             known = ", ".join(OPERATOR_BY_NAME)
             raise ValueError(f"search space: operator '{unknown[0]}' is unknown; choose among {known}")
+        if nodes > _MOST_NODES:
+            raise ValueError(f"search space: {nodes} nodes; more than {_MOST_NODES} cannot always be written as text")
         if nodes < 1 or len(leaves) < 2 or "pred" not in leaves or not operators:
             raise ValueError("search space: needs at least one operator, one node and two leaves, 'pred' among them")
         self.operators: tuple[Operator, ...] = tuple(OPERATOR_BY_NAME[name] for name in operators)

@@ -61,7 +61,7 @@ def print_summary(console: Console, candidates: Sequence[Candidate], root: Path,
         hand_made = row.kind == "reference"
         table.add_row(
             str(row.rank),
-            f"[bold]{row.formula}[/bold]" if hand_made else row.simplified,
+            f"[bold]{row.formula}[/bold]" if hand_made else min(row.formula, row.simplified, key=len),
             f"{row.reward:+.4f}",
             "-" if pd.isna(row.metric) else f"{row.metric:.4f}",
             "" if hand_made else f"{row.right_share:.0%}",
