@@ -16,7 +16,7 @@ from jsonargparse import auto_cli
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from benchmarks.report import table, write_report
-from benchmarks.reward_signal import full_training
+from benchmarks.training import full_training
 from datamodules import InteractionsDataModule
 from lightning_modules.cli import main as command_line
 from lightning_modules.losses import BCE, FormulaLoss
