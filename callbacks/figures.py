@@ -1,5 +1,7 @@
 """Pictures of losses for TensorBoard and reports."""
 
+import textwrap
+
 import torch
 from matplotlib.figure import Figure
 
@@ -14,21 +16,23 @@ def loss_figure(loss: Loss, title: str) -> Figure:
 
     Args:
         loss: Any loss of one prediction; one that wants logits is drawn over the probability too.
-        title: Written above; long ones are cut.
+        title: Written above in up to three lines; the rest is cut.
     """
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    value_axes, gradient_axes = figure.subplots(1, 2)
+    # TensorBoard shows figures in narrow tiles, where two panels side by side could not be read.
+    figure = Figure(figsize=(5, 6), layout="constrained")
+    value_axes, gradient_axes = figure.subplots(2, 1, sharex=True)
     for label, colour in _LABEL_COLOURS.items():
         probability, value, gradient = _curve(loss, float(label))
         value_axes.plot(probability, value, color=colour, label=f"label {label}")
         gradient_axes.plot(probability, gradient, color=colour, label=f"label {label}")
-    value_axes.set(title="loss", xlabel="pred")
-    gradient_axes.set(title="derivative by pred", xlabel="pred")
-    # Poles at 0 and 1 would flatten everything else.
-    gradient_axes.set_yscale("symlog", linthresh=1.0)
+    value_axes.set(ylabel="loss")
+    gradient_axes.set(ylabel="derivative by pred", xlabel="pred")
+    for axes in (value_axes, gradient_axes):
+        # Poles at 0 and 1 would flatten everything else.
+        axes.set_yscale("symlog", linthresh=1.0)
     gradient_axes.axhline(0, color="grey", linewidth=0.8)
     value_axes.legend()
-    figure.suptitle(title if len(title) <= 110 else title[:107] + "...", fontsize=10)
+    figure.suptitle("\n".join(textwrap.wrap(title, 60, max_lines=3, placeholder=" ...")), fontsize=10)
     return figure
 
 

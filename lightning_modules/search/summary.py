@@ -11,6 +11,7 @@ from rich.table import Table
 from lightning_modules.search.watchers import Candidate, Watcher
 
 _COLUMNS = ["rank", "formula", "reward", "status", "round", "seconds", "kind", "metric", "right_share", "simplified"]
+_LONGEST_SHOWN = 120
 
 
 def ranking(candidates: Sequence[Candidate]) -> pd.DataFrame:
@@ -41,6 +42,12 @@ class FormulasFile(Watcher):
         ranking(self._candidates)[_COLUMNS].to_csv(self.path, index=False)
 
 
+def _shortest(formula: str, simplified: str) -> str:
+    """Return the shorter way to write a formula, cut to a few lines of the table; formulas.csv has all of it."""
+    text = min(formula, simplified, key=len)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
 def print_summary(console: Console, candidates: Sequence[Candidate], root: Path, top: int) -> None:
     """Print the best formulas beside the hand-made losses, and how to look further."""
     ranked = ranking(candidates)
@@ -61,7 +68,7 @@ def print_summary(console: Console, candidates: Sequence[Candidate], root: Path,
         hand_made = row.kind == "reference"
         table.add_row(
             str(row.rank),
-            f"[bold]{row.formula}[/bold]" if hand_made else min(row.formula, row.simplified, key=len),
+            f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula, row.simplified),
             f"{row.reward:+.4f}",
             "-" if pd.isna(row.metric) else f"{row.metric:.4f}",
             "" if hand_made else f"{row.right_share:.0%}",

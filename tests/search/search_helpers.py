@@ -69,6 +69,7 @@ def told(programs: Programs, reward: Tensor, verdict: Verdict = Verdict.TRAINABL
         joint_share=ones,
         signature=torch.arange(count),
         occurrences=torch.ones(count, dtype=torch.int64),
+        gradient=torch.zeros(count, 4, dtype=torch.float64),
     )
     return Outcome(programs, screened, reward.double())
 

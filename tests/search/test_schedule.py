@@ -32,11 +32,13 @@ def test_from_scratch_never_moves(recommender: BiasedMF) -> None:
 
 
 def test_alternating_moves_on_with_a_rise_only(recommender: BiasedMF) -> None:
-    schedule = Alternating(recommender)
+    schedule = Alternating(recommender, score=0.5)
+    before = recommender.global_bias.item()
     moved = []
-    for number, score in enumerate([0.6, 0.55, 0.6, 0.6 + 5e-6, 0.61, 0.605]):
+    for number, score in enumerate([0.5, 0.6, 0.55, 0.6, 0.6 + 5e-6, 0.61, 0.605]):
         moved.append((schedule.advance(child(recommender, score, bias=float(number))), recommender.global_bias.item()))
-    assert moved == [(True, 0.0), (False, 0.0), (False, 0.0), (False, 0.0), (True, 4.0), (False, 4.0)]
+    assert [move for move, _ in moved] == [False, True, False, False, False, True, False]
+    assert [bias for _, bias in moved] == [before, 1.0, 1.0, 1.0, 1.0, 5.0, 5.0]
     assert schedule.moves == 2
     assert schedule.recommender is recommender
 
@@ -44,7 +46,7 @@ def test_alternating_moves_on_with_a_rise_only(recommender: BiasedMF) -> None:
 def test_alternating_takes_over_all_weights_and_keeps_its_loss(recommender: BiasedMF) -> None:
     loss = recommender.loss
     other = untrained(planted_data(), seed=5)
-    Alternating(recommender).advance(Evaluation("trained", 0.7, 0.1, model=other))
+    Alternating(recommender, score=0.5).advance(Evaluation("trained", 0.7, 0.1, model=other))
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in recommender.state_dict().items())
     assert recommender.loss is loss
     with torch.no_grad():
@@ -54,7 +56,7 @@ def test_alternating_takes_over_all_weights_and_keeps_its_loss(recommender: Bias
 
 @pytest.mark.parametrize("status", ["failed", "non-finite"])
 def test_alternating_stays_where_no_child_could_be_trained(recommender: BiasedMF, status: str) -> None:
-    schedule = Alternating(recommender)
+    schedule = Alternating(recommender, score=0.5)
     assert schedule.advance(child(recommender, score=None, bias=9.0, status=status)) is False
     assert schedule.advance(None) is False
     assert recommender.global_bias.item() != 9.0

@@ -37,7 +37,8 @@ def round_summary(number: int, space: SearchSpace, **fields: Any) -> RoundSummar
     programs = space.uniform(8, torch.Generator().manual_seed(number))
     share = torch.zeros(8, dtype=torch.float64)
     verdict = torch.arange(8) % len(Verdict)
-    screened = Screened(verdict, share, share, torch.arange(8), torch.ones(8, dtype=torch.int64))
+    ones = torch.ones(8, dtype=torch.int64)
+    screened = Screened(verdict, share, share, torch.arange(8), ones, torch.zeros(8, 4, dtype=torch.float64))
     defaults: dict[str, Any] = {
         "rewards": (0.02, -0.04),
         "top": ((Formula.parse("(pred - label)**2"), 0.02), (Formula.parse("pred - label"), -0.04)),

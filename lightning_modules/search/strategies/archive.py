@@ -36,12 +36,13 @@ class Archive:
         """Take in what is right and new; ``uniform`` says that the programs were drawn uniformly."""
         missing = int(screened.signature.max()) + 1 - len(self._known)
         self._known = torch.cat([self._known, self._known.new_zeros(max(0, missing))])
-        new = (screened.joint_share >= self.least_joint_share) & ~self._known[screened.signature]
-        new &= first_of_each(screened.signature)
+        right = (screened.joint_share >= self.least_joint_share) & ~self._known[screened.signature]
+        new = right.nonzero().squeeze(1)
+        new = new[first_of_each(screened.signature[new])]
         self._known[screened.signature[new]] = True
         parts = [programs[new]] if self.programs is None else [self.programs, programs[new]]
         self.programs = Programs.concatenate(parts)[-self.capacity :]
-        born = self._uniform.new_full((int(new.sum()),), uniform)
+        born = self._uniform.new_full((len(new),), uniform)
         self._uniform = torch.cat([self._uniform, born])[-self.capacity :]
 
     def sample(self, count: int, generator: torch.Generator) -> Programs:

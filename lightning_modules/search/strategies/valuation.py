@@ -53,7 +53,7 @@ class Valuation:
     def _reward_value(self, outcome: Outcome) -> Tensor:
         beaten = torch.searchsorted(self._rewards, outcome.reward.nan_to_num(-math.inf))
         penalty = self.novelty_penalty * outcome.screened.occurrences.double().log2()
-        return beaten / max(1, len(self._rewards)) - penalty
+        return beaten.double() / max(1, len(self._rewards)) - penalty
 
     def _move_baseline(self, values: Tensor) -> float:
         """Return the baseline before these values, and let them move it."""
@@ -75,4 +75,4 @@ class Valuation:
 
 
 def _shares(mask: Tensor) -> Tensor:
-    return mask / mask.sum().clamp_min(1)
+    return mask.double() / mask.sum().clamp_min(1)
