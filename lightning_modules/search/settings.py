@@ -49,7 +49,7 @@ class SearchSettings:
     strategy: StrategyFactory = PPO
     space: SearchSpace | None = None
     numerics: Numerics | str = "protected"
-    draws: int = 512
+    draws: int = 1024
     most_draws: int = 200_000
     least_right_share: float = 0.6
     warmup_updates: int = 60

@@ -79,7 +79,7 @@ class PolicyGradient(Strategy):
         novelty_penalty: float = 0.1,
         screening_weight: float = 0.5,
         guidance: float = 20.0,
-        mutant_share: float = 0.5,
+        mutant_share: float = 0.25,
         num_elites: int = 50,
         elite_weight: float = 0.1,
         archive_weight: float = 0.1,
