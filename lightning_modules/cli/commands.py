@@ -150,7 +150,7 @@ class CLI(LightningCLI):
 
     def _save_config(self, path: Path) -> None:
         # Nulls are kept: one that overrides a default would otherwise come back as the default.
-        self._parser("search").save(self.config["search"], path, skip_unset=False, multifile=False)
+        self._parser("search").save(self.config["search"], path, skip_unset=False, multifile=False, overwrite=True)
 
 
 def _entitle(parser: LightningArgumentParser, titles: Mapping[str, str]) -> None:

@@ -43,6 +43,7 @@ class Ledger(Watcher):
                 f"'{root}' holds the ledger of another study ({self.path.name}). "
                 "Name a new folder, or move that one away."
             )
+        self._empty = True
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._errors():
             self._connection = sqlite3.connect(self.path)
@@ -57,10 +58,13 @@ class Ledger(Watcher):
         """
         with self._errors(), self._connection:
             self._connection.execute(_INSERT, asdict(candidate))
+        self._empty = False
 
     def on_end(self) -> None:
-        """Close the file."""
+        """Close the file; one without a candidate is removed, so that a corrected command may use the folder."""
         self._connection.close()
+        if self._empty:
+            self.path.unlink(missing_ok=True)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -86,3 +86,12 @@ def test_reading_changes_nothing(tmp_path: Path) -> None:
     before = ledger.path.read_bytes()
     assert read_ledger(tmp_path / "a folder#1%")["formula"].tolist() == ["BCE"]
     assert ledger.path.read_bytes() == before
+
+
+def test_a_ledger_without_candidates_leaves_the_folder_free(tmp_path: Path) -> None:
+    Ledger(tmp_path).on_end()
+    ledger = Ledger(tmp_path)
+    ledger.on_candidate(candidate())
+    ledger.on_end()
+    with pytest.raises(FileExistsError):
+        Ledger(tmp_path)
