@@ -30,6 +30,7 @@ ARMS = {
     "RegularizedEvolution": ["--search.strategy", "RegularizedEvolution"],
     "RandomSearch": ["--search.strategy", "RandomSearch"],
 }
+WARMUP_UPDATES = 60
 LAST = 100
 FINALISTS = 3
 
@@ -40,6 +41,7 @@ def run(data_root: str, root: Path, arm: str, seed: int, rounds: int) -> Path:
     if not (folder / "formulas.csv").is_file():
         arguments = ["search", "--config", CONFIG, "--data.root", data_root, "--seed_everything", str(seed)]
         arguments += ["--search.rounds", str(rounds), "--search.root", str(folder), *ARMS[arm]]
+        arguments += ["--search.warmup_updates", str(WARMUP_UPDATES)]
         if status := command_line(arguments):
             raise RuntimeError(f"{arm}, seed {seed} ended with status {status}")
     return folder
@@ -120,7 +122,7 @@ def main(
         title="Search strategies at equal numbers of trained candidates",
         command=f"python -m benchmarks.strategies data/ml100k01-1-5 --rounds {rounds}",
         parts=[
-            f"{CONFIG}, {rounds} rounds of 20 candidates, seeds {', '.join(map(str, seeds))}. Rewards are AUC on "
+            f"{CONFIG} with {WARMUP_UPDATES} warm-up updates, {rounds} rounds of 20 candidates, seeds {', '.join(map(str, seeds))}. Rewards are AUC on "
             "held-out training rows less that of BCE under the same child budget; mean ± standard deviation over "
             "seeds. The surrogate chooses which of a round's trainable draws are trained.",
             summary(results),

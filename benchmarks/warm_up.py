@@ -29,7 +29,7 @@ def curve(seed: int, updates: int) -> list[dict[str, float]]:
     return [figures | {"seconds": time.perf_counter() - start} for figures in warm_up]
 
 
-def main(updates: int = 60, seeds: Sequence[int] = (1, 2, 3, 42)) -> None:
+def main(updates: int = 80, seeds: Sequence[int] = (1, 2, 3, 42)) -> None:
     """Measure and write the table.
 
     Args:

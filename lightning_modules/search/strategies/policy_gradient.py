@@ -62,6 +62,8 @@ class PolicyGradient(Strategy):
         warmup_steps: Gradient steps an update of the warm-up.
         warmup_learning_rate: Of Adam, in the warm-up.
         gradient_clip: Largest norm of the gradient.
+        sample_operators: Draw operators in the rounds, instead of taking the most probable one.
+        sample_operands: Draw operands in the rounds, instead of taking the most probable ones.
     """
 
     def __init__(
@@ -90,6 +92,8 @@ class PolicyGradient(Strategy):
         warmup_steps: int = 8,
         warmup_learning_rate: float = 4e-3,
         gradient_clip: float = 5.0,
+        sample_operators: bool = True,
+        sample_operands: bool = True,
     ) -> None:
         super().__init__(space, generator)
         self.controller = Controller(space, hidden_size, tanh_constant, generator)
@@ -107,6 +111,8 @@ class PolicyGradient(Strategy):
         self.warmup_steps = warmup_steps
         self.warmup_learning_rate = warmup_learning_rate
         self.gradient_clip = gradient_clip
+        self.sample_operators = sample_operators
+        self.sample_operands = sample_operands
         self.valuation = Valuation(
             baseline_decay=baseline_decay,
             filter_rewards=filter_rewards,
@@ -126,7 +132,12 @@ class PolicyGradient(Strategy):
         """Draw from the controller; a share of the programs are mutants of the elites instead."""
         mutants = round(self.mutant_share * count) if len(self.elites) else 0
         self._asked_mutants.append(torch.arange(count) >= count - mutants)
-        drawn = self.controller.draw(count - mutants, self.generator)
+        drawn = self.controller.draw(
+            count - mutants,
+            self.generator,
+            sample_operators=self.sample_operators,
+            sample_operands=self.sample_operands,
+        )
         if not mutants:
             return drawn
         parents = self.elites.sample(mutants, self.generator)
