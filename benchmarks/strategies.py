@@ -122,7 +122,8 @@ def main(
         title="Search strategies at equal numbers of trained candidates",
         command=f"python -m benchmarks.strategies data/ml100k01-1-5 --rounds {rounds}",
         parts=[
-            f"{CONFIG} with {WARMUP_UPDATES} warm-up updates, {rounds} rounds of 20 candidates, seeds {', '.join(map(str, seeds))}. Rewards are AUC on "
+            f"{CONFIG} with {WARMUP_UPDATES} warm-up updates, {rounds} rounds of 20 candidates, seeds "
+            f"{', '.join(map(str, seeds))}. Rewards are AUC on "
             "held-out training rows less that of BCE under the same child budget; mean ± standard deviation over "
             "seeds. The surrogate chooses which of a round's trainable draws are trained.",
             summary(results),
