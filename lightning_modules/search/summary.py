@@ -62,7 +62,7 @@ def print_summary(console: Console, candidates: Sequence[Candidate], root: Path,
         "right signs",
         "round",
         "seconds",
-        title="Best formulas and hand-made losses",
+        title="Best formulas, in their shortest form, and hand-made losses",
     )
     for row in shown.itertuples():
         hand_made = row.kind == "reference"

@@ -90,7 +90,7 @@ def test_two_processes_search_in_step_on_disjoint_rows(tmp_path: Path) -> None:
     # The baseline is the first child and has no row.
     assert ledger["metric"].tolist() == first["metrics"][1:]
     assert candidates(tmp_path / "study")["formula"].is_unique
-    assert done.stdout.count("Best formulas and hand-made losses") == 1
+    assert done.stdout.count("Best formulas, in their shortest form, and hand-made losses") == 1
     data = SyntheticInteractions(num_users=60, num_items=50, num_interactions=2000)
     train = data.hold_out(0.1, seed=42).rows["train"]
     every = sorted(zip(train.user.tolist(), train.item.tolist(), strict=True))
