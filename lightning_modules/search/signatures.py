@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+_COARSE_STEP = 13
+
 
 class SignatureIndex:
     """Numbers gradient signatures in the order of their first appearance; equal within a tolerance is the same.
@@ -40,10 +42,9 @@ class SignatureIndex:
     def _find(self, signatures: Tensor, projection: Tensor) -> Tensor:
         """Return the smallest known number within the tolerance, or -1."""
         rows, places = _within(projection, self._projection, self.tolerance)
-        candidates = self._order[places]
-        same = (signatures[rows] - self._known[candidates]).abs().amax(1) < self.tolerance
+        rows, candidates = _same(signatures, rows, self._known, self._order[places], self.tolerance)
         numbers = torch.full((len(signatures),), len(self._known), dtype=torch.int64)
-        numbers.scatter_reduce_(0, rows[same], candidates[same], "amin")
+        numbers.scatter_reduce_(0, rows, candidates, "amin")
         return torch.where(numbers == len(self._known), -1, numbers)
 
     def _add(self, signatures: Tensor, projection: Tensor) -> Tensor:
@@ -62,9 +63,8 @@ class SignatureIndex:
         first = torch.full((int(group.max()) + 1,), len(group)).scatter_reduce_(0, group, positions, "amin")
         ordered, order = projection[first].sort()
         rows, places = _within(projection[first], ordered, self.tolerance)
-        others = order[places]
-        same = (signatures[first[rows]] - signatures[first[others]]).abs().amax(1) < self.tolerance
-        leader = first.clone().scatter_reduce_(0, rows[same], first[others[same]], "amin")
+        rows, others = _same(signatures[first], rows, signatures[first], order[places], self.tolerance)
+        leader = first.clone().scatter_reduce_(0, rows, first[others], "amin")
         return _follow(positions.scatter(0, first, leader)[first[group]])
 
 
@@ -77,6 +77,15 @@ def _within(queries: Tensor, ordered: Tensor, tolerance: float) -> tuple[Tensor,
     rows = torch.repeat_interleave(torch.arange(len(queries)), counts)
     start = torch.repeat_interleave(low - (counts.cumsum(0) - counts), counts)
     return rows, start + torch.arange(len(rows))
+
+
+def _same(left: Tensor, rows: Tensor, right: Tensor, others: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
+    """Keep the pairs (row of ``left``, row of ``right``) whose signatures are within the tolerance at every point."""
+    # A few points rule most pairs out, before whole signatures are copied for the comparison.
+    for step in (_COARSE_STEP, 1):
+        near = (left[:, ::step][rows] - right[:, ::step][others]).abs().amax(1) < tolerance
+        rows, others = rows[near], others[near]
+    return rows, others
 
 
 def _follow(leader: Tensor) -> Tensor:
