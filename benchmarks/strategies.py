@@ -1,6 +1,6 @@
 """The search strategies at equal numbers of trained candidates, through the search command itself.
 
-    python -m benchmarks.strategies --data_root data/ml100k01-1-5
+    python -m benchmarks.strategies data/ml100k01-1-5
 
 Studies that are there already are not run again, so that several processes can share the work by ``--arms``.
 """

@@ -60,6 +60,9 @@ def run_search(
         monitor=settings.monitor,
         mode=settings.mode,
     )
+    # Before the watchers are there: what fails here leaves no ledger and no live display behind.
+    with _threads(settings.threads):
+        schedule = _schedule(settings, recommender, evaluator)
     console = Console()
     # Only the first process writes; the others walk in step with it.
     watchers = _watchers(settings, space, console, save_config) if is_first() else []
@@ -67,7 +70,7 @@ def run_search(
         strategy=strategy,
         drawing=_drawing(settings, strategy, space, seed),
         evaluator=evaluator,
-        schedule=_schedule(settings, recommender, evaluator),
+        schedule=schedule,
         numerics=settings.named_numerics,
         baseline=(settings.baseline or BCE()) if settings.relative else None,
         references=settings.named_references,

@@ -92,6 +92,13 @@ def test_auc_of_one_class_is_undefined(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.filterwarnings("ignore:.*AUC is undefined")
+def test_an_alternating_search_that_cannot_start_leaves_the_folder_free(failure: Failure) -> None:
+    said = failure([*SEARCH, "--search.alternate=true", "--search.monitor=val/acu", "--search.root=study"], 1)
+    assert "'val/acu' is not logged" in said
+    assert "val/auc" in said
+    assert not Path("study").exists()
+
+
 def test_search_refuses_an_undefined_reward(failure: Failure, tmp_path: Path) -> None:
     root = write_split(tmp_path / "shop", validation=(1,))
     options = ["--data=InteractionsDataModule", f"--data.root={root}", "--search.holdout=0", "--search.root=study"]
