@@ -38,6 +38,33 @@ class Loss(nn.Module):
         named = [each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
         return {name: _plain(getattr(self, name)) for name in named}
 
+    @property
+    def title(self) -> str:
+        """The loss's name in tables: its class, with the arguments that are not the default."""
+        defaults = inspect.signature(type(self)).parameters
+        changed = {name: value for name, value in self.init_args().items() if value != defaults[name].default}
+        arguments = ", ".join(f"{name}={value}" for name, value in changed.items())
+        return f"{type(self).__name__}({arguments})" if changed else type(self).__name__
+
+    @property
+    def identity(self) -> str:
+        """A text that no other loss has, to know it again by."""
+        return self.title
+
+    @property
+    def simplified(self) -> str:
+        """A formula's text in the canonical form; empty for a hand-made loss."""
+        return ""
+
+    @property
+    def latex(self) -> str:
+        """A formula in LaTeX; empty for a hand-made loss."""
+        return ""
+
+    def unclamped(self) -> "Loss":
+        """Return the loss without a clamp after its operators; a loss that has none returns itself."""
+        return self
+
     def spec(self) -> dict[str, Any]:
         """Return the loss as plain values, ``{"class_path": ..., "init_args": {...}}``, as a configuration file has it.
 

@@ -81,6 +81,10 @@ class Formula:
         """Return a canonical form under real arithmetic, for reading and comparing; see :mod:`.simplification`."""
         return Formula(simplification.simplify(self.nodes))
 
+    def shortest(self) -> str:
+        """Return the text of the formula or of its simplified form, whichever is shorter, for people to read."""
+        return min(str(self), str(self.simplify()), key=len)
+
     def evaluate(self, pred: Tensor, label: Tensor, numerics: Numerics) -> Tensor:
         """Return the formula's value for every element.
 

@@ -1,6 +1,7 @@
 """The loss that a formula describes."""
 
-from dataclasses import asdict
+import math
+from dataclasses import asdict, replace
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
@@ -34,6 +35,30 @@ class FormulaLoss(Loss):
         value = self.formula.evaluate(prediction, label, self.numerics)
         # Training calls backward on every loss, also on one that nothing moves.
         return value if "pred" in self.formula.variables else value + 0 * prediction
+
+    @property
+    def title(self) -> str:
+        """The formula's text."""
+        return str(self.formula)
+
+    @property
+    def identity(self) -> str:
+        """The formula's text, with its numerics unless they are the default ones."""
+        return self.title if self.numerics == Numerics() else f"{self.title} with {self.numerics}"
+
+    @property
+    def simplified(self) -> str:
+        """The text of the formula's canonical form."""
+        return str(self.formula.simplify())
+
+    @property
+    def latex(self) -> str:
+        """The formula in LaTeX, as it is trained."""
+        return self.formula.latex()
+
+    def unclamped(self) -> "FormulaLoss":
+        """Return the loss of the same formula and ``eps`` without the clamp."""
+        return FormulaLoss(self.formula, replace(self.numerics, low=-math.inf, high=math.inf))
 
     def init_args(self) -> dict[str, Any]:
         """Return the formula's text and the numerics as plain values."""

@@ -1,6 +1,5 @@
 """Builds the Trainers that children are trained under."""
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from callbacks.reward import RewardCallback
-
-# A child is short and there are hundreds of them: nothing is shown or kept of one unless asked for.
-_QUIET = {
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-}
+from lightning_modules.recipes import quiet_trainer
 
 
 class ChildTrainers:
@@ -31,7 +22,7 @@ class ChildTrainers:
     """
 
     def __init__(self, recipe: Mapping[str, Any], log_folder: Path | None = None) -> None:
-        self.recipe = {**recipe, **_QUIET}
+        self.recipe = dict(recipe)
         if self.recipe.get("check_val_every_n_epoch", 1) == 1 and (self.recipe.get("max_epochs") or 0) > 1:
             self.recipe["check_val_every_n_epoch"] = self.recipe["max_epochs"]
         self.log_folder = log_folder
@@ -39,17 +30,13 @@ class ChildTrainers:
 
     def __call__(self, reward: RewardCallback, name: str) -> pl.Trainer:
         """Return a new Trainer that ends with ``reward`` and trains the loss called ``name``."""
-        arguments = copy.deepcopy(self.recipe)
-        callbacks = arguments.pop("callbacks", None) or []
-        callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
-        # A configuration for fit may keep checkpoints, which a Trainer without checkpointing refuses.
-        callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
+        logger: dict[str, Any] = {}
         if self.log_folder is not None:
             self._built += 1
-            arguments["logger"] = TensorBoardLogger(
-                self.log_folder, name=None, version=f"{self._built:05d} {_file_name(name)}"
-            )
-        return pl.Trainer(**arguments, callbacks=[*callbacks, reward])
+            version = f"{self._built:05d} {_file_name(name)}"
+            logger = {"logger": TensorBoardLogger(self.log_folder, name=None, version=version)}
+        # A configuration for fit may keep checkpoints, which a Trainer without checkpointing refuses.
+        return quiet_trainer(self.recipe, [reward], without=(Checkpoint,), **logger)
 
 
 def _file_name(formula: str) -> str:

@@ -1,11 +1,9 @@
 """Trains one child: a copy of the recommender with one loss, under a Trainer of its own."""
 
 import copy
-import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +12,7 @@ import torch
 
 from callbacks.reward import RewardCallback
 from lightning_modules.losses import Loss
+from lightning_modules.recipes import quiet_lightning
 
 #: Builds a new Trainer with one more callback; the text names what it trains, for those who log it.
 TrainerFactory = Callable[[RewardCallback, str], pl.Trainer]
@@ -75,7 +74,7 @@ class ChildEvaluator:
         reward = RewardCallback(self.monitor, self.mode)
         start = time.perf_counter()
         try:
-            with _quiet_lightning(), torch.random.fork_rng():
+            with quiet_lightning(), torch.random.fork_rng():
                 torch.manual_seed(seed)
                 self._fit(child, reward, name)
         except Exception as error:  # whatever a formula provokes is its result, not the search's end
@@ -89,7 +88,7 @@ class ChildEvaluator:
         Raises:
             ValueError: If the monitored metric is not logged.
         """
-        with _quiet_lightning():
+        with quiet_lightning():
             trainer = self.trainer_factory(RewardCallback(self.monitor, self.mode), "start")
             (metrics,) = trainer.validate(copy.deepcopy(recommender), datamodule=self.datamodule, verbose=False)
         if self.monitor not in metrics:
@@ -108,17 +107,3 @@ class ChildEvaluator:
             if type(error) is SystemExit and trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep each child's Trainer from announcing itself."""
-    loggers = [logging.getLogger("pytorch_lightning.utilities.rank_zero"), logging.getLogger("pytorch_lightning")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -82,6 +82,7 @@ def read_ledger(root: str | Path) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: If the folder holds no ledger.
+        ValueError: If the file there is no ledger or is damaged.
     """
     path = Path(root) / LEDGER_NAME
     if not path.is_file():
@@ -89,5 +90,7 @@ def read_ledger(root: str | Path) -> pd.DataFrame:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
         return pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection)
+    except (sqlite3.Error, pd.errors.DatabaseError) as error:
+        raise ValueError(f"'{path}' cannot be read as a ledger: {error}") from error
     finally:
         connection.close()

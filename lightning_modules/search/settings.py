@@ -88,13 +88,9 @@ class SearchSettings:
 
     @property
     def named_references(self) -> dict[str, Loss]:
-        """The reference losses by the name of their class; a second of the same class gets a number."""
+        """The reference losses by their titles."""
         losses = hand_made_losses() if self.references is None else self.references
-        named: dict[str, Loss] = {}
-        for loss in losses:
-            name = type(loss).__name__
-            named[name if name not in named else f"{name} {len(named) + 1}"] = loss
-        return named
+        return {loss.title: loss for loss in losses}
 
 
 def hand_made_losses() -> list[Loss]:

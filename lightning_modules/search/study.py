@@ -26,6 +26,7 @@ from lightning_modules.search.strategies import Strategy
 from lightning_modules.search.summary import FormulasFile, print_summary
 from lightning_modules.search.tensorboard import TensorBoardReport
 from lightning_modules.search.watchers import Watcher
+from lightning_modules.threads import torch_threads
 
 
 def run_search(
@@ -61,7 +62,7 @@ def run_search(
         mode=settings.mode,
     )
     # Before the watchers are there: what fails here leaves no ledger and no live display behind.
-    with _threads(settings.threads):
+    with torch_threads(settings.threads):
         schedule = _schedule(settings, recommender, evaluator)
     console = Console()
     # Only the first process writes; the others walk in step with it.
@@ -78,7 +79,7 @@ def run_search(
         seed=seed,
         watchers=watchers,
     )
-    with _full_disk_explained(settings.root), _threads(settings.threads):
+    with _full_disk_explained(settings.root), torch_threads(settings.threads):
         study.run()
     if watchers:
         print_summary(console, study.candidates, Path(settings.root), settings.top)
@@ -96,16 +97,6 @@ def _full_disk_explained(root: str) -> Iterator[None]:
             f"the study's folder '{root}' cannot be written: {error.strerror}. What its ledger holds is kept; free "
             "some space, then start a study in a new folder."
         ) from error
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -14,12 +14,21 @@ _COLUMNS = ["rank", "formula", "reward", "status", "round", "seconds", "kind", "
 _LONGEST_SHOWN = 120
 
 
-def ranking(candidates: Sequence[Candidate]) -> pd.DataFrame:
-    """Sort candidates by falling reward and number them from 1; equal rewards keep the order of training."""
-    table = pd.DataFrame([asdict(candidate) for candidate in candidates], columns=list(Candidate.__annotations__))
+def ranking(losses: pd.DataFrame) -> pd.DataFrame:
+    """Sort trained losses by falling reward and number the formulas among them from 1.
+
+    Equal rewards keep the order of training; hand-made losses have no rank.
+    """
+    table = losses.drop(columns="rank", errors="ignore")
     table = table.sort_values("reward", ascending=False, kind="stable").reset_index(drop=True)
-    table.insert(0, "rank", table.index + 1)
+    is_formula = table["kind"] == "candidate"
+    table.insert(0, "rank", is_formula.cumsum().where(is_formula).astype("Int64"))
     return table
+
+
+def as_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
+    """Return one row a candidate."""
+    return pd.DataFrame([asdict(candidate) for candidate in candidates], columns=list(Candidate.__annotations__))
 
 
 class FormulasFile(Watcher):
@@ -39,7 +48,7 @@ class FormulasFile(Watcher):
 
     def on_end(self) -> None:
         """Write the file."""
-        ranking(self._candidates)[_COLUMNS].to_csv(self.path, index=False)
+        ranking(as_table(self._candidates))[_COLUMNS].to_csv(self.path, index=False)
 
 
 def _shortest(formula: str, simplified: str) -> str:
@@ -50,10 +59,10 @@ def _shortest(formula: str, simplified: str) -> str:
 
 def print_summary(console: Console, candidates: Sequence[Candidate], root: Path, top: int) -> None:
     """Print the best formulas beside the hand-made losses, and how to look further."""
-    ranked = ranking(candidates)
+    ranked = ranking(as_table(candidates))
     references = ranked[ranked["kind"] == "reference"]
     best = ranked[ranked["kind"] == "candidate"].head(top)
-    shown = pd.concat([best, references]).sort_values("rank")
+    shown = pd.concat([best, references]).sort_index()
     table = Table(
         "rank",
         "loss",
@@ -67,7 +76,7 @@ def print_summary(console: Console, candidates: Sequence[Candidate], root: Path,
     for row in shown.itertuples():
         hand_made = row.kind == "reference"
         table.add_row(
-            str(row.rank),
+            "" if hand_made else str(row.rank),
             f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula, row.simplified),
             f"{row.reward:+.4f}",
             "-" if pd.isna(row.metric) else f"{row.metric:.4f}",

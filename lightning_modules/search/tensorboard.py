@@ -7,7 +7,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from callbacks.figures import loss_figure
-from lightning_modules.losses import Formula, FormulaLoss, Numerics
+from lightning_modules.losses import FormulaLoss, Numerics
 from lightning_modules.search.screening import Verdict
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.watchers import Candidate, RoundSummary, Watcher
@@ -80,7 +80,7 @@ class TensorBoardReport(Watcher):
         return {operator.name: share for operator, share in zip(self.space.operators, shares, strict=True)}
 
     def _write_top(self, summary: RoundSummary) -> None:
-        lines = [f"1. **{reward:+.5f}** `{_shortest(formula)}`" for formula, reward in summary.top]
+        lines = [f"1. **{reward:+.5f}** `{formula.shortest()}`" for formula, reward in summary.top]
         self.writer.add_text("top_formulas", "\n".join(lines), summary.round)
         best = summary.top[: self.figures]
         names = tuple(str(formula) for formula, _ in best)
@@ -88,9 +88,5 @@ class TensorBoardReport(Watcher):
             return
         self._drawn = names
         for rank, (formula, reward) in enumerate(best, 1):
-            figure = loss_figure(FormulaLoss(formula, self.numerics), f"reward {reward:+.4f}: {_shortest(formula)}")
+            figure = loss_figure(FormulaLoss(formula, self.numerics), f"reward {reward:+.4f}: {formula.shortest()}")
             self.writer.add_figure(f"top_formulas/{rank}", figure, summary.round)
-
-
-def _shortest(formula: Formula) -> str:
-    return min(str(formula), str(formula.simplify()), key=len)

@@ -5,7 +5,7 @@ import pandas as pd
 from rich.console import Console
 from watcher_helpers import candidate, reference
 
-from lightning_modules.search.summary import FormulasFile, print_summary, ranking
+from lightning_modules.search.summary import FormulasFile, as_table, print_summary, ranking
 
 CANDIDATES = [
     reference("BCE", 0.0),
@@ -19,9 +19,10 @@ RANKED = ["first of two", "second of two", "MSE", "BCE", "min(pred, label)", "br
 
 
 def test_ranking_sorts_by_falling_reward_and_keeps_the_order_of_equals() -> None:
-    ranked = ranking(CANDIDATES)
+    ranked = ranking(as_table(CANDIDATES))
     assert ranked["formula"].tolist() == RANKED
-    assert ranked["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert ranked["rank"].dropna().tolist() == [1, 2, 3, 4]
+    assert ranked["rank"].isna().tolist() == [False, False, True, True, False, False]
     assert ranked["reward"].is_monotonic_decreasing
 
 
@@ -33,7 +34,7 @@ def test_the_formulas_file_is_the_ranking(tmp_path: Path) -> None:
     file.on_end()
     table = pd.read_csv(tmp_path / "formulas.csv")
     assert table["formula"].tolist() == RANKED
-    assert table["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert table["rank"].dropna().tolist() == [1, 2, 3, 4]
     assert table.columns[:5].tolist() == ["rank", "formula", "reward", "status", "round"]
     assert table["reward"].tolist() == [0.25, 0.25, 0.1, 0.0, -0.1, -1.0]
     assert table["metric"].isna().tolist() == [False] * 5 + [True]

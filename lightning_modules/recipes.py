@@ -1,0 +1,50 @@
+"""Trainers that are built by the dozen from one recipe, the ``trainer`` section of a configuration, and stay quiet."""
+
+import copy
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+
+# Such a training is one of many: nothing is shown or kept of one unless asked for.
+_QUIET = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+}
+
+
+def quiet_trainer(
+    recipe: Mapping[str, Any], callbacks: list[pl.Callback], *, without: tuple[type[pl.Callback], ...], **settings: Any
+) -> pl.Trainer:
+    """Return a new Trainer that shows and keeps nothing.
+
+    Args:
+        recipe: Arguments of the Trainer; callbacks and other objects in it are copied.
+        callbacks: Further callbacks.
+        without: Kinds of callbacks that are left out of the recipe.
+        settings: Arguments that go before the recipe's.
+    """
+    arguments = copy.deepcopy({**recipe, **_QUIET, **settings})
+    own = arguments.pop("callbacks", None) or []
+    own = own if isinstance(own, list) else [own]
+    own = [callback for callback in own if not isinstance(callback, without)]
+    return pl.Trainer(**arguments, callbacks=[*own, *callbacks])
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep each Trainer from announcing itself."""
+    loggers = [logging.getLogger("pytorch_lightning.utilities.rank_zero"), logging.getLogger("pytorch_lightning")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
