@@ -56,6 +56,21 @@ def test_a_formula_without_pred_has_the_gradient_zero(text):
     assert (pred.grad == 0).all()
 
 
+def test_without_the_clamp_the_formula_and_eps_are_the_same():
+    pred, label = torch.tensor([0.25, 0.5], dtype=torch.double), torch.ones(2, dtype=torch.double)
+    clamped = FormulaLoss("label / pred", Numerics(eps=0.5, low=-1.0, high=1.0))
+    assert clamped(pred, label).tolist() == [1, 1]
+    assert clamped.unclamped()(pred, label).tolist() == pytest.approx([1 / 0.75, 1])
+    assert clamped(pred, label).tolist() == [1, 1]
+    assert BCE().unclamped()(pred, label).tolist() == BCE()(pred, label).tolist()
+
+
+def test_a_formula_has_texts_for_reading_and_a_hand_made_loss_has_none():
+    loss = FormulaLoss("pred + pred * 1")
+    assert (loss.simplified, loss.latex) == ("2 * pred", loss.formula.latex())
+    assert (BCE().simplified, BCE().latex) == ("", "")
+
+
 def test_the_formula_of_binary_cross_entropy_is_binary_cross_entropy():
     formula = "label * log(1 / pred) - (1 - label) * log(1 - pred)"
     logit, label = torch.randn(50, dtype=torch.double), torch.randint(0, 2, (50,)).double()

@@ -1,0 +1,100 @@
+"""What a check leaves behind: check.csv, figures of the losses kept, and a table in the terminal."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+from torch.utils.tensorboard import SummaryWriter
+
+from callbacks.figures import loss_figure
+from lightning_modules.files import replace_file
+from lightning_modules.losses import Loss
+
+#: Name of the table inside the folder of a check, and of the folder with its figures.
+TABLE_NAME, FIGURES_NAME = "check.csv", "check"
+
+_HEADINGS = ("keep", "right signs", "un- clamped", "mono- tone", "finite", "max gradient", "proper", "least at .5")
+_NARROWEST = 6
+_ROWS_SHOWN = 20
+# What has room in the table; longer ones are listed below it.
+_LONGEST_NAME = 22
+_LONGEST_SHOWN = 200
+
+
+def write_table(table: pd.DataFrame, folder: Path) -> Path:
+    """Write check.csv, whole or not at all, and return its path.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / TABLE_NAME
+    replace_file(path, lambda temporary: table.to_csv(temporary, index=False))
+    return path
+
+
+def draw(losses: Sequence[tuple[str, Loss]], folder: Path, console: Console) -> None:
+    """Draw losses under their titles for TensorBoard, numbered from 1."""
+    if not losses:
+        return
+    folder = folder / FIGURES_NAME
+    with SummaryWriter(str(folder)) as writer:
+        for number, (title, loss) in enumerate(track(losses, "figures", console=console), 1):
+            writer.add_figure(f"survivors/{number}", loss_figure(loss, title))
+    _tell(console, f"What was kept, drawn: tensorboard --logdir {folder}")
+
+
+def shortest(row: Mapping[str, Any]) -> str:
+    """Return the formula of a row of check.csv or its simplified form, whichever is shorter, or a loss's name."""
+    return min(row["formula"], row["simplified"] or row["formula"], key=len)
+
+
+def print_findings(console: Console, table: pd.DataFrame, path: Path) -> None:
+    """Print the first rows, how many losses were kept, and where the rest is."""
+    title = "Validation check; formulas in their shortest form"
+    # Without lines between the columns there is room for it in a terminal of 80 columns.
+    shown = Table(title=title, box=None, padding=(0, 1, 0, 0), row_styles=["", "dim"])
+    shown.add_column("loss", overflow="fold")
+    for heading in _HEADINGS:
+        shown.add_column(heading, width=max(_NARROWEST, *map(len, heading.split())))
+    texts = {}
+    for number, row in enumerate(table.head(_ROWS_SHOWN).to_dict("records"), 1):
+        name = shortest(row)
+        if len(name) > _LONGEST_NAME:
+            name, texts[f"formula {number}"] = f"formula {number}", name
+        shown.add_row(Text(name), *_cells(row))
+    console.print(shown)
+    _tell(console, *(f"{name}: {_cut(text)}" for name, text in texts.items()), "")
+    hidden = len(table) - _ROWS_SHOWN
+    lines = [f"{hidden} more rows are in the file."] if hidden > 0 else []
+    _tell(console, *lines, f"Kept: {table['keep'].sum()} of {len(table)}.", f"Everything that was found: {path}")
+
+
+def _tell(console: Console, *lines: str) -> None:
+    console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    return [
+        _yes(row["keep"]),
+        f"{row['right_share']:.1%}",
+        f"{row['right_share_unclamped']:.1%}",
+        _yes(row["monotone"]),
+        _yes(row["finite"]),
+        f"{row['max_gradient']:.3g}",
+        row["proper"],
+        f"{row['least_at_0.5']:.4f}",
+    ]
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
