@@ -1,0 +1,84 @@
+"""Writes what a search or a training found in a form that others can use."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from lightning_modules.export.latex import write_latex
+from lightning_modules.export.onnx_model import write_onnx
+from lightning_modules.export.python_module import write_python
+from lightning_modules.export.settings import ExportSettings
+from lightning_modules.losses import FormulaLoss
+from lightning_modules.search.studies import Study
+
+
+def run_export(settings: ExportSettings) -> Path:
+    """Write a study's formula or a trained model to a file, say so, and return the file's path.
+
+    Raises:
+        FileExistsError: If the file is there and is not to be replaced.
+        FileNotFoundError: If there is no such study or checkpoint.
+        RuntimeError: If what was written does not compute the same; no file is left then.
+        ValueError: If the study has no such rank, the path is of the wrong kind, or a package is missing.
+    """
+    return _EXPORTS[settings.to](settings)
+
+
+def _export_formula(
+    settings: ExportSettings, *, suffix: str, write: Callable[[FormulaLoss, Path], None], usage: str
+) -> Path:
+    root = Path(settings.run)
+    if root.is_file():
+        raise ValueError(f"'{root}' is a file, but --to {settings.to} takes the folder of a study")
+    study = Study.read(root)
+    loss = study.loss(settings.rank)
+    output = _free_output(settings, root / f"loss_{settings.rank}{suffix}")
+    write(loss, output)
+    if study.is_unfinished:
+        _say(f"The search is not finished: {study.progress}. Its ranks may still change.")
+    _say(f"{output.read_text(encoding='utf-8')}\nWrote the formula of rank {settings.rank} to {output}.")
+    _say(usage.format(module=output.stem))
+    return output
+
+
+def _export_model(settings: ExportSettings) -> Path:
+    checkpoint = Path(settings.run)
+    if checkpoint.is_dir():
+        raise ValueError(f"'{checkpoint}' is a folder, but --to onnx takes a checkpoint file, such as best.ckpt")
+    output = _free_output(settings, checkpoint.with_suffix(".onnx"))
+    write_onnx(checkpoint, output)
+    _say(f"Wrote the model of {checkpoint} to {output}; ONNX Runtime finds the same probabilities.")
+    _say(f'Use it: onnxruntime.InferenceSession("{output}").run(None, {{"user": users, "item": items}}), int64 arrays')
+    return output
+
+
+def _free_output(settings: ExportSettings, default: Path) -> Path:
+    output = default if settings.output is None else Path(settings.output)
+    if output.is_dir():
+        raise ValueError(f"--output '{output}' is a folder; name a file in it, such as {output / default.name}")
+    if output.exists() and not settings.overwrite:
+        raise FileExistsError(f"'{output}' is there already; replace it with --overwrite, or name another --output")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return output
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+_EXPORTS: dict[str, Callable[[ExportSettings], Path]] = {
+    "python": partial(
+        _export_formula,
+        suffix=".py",
+        write=write_python,
+        usage="Use it beside that file: from {module} import loss; loss(pred, label).mean().backward()",
+    ),
+    "latex": partial(
+        _export_formula,
+        suffix=".tex",
+        write=write_latex,
+        usage="Use it: \\input{{{module}}}, with \\usepackage{{amsmath}}",
+    ),
+    "onnx": _export_model,
+}

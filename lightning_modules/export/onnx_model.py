@@ -1,0 +1,133 @@
+"""A trained recommender as an ONNX file."""
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.export.checkpoints import load_recommender
+from lightning_modules.files import replace_file
+from lightning_modules.recommenders import Recommender
+
+_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+# A file of this format is one message of Protocol Buffers, which ends at 2 GiB.
+_LARGEST_BYTES = 2**31 - 2**20
+_CHECKED_ROWS = (1, 2, 257)
+_TOLERANCE = 1e-5
+
+
+class Probability(nn.Module):
+    """The probability of label 1, which a recommender predicts: ``user``, ``item`` int64 [n] -> float [n]."""
+
+    def __init__(self, recommender: Recommender) -> None:
+        super().__init__()
+        self.recommender = recommender
+
+    def forward(self, user: Tensor, item: Tensor) -> Tensor:
+        """Return the probability of every row."""
+        return torch.sigmoid(self.recommender(user, item))
+
+
+def write_onnx(checkpoint: Path, output: Path) -> None:
+    """Write the recommender of a checkpoint as an ONNX file, once ONNX Runtime finds the same probabilities with it.
+
+    The file's inputs are ``user`` and ``item``, int64 [n], its output is ``probability``, float [n]; n is free. Indices
+    are those of training: ``user`` in [0, num_users), ``item`` in [0, num_items), where 0 stands for unknown ones if
+    the data module maps ids to indices. The file does not check them: beyond the last ONNX Runtime fails on the CPU and
+    may read anything elsewhere, and negative indices count from the end, so callers look at their indices before.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        RuntimeError: If ONNX Runtime finds other probabilities; the file is not written then.
+        ValueError: If the checkpoint is not that of a recommender, the model does not fit into an ONNX file, or a
+            package is missing.
+    """
+    _require_packages()
+    with _quiet():
+        recommender = load_recommender(checkpoint)
+    _require_size(recommender)
+    model = Probability(recommender).eval()
+
+    def write(unfinished: Path) -> None:
+        with _quiet():
+            _export(model, unfinished)
+        _check(model, unfinished)
+
+    replace_file(output, write)
+
+
+def _require_packages() -> None:
+    missing = [package for package in _PACKAGES if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ValueError(f"export to ONNX needs {', '.join(missing)}: pip install {' '.join(missing)}")
+
+
+def _require_size(model: nn.Module) -> None:
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    if size > _LARGEST_BYTES:
+        raise ValueError(
+            f"the model holds {size / 2**30:.1f} GiB of weights and an ONNX file at most 2; "
+            "train one with fewer or smaller embeddings"
+        )
+
+
+def _export(model: Probability, path: Path) -> None:
+    # Two tensors, since the exporter takes one that is given twice for one input.
+    user, item = torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+    rows = {0: torch.export.Dim("rows")}
+    torch.onnx.export(
+        model,
+        (user, item),
+        path,
+        dynamo=True,
+        external_data=False,
+        input_names=["user", "item"],
+        output_names=["probability"],
+        dynamic_shapes={"user": rows, "item": rows},
+        verbose=False,
+    )
+
+
+def _check(model: Probability, path: Path) -> None:
+    import onnxruntime  # an optional package
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for rows in _CHECKED_ROWS:
+        user, item = _indices(model.recommender, rows)
+        with torch.inference_mode():
+            right = model(user, item).numpy()
+        (found,) = session.run(["probability"], {"user": user.numpy(), "item": item.numpy()})
+        if found.shape != right.shape or not np.allclose(found, right, rtol=0, atol=_TOLERANCE, equal_nan=True):
+            raise RuntimeError(
+                f"ONNX Runtime {onnxruntime.__version__} does not find the model's probabilities for {rows} rows, "
+                "so the file was not written; try another version of onnxruntime and onnxscript"
+            )
+
+
+def _indices(recommender: Recommender, rows: int) -> tuple[Tensor, Tensor]:
+    """Return pairs from all over the tables, the first and the last row of both among them."""
+    sizes = recommender.hparams["num_users"], recommender.hparams["num_items"]
+    user, item = (torch.linspace(0, size - 1, rows).round().long() for size in sizes)
+    return user, item.flip(0)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what libraries say about their own future and packages, which no user can do anything about."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,178 @@
+"""Writes a formula as statements of PyTorch."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+
+from lightning_modules.export.intervals import needed_clamps
+from lightning_modules.losses import Constant, FormulaLoss, Node, Operation, Variable
+
+_SUM, _PRODUCT, _UNARY, _ATOM = range(1, 5)
+# Leaves room in a line of 120 characters for a name, a clamp and what stands before a statement.
+_LONGEST = 88
+
+#: What every operator is written as: infix, or a call.
+TEMPLATES: dict[str, str] = {
+    "add": "{} + {}",
+    "multiply": "{} * {}",
+    "negative": "-{}",
+    "identity": "{}",
+    "max": "torch.maximum({}, {})",
+    "min": "torch.minimum({}, {})",
+    "log": "_log({})",
+    "square": "torch.square({})",
+    "reciprocal": "_reciprocal({})",
+    "sigmoid": "torch.sigmoid({})",
+    "tanh": "torch.tanh({})",
+    "relu": "torch.relu({})",
+    "abs": "torch.abs({})",
+    "sqrt": "_sqrt({})",
+    "exp": "_exp({})",
+}
+_NAMES = {
+    "add": "total",
+    "multiply": "product",
+    "negative": "negated",
+    "max": "larger",
+    "min": "smaller",
+    "log": "logarithm",
+    "square": "squared",
+    "reciprocal": "inverse",
+    "sqrt": "root",
+    "exp": "power",
+}
+
+
+class _Piece(NamedTuple):
+    """An expression: its text, how strongly it binds, and what a name for it would say.
+
+    A number is no tensor yet; ``subtracted`` is what adding this piece would subtract.
+    """
+
+    text: str
+    binding: int
+    meaning: str = ""
+    is_number: bool = False
+    subtracted: "_Piece | None" = None
+
+    def at(self, binding: int) -> str:
+        return self.text if self.binding >= binding else f"({self.text})"
+
+    @property
+    def can_be_named(self) -> bool:
+        return not self.is_number and not self.text.isidentifier()
+
+
+class Statements:
+    """The body of a function of ``pred`` and ``label`` that does what a formula's loss does, in the same order.
+
+    Clamps that never bind and identities are left out; parts that are used more than once get a name.
+
+    Args:
+        loss: The loss to write.
+
+    Attributes:
+        lines: The statements.
+    """
+
+    def __init__(self, loss: FormulaLoss) -> None:
+        self._nodes = loss.formula.nodes
+        self._clamps = needed_clamps(self._nodes, loss.numerics)
+        self._uses = _uses(self._nodes, self._clamps)
+        self._names: Counter[str] = Counter()
+        self.lines: list[str] = []
+        self._infix: dict[str, Callable[..., _Piece]] = {"add": _sum, "multiply": _product, "negative": _negated}
+        pieces: list[_Piece] = []
+        for position in range(len(self._nodes)):
+            pieces.append(self._piece(position, pieces))
+        result = _as_tensor(pieces[-1]).text
+        # A loss that pred does not move has the gradient 0 instead of none.
+        self.lines.append(f"return {result}" if "pred" in loss.formula.variables else f"return {result} + 0 * pred")
+
+    def _piece(self, position: int, pieces: Sequence[_Piece]) -> _Piece:
+        node = self._nodes[position]
+        if isinstance(node, Variable):
+            return _Piece(node.name, _ATOM)
+        if isinstance(node, Constant):
+            return _constant(node.value)
+        operands = [pieces[operand] for operand in node.operands]
+        if _is_dropped(node, self._clamps[position]):
+            return operands[0]
+        piece = self._operation(node.operator, operands)
+        if self._clamps[position]:
+            piece = _Piece(f"_clamp({_as_tensor(piece).text})", _ATOM, piece.meaning)
+        return self._named(piece) if self._uses[position] > 1 and piece.can_be_named else piece
+
+    def _operation(self, operator: str, operands: list[_Piece]) -> _Piece:
+        """Write an operation, and name operands, the longest first, until it fits into a line."""
+        piece = self._written(operator, operands)
+        while len(piece.text) > _LONGEST and any(operand.can_be_named for operand in operands):
+            longest = max(range(len(operands)), key=lambda place: len(operands[place].text))
+            operands[longest] = self._named(operands[longest])
+            piece = self._written(operator, operands)
+        return piece
+
+    def _written(self, operator: str, operands: Sequence[_Piece]) -> _Piece:
+        if operator in self._infix:
+            return self._infix[operator](*operands)
+        text = TEMPLATES[operator].format(*(_as_tensor(operand).text for operand in operands))
+        return _Piece(text, _ATOM, _NAMES.get(operator, operator))
+
+    def _named(self, piece: _Piece) -> _Piece:
+        self._names[piece.meaning] += 1
+        count = self._names[piece.meaning]
+        name = f"{piece.meaning}_{count}"
+        self.lines.append(f"{name} = {piece.text}")
+        return _Piece(name, _ATOM)
+
+
+def _is_dropped(node: Node, is_clamped: bool) -> bool:
+    return isinstance(node, Operation) and node.operator == "identity" and not is_clamped
+
+
+def _uses(nodes: Sequence[Node], clamps: Sequence[bool]) -> Counter[int]:
+    """Count how often every node is written, where a dropped identity stands for its operand."""
+    origins: list[int] = []
+    uses: Counter[int] = Counter()
+    for position, (node, is_clamped) in enumerate(zip(nodes, clamps, strict=True)):
+        read = [origins[operand] for operand in node.operands] if isinstance(node, Operation) else []
+        if _is_dropped(node, is_clamped):
+            origins.append(read[0])
+        else:
+            origins.append(position)
+            uses.update(read)
+    return uses
+
+
+def _constant(value: float) -> _Piece:
+    if value <= torch.finfo(torch.float32).max:
+        return _Piece(repr(value), _ATOM, is_number=True)
+    return _Piece(f"torch.full_like(pred, min({value!r}, torch.finfo(pred.dtype).max))", _ATOM, "constant")
+
+
+def _as_tensor(piece: _Piece) -> _Piece:
+    return _Piece(f"torch.full_like(pred, {piece.text})", _ATOM, "constant") if piece.is_number else piece
+
+
+def _one_tensor(left: _Piece, right: _Piece) -> tuple[_Piece, _Piece]:
+    return (_as_tensor(left), right) if right.is_number else (left, right)
+
+
+def _sum(left: _Piece, right: _Piece) -> _Piece:
+    left, right = _one_tensor(left, right)
+    if right.subtracted is not None:
+        return _Piece(f"{left.at(_SUM)} - {right.subtracted.at(_PRODUCT)}", _SUM, "difference")
+    return _Piece(TEMPLATES["add"].format(left.at(_SUM), right.at(_PRODUCT)), _SUM, _NAMES["add"])
+
+
+def _product(left: _Piece, right: _Piece) -> _Piece:
+    left, right = _one_tensor(left, right)
+    text = TEMPLATES["multiply"].format(left.at(_PRODUCT), right.at(_UNARY))
+    return _Piece(text, _PRODUCT, _NAMES["multiply"])
+
+
+def _negated(piece: _Piece) -> _Piece:
+    text = TEMPLATES["negative"].format(piece.at(_UNARY))
+    return _Piece(text, _UNARY, _NAMES["negative"], is_number=piece.is_number, subtracted=piece)

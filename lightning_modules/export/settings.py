@@ -1,0 +1,33 @@
+"""The options of an export."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Options of an export.
+
+    Args:
+        run: A study's folder, or, for onnx, the checkpoint of a trained recommender.
+        rank: Which of the study's formulas to write, counted from 1, the best one.
+        to: What to write: a Python module that needs only PyTorch (python), LaTeX (latex), or the model (onnx).
+        output: The file to write; by default loss_RANK.py or loss_RANK.tex in the study's folder, or the checkpoint's
+            name with .onnx.
+        overwrite: Replace the file if it is there.
+    """
+
+    run: str
+    rank: int = 1
+    to: Literal["python", "latex", "onnx"] = "python"
+    output: str | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a rank that there cannot be.
+
+        Raises:
+            ValueError: If the rank is below 1.
+        """
+        if self.rank < 1:
+            raise ValueError(f"--rank is {self.rank}, but ranks count from 1, the best formula")
