@@ -1,0 +1,58 @@
+"""A learning rate and a weight decay that replace those of a model's optimizers."""
+# ruff: noqa: ARG002  (Lightning gives the hooks their arguments)
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch.optim import Optimizer
+
+
+class OptimizerSettings(pl.Callback):
+    """Sets the learning rate and weight decay of every parameter group when training starts.
+
+    A model thereby keeps its kind of optimizer, whatever it is. Schedulers go on from the new learning rate, one that
+    warms up from the same share of it as before.
+
+    Args:
+        learning_rate: Learning rate, > 0.
+        weight_decay: Weight decay, in the optimizer's own meaning of it, >= 0.
+
+    Raises:
+        MisconfigurationException: When training starts, if an optimizer has no weight decay, and one is asked for.
+    """
+
+    def __init__(self, learning_rate: float, weight_decay: float) -> None:
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Set both, in the schedulers' memory too."""
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                self._check(optimizer, group)
+                # A scheduler that begins below the learning rate has set that share already.
+                share = group["lr"] / group["initial_lr"] if group.get("initial_lr") else 1.0
+                group["lr"] = self.learning_rate * share
+                group["weight_decay"] = self.weight_decay
+                if "initial_lr" in group:
+                    group["initial_lr"] = self.learning_rate
+        for config in trainer.lr_scheduler_configs:
+            for scheduler in _with_parts(config.scheduler):
+                if hasattr(scheduler, "base_lrs"):
+                    scheduler.base_lrs = [self.learning_rate] * len(scheduler.base_lrs)
+
+    def _check(self, optimizer: Optimizer, group: dict[str, object]) -> None:
+        if "weight_decay" not in group and self.weight_decay:
+            raise MisconfigurationException(
+                f"{type(optimizer).__name__} has no weight decay that {self.weight_decay} could be set for; "
+                "compare with --compare.weight_decays [0], or choose another optimizer"
+            )
+
+
+def _with_parts(scheduler: Any) -> Iterator[Any]:
+    """Yield a scheduler and those that it is made of."""
+    yield scheduler
+    for part in getattr(scheduler, "_schedulers", ()):
+        yield from _with_parts(part)

@@ -1,0 +1,161 @@
+"""Puts a comparison together from its options and runs it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+
+from lightning_modules.check import check_loss
+from lightning_modules.compare.audit import audit
+from lightning_modules.compare.effectiveness import EffectivenessTest, Plan
+from lightning_modules.compare.entrants import Entrants, gather
+from lightning_modules.compare.progress import CompareProgress
+from lightning_modules.compare.records import Records
+from lightning_modules.compare.remarks import remarks
+from lightning_modules.compare.report import Report
+from lightning_modules.compare.settings import CompareSettings
+from lightning_modules.compare.standings import Resampled, resample, standings
+from lightning_modules.compare.tensorboard import TensorBoardReport
+from lightning_modules.compare.training import TRAINED, FullTraining, Setting
+from lightning_modules.compare.watchers import CompareWatcher, ModelKeeper
+from lightning_modules.search.ranks import is_first
+from lightning_modules.threads import torch_threads
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison with everything that it needs.
+
+    Args:
+        settings: The options.
+        build: Returns a freshly initialised model.
+        datamodule: What models are trained, validated and tested on.
+        trainer_recipe: Arguments of every Trainer.
+        seed: Seed of the first training; the next has one more, and so on. Also that of the bootstrap.
+    """
+
+    settings: CompareSettings
+    build: Callable[[], pl.LightningModule]
+    datamodule: pl.LightningDataModule
+    trainer_recipe: Mapping[str, Any]
+    seed: int
+
+    def run(self, save_config: Callable[[Path], None]) -> Report:
+        """Train what is not trained yet, write and print the outcome.
+
+        Args:
+            save_config: Writes the configuration to a path, after checking that it continues what is there.
+
+        Raises:
+            FileNotFoundError: If a study or file of formulas is not there.
+            OSError: If the folder cannot be written.
+            RuntimeError: If the baseline cannot be trained.
+            ValueError: If an option, formula, study or the data cannot be used.
+        """
+        console, root = Console(quiet=not is_first()), Path(self.settings.root)
+        entrants = gather(self.settings, points_seed=self.seed)
+        for remark in entrants.remarks:
+            console.print(f"- {remark}", markup=False, highlight=False)
+        if is_first():
+            save_config(root / "config.yaml")
+        records = Records(root, writes=is_first())
+        board = TensorBoardReport(root, self._model_name, type(self.datamodule).__name__)
+        with torch_threads(self.settings.threads):
+            chosen = self._train(entrants, records, console, board)
+            report = self._report(entrants, chosen, records)
+        if is_first():
+            report.write(root)
+            board.write(report)
+        report.print(console, root)
+        return report
+
+    @property
+    def plan(self) -> Plan:
+        """What is trained of each loss."""
+        seeds = range(self.seed, self.seed + self.settings.seeds)
+        return Plan.of(self.settings.learning_rates, self.settings.weight_decays, seeds, self.settings.tuning_seeds)
+
+    @property
+    def _model_name(self) -> str:
+        return type(self.build()).__name__
+
+    def _train(
+        self, entrants: Entrants, records: Records, console: Console, board: TensorBoardReport
+    ) -> dict[str, Setting]:
+        settings = self.settings
+        training = FullTraining(
+            self.build,
+            self.datamodule,
+            self.trainer_recipe,
+            monitor=settings.monitor,
+            mode=settings.mode,
+            patience=settings.patience,
+        )
+        with CompareProgress(console, self.plan.trainings * len(entrants.all)) as progress:
+            watchers: list[CompareWatcher] = [progress, *([board] if is_first() else [])]
+            if settings.save_checkpoints:
+                watchers.append(ModelKeeper(Path(settings.root) / "checkpoints"))
+            test = EffectivenessTest(training, self.plan, records, watchers)
+            chosen = {}
+            for entrant in entrants.all:
+                chosen[entrant.title] = test(entrant)
+                _require_baseline(entrants, records)
+        return chosen
+
+    def _report(self, entrants: Entrants, chosen: Mapping[str, Setting], records: Records) -> Report:
+        runs = {entrant.title: self._runs(records, entrant.title, chosen) for entrant in entrants.all}
+        sound = [title for title, table in runs.items() if (table["status"] == TRAINED).all()]
+        resampled = self._resample(records, sound)
+        proper = {entrant.title: self._is_proper(entrant.loss) for entrant in entrants.all}
+        standing = standings(entrants.all, chosen, runs, proper, resampled)
+        verdict = audit(standing, resampled, entrants.budget)
+        level = 1 - self.settings.confidence
+        notes = [*entrants.remarks, *remarks(standing, self.plan, verdict, level=level)]
+        return Report(standing, verdict, notes, self._setup(records))
+
+    def _resample(self, records: Records, titles: list[str]) -> Resampled:
+        return resample(
+            records,
+            titles,
+            self.plan.seeds,
+            by_user=self.settings.resample == "users",
+            resamples=self.settings.resamples,
+            confidence=self.settings.confidence,
+            seed=self.seed,
+        )
+
+    def _runs(self, records: Records, title: str, chosen: Mapping[str, Setting]) -> pd.DataFrame:
+        found = [records.result(title, seed, chosen[title], with_failed=True) for seed in self.plan.seeds]
+        return pd.DataFrame([row for row in found if row is not None])
+
+    def _is_proper(self, loss: Any) -> bool:
+        return check_loss(loss, generator=torch.Generator().manual_seed(self.seed)).proper == "yes"
+
+    def _setup(self, records: Records) -> str:
+        settings = self.settings
+        label, user = records.rows("test")
+        drawn = f"{len(user.unique())} users" if settings.resample == "users" else "rows"
+        grid = f"{len(self.plan.settings)} settings of learning rate and weight decay"
+        return (
+            f"{self._model_name} on {type(self.datamodule).__name__}; {len(label)} test rows, {int(label.sum())} of "
+            f"them positive; seeds {self.plan.seeds[0]} to {self.plan.seeds[-1]}; every loss with the best of {grid} "
+            f"by mean {settings.monitor} over {len(self.plan.tuning_seeds)} of the seeds; early stopping after "
+            f"{settings.patience} epochs without a better one, tested once at the best epoch. Bootstrap: "
+            f"{settings.resamples} resamples of {drawn}."
+        )
+
+
+def _require_baseline(entrants: Entrants, records: Records) -> None:
+    results = records.results
+    rows = results[results["loss"] == entrants.baseline.title]
+    if not (rows["status"] == TRAINED).any():
+        row = rows.iloc[0]
+        raise RuntimeError(
+            f"the baseline {entrants.baseline.label} could not be trained ({row['status']}). "
+            f"{row['error'] or 'Its loss or metric is not finite: look at the learning rates and the labels.'}"
+        )

@@ -1,0 +1,23 @@
+"""New models with the arguments of a given one."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytorch_lightning as pl
+from pytorch_lightning.cli import instantiate_module
+
+
+def builder(model: pl.LightningModule) -> Callable[[], pl.LightningModule]:
+    """Return what makes freshly initialised models like ``model``, from the hyper-parameters that it has saved.
+
+    Raises:
+        ValueError: If the model has saved none, so that nothing is known of how to make another.
+    """
+    # Lightning notes there how the hyper-parameters are to be read; that is known here.
+    arguments = {name: value for name, value in model.hparams.items() if name != "_instantiator"}
+    if not arguments:
+        raise ValueError(
+            f"{type(model).__name__} cannot be built anew for every training: call save_hyperparameters() in its "
+            "__init__, as the models of this project do"
+        )
+    return partial(instantiate_module, type(model), arguments)

@@ -1,0 +1,181 @@
+"""The files of a comparison, from which it goes on after it was stopped."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lightning_modules.compare.auc import auc_standard_error
+from lightning_modules.compare.scoring import Scores
+from lightning_modules.compare.training import FAILED, TRAINED, Measured, Setting, Training
+from lightning_modules.files import replace_file
+
+_KEY = ["loss", "seed", "learning_rate", "weight_decay"]
+_NEEDED = {*_KEY, "status", "score"}
+_SPLITS = ("validation", "test")
+
+
+class Records:
+    """Every training of a comparison, on disk before the next one starts.
+
+    ``trainings.csv`` holds all trainings with their validation metrics, ``results.csv`` those with the chosen settings,
+    tested, ``predictions/`` their probabilities.
+
+    Args:
+        root: The comparison's folder; made if it is not there.
+        writes: Whether this process writes; the others of a distributed run only remember.
+
+    Raises:
+        ValueError: If a file there cannot be read.
+    """
+
+    def __init__(self, root: Path, *, writes: bool = True) -> None:
+        self.root = root
+        self.writes = writes
+        self._trainings = _read(root / "trainings.csv")
+        self._results = _read(root / "results.csv")
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """One row a loss and seed, as ``results.csv`` has it."""
+        return pd.DataFrame(self._results)
+
+    def training(self, loss: str, seed: int, setting: Setting) -> Mapping[str, Any] | None:
+        """Return the row of a training that is done, or ``None``; one that failed with an error is not done."""
+        return _find(self._trainings, loss, seed, setting)
+
+    def result(self, loss: str, seed: int, setting: Setting, *, with_failed: bool = False) -> Mapping[str, Any] | None:
+        """Return the row of a tested training, or ``None``; one that failed with an error is not done."""
+        return _find(self._results, loss, seed, setting, with_failed=with_failed)
+
+    def add_training(self, loss: str, seed: int, setting: Setting, training: Training) -> Mapping[str, Any]:
+        """Write a training and return its row."""
+        row = _row(loss, seed, setting, training)
+        self._trainings = [each for each in self._trainings if not _matches(each, loss, seed, setting)]
+        self._trainings.append(row)
+        self._write("trainings.csv", self._trainings)
+        return row
+
+    def add_result(
+        self, loss: str, seed: int, setting: Setting, training: Training, measured: Measured | None
+    ) -> Mapping[str, Any]:
+        """Write a training that was tested, or that left nothing to test, and return its row."""
+        row = _row(loss, seed, setting, training)
+        if measured is not None:
+            row |= _metrics(measured.metrics, "test")
+            row |= {"val_auc_se": _error(measured.validation), "test_auc_se": _error(measured.test)}
+            row |= {"predictions": _file_name(loss, seed)}
+            self._write_predictions(loss, seed, measured)
+        # Another setting may have been chosen since, for instance from a larger grid.
+        self._results = [each for each in self._results if (each["loss"], each["seed"]) != (loss, seed)]
+        self._results.append(row)
+        self._write("results.csv", self._results)
+        return row
+
+    def test_scores(self, loss: str, seeds: Sequence[int]) -> Tensor:
+        """Return the probabilities of the test rows, float32 ``[seeds, rows]``."""
+        files = [self._predictions(loss, seed) for seed in seeds]
+        return torch.stack([torch.from_numpy(_load(file)["test"]) for file in files])
+
+    def rows(self, split: str) -> tuple[Tensor, Tensor]:
+        """Return the labels and users of the rows of ``validation`` or ``test``."""
+        arrays = _load(self.root / "predictions" / "rows.npz")
+        return torch.from_numpy(arrays[f"{split}_label"]), torch.from_numpy(arrays[f"{split}_user"])
+
+    def _predictions(self, loss: str, seed: int) -> Path:
+        return self.root / "predictions" / f"{_file_name(loss, seed)}.npz"
+
+    def _write_predictions(self, loss: str, seed: int, measured: Measured) -> None:
+        if not self.writes:
+            return
+        both = {"validation": measured.validation, "test": measured.test}
+        (self.root / "predictions").mkdir(parents=True, exist_ok=True)
+        rows = self.root / "predictions" / "rows.npz"
+        if not rows.exists():
+            labels = {f"{split}_label": both[split].label.numpy() for split in _SPLITS}
+            users = {f"{split}_user": both[split].user.numpy() for split in _SPLITS}
+            _save(rows, labels | users)
+        _save(self._predictions(loss, seed), {split: both[split].probability.numpy() for split in _SPLITS})
+
+    def _write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        if self.writes:
+            self.root.mkdir(parents=True, exist_ok=True)
+            table = pd.DataFrame(rows)
+            replace_file(self.root / name, lambda path: table.to_csv(path, index=False))
+
+
+def _row(loss: str, seed: int, setting: Setting, training: Training) -> dict[str, Any]:
+    score = training.score if training.status == TRAINED else None
+    return {
+        "loss": loss,
+        "seed": seed,
+        "learning_rate": setting.learning_rate,
+        "weight_decay": setting.weight_decay,
+        "status": training.status,
+        "score": score,
+        "epoch": training.epoch,
+        "epochs": training.epochs,
+        "converged": training.converged,
+        "seconds": round(training.seconds, 3),
+        "error": training.error,
+        **_metrics(training.metrics, "val"),
+    }
+
+
+def _metrics(metrics: Mapping[str, float], split: str) -> dict[str, float]:
+    return {name.replace("/", "_"): value for name, value in metrics.items() if name.startswith(f"{split}/")}
+
+
+def _error(scores: Scores) -> float:
+    return auc_standard_error(scores.probability, scores.label)
+
+
+def _find(
+    rows: Sequence[Mapping[str, Any]], loss: str, seed: int, setting: Setting, *, with_failed: bool = False
+) -> Mapping[str, Any] | None:
+    matching = (row for row in rows if _matches(row, loss, seed, setting))
+    return next((row for row in matching if with_failed or row["status"] != FAILED), None)
+
+
+def _matches(row: Mapping[str, Any], loss: str, seed: int, setting: Setting) -> bool:
+    return [row[key] for key in _KEY] == [loss, seed, setting.learning_rate, setting.weight_decay]
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    try:
+        # Python's own reading of the numbers that trainings are found by: equal, not only close.
+        exact = dict.fromkeys(("learning_rate", "weight_decay"), float)
+        table = pd.read_csv(path, converters=exact, dtype={"error": "str"}).fillna({"error": ""})
+        missing = _NEEDED - set(table.columns)
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); correct it, or name another --compare.root") from error
+    if missing:
+        raise ValueError(f"{path} has no column {', '.join(sorted(missing))}; name another --compare.root")
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _file_name(loss: str, seed: int) -> str:
+    """Return the name, without its ending, of what is kept of a loss and seed."""
+    readable = re.sub(r"[^\w.]+", "_", loss)[:40].strip("_")
+    return f"{readable}-{hashlib.sha256(loss.encode()).hexdigest()[:8]}-{seed}"
+
+
+def _load(path: Path) -> Mapping[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _save(path: Path, arrays: Mapping[str, Any]) -> None:
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    replace_file(path, write)

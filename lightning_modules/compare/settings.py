@@ -1,0 +1,85 @@
+"""The options of a comparison."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lightning_modules.losses import BCE, Loss, Numerics
+
+_AT_LEAST_ONE = ("top", "seeds", "tuning_seeds", "patience", "resamples")
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """Options of a comparison.
+
+    Args:
+        root: Folder of the comparison: results.csv, summary.md, intervals.png and TensorBoard run. Named again, it is
+            continued: what is trained is not trained again.
+        formulas: Formulas to compare.
+        losses: Hand-made losses to compare; by default all pointwise ones.
+        file: A file of formulas, such as formulas.csv or check.csv of a study.
+        study: Folder of a search; its best formulas that pass the validation check are compared and audited.
+        random_study: Folder of a RandomSearch study to audit the search against.
+        top: Formulas to take of each study.
+        baseline: The loss that all others are compared with; by default BCE.
+        numerics: Protection of the formulas given as text or file; by default that of the study, or else protected.
+        seeds: Trainings of each loss; the first has the seed seed_everything, the next one more, and so on.
+        learning_rates: Learning rates to choose from for each loss, on validation.
+        weight_decays: Weight decays to choose from for each loss, on validation.
+        tuning_seeds: Seeds whose mean validation metric makes that choice.
+        monitor: The validation metric that decides when to stop, which epoch is best and what is chosen.
+        mode: Whether more (max) or less (min) of it is better.
+        patience: Epochs without a better metric before a training ends.
+        resample: What the bootstrap draws: users with all their rows, or rows.
+        resamples: Number of bootstrap resamples.
+        confidence: Confidence of the intervals.
+        save_checkpoints: Keep the trained models in checkpoints/.
+        threads: CPU threads of torch; 0 leaves torch's own number.
+    """
+
+    root: str = "runs/compare"
+    formulas: list[str] = field(default_factory=list)
+    losses: list[Loss] | None = None
+    file: str | None = None
+    study: str | None = None
+    random_study: str | None = None
+    top: int = 5
+    baseline: Loss | None = None
+    numerics: Numerics | str | None = None
+    seeds: int = 5
+    learning_rates: list[float] = field(default_factory=lambda: [1e-3, 1e-2])
+    weight_decays: list[float] = field(default_factory=lambda: [1e-5, 1e-4])
+    tuning_seeds: int = 1
+    monitor: str = "val/auc"
+    mode: Literal["max", "min"] = "max"
+    patience: int = 5
+    resample: Literal["users", "rows"] = "users"
+    resamples: int = 10_000
+    confidence: float = 0.95
+    save_checkpoints: bool = False
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no comparison.
+
+        Raises:
+            ValueError: If a number is out of its range.
+        """
+        for name in _AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise ValueError(f"--compare.{name} is {getattr(self, name)}, but a comparison needs at least 1")
+        if self.tuning_seeds > self.seeds:
+            raise ValueError(f"--compare.tuning_seeds is {self.tuning_seeds}, but there are {self.seeds} seeds")
+        if not self.learning_rates or not all(rate > 0 for rate in self.learning_rates):
+            raise ValueError(f"--compare.learning_rates are {self.learning_rates}, but need to be positive numbers")
+        if not self.weight_decays or not all(decay >= 0 for decay in self.weight_decays):
+            raise ValueError(f"--compare.weight_decays are {self.weight_decays}, but need to be numbers from 0 on")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"--compare.confidence is {self.confidence}, but a confidence lies in (0, 1)")
+        if self.random_study is not None and self.study is None:
+            raise ValueError("--compare.random_study is given, but no --compare.study to hold against it")
+
+    @property
+    def named_baseline(self) -> Loss:
+        """The loss that all others are compared with."""
+        return BCE() if self.baseline is None else self.baseline

@@ -1,0 +1,111 @@
+"""The table of a comparison, as text for the terminal and for summary.md, and as numbers."""
+
+import math
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from lightning_modules.compare.standings import Standing
+
+HEADER = [
+    "loss",
+    "validation AUC ± sd (se)",
+    "test AUC ± sd (se)",
+    "test log-loss ± sd",
+    "difference",
+    "interval",
+    "p (Holm)",
+    "learning rate",
+    "weight decay",
+]
+NARROW_HEADER = ["loss", "validation AUC", "test AUC", "log-loss", "difference", "p (Holm)"]
+_LONGEST_NAME = 70
+
+
+def cells(standing: Standing) -> list[str]:
+    """Return one row of the table."""
+    difference = standing.difference
+    outcome = ", ".join(sorted(set(standing.runs["status"]) - {"trained"}))
+    return [
+        short(standing.entrant.label),
+        outcome or _with_error(standing, "val_auc", standing.mean("val_auc_se")),
+        _with_error(standing, "test_auc", standing.standard_error),
+        _mean_and_spread(standing, "test_log_loss") if standing.proper else "-",
+        _number(difference.estimate, "+.4f"),
+        "-" if math.isnan(difference.low) else f"{difference.low:+.4f} to {difference.high:+.4f}",
+        _number(standing.p_value, ".2g"),
+        f"{standing.setting.learning_rate:g}",
+        f"{standing.setting.weight_decay:g}",
+    ]
+
+
+def narrow_cells(standing: Standing) -> list[str]:
+    """Return one row of the table for a terminal, with second lines in place of columns."""
+    name, validation, test, log_loss, difference, interval, p_value, *_ = cells(standing)
+    two_lines = [text.replace(" (", "\n(se ").replace("0.", ".") for text in (validation, test)]
+    gap = "-" if difference == "-" else f"{difference}\n{interval}".replace("0.", ".")
+    return [name, *two_lines, log_loss.replace("0.", "."), gap, p_value]
+
+
+def numbers(standings: Sequence[Standing]) -> pd.DataFrame:
+    """Return the table as numbers, one row a loss."""
+    return pd.DataFrame([_numbers(standing) for standing in standings])
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a markdown table that shows every cell as it is."""
+    lines = [header, ["---"] * len(header), *([literal(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def literal(text: str) -> str:
+    """Return markdown that shows a text as it is: a formula's ``**`` is a power and not bold."""
+    return re.sub(r"([\\`*|])", r"\\\1", text)
+
+
+def short(name: str) -> str:
+    """Cut a name to what a table has room for."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 4]} ..."
+
+
+def _numbers(standing: Standing) -> dict[str, object]:
+    difference = standing.difference
+    means = {name: standing.mean(name) for name in ("val_auc", "test_auc", "test_log_loss")}
+    spreads = {f"{name}_sd": standing.spread(name) for name in means}
+    return {
+        "loss": standing.entrant.title,
+        "label": standing.entrant.label,
+        "group": standing.entrant.group,
+        "seeds": len(standing.runs),
+        "broken_seeds": len(standing.broken_seeds),
+        "learning_rate": standing.setting.learning_rate,
+        "weight_decay": standing.setting.weight_decay,
+        "proper": standing.proper,
+        **means,
+        **spreads,
+        "val_auc_se": standing.mean("val_auc_se"),
+        "test_auc_se": standing.standard_error,
+        "difference": difference.estimate,
+        "low": difference.low,
+        "high": difference.high,
+        "difference_se": difference.standard_error,
+        "p_value": difference.p_value,
+        "p_holm": standing.p_value,
+    }
+
+
+def _with_error(standing: Standing, column: str, error: float) -> str:
+    text = _mean_and_spread(standing, column)
+    return text if math.isnan(error) else f"{text} ({error:.4f})"
+
+
+def _mean_and_spread(standing: Standing, column: str) -> str:
+    mean, spread = standing.mean(column), standing.spread(column)
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:.4f}" if math.isnan(spread) else f"{mean:.4f} ± {spread:.4f}"
+
+
+def _number(value: float, form: str = ".4f") -> str:
+    return "-" if math.isnan(value) else format(value, form)

@@ -1,0 +1,102 @@
+import math
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+
+from lightning_modules.compare.figures import Interval, intervals_figure
+
+LONG = "max(label, pred) * log(min(pred, label) + 1) + reciprocal(square(pred - label) + 1) * (1 - label) - pred"
+ROWS = [
+    Interval(LONG, 0.012, 0.008, 0.016, "searched"),
+    Interval("MSE", -0.002, -0.006, 0.002, "hand-made"),
+    Interval("log(pred)", math.nan, math.nan, math.nan, "searched"),
+    Interval("$pred$ - label", 0.001, -0.003, 0.005, "searched"),
+]
+
+
+def drawn(rows: list[Interval] = ROWS, baseline: str = "BCE") -> Figure:
+    figure = intervals_figure(rows, title="Test AUC against BCE", baseline=baseline)
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def xs(line: Line2D) -> list[float]:
+    return np.asarray(line.get_xdata()).tolist()
+
+
+def ys(line: Line2D) -> list[float]:
+    return np.asarray(line.get_ydata()).tolist()
+
+
+def intervals(figure: Figure) -> list[Line2D]:
+    return [line for line in figure.axes[0].lines if len(xs(line)) == 2 and len(set(ys(line))) == 1]
+
+
+def texts(figure: Figure) -> dict[str, Text]:
+    return {text.get_text(): text for text in figure.axes[0].texts}
+
+
+def test_intervals_are_drawn_in_order_from_the_top() -> None:
+    figure = drawn()
+    lines = intervals(figure)
+    assert [xs(line) for line in lines] == [[0.008, 0.016], [-0.006, 0.002], [-0.003, 0.005]]
+    assert [ys(line)[0] for line in lines] == [0, 1, 3]
+    assert figure.axes[0].yaxis_inverted()
+    points = [xs(line)[0] for line in figure.axes[0].lines if len(xs(line)) == 1]
+    assert points == [0.012, -0.002, 0.001]
+
+
+def test_colour_tells_the_group() -> None:
+    figure = drawn()
+    (legend,) = figure.legends
+    handles = [handle for handle in legend.legend_handles if isinstance(handle, Line2D)]
+    names = [text.get_text() for text in legend.get_texts()]
+    named = {name: handle.get_color() for name, handle in zip(names, handles, strict=True)}
+    assert list(named) == ["searched", "hand-made"]
+    assert named["searched"] != named["hand-made"]
+    assert [line.get_color() for line in intervals(figure)] == [
+        named[group] for group in ("searched", "hand-made", "searched")
+    ]
+
+
+def test_a_loss_without_estimate_is_named_as_diverged() -> None:
+    assert "log(pred): diverged" in texts(drawn())
+    assert intervals(drawn(ROWS[2:3])) == []
+
+
+@pytest.mark.parametrize("shift", [-0.05, 0.0, 0.05])
+def test_every_word_is_inside_the_picture_and_clear_of_the_others(shift: float) -> None:
+    rows = [Interval(row.name, row.estimate + shift, row.low + shift, row.high + shift, row.group) for row in ROWS]
+    figure = drawn(rows, baseline="square(pred - label) + log(pred + label)")
+    boxes = [text.get_window_extent() for text in (*figure.axes[0].texts, *figure.legends[0].get_texts())]
+    boxes.append(figure.axes[0].xaxis.label.get_window_extent())
+    for place, box in enumerate(boxes):
+        assert box.x0 >= figure.bbox.x0
+        assert box.x1 <= figure.bbox.x1
+        assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+
+
+def test_the_line_at_zero_has_the_name_of_the_baseline_above() -> None:
+    figure = drawn()
+    label = texts(figure)["BCE"]
+    line = next(line for line in figure.axes[0].lines if xs(line) == [0, 0])
+    assert label.get_position()[0] == xs(line)[0]
+    assert label.get_window_extent().y0 >= figure.axes[0].bbox.y1
+
+
+def test_long_names_are_cut_and_dollars_are_no_mathtext() -> None:
+    names = list(texts(drawn()))
+    (cut,) = [name for name in names if name.startswith("max(")]
+    assert cut.endswith(" ...")
+    assert LONG.startswith(cut.removesuffix(" ..."))
+    assert "$pred$ - label" in names
+
+
+def test_nothing_to_compare_is_an_empty_picture() -> None:
+    figure = drawn([])
+    assert intervals(figure) == []
+    assert figure.legends == []
