@@ -1,6 +1,6 @@
-"""The verbs: Lightning's fit, validate, test and predict, and ``search``, which reads the same keys."""
+"""The command line: Lightning's fit, validate, test and predict beside the project's own verbs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,24 @@ import datamodules  # noqa: F401
 import lightning_modules.losses
 import lightning_modules.recommenders  # noqa: F401
 from callbacks import PredictionWriter
+from lightning_modules.cli.arguments import spell_out
 from lightning_modules.cli.messages import short_message
-from lightning_modules.search.settings import SearchSettings
-from lightning_modules.search.study import run_search
+from lightning_modules.cli.verbs import OWN_VERBS
 
 _PROGRAM = "train.py"
 _DESCRIPTION = "Trains recommenders and searches for the loss function to train them with."
 _EPILOG = "Ends with 0, after errors with 1 or 2, after Ctrl-C with 130; --debug adds the traceback of an error."
-_VERBS = {
+_TRAINER_VERBS = {
     "fit": "Train a model.",
     "validate": "Measure a model on the validation rows.",
     "test": "Measure a model on the test rows.",
     "predict": "Write the probability of every test row to a CSV file.",
-    "search": "Search for a loss function.",
 }
 _TITLES = {
-    "trainer": "Trainer (in search, the recipe of every candidate's training)",
+    "trainer": "Trainer (in search and compare, the recipe of every training)",
     "model": "Model (--model.help NAME lists its arguments)",
     "data": "Data (--data.help NAME lists its arguments)",
 }
-#: Epochs of a child unless the configuration says otherwise; Lightning's own default is a thousand.
-_CHILD_EPOCHS = 2
 
 
 class Parser(LightningArgumentParser):
@@ -49,7 +46,7 @@ class Parser(LightningArgumentParser):
 
 
 class CLI(LightningCLI):
-    """Lightning's command line and the ``search`` subcommand.
+    """Lightning's command line and the project's own verbs.
 
     Args:
         args: The arguments of the command line.
@@ -57,7 +54,7 @@ class CLI(LightningCLI):
 
     def __init__(self, args: list[str]) -> None:
         super().__init__(
-            args=args,
+            args=_spelled_out(args),
             parser_class=Parser,
             parser_kwargs={"prog": _PROGRAM, "description": _DESCRIPTION, "epilog": _EPILOG},
             seed_everything_default=42,
@@ -69,33 +66,29 @@ class CLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         """Return the Trainer's methods and what of their arguments is no option."""
         fixed = {"model", "datamodule", "train_dataloaders", "val_dataloaders", "dataloaders", "weights_only"}
-        return {verb: fixed | {"return_predictions"} for verb in _VERBS if verb != "search"}
+        return {verb: fixed | {"return_predictions"} for verb in _TRAINER_VERBS}
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:  # noqa: ARG002
         self._subcommand_parsers: dict[str, LightningArgumentParser] = {}
         verbs = parser.add_subcommands(title="verbs", metavar="VERB", help=f"{_PROGRAM} VERB --help lists its options")
-        for verb, description in _VERBS.items():
-            usage = f"{_PROGRAM} {verb} [--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
-            settings = {"usage": usage, "description": description}
-            prepare = self._search_parser if verb == "search" else self._verb_parser
-            self._subcommand_parsers[verb] = prepare(verb, **settings)
+        for verb, description in _TRAINER_VERBS.items():
+            usage = "[--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
+            settings = {"usage": f"{_PROGRAM} {verb} {usage}", "description": description}
+            self._subcommand_parsers[verb] = self._trainer_verb_parser(verb, **settings)
             verbs.add_subcommand(verb, self._subcommand_parsers[verb], help=description)
+        for verb, own in OWN_VERBS.items():
+            own_parser = self.init_parser(usage=f"{_PROGRAM} {verb} {own.usage}", description=own.description)
+            self.add_default_arguments_to_parser(own_parser)
+            own.add_arguments(self, own_parser)
+            self._subcommand_parsers[verb] = own_parser
+            verbs.add_subcommand(verb, own_parser, help=own.description)
 
-    def _verb_parser(self, verb: str, **settings: Any) -> LightningArgumentParser:
+    def _trainer_verb_parser(self, verb: str, **settings: Any) -> LightningArgumentParser:
         parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
         _entitle(parser, {verb: "Checkpoint"})
         if verb == "predict":
             help_text = "CSV file to write, with the columns user, item and probability."
             parser.add_argument("--predict.output", type=str, default="predictions.csv", help=help_text)
-        return parser
-
-    def _search_parser(self, verb: str, **settings: Any) -> LightningArgumentParser:
-        parser = self.init_parser(**settings)
-        self.add_default_arguments_to_parser(parser)
-        parser.add_class_arguments(SearchSettings, verb, sub_configs=True)
-        self.add_core_arguments_to_parser(parser)
-        self.add_arguments_to_parser(parser)
-        parser.set_defaults({"trainer.max_epochs": _CHILD_EPOCHS})
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -116,8 +109,8 @@ class CLI(LightningCLI):
             raise ValueError(f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error})") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        """Build the Trainer; ``search`` builds one for every child instead."""
-        if self.subcommand == "search":
+        """Build the Trainer; the project's own verbs build one for every training instead."""
+        if self.subcommand in OWN_VERBS:
             return None  # type: ignore[return-value]
         return super().instantiate_trainer(**kwargs)
 
@@ -132,25 +125,34 @@ class CLI(LightningCLI):
         return arguments | {"return_predictions": False} if subcommand == "predict" else arguments
 
     def _run_subcommand(self, subcommand: str) -> None:
-        if subcommand != "search":
+        if subcommand in OWN_VERBS:
+            OWN_VERBS[subcommand].run(self)
+        else:
             super()._run_subcommand(subcommand)
-            return
-        run_search(
-            self._get(self.config_init, "search"),
-            recommender=self.model,
-            datamodule=self.datamodule,
-            trainer_recipe=self._get(self.config_init, "trainer").as_dict(),
-            seed=self._seed(),
-            save_config=self._save_config,
-        )
 
-    def _seed(self) -> int:
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
         seed = self._get(self.config, "seed_everything")
         return torch.initial_seed() if isinstance(seed, bool) else seed
 
-    def _save_config(self, path: Path) -> None:
+    def option(self, name: str) -> Any:
+        """Return the value of one of the verb's options, built if it is an object."""
+        return self._get(self.config_init, name)
+
+    def save_config(self, path: Path) -> None:
+        """Write the verb's configuration to a path."""
+        verb = self.subcommand
         # Nulls are kept: one that overrides a default would otherwise come back as the default.
-        self._parser("search").save(self.config["search"], path, skip_unset=False, multifile=False, overwrite=True)
+        self._parser(verb).save(self.config[verb], path, skip_unset=False, multifile=False, overwrite=True)
+
+
+def _spelled_out(arguments: Sequence[str]) -> list[str]:
+    place = next((place for place, each in enumerate(arguments) if each in (*_TRAINER_VERBS, *OWN_VERBS)), None)
+    if place is None:
+        return list(arguments)
+    own, rest = OWN_VERBS.get(arguments[place]), arguments[place + 1 :]
+    return [*arguments[: place + 1], *(own.complete(rest) if own else spell_out(rest))]
 
 
 def _entitle(parser: LightningArgumentParser, titles: Mapping[str, str]) -> None:

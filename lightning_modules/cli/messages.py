@@ -24,10 +24,11 @@ _BASE_CLASSES: dict[str, type] = {
     "loss": Loss,
     "baseline": Loss,
     "references": Loss,
+    "losses": Loss,
     "strategy": Strategy,
 }
 _OWN_PACKAGES = ("lightning_modules", "datamodules", "callbacks")
-_VERB = re.compile(r"^(fit|validate|test|predict|search)\.")
+_VERB = re.compile(r"^(fit|validate|test|predict|search|check|compare|export)\.")
 _NOISE = re.compile(
     r"^[\s-]*(Parser key |Problem with given |Does not validate |Subtypes: |Errors:|Given value|Expected a path but "
     r"|Expected a <class 'NoneType'>|Subclass types expect|a class path |a dict )"
@@ -62,7 +63,8 @@ def short_message(message: str, parser: ArgumentParser) -> str:
 
 def _unknown_option(match: re.Match[str], parser: ArgumentParser) -> str:
     name = match["name"].partition("=")[0]
-    flags = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+    flags = [flag for action in parser._actions for flag in action.option_strings if re.match(r"--.*[^+]$", flag)]
+    flags += [re.sub(r"^--(search|compare)\.", "--", flag) for flag in flags]
     if not name.startswith("-"):
         flags = [flag.removeprefix("--") for flag in flags]
     return f"there is no option {name}{_close(name, flags)}"
@@ -99,6 +101,8 @@ def _missing_argument(match: re.Match[str], parser: ArgumentParser) -> str:  # n
     option = _option(match.string[: match.start()])
     if option:
         return f"{option}.{match['name']} is missing"
+    if match["name"].rpartition(".")[2] == "run":
+        return "RUN is missing: name the folder of a search, or for onnx a checkpoint"
     names = [f"--{re.sub(_VERB, '', name.strip())}" for name in match["name"].split(",")]
     return f"{', '.join(names)} is missing; give it there or in a file named with --config"
 

@@ -1,0 +1,106 @@
+"""A comparison through the command line."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from cli_helpers import DATA, MODEL, RANDOM, REPOSITORY, SEARCH, TRAINER, write_split
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lightning_modules.cli import main
+from lightning_modules.compare.training import FullTraining
+
+GRID = ["--learning_rates", "1e-2", "--weight_decays", "0", "1e-3"]
+SHORT = ["--trainer.max_epochs=3", "--resamples=200", "--seeds=2", *GRID]
+COMPARE = ["compare", *DATA, *MODEL, *TRAINER, *SHORT]
+FORMULA = "-label * log(pred) - (1 - label) * log(1 - pred)"
+CONFIGS = sorted((REPOSITORY / "configs" / "compare").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished comparison; tests only read it."""
+    folder = tmp_path_factory.mktemp("comparison") / "comparison"
+    losses = ["--losses", "MSE", "--formulas", FORMULA]
+    assert main([*COMPARE, *losses, "--save_checkpoints=true", f"--root={folder}"]) == 0
+    return folder
+
+
+def test_results_hold_a_row_for_every_loss_and_seed(root: Path) -> None:
+    results = pd.read_csv(root / "results.csv")
+    assert results.columns[:4].tolist() == ["loss", "seed", "learning_rate", "weight_decay"]
+    assert {"val_auc", "val_auc_se", "test_auc", "test_auc_se", "test_log_loss", "status"} <= set(results.columns)
+    assert list(zip(results["loss"], results["seed"], strict=True)) == [
+        (loss, seed) for loss in ("BCE", "MSE", FORMULA) for seed in (42, 43)
+    ]
+    assert results["weight_decay"].isin([0.0, 1e-3]).all()
+    assert results.groupby("loss")["weight_decay"].nunique().eq(1).all()
+
+
+def test_the_setting_is_the_best_of_the_first_seed(root: Path) -> None:
+    trainings = pd.read_csv(root / "trainings.csv")
+    best = trainings.loc[trainings.groupby("loss")["val_auc"].idxmax()].set_index("loss")["weight_decay"]
+    chosen = pd.read_csv(root / "results.csv").groupby("loss")["weight_decay"].first()
+    assert chosen.to_dict() == best.to_dict()
+
+
+def test_the_formula_of_bce_trains_as_bce_does(root: Path) -> None:
+    means = pd.read_csv(root / "results.csv").groupby("loss")["test_auc"].mean()
+    assert means[FORMULA] == pytest.approx(means["BCE"], abs=2e-3)
+
+
+def test_pictures_and_summaries(root: Path) -> None:
+    assert (root / "intervals.png").read_bytes().startswith(b"\x89PNG")
+    summary = (root / "summary.md").read_text()
+    assert "| BCE |" in summary
+    assert "with a paired bootstrap interval" in summary
+    shown = EventAccumulator(str(root)).Reload()
+    assert "comparison/intervals" in shown.Tags()["images"]
+    assert len(list((root / "hparams").glob("*/events*"))) == 6
+
+
+def test_checkpoints_serve_test_and_export(root: Path, tmp_path: Path) -> None:
+    checkpoint = next((root / "checkpoints").glob("MSE*42.ckpt"))
+    assert main(["test", *DATA, *MODEL, *TRAINER, f"--ckpt_path={checkpoint}"]) == 0
+    assert main(["export", str(checkpoint), "--to=onnx", f"--output={tmp_path / 'model.onnx'}"]) == 0
+    assert (tmp_path / "model.onnx").stat().st_size > 0
+
+
+def test_a_second_run_trains_nothing_and_says_the_same(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("nothing is left to train")
+
+    before = (root / "summary.md").read_text()
+    monkeypatch.setattr(FullTraining, "__call__", refuse)
+    assert main([*COMPARE, "--losses", "MSE", "--formulas", FORMULA, f"--root={root}"]) == 0
+    assert (root / "summary.md").read_text() == before
+
+
+def test_a_comparison_of_other_data_is_refused_in_that_folder(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*COMPARE, "--losses", "MSE", f"--root={root}", "--data.num_users=61"]) == 1
+    assert "data.init_args.num_users was 60 and is 61" in capsys.readouterr().err
+
+
+def test_a_search_is_audited_against_random_search(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SEARCH, *RANDOM, "--search.root=other", "--seed_everything=7"]) == 0
+    options = ["--study", str(study), "--random_study", "other", "--top", "2", "--losses", "MSE", *SHORT]
+    # Model and data come from the study.
+    assert main(["compare", *options, "--trainer.enable_progress_bar=false", "--root=audited"]) == 0
+    summary = Path("audited/summary.md").read_text()
+    assert "On held-out data the search " in summary
+    assert "random search (RandomSearch #" in summary
+    assert pd.read_csv("audited/summary.csv")["group"].tolist() == [
+        *["hand-made"] * 2,
+        *["search"] * 2,
+        *["random search"] * 2,
+    ]
+    assert "On held-out data the search" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_configuration_runs(path: Path, tmp_path: Path) -> None:
+    data = [] if path.stem == "quickstart" else [f"--data.root={write_split(tmp_path / 'shop')}"]
+    tiny = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.accelerator=cpu"]
+    small = ["--seeds=2", "--tuning_seeds=1", "--learning_rates", "1e-2", "--weight_decays", "0", "--resamples=50"]
+    assert main(["compare", f"--config={path}", *data, *tiny, *small, "--losses", "MSE", "--root=tiny"]) == 0
+    assert set(pd.read_csv("tiny/results.csv")["status"]) == {"trained"}
