@@ -6,7 +6,6 @@ loop that takes the same steps on the same batches, in turn.
 
 import argparse
 import copy
-import logging
 import statistics
 import time
 import warnings
@@ -19,6 +18,7 @@ import torch
 from pytorch_lightning.profilers import SimpleProfiler
 from torchmetrics.functional.classification import binary_auroc
 
+from benchmarks.commands import settle
 from benchmarks.report import table, write_report
 from callbacks.reward import RewardCallback
 from datamodules import InteractionsDataModule
@@ -39,8 +39,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    settle()
     warnings.simplefilter("ignore")
     data = InteractionsDataModule(str(options.root), batch_size=128)
     torch.manual_seed(options.seed)

@@ -7,9 +7,7 @@ each budget's reward with the fully trained test AUC.
     python -m benchmarks.reward_signal data/ml100k01-1-5
 """
 
-import logging
 import time
-import warnings
 from typing import Literal
 
 import pandas as pd
@@ -17,6 +15,7 @@ import torch
 from jsonargparse import auto_cli
 from scipy.stats import spearmanr
 
+from benchmarks.commands import settle
 from benchmarks.report import table, write_report
 from benchmarks.training import FULL_WEIGHT_DECAYS, ChildBudget, full_training
 from datamodules import InteractionsDataModule
@@ -109,9 +108,7 @@ def main(data_root: str, formulas: int = 40, seed: int = 1, model: Literal["Bias
         seed: Seed of the panel, the initial weights and the order of the rows.
         model: The recommender.
     """
-    torch.set_num_threads(1)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
+    settle()
     report(measure(data_root, formulas, seed, model), seed, model)
 
 

@@ -5,20 +5,17 @@
 Studies that are there already are not run again, so that several processes can share the work by ``--arms``.
 """
 
-import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import torch
 from jsonargparse import auto_cli
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from benchmarks.commands import run_command, settle
 from benchmarks.report import table, write_report
 from benchmarks.training import full_training
 from datamodules import InteractionsDataModule
-from lightning_modules.cli import main as command_line
 from lightning_modules.losses import BCE, FormulaLoss
 from lightning_modules.search.ledger import read_ledger
 
@@ -42,8 +39,7 @@ def run(data_root: str, root: Path, arm: str, seed: int, rounds: int) -> Path:
         arguments = ["search", "--config", CONFIG, "--data.root", data_root, "--seed_everything", str(seed)]
         arguments += ["--search.rounds", str(rounds), "--search.root", str(folder), *ARMS[arm]]
         arguments += ["--search.warmup_updates", str(WARMUP_UPDATES)]
-        if status := command_line(arguments):
-            raise RuntimeError(f"{arm}, seed {seed} ended with status {status}")
+        run_command(arguments)
     return folder
 
 
@@ -106,9 +102,7 @@ def main(
         root: Folder of the studies.
         arms: Strategies to compare.
     """
-    torch.set_num_threads(1)
-    warnings.filterwarnings("ignore")
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    settle()
     data, rows, baseline = InteractionsDataModule(data_root), [], []
     for seed in seeds:
         for arm in arms:

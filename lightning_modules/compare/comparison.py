@@ -21,7 +21,7 @@ from lightning_modules.compare.report import Report
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.compare.standings import Resampled, resample, standings
 from lightning_modules.compare.tensorboard import TensorBoardReport
-from lightning_modules.compare.training import TRAINED, FullTraining, Setting
+from lightning_modules.compare.training import FAILED, TRAINED, FullTraining, Setting
 from lightning_modules.compare.watchers import CompareWatcher, ModelKeeper
 from lightning_modules.search.ranks import is_first
 from lightning_modules.threads import torch_threads
@@ -78,7 +78,14 @@ class Comparison:
     def plan(self) -> Plan:
         """What is trained of each loss."""
         seeds = range(self.seed, self.seed + self.settings.seeds)
-        return Plan.of(self.settings.learning_rates, self.settings.weight_decays, seeds, self.settings.tuning_seeds)
+        return Plan.of(
+            self.settings.learning_rates,
+            self.settings.weight_decays,
+            seeds,
+            self.settings.tuning_seeds,
+            extensions=self.settings.extensions,
+            refinements=self.settings.refinements,
+        )
 
     @property
     def _model_name(self) -> str:
@@ -96,7 +103,7 @@ class Comparison:
             mode=settings.mode,
             patience=settings.patience,
         )
-        with CompareProgress(console, self.plan.trainings * len(entrants.all)) as progress:
+        with CompareProgress(console, losses=len(entrants.all), trainings=self.plan.trainings) as progress:
             watchers: list[CompareWatcher] = [progress, *([board] if is_first() else [])]
             if settings.save_checkpoints:
                 watchers.append(ModelKeeper(Path(settings.root) / "checkpoints"))
@@ -111,7 +118,9 @@ class Comparison:
         runs = {entrant.title: self._runs(records, entrant.title, chosen) for entrant in entrants.all}
         sound = [title for title, table in runs.items() if (table["status"] == TRAINED).all()]
         resampled = self._resample(records, sound)
-        proper = {entrant.title: self._is_proper(entrant.loss) for entrant in entrants.all}
+        # A loss that failed with every seed cannot be computed here either.
+        failed = [title for title, table in runs.items() if (table["status"] == FAILED).all()]
+        proper = {each.title: each.title not in failed and self._is_proper(each.loss) for each in entrants.all}
         standing = standings(entrants.all, chosen, runs, proper, resampled)
         verdict = audit(standing, resampled, entrants.budget)
         level = 1 - self.settings.confidence
@@ -140,11 +149,12 @@ class Comparison:
         settings = self.settings
         label, user = records.rows("test")
         drawn = f"{len(user.unique())} users" if settings.resample == "users" else "rows"
-        grid = f"{len(self.plan.settings)} settings of learning rate and weight decay"
+        grid = f"a grid of {len(self.plan.tuning.settings)}, extended where the best lay at an end and refined"
         return (
             f"{self._model_name} on {type(self.datamodule).__name__}; {len(label)} test rows, {int(label.sum())} of "
-            f"them positive; seeds {self.plan.seeds[0]} to {self.plan.seeds[-1]}; every loss with the best of {grid} "
-            f"by mean {settings.monitor} over {len(self.plan.tuning_seeds)} of the seeds; early stopping after "
+            f"them positive; seeds {self.plan.seeds[0]} to {self.plan.seeds[-1]}. Every loss has a learning rate and a "
+            f"weight decay of its own, the best of {grid} {settings.refinements} times around the best, by mean "
+            f"{settings.monitor} over {len(self.plan.tuning_seeds)} of the seeds; early stopping after "
             f"{settings.patience} epochs without a better one, tested once at the best epoch. Bootstrap: "
             f"{settings.resamples} resamples of {drawn}."
         )

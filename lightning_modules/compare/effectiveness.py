@@ -1,13 +1,14 @@
 """The effectiveness test: every loss tuned on validation, trained with every seed, and tested once."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 from lightning_modules.compare.entrants import Entrant
 from lightning_modules.compare.records import Records
 from lightning_modules.compare.training import TRAINED, FullTraining, Setting, Training
+from lightning_modules.compare.tuning import Axis, Tuning
 from lightning_modules.compare.watchers import CompareWatcher
 
 
@@ -16,27 +17,34 @@ class Plan:
     """What is trained of each loss.
 
     Attributes:
-        settings: Settings to choose from.
+        tuning: Finds the loss's setting.
         seeds: Seeds of the trainings that are tested.
-        tuning_seeds: The first of them, whose mean validation metric chooses the setting.
+        tuning_seeds: The first of them, whose mean validation metric is what tuning looks at.
     """
 
-    settings: tuple[Setting, ...]
+    tuning: Tuning
     seeds: tuple[int, ...]
     tuning_seeds: tuple[int, ...]
 
     @classmethod
     def of(
-        cls, learning_rates: Sequence[float], weight_decays: Sequence[float], seeds: Sequence[int], tuning_seeds: int
+        cls,
+        learning_rates: Sequence[float],
+        weight_decays: Sequence[float],
+        seeds: Sequence[int],
+        tuning_seeds: int,
+        *,
+        extensions: int = 0,
+        refinements: int = 0,
     ) -> "Plan":
         """Return the plan over the grid of learning rates and weight decays."""
-        grid = tuple(Setting(*pair) for pair in product(sorted(set(learning_rates)), sorted(set(weight_decays))))
-        return cls(grid, tuple(seeds), tuple(seeds[:tuning_seeds]))
+        tuning = Tuning(Axis.of(learning_rates), Axis.of(weight_decays), extensions, refinements)
+        return cls(tuning, tuple(seeds), tuple(seeds[:tuning_seeds]))
 
     @property
     def trainings(self) -> int:
-        """The number of trainings a loss."""
-        return len(self.settings) * len(self.tuning_seeds) + len(self.seeds) - len(self.tuning_seeds)
+        """The number of trainings a loss, without those that an extended grid adds."""
+        return self.tuning.at_least * len(self.tuning_seeds) + len(self.seeds) - len(self.tuning_seeds)
 
 
 class EffectivenessTest:
@@ -62,11 +70,12 @@ class EffectivenessTest:
         self.plan = plan
         self.records = records
         self.watchers = watchers
-        self._chosen: dict[int, Training] = {}
+        self._chosen: dict[tuple[int, Setting], Training] = {}
 
     def __call__(self, entrant: Entrant) -> Setting:
         """Tune a loss and train it with every seed; return the setting that was chosen."""
         self._chosen = {}
+        self._tell("on_loss", entrant)
         setting = self._tune(entrant)
         for seed in self.plan.seeds:
             self._tell("on_seed", entrant, seed)
@@ -77,14 +86,17 @@ class EffectivenessTest:
         return setting
 
     def _tune(self, entrant: Entrant) -> Setting:
-        best: tuple[float, Setting] | None = None
-        for setting in self.plan.settings:
-            score, trained = self._validate(entrant, setting)
-            if best is None or score > best[0]:
+        best = -math.inf
+
+        def score(setting: Setting) -> float:
+            nonlocal best
+            value, trained = self._validate(entrant, setting)
+            if value > best or not self._chosen:
                 # Kept until a better setting comes, so that the chosen one need not be trained twice.
-                best, self._chosen = (score, setting), trained
-        assert best is not None
-        return best[1]
+                best, self._chosen = max(best, value), {(seed, setting): run for seed, run in trained.items()}
+            return value
+
+        return self.plan.tuning.best(score)
 
     def _validate(self, entrant: Entrant, setting: Setting) -> tuple[float, dict[int, Training]]:
         scores, trained = [], {}
@@ -99,7 +111,7 @@ class EffectivenessTest:
         return sum(scores) / len(scores), trained
 
     def _test(self, entrant: Entrant, seed: int, setting: Setting) -> None:
-        training = self._chosen.pop(seed, None) or self.training(entrant.loss, seed, setting)
+        training = self._chosen.pop((seed, setting), None) or self.training(entrant.loss, seed, setting)
         measured = self.training.measure(training) if training.model is not None else None
         row = self.records.add_result(entrant.title, seed, setting, training, measured)
         self._tell("on_result", entrant, row, training)

@@ -12,6 +12,8 @@ from lightning_modules.search.settings import hand_made_losses
 from lightning_modules.search.studies import Study, loss_of
 
 HAND_MADE, GIVEN, SEARCH, RANDOM = "hand-made", "given", "search", "random search"
+#: Longer formulas are numbered in tables and pictures.
+_LONGEST_LABEL = 30
 
 
 @dataclass(frozen=True)
@@ -91,17 +93,17 @@ class _Gathering:
         losses = hand_made_losses() if settings.losses is None else settings.losses
         for loss in (settings.named_baseline, *losses):
             yield Entrant(loss, loss.title, HAND_MADE)
-        for loss in self._given():
-            yield Entrant(loss, loss.title, GIVEN)
+        for number, (loss, text) in enumerate(self._given(), 1):
+            yield Entrant(loss, text if len(text) <= _LONGEST_LABEL else f"formula {number}", GIVEN)
         yield from self._studies()
 
-    def _given(self) -> Iterator[Loss]:
+    def _given(self) -> Iterator[tuple[Loss, str]]:
         for text in self.settings.formulas:
-            yield loss_of(text) or FormulaLoss(text, self._numerics())
+            yield loss_of(text) or FormulaLoss(text, self._numerics()), text
         if self.settings.file is not None:
             file = read_formulas(self.settings.file)
             self.remarks.extend(f"left out: {problem}" for problem in file.problems)
-            yield from (FormulaLoss(formula, self._numerics()) for formula in file.formulas)
+            yield from ((FormulaLoss(formula, self._numerics()), str(formula)) for formula in file.formulas)
 
     def _numerics(self) -> Numerics | str:
         if self.settings.numerics is not None:
@@ -144,6 +146,8 @@ class _Gathering:
         if root is None:
             return None
         study = Study.read(root)
+        if root == self.settings.random_study and study.strategy not in ("RandomSearch", ""):
+            self.remarks.append(f"'{root}' is no random search: {study.strategy} wrote its formulas")
         if study.is_unfinished:
             self.remarks.append(f"'{root}' is unfinished: {study.progress}")
         return study

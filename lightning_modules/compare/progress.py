@@ -15,10 +15,13 @@ class CompareProgress(CompareWatcher):
 
     Args:
         console: Where to write.
-        trainings: Number of trainings.
+        losses: Number of losses.
+        trainings: Trainings of a loss whose grid needs no extension; the total follows those that do.
     """
 
-    def __init__(self, console: Console, trainings: int) -> None:
+    def __init__(self, console: Console, *, losses: int, trainings: int) -> None:
+        self._left = losses
+        self._trainings = trainings
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -28,7 +31,7 @@ class CompareProgress(CompareWatcher):
             TextColumn("{task.fields[note]}"),
             console=console,
         )
-        self._task = self.progress.add_task("trainings", total=trainings, note="")
+        self._task = self.progress.add_task("trainings", total=losses * trainings, note="")
 
     def __enter__(self) -> "CompareProgress":
         self.progress.start()
@@ -36,6 +39,12 @@ class CompareProgress(CompareWatcher):
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
+
+    def on_loss(self, entrant: Entrant) -> None:  # noqa: ARG002
+        """Count what is left from here."""
+        done = self.progress.tasks[self._task].completed
+        self.progress.update(self._task, total=done + self._left * self._trainings)
+        self._left -= 1
 
     def on_setting(self, entrant: Entrant, setting: Setting) -> None:
         """Show the setting that is tried."""

@@ -156,7 +156,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
         table = pd.read_csv(path, converters=exact, dtype={"error": "str"}).fillna({"error": ""})
         missing = _NEEDED - set(table.columns)
     except (ValueError, KeyError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); correct it, or name another --compare.root") from error
+        reason = str(error).strip()
+        raise ValueError(f"{path} cannot be read ({reason}); correct it, or name another --compare.root") from error
     if missing:
         raise ValueError(f"{path} has no column {', '.join(sorted(missing))}; name another --compare.root")
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]

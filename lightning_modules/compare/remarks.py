@@ -11,6 +11,7 @@ from lightning_modules.compare.significance import resolvable_difference
 from lightning_modules.compare.standings import Standing
 from lightning_modules.compare.tables import short
 from lightning_modules.compare.training import TRAINED
+from lightning_modules.compare.tuning import Axis, Tuning
 
 
 def remarks(standings: Sequence[Standing], plan: Plan, audit: Audit | None, *, level: float) -> Iterator[str]:
@@ -25,13 +26,15 @@ def remarks(standings: Sequence[Standing], plan: Plan, audit: Audit | None, *, l
     for standing in standings:
         yield from _of_broken(standing)
     yield from _of_unfinished(standings)
-    yield from _of_grid(standings, plan)
+    yield from _of_grid(standings, plan.tuning)
     if len(plan.seeds) < 2:
         yield (
             "There are no intervals and p-values: with one seed nothing is known of how much a loss varies between "
             "seeds. Ask for at least two (--compare.seeds)."
         )
     yield from _of_resolution(standings, audit, level)
+    if audit is not None:
+        yield "The audit is of one search: another seed finds other formulas, which the intervals do not cover."
 
 
 def _of_broken(standing: Standing) -> Iterator[str]:
@@ -55,23 +58,26 @@ def _is_unfinished(runs: pd.DataFrame) -> bool:
     return not runs.loc[runs["status"] == TRAINED, "converged"].all()
 
 
-def _of_grid(standings: Sequence[Standing], plan: Plan) -> Iterator[str]:
-    rates = sorted({setting.learning_rate for setting in plan.settings})
-    decays = sorted({setting.weight_decay for setting in plan.settings})
+def _of_grid(standings: Sequence[Standing], tuning: Tuning) -> Iterator[str]:
     sound = [each for each in standings if each.is_sound]
-    yield from _at_end("learning rate", rates, {each.entrant.label: each.setting.learning_rate for each in sound})
-    yield from _at_end("weight decay", decays, {each.entrant.label: each.setting.weight_decay for each in sound})
+    rates = {each.entrant.label: each.setting.learning_rate for each in sound}
+    decays = {each.entrant.label: each.setting.weight_decay for each in sound}
+    yield from _at_end("learning rate", tuning.learning_rates, tuning.extensions, rates)
+    yield from _at_end("weight decay", tuning.weight_decays, tuning.extensions, decays)
 
 
-def _at_end(name: str, grid: Sequence[float], chosen: Mapping[str, float]) -> Iterator[str]:
-    ends = {"smallest": grid[0], "largest": grid[-1]} if len(grid) > 1 else {}
-    for end, value in ends.items():
-        # No weight decay at all is a natural end.
-        labels = [short(label) for label, choice in chosen.items() if choice == value > 0]
+def _at_end(name: str, axis: Axis, extensions: int, chosen: Mapping[str, float]) -> Iterator[str]:
+    if len(axis.values) < 2:
+        return
+    smallest, largest = axis.ends(extensions)
+    # No weight decay at all is a natural end, and values are rounded.
+    low = [short(label) for label, choice in chosen.items() if 0 < choice <= smallest * 1.01]
+    high = [short(label) for label, choice in chosen.items() if choice >= largest * 0.99]
+    for end, labels in {"smallest": low, "largest": high}.items():
         if labels:
             yield (
-                f"The {end} {name} of the grid, {value:g}, was the best for {', '.join(labels)}: a better one may lie "
-                "beyond it."
+                f"The {end} {name} that was tried was the best for {', '.join(labels)}: a better one may lie beyond "
+                f"it (--compare.{name.replace(' ', '_')}s)."
             )
 
 

@@ -89,6 +89,6 @@ class Report:
     def _legend(self) -> str:
         return (
             "sd: standard deviation over the seeds; se: standard error over the draw of the rows. Difference: mean "
-            f"over the seeds of the test AUC less that of {literal(self.baseline)} from the same start, with a paired bootstrap "
-            "interval over rows and seeds; p: two-sided, adjusted for the number of losses (Holm)."
+            f"over the seeds of the test AUC less that of {literal(self.baseline)} from the same start, with a paired "
+            "bootstrap interval over rows and seeds; p: two-sided, adjusted for the number of losses (Holm)."
         )

@@ -15,7 +15,7 @@ class CompareSettings:
     Args:
         root: Folder of the comparison: results.csv, summary.md, intervals.png and TensorBoard run. Named again, it is
             continued: what is trained is not trained again.
-        formulas: Formulas to compare.
+        formulas: Formulas to compare, or RUN#RANK for the formula of that rank in a study.
         losses: Hand-made losses to compare; by default all pointwise ones.
         file: A file of formulas, such as formulas.csv or check.csv of a study.
         study: Folder of a search; its best formulas that pass the validation check are compared and audited.
@@ -24,8 +24,10 @@ class CompareSettings:
         baseline: The loss that all others are compared with; by default BCE.
         numerics: Protection of the formulas given as text or file; by default that of the study, or else protected.
         seeds: Trainings of each loss; the first has the seed seed_everything, the next one more, and so on.
-        learning_rates: Learning rates to choose from for each loss, on validation.
-        weight_decays: Weight decays to choose from for each loss, on validation.
+        learning_rates: Grid of learning rates to choose from for each loss, on validation.
+        weight_decays: Grid of weight decays to choose from for each loss, on validation.
+        extensions: How often the grid goes on beyond an end, while the best setting lies there.
+        refinements: How often the neighbours of the best setting at half the distance are tried.
         tuning_seeds: Seeds whose mean validation metric makes that choice.
         monitor: The validation metric that decides when to stop, which epoch is best and what is chosen.
         mode: Whether more (max) or less (min) of it is better.
@@ -49,6 +51,8 @@ class CompareSettings:
     seeds: int = 5
     learning_rates: list[float] = field(default_factory=lambda: [1e-3, 1e-2])
     weight_decays: list[float] = field(default_factory=lambda: [1e-5, 1e-4])
+    extensions: int = 2
+    refinements: int = 2
     tuning_seeds: int = 1
     monitor: str = "val/auc"
     mode: Literal["max", "min"] = "max"
@@ -68,6 +72,9 @@ class CompareSettings:
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ValueError(f"--compare.{name} is {getattr(self, name)}, but a comparison needs at least 1")
+        for name in ("extensions", "refinements", "threads"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--compare.{name} is {getattr(self, name)}, but cannot be negative")
         if self.tuning_seeds > self.seeds:
             raise ValueError(f"--compare.tuning_seeds is {self.tuning_seeds}, but there are {self.seeds} seeds")
         if not self.learning_rates or not all(rate > 0 for rate in self.learning_rates):

@@ -43,9 +43,11 @@ def cells(standing: Standing) -> list[str]:
 def narrow_cells(standing: Standing) -> list[str]:
     """Return one row of the table for a terminal, with second lines in place of columns."""
     name, validation, test, log_loss, difference, interval, p_value, *_ = cells(standing)
-    two_lines = [text.replace(" (", "\n(se ").replace("0.", ".") for text in (validation, test)]
-    gap = "-" if difference == "-" else f"{difference}\n{interval}".replace("0.", ".")
-    return [name, *two_lines, log_loss.replace("0.", "."), gap, p_value]
+    two_lines = [text.replace(" (", "\n(se ") for text in (validation, test)]
+    gap = difference if interval == "-" else f"{difference}\n{interval}"
+    # Without the zero before the point there is room for them.
+    numbers = [re.sub(r"(?<!\d)0\.", ".", text) for text in (*two_lines, log_loss, gap, p_value)]
+    return [name, *numbers]
 
 
 def numbers(standings: Sequence[Standing]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Trains a fresh model with one loss until its validation metric stops rising."""
 
+import gc
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -113,8 +114,9 @@ class FullTraining:
             KeyboardInterrupt: If the user interrupted the training.
         """
         best, guard = BestWeights(self.monitor, self.mode), RewardCallback(self.monitor, self.mode)
+        stop = EarlyStopping(self.monitor, mode=self.mode, patience=self.patience)
         start = time.perf_counter()
-        trainer = self._trainer(setting, best, guard)
+        trainer = self._trainer(setting, [best, guard, stop])
         try:
             with quiet_lightning(), torch.random.fork_rng():
                 model = self._fit(trainer, loss, seed)
@@ -129,7 +131,7 @@ class FullTraining:
             score=best.score if status == TRAINED else -math.inf,
             epoch=best.epoch,
             epochs=trainer.current_epoch,
-            converged=trainer.current_epoch - best.epoch >= self.patience,
+            converged=stop.wait_count >= self.patience,
             metrics={name: value for name, value in best.metrics.items() if name.startswith("val/")},
             seconds=time.perf_counter() - start,
             trainer=trainer,
@@ -147,13 +149,14 @@ class FullTraining:
             test = scores(trainer, model, self.datamodule.test_dataloader())
         return Measured(metrics, validation, test)
 
-    def _trainer(self, setting: Setting, best: BestWeights, guard: RewardCallback) -> pl.Trainer:
-        stop = EarlyStopping(self.monitor, mode=self.mode, patience=self.patience)
+    def _trainer(self, setting: Setting, callbacks: list[pl.Callback]) -> pl.Trainer:
         tuned = OptimizerSettings(setting.learning_rate, setting.weight_decay)
         with quiet_lightning():
-            return quiet_trainer(self.recipe, [tuned, best, guard, stop], without=(Checkpoint, EarlyStopping))
+            return quiet_trainer(self.recipe, [tuned, *callbacks], without=(Checkpoint, EarlyStopping))
 
     def _fit(self, trainer: pl.Trainer, loss: Loss, seed: int) -> pl.LightningModule:
+        # Trainers and models refer to each other, so that the last ones hold their memory until they are collected.
+        gc.collect()
         torch.manual_seed(seed)
         model = self.build()
         model.loss = loss

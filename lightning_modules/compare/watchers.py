@@ -11,6 +11,9 @@ from lightning_modules.compare.training import Setting, Training
 class CompareWatcher:
     """Base of everything that watches a comparison; each event does nothing unless overridden."""
 
+    def on_loss(self, entrant: Entrant) -> None:
+        """Called before a loss is tuned."""
+
     def on_setting(self, entrant: Entrant, setting: Setting) -> None:
         """Called before a setting is tried."""
 

@@ -1,0 +1,65 @@
+"""Comparisons as processes of their own: ended by a signal and continued, and run by two processes together."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from cli_helpers import ENVIRONMENT, REPOSITORY
+from sklearn.metrics import roc_auc_score
+from test_compare import COMPARE
+
+from lightning_modules.cli import main
+
+
+def done(root: Path) -> int:
+    path = root / "trainings.csv"
+    return len(pd.read_csv(path)) if path.is_file() else 0
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_a_comparison_goes_on_where_it_was_ended(number: signal.Signals, status: int, tmp_path: Path) -> None:
+    root = tmp_path / "broken"
+    losses = ["--losses", "MSE", "Focal", "--seeds=3"]
+    command = [sys.executable, "train.py", *COMPARE, *losses, f"--root={root}"]
+    output = (tmp_path / "output").open("w+")
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=ENVIRONMENT, stdout=output, stderr=output)
+    while done(root) < 3 and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == status
+    output.seek(0)
+    assert "Traceback" not in output.read()
+    output.close()
+    assert not (root / "summary.md").exists()
+    finished = pd.read_csv(root / "trainings.csv")
+    assert main([*COMPARE, *losses, f"--root={root}"]) == 0
+    # What was done has its old seconds, so it was not trained again.
+    assert pd.read_csv(root / "trainings.csv").head(len(finished))["seconds"].tolist() == finished["seconds"].tolist()
+    assert main([*COMPARE, *losses, f"--root={tmp_path / 'whole'}"]) == 0
+    for name in ("trainings.csv", "results.csv"):
+        broken, whole = (pd.read_csv(folder / name).drop(columns="seconds") for folder in (root, tmp_path / "whole"))
+        pd.testing.assert_frame_equal(broken, whole)
+    assert (root / "summary.md").read_text() == (tmp_path / "whole" / "summary.md").read_text()
+
+
+def test_two_processes_compare_together(tmp_path: Path) -> None:
+    distributed = ["--trainer.devices=2", "--trainer.strategy=ddp", "--root=comparison", "--losses", "MSE"]
+    command = [sys.executable, str(REPOSITORY / "train.py"), *COMPARE, *distributed]
+    ended = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("Losses compared with BCE") == 1
+    root = tmp_path / "comparison"
+    rows, results = np.load(root / "predictions" / "rows.npz"), pd.read_csv(root / "results.csv")
+    assert len(results) == 4
+    for result in results.itertuples():
+        scores = np.load(root / "predictions" / f"{result.predictions}.npz")
+        # Gathered from both processes, and in the order of the rows.
+        assert roc_auc_score(rows["validation_label"], scores["validation"]) == pytest.approx(result.val_auc, abs=1e-6)
+        assert roc_auc_score(rows["test_label"], scores["test"]) == pytest.approx(result.test_auc, abs=1e-6)

@@ -1,0 +1,151 @@
+"""Small data, trainings that are prescribed instead of run, and studies written by hand."""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+import yaml
+from torch import Tensor
+
+from datamodules import SyntheticInteractions
+from lightning_modules.compare.bootstrap import Difference
+from lightning_modules.compare.entrants import HAND_MADE, Entrant
+from lightning_modules.compare.scoring import Scores
+from lightning_modules.compare.standings import Standing
+from lightning_modules.compare.training import DIVERGED, FAILED, TRAINED, FullTraining, Measured, Setting, Training
+from lightning_modules.losses import BCE, FormulaLoss, Loss
+from lightning_modules.recommenders import BiasedMF
+from lightning_modules.search.ledger import Ledger
+from lightning_modules.search.watchers import Candidate
+
+RECIPE = {"max_epochs": 3, "accelerator": "cpu", "devices": 1}
+SLOW, FAST = Setting(0.001, 0.0), Setting(0.02, 1e-4)
+NAN = math.nan
+UNKNOWN = Difference(NAN, NAN, NAN, NAN, NAN)
+
+
+def small_data(**options: Any) -> SyntheticInteractions:
+    defaults = {"num_users": 40, "num_items": 30, "num_interactions": 800, "rank": 2, "scale": 3.0, "batch_size": 64}
+    return SyntheticInteractions(**{**defaults, **options})
+
+
+def builder_of(data: SyntheticInteractions, embedding_dim: int = 4) -> Callable[[], BiasedMF]:
+    return partial(BiasedMF, data.num_users, data.num_items, embedding_dim=embedding_dim, init_std=0.1)
+
+
+def full_training(data: SyntheticInteractions | None = None, **options: Any) -> FullTraining:
+    """Return a training on small data; what is no option of it belongs to the recipe of the Trainer."""
+    data = small_data() if data is None else data
+    own = {name: options.pop(name) for name in ("monitor", "mode", "patience") if name in options}
+    return FullTraining(options.pop("build", builder_of(data)), data, {**RECIPE, **options}, **own)
+
+
+class Raising(Loss):
+    """Raises what it was given."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        raise self.error
+
+
+def trained(score: float, **fields: Any) -> Training:
+    defaults = {"epoch": 3, "epochs": 8, "converged": True, "metrics": {"val/auc": score, "val/log_loss": 1 - score}}
+    return Training(TRAINED, score, **{**defaults, "model": pl.LightningModule(), **fields})
+
+
+def diverged() -> Training:
+    return Training(DIVERGED, -math.inf, epochs=1)
+
+
+def failed(error: str = "ValueError: boom") -> Training:
+    return Training(FAILED, -math.inf, error=error)
+
+
+def scores_of(split_seed: int, noise_seed: int, rows: int = 60, skill: float = 1.0) -> Scores:
+    """Return labels and users that belong to the split, and probabilities that know the labels more or less."""
+    split, noise = (torch.Generator().manual_seed(seed) for seed in (split_seed, noise_seed))
+    label = (torch.rand(rows, generator=split) < 0.5).float()
+    user = torch.randint(12, (rows,), generator=split)
+    return Scores(torch.sigmoid(skill * (2 * label - 1) + torch.randn(rows, generator=noise)), label, user)
+
+
+def measured(noise_seed: int, *, skill: float = 1.0, auc: float = 0.7) -> Measured:
+    metrics = {"test/auc": auc, "test/log_loss": 1 - auc}
+    return Measured(metrics, scores_of(1, noise_seed, skill=skill), scores_of(2, noise_seed, skill=skill))
+
+
+class StubTraining(FullTraining):
+    """Trains nothing; counts its calls.
+
+    Args:
+        outcome: Returns the training of a loss's title, a seed and a setting.
+        breaks_at: The call that the user interrupts, counted from 1.
+    """
+
+    def __init__(self, outcome: Callable[[str, int, Setting], Training], breaks_at: int | None = None) -> None:
+        self.outcome = outcome
+        self.breaks_at = breaks_at
+        self.calls: list[tuple[str, int, Setting]] = []
+
+    def __call__(self, loss: Loss, seed: int, setting: Setting) -> Training:
+        self.calls.append((loss.title, seed, setting))
+        if len(self.calls) == self.breaks_at:
+            raise KeyboardInterrupt
+        return self.outcome(*self.calls[-1])
+
+    def measure(self, training: Training) -> Measured:
+        return measured(int.from_bytes(hashlib.sha256(str(training.score).encode()).digest()[:4]))
+
+
+def entrant(title: str = "BCE", label: str | None = None, group: str = HAND_MADE) -> Entrant:
+    loss = BCE() if title == "BCE" else FormulaLoss(title)
+    return Entrant(loss, label or loss.title, group)
+
+
+def runs_of(scores: Sequence[float], statuses: Sequence[str] | None = None, **columns: Any) -> pd.DataFrame:
+    """Return rows of ``results.csv``, one a score."""
+    table: dict[str, Any] = {"seed": range(len(scores)), "status": statuses or [TRAINED] * len(scores), "score": scores}
+    table |= {"val_auc": scores, "test_auc": scores, "test_log_loss": scores, "val_auc_se": 0.02}
+    return pd.DataFrame({**table, "converged": True, "error": "", **columns})
+
+
+def standing(who: Entrant, runs: pd.DataFrame | None = None, **fields: Any) -> Standing:
+    runs = runs_of([0.7, 0.72]) if runs is None else runs
+    defaults: dict[str, Any] = {"setting": FAST, "proper": True, "standard_error": 0.01}
+    return Standing(who, runs=runs, **{**defaults, "difference": UNKNOWN, "p_value": NAN, **fields})
+
+
+def write_study(
+    root: Path, formulas: Sequence[str | Mapping[str, Any]], settings: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a study of one round, whose formulas earn falling rewards unless they are given some."""
+    ledger = Ledger(root)
+    for place, given in enumerate(formulas):
+        fields = {"formula": given} if isinstance(given, str) else given
+        ledger.on_candidate(candidate(**{"reward": 0.5 - 0.01 * place, **fields}))
+    ledger.on_end()
+    if settings is not None:
+        (root / "config.yaml").write_text(yaml.safe_dump({"search": settings}))
+    return root
+
+
+def candidate(**fields: Any) -> Candidate:
+    defaults = {"round": 1, "kind": "candidate", "simplified": "", "status": TRAINED, "metric": 0.7}
+    defaults |= {"right_share": 1.0, "signature": 1, "seconds": 0.1}
+    return Candidate(**{**defaults, **fields})
+
+
+def table_rows(markdown: str) -> list[list[str]]:
+    """Return the cells of the table in a page, as a reader of markdown splits them."""
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    hidden = [line.replace("\\\\", "\0").replace("\\|", "\1").strip().strip("|") for line in lines]
+    return [[cell.strip().replace("\1", "|").replace("\0", "\\") for cell in line.split("|")] for line in hidden]

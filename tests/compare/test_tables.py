@@ -1,0 +1,88 @@
+import math
+
+import pytest
+from compare_helpers import NAN, entrant, runs_of, standing, table_rows
+
+from lightning_modules.compare.bootstrap import Difference
+from lightning_modules.compare.entrants import SEARCH
+from lightning_modules.compare.tables import HEADER, NARROW_HEADER, cells, literal, markdown, narrow_cells, short
+from lightning_modules.compare.tables import numbers as as_numbers
+from lightning_modules.compare.training import DIVERGED, TRAINED, Setting
+
+SQUARE = entrant("(label - pred)**2", "PPO #1", SEARCH)
+KNOWN = Difference(0.0123, 0.001, 0.0236, 0.006, 0.021)
+FULL = standing(SQUARE, runs_of([0.70, 0.74]), difference=KNOWN, p_value=0.042, setting=Setting(0.001, 1e-5))
+BROKEN = standing(SQUARE, runs_of([0.7, NAN], [TRAINED, DIVERGED]), standard_error=NAN)
+
+
+def test_a_row_has_the_figures_of_its_loss() -> None:
+    assert cells(FULL) == [
+        "PPO #1",
+        "0.7200 ± 0.0283 (0.0200)",
+        "0.7200 ± 0.0283 (0.0100)",
+        "0.7200 ± 0.0283",
+        "+0.0123",
+        "+0.0010 to +0.0236",
+        "0.042",
+        "0.001",
+        "1e-05",
+    ]
+    assert len(HEADER) == 9
+
+
+def test_one_seed_has_no_spread() -> None:
+    assert cells(standing(SQUARE, runs_of([0.7])))[1] == "0.7000 (0.0200)"
+
+
+def test_a_broken_loss_shows_its_outcome_and_no_figures() -> None:
+    assert cells(BROKEN)[1:7] == ["diverged", "-", "-", "-", "-", "-"]
+
+
+def test_a_log_loss_that_means_nothing_is_not_shown() -> None:
+    assert cells(standing(SQUARE, proper=False))[3] == "-"
+
+
+def test_an_estimate_without_an_interval_is_shown() -> None:
+    alone = standing(SQUARE, difference=Difference(-0.01, NAN, NAN, NAN, NAN))
+    assert cells(alone)[4:7] == ["-0.0100", "-", "-"]
+
+
+@pytest.mark.parametrize("each", [FULL, BROKEN], ids=["full", "broken"])
+def test_a_terminal_has_a_cell_for_every_column(each: object) -> None:
+    assert len(narrow_cells(each)) == len(NARROW_HEADER)  # type: ignore[arg-type]
+
+
+def test_a_terminal_leaves_out_zeros_before_the_point_and_no_other() -> None:
+    row = narrow_cells(standing(SQUARE, runs_of([10.5, 10.5]), difference=KNOWN))
+    assert row[1] == "10.5000 ± .0000\n(se .0200)"
+    assert row[4] == "+.0123\n+.0010 to +.0236"
+
+
+@pytest.mark.parametrize("name", ["a | b", "`a`", "`", "|", "pred**2 + label**2", "back\\slash", "a \\| b", "plain"])
+def test_a_markdown_table_has_the_same_cells_whatever_the_names(name: str) -> None:
+    rows = table_rows(markdown(["loss", "x"], [[name, "1"], ["BCE", "2"]]))
+    assert [len(row) for row in rows] == [2, 2, 2, 2]
+    assert rows[2][0].replace("\\`", "`").replace("\\*", "*") == name
+    assert rows[1] == ["---", "---"]
+
+
+def test_a_power_is_not_bold() -> None:
+    assert literal("pred**2 + label**2") == r"pred\*\*2 + label\*\*2"
+    assert literal("log(pred) - 1") == "log(pred) - 1"
+
+
+def test_long_names_are_cut() -> None:
+    assert short("a" * 70) == "a" * 70
+    assert short("a" * 71) == "a" * 66 + " ..."
+
+
+def test_numbers_are_those_of_the_standings() -> None:
+    row, broken = as_numbers([FULL, BROKEN]).to_dict("records")
+    assert (row["loss"], row["label"], row["group"]) == (SQUARE.title, "PPO #1", SEARCH)
+    assert (row["seeds"], row["broken_seeds"]) == (2, 0)
+    assert (row["learning_rate"], row["weight_decay"]) == (0.001, 1e-5)
+    assert (row["test_auc"], row["test_auc_sd"]) == (FULL.mean("test_auc"), FULL.spread("test_auc"))
+    assert (row["difference"], row["low"], row["high"]) == (KNOWN.estimate, KNOWN.low, KNOWN.high)
+    assert (row["difference_se"], row["p_value"], row["p_holm"]) == (KNOWN.standard_error, KNOWN.p_value, 0.042)
+    assert broken["broken_seeds"] == 1
+    assert all(math.isnan(broken[name]) for name in ("val_auc", "test_auc", "test_auc_se", "difference", "p_holm"))

@@ -1,0 +1,78 @@
+"""The grid follows the best setting and closes in on it."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightning_modules.compare.training import Setting
+from lightning_modules.compare.tuning import Axis, Tuning
+
+RATES, DECAYS = Axis.of([1e-3, 1e-2]), Axis.of([1e-5, 1e-4, 1e-3])
+
+
+class Landscape:
+    """A score with one peak, and a note of every setting that was scored."""
+
+    def __init__(self, rate: float, decay: float) -> None:
+        self.peak = (math.log10(rate), math.log10(decay))
+        self.scored: list[Setting] = []
+
+    def __call__(self, setting: Setting) -> float:
+        self.scored.append(setting)
+        decay = math.log10(setting.weight_decay) if setting.weight_decay else -30.0
+        return -((math.log10(setting.learning_rate) - self.peak[0]) ** 2) - (decay - self.peak[1]) ** 2
+
+
+def test_without_more_it_is_a_grid() -> None:
+    landscape = Landscape(1e-3, 1e-4)
+    assert Tuning(RATES, DECAYS).best(landscape) == Setting(1e-3, 1e-4)
+    assert landscape.scored == list(Tuning(RATES, DECAYS).settings)
+    assert len(landscape.scored) == Tuning(RATES, DECAYS).at_least == 6
+
+
+@pytest.mark.parametrize(("extensions", "found"), [(0, 1e-3), (1, 1e-2), (2, 1e-1), (5, 1e-1)])
+def test_it_goes_on_beyond_an_end_as_long_as_that_is_better(extensions: int, found: float) -> None:
+    best = Tuning(RATES, DECAYS, extensions=extensions).best(Landscape(1e-3, 1e-1))
+    assert best == Setting(1e-3, found)
+
+
+def test_it_goes_on_below_too_unless_zero_is_the_end() -> None:
+    landscape = Landscape(1e-3, 1e-7)
+    assert Tuning(RATES, DECAYS, extensions=2).best(landscape) == Setting(1e-3, 1e-7)
+    with_zero = Axis.of([0.0, *DECAYS.values])
+    assert Tuning(RATES, with_zero, extensions=2).best(landscape) == Setting(1e-3, 1e-5)
+
+
+@given(rate=st.floats(-3.4, -1.6), decay=st.floats(-5.4, -2.6), refinements=st.integers(1, 4))
+def test_each_refinement_halves_the_distance(rate: float, decay: float, refinements: int) -> None:
+    landscape = Landscape(10**rate, 10**decay)
+    tuning = Tuning(RATES, DECAYS, refinements=refinements)
+    best = tuning.best(landscape)
+    # Three figures are kept, so half a percent may be missing.
+    step = 0.5 ** (refinements + 1) + 0.01 * refinements
+    assert abs(math.log10(best.learning_rate) - rate) <= step
+    assert abs(math.log10(best.weight_decay) - decay) <= step
+    assert len(set(landscape.scored)) == len(landscape.scored) <= tuning.at_least
+
+
+def test_what_is_fixed_stays_and_equals_go_to_the_first() -> None:
+    tuning = Tuning(Axis.of([0.02]), Axis.of([0.0]), extensions=3, refinements=3)
+    scored: list[Setting] = []
+    assert tuning.best(lambda setting: scored.append(setting) or 0.5) == Setting(0.02, 0.0)
+    assert scored == [Setting(0.02, 0.0)]
+    assert Tuning(RATES, DECAYS).best(lambda _: 0.5) == Setting(1e-3, 1e-5)
+
+
+def test_a_loss_that_diverges_everywhere_is_not_pursued() -> None:
+    scored: list[Setting] = []
+    tuning = Tuning(RATES, DECAYS, extensions=3, refinements=3)
+    tuning.best(lambda setting: scored.append(setting) or -math.inf)
+    assert scored == list(tuning.settings)
+
+
+def test_zero_has_a_neighbour_below_the_smallest() -> None:
+    decays = Axis.of([0.0, 1e-4, 1e-3])
+    assert decays.around(0.0, 1) == (3.16e-5,)
+    assert decays.ends(extensions=2) == (0.0, pytest.approx(0.1))
