@@ -15,7 +15,7 @@ import lightning_modules.recommenders  # noqa: F401
 from callbacks import PredictionWriter
 from lightning_modules.cli.arguments import spell_out
 from lightning_modules.cli.messages import short_message
-from lightning_modules.cli.verbs import OWN_VERBS
+from lightning_modules.cli.own_verbs import OWN_VERBS
 
 _PROGRAM = "train.py"
 _DESCRIPTION = "Trains recommenders and searches for the loss function to train them with."

@@ -1,26 +1,37 @@
-"""The verbs that are no method of the Trainer: their options, and what they run."""
+"""What a verb is that is no method of the Trainer: its options, and what it runs."""
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
+import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser
 
-from lightning_modules.check.settings import CheckSettings
-from lightning_modules.check.validation import run_check
 from lightning_modules.cli.arguments import Shorthand, spell_out
-from lightning_modules.cli.study_settings import with_study_settings
-from lightning_modules.compare.comparison import Comparison
-from lightning_modules.compare.fresh import builder
-from lightning_modules.compare.settings import CompareSettings
-from lightning_modules.continuation import continue_with
-from lightning_modules.export.command import run_export
-from lightning_modules.export.settings import ExportSettings
-from lightning_modules.search.settings import SearchSettings
-from lightning_modules.search.study import run_search
 
-if TYPE_CHECKING:
-    from lightning_modules.cli.commands import CLI
+
+class CommandLine(Protocol):
+    """What a verb sees of the command line that it stands on; model and data are ``None`` for a verb without them."""
+
+    model: pl.LightningModule
+    datamodule: pl.LightningDataModule
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+
+    def option(self, name: str) -> Any:
+        """Return the value of one of the verb's options, built if it is an object."""
+
+    def save_config(self, path: Path) -> None:
+        """Write the verb's configuration to a path."""
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the trainer's, the model's and the data's options."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Link and entitle them."""
 
 
 class OwnVerb:
@@ -42,11 +53,11 @@ class OwnVerb:
         """Return the arguments after the verb as the parser reads them; raises like :func:`spell_out`."""
         return spell_out(arguments, Shorthand.of(self.settings, self.prefix))
 
-    def add_arguments(self, cli: "CLI", parser: LightningArgumentParser) -> None:
+    def add_arguments(self, cli: CommandLine, parser: LightningArgumentParser) -> None:
         """Add the options to the verb's parser."""
         raise NotImplementedError
 
-    def run(self, cli: "CLI") -> None:
+    def run(self, cli: CommandLine) -> None:
         """Do what the verb says."""
         raise NotImplementedError
 
@@ -57,65 +68,13 @@ class TrainingVerb(OwnVerb):
     usage = "[--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
     epochs: ClassVar[int]
 
-    def add_arguments(self, cli: "CLI", parser: LightningArgumentParser) -> None:
+    def add_arguments(self, cli: CommandLine, parser: LightningArgumentParser) -> None:
         """Add the verb's own options under its name, and those of ``fit``."""
         parser.add_class_arguments(self.settings, self.prefix.rstrip("."), sub_configs=True)
         cli.add_core_arguments_to_parser(parser)
         cli.add_arguments_to_parser(parser)
         # Lightning's own default is a thousand.
         parser.set_defaults({"trainer.max_epochs": self.epochs})
-
-
-class SearchVerb(TrainingVerb):
-    """``search``."""
-
-    description = "Search for a loss function."
-    settings = SearchSettings
-    prefix = "search."
-    epochs = 2
-
-    def run(self, cli: "CLI") -> None:
-        """Search."""
-        run_search(
-            cli.option("search"),
-            recommender=cli.model,
-            datamodule=cli.datamodule,
-            trainer_recipe=cli.option("trainer").as_dict(),
-            seed=cli.seed,
-            save_config=cli.save_config,
-        )
-
-
-class CompareVerb(TrainingVerb):
-    """``compare``."""
-
-    description = "Compare losses by training models to convergence, with several seeds, and audit a search."
-    settings = CompareSettings
-    prefix = "compare."
-    epochs = 200
-    #: What a comparison that is continued must have been begun with.
-    fixed = (
-        "model",
-        "data",
-        "trainer",
-        "seed_everything",
-        *(f"compare.{name}" for name in ("monitor", "mode", "patience")),
-    )
-    free = ("model.init_args.loss", "trainer.logger", "trainer.enable_progress_bar", "trainer.enable_model_summary")
-
-    def complete(self, arguments: Sequence[str]) -> list[str]:
-        """Take model, data and trainer from the study where no others are named."""
-        return with_study_settings(super().complete(arguments), "--compare.study")
-
-    def run(self, cli: "CLI") -> None:
-        """Compare."""
-        Comparison(
-            settings=cli.option("compare"),
-            build=builder(cli.model),
-            datamodule=cli.datamodule,
-            trainer_recipe=cli.option("trainer").as_dict(),
-            seed=cli.seed,
-        ).run(lambda path: continue_with(path, cli.save_config, fixed=self.fixed, without=self.free))
 
 
 class PlainVerb(OwnVerb):
@@ -125,47 +84,12 @@ class PlainVerb(OwnVerb):
     #: ``?`` where it may be left out.
     run_count: ClassVar[str | None] = None
 
-    def add_arguments(self, cli: "CLI", parser: LightningArgumentParser) -> None:  # noqa: ARG002
+    def add_arguments(self, cli: CommandLine, parser: LightningArgumentParser) -> None:  # noqa: ARG002
         """Add the options."""
         parser.add_class_arguments(self.settings, as_group=True, skip={"run"})
         kind = str if self.run_count is None else str | None
         parser.add_argument("run", nargs=self.run_count, type=kind, help=self.run_help)
 
-    def chosen(self, cli: "CLI") -> Any:
+    def chosen(self, cli: CommandLine) -> Any:
         """Return the options as the dataclass."""
         return self.settings(**{field.name: cli.option(field.name) for field in fields(self.settings)})
-
-
-class CheckVerb(PlainVerb):
-    """``check``."""
-
-    description = "Check formulas without training: gradients, monotony, finiteness, scoring rule."
-    usage = "[RUN] [--formulas TEXT ...] [--losses NAME ...] [--file FILE] [--OPTION VALUE ...]"
-    settings = CheckSettings
-    run_help = "Folder of a search whose formulas are checked."
-    run_count = "?"
-
-    def run(self, cli: "CLI") -> None:
-        """Check."""
-        run_check(self.chosen(cli), cli.seed)
-
-
-class ExportVerb(PlainVerb):
-    """``export``."""
-
-    description = "Export a found loss as Python or LaTeX, or a trained model as ONNX."
-    usage = "RUN [--rank N] [--to python|latex|onnx] [--output FILE]"
-    settings = ExportSettings
-    run_help = "Folder of a search; for onnx a checkpoint."
-
-    def run(self, cli: "CLI") -> None:
-        """Export."""
-        run_export(self.chosen(cli))
-
-
-OWN_VERBS: dict[str, OwnVerb] = {
-    "search": SearchVerb(),
-    "check": CheckVerb(),
-    "compare": CompareVerb(),
-    "export": ExportVerb(),
-}

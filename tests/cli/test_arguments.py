@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lightning_modules.cli.arguments import Shorthand, spell_out
-from lightning_modules.cli.verbs import OWN_VERBS
+from lightning_modules.cli.own_verbs import OWN_VERBS
 from lightning_modules.losses import FormulaError, FormulaLoss, Loss
 from lightning_modules.search.studies import Study
 
