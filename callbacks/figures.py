@@ -19,7 +19,9 @@ def loss_figure(loss: Loss, title: str) -> Figure:
         title: Written above in up to three lines; the rest is cut.
     """
     # TensorBoard shows figures in narrow tiles, where two panels side by side could not be read.
-    figure = Figure(figsize=(5, 6), layout="constrained")
+    figure = Figure(figsize=(5, 6))
+    # A layout that measures every tick label takes three quarters of the time.
+    figure.subplots_adjust(left=0.2, right=0.96, bottom=0.1, top=0.88, hspace=0.1)
     value_axes, gradient_axes = figure.subplots(2, 1, sharex=True)
     for label, colour in _LABEL_COLOURS.items():
         probability, value, gradient = _curve(loss, float(label))

@@ -115,6 +115,11 @@ class Difference:
     standard_error: float
     p_value: float
 
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
 
 def difference(
     aucs: Tensor,

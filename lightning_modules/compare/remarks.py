@@ -82,16 +82,16 @@ def _at_end(name: str, axis: Axis, extensions: int, chosen: Mapping[str, float])
 
 
 def _of_resolution(standings: Sequence[Standing], audit: Audit | None, level: float) -> Iterator[str]:
-    errors = [each.difference.standard_error for each in standings[1:]]
-    errors = sorted(error for error in errors if not math.isnan(error))
-    if errors:
-        typical = resolvable_difference(errors[len(errors) // 2], level=level)
+    widths = [each.difference.half_width for each in standings[1:]]
+    widths = sorted(width for width in widths if not math.isnan(width))
+    if widths:
+        typical = resolvable_difference(widths[len(widths) // 2], level=level)
         yield (
             f"These test rows and seeds resolve a difference in AUC of about {typical:.4f} (the median over the "
             "losses, for one comparison with 80 % power); smaller true differences will mostly go unseen."
         )
     for verdict in audit.verdicts if audit else ():
-        resolved = resolvable_difference(verdict.difference.standard_error, level=level)
+        resolved = resolvable_difference(verdict.difference.half_width, level=level)
         if verdict.p_value >= verdict.level and abs(verdict.difference.estimate) < resolved:
             yield (
                 f"The difference between the search and {verdict.opponent}, {verdict.difference.estimate:+.4f}, is "

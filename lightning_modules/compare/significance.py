@@ -28,11 +28,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def resolvable_difference(standard_error: float, *, power: float = 0.8, level: float = 0.05) -> float:
-    """Return the smallest true difference that a two-sided test at this level finds with this probability.
+def resolvable_difference(half_width: float, *, power: float = 0.8, level: float = 0.05) -> float:
+    """Return the smallest true difference that a two-sided test at this level finds with about this probability.
 
     Args:
-        standard_error: Standard error of the estimated difference.
+        half_width: Half the width of the difference's interval at that level.
         power: Probability of a significant result at that difference.
         level: Probability of a significant result where there is no difference.
 
@@ -43,4 +43,4 @@ def resolvable_difference(standard_error: float, *, power: float = 0.8, level: f
         if not 0 < value < 1:
             raise ValueError(f"{name} is a probability strictly between 0 and 1, got {value}.")
     normal = NormalDist()
-    return (normal.inv_cdf(1 - level / 2) + normal.inv_cdf(power)) * standard_error
+    return (1 + normal.inv_cdf(power) / normal.inv_cdf(1 - level / 2)) * half_width

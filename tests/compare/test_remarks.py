@@ -27,8 +27,10 @@ def bce(runs: pd.DataFrame | None = None, setting: Setting = MIDDLE) -> Standing
     return standing(entrant("BCE"), runs, setting=setting)
 
 
-def square(error: float = math.nan, setting: Setting = MIDDLE, runs: pd.DataFrame | None = None) -> Standing:
-    return standing(SQUARE, runs, setting=setting, difference=Difference(0.01, 0.0, 0.02, error, 0.05))
+def square(half_width: float = math.nan, setting: Setting = MIDDLE, runs: pd.DataFrame | None = None) -> Standing:
+    return standing(
+        SQUARE, runs, setting=setting, difference=Difference(0.01, 0.01 - half_width, 0.01 + half_width, 0.01, 0.05)
+    )
 
 
 def test_a_comparison_without_a_flaw_has_no_remark() -> None:
@@ -105,20 +107,20 @@ def test_one_seed_is_told_to_give_no_intervals(seeds: int) -> None:
 
 
 def test_the_resolution_is_that_of_the_median_loss() -> None:
-    (remark,) = told(bce(), *(square(error) for error in (0.9, 0.002, math.nan, 0.001)))
+    (remark,) = told(bce(), *(square(half_width) for half_width in (0.9, 0.002, math.nan, 0.001)))
     assert f"about {resolvable_difference(0.002):.4f}" in remark
 
 
 @pytest.mark.parametrize(
     ("estimate", "p_value", "due"),
-    # The standard error of 0.01 resolves 0.028; an estimate in between may be significant and is a conclusion then.
+    # The interval of 0.02 to either side resolves 0.0286; an estimate in between may be significant and is a conclusion then.
     [(0.001, 0.9, True), (-0.001, 0.9, True), (0.02, 0.06, True), (0.025, 0.01, False), (0.04, 0.0001, False)],
 )
 def test_a_search_that_the_split_cannot_judge_is_told(estimate: float, p_value: float, due: bool) -> None:
     difference = Difference(estimate, estimate - 0.02, estimate + 0.02, 0.01, p_value)
     verdict = Verdict("BCE", bce(), difference, p_value, 0.05)
     found = told(bce(), square(), audit=Audit(square(), (verdict,), 1, 10))
-    below = [remark for remark in found if f"search and BCE, {estimate:+.4f}, is below the 0.0280" in remark]
+    below = [remark for remark in found if f"search and BCE, {estimate:+.4f}, is below the 0.0286" in remark]
     assert len(below) == due
 
 

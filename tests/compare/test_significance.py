@@ -37,13 +37,13 @@ def test_no_probability_is_refused(p_value: float) -> None:
 
 @pytest.mark.parametrize(("power", "level"), [(0.8, 0.05), (0.9, 0.01), (0.5, 0.05)])
 def test_the_resolvable_difference_is_found_with_that_power(power: float, level: float) -> None:
-    smallest = resolvable_difference(0.004, power=power, level=level)
     significant = norm.isf(level / 2) * 0.004
+    smallest = resolvable_difference(significant, power=power, level=level)
     assert norm.sf(significant, loc=smallest, scale=0.004) == pytest.approx(power)
 
 
-def test_twice_the_standard_error_resolves_twice_the_difference() -> None:
-    assert resolvable_difference(0.01) == pytest.approx(0.028015852)
+def test_twice_the_width_resolves_twice_the_difference() -> None:
+    assert resolvable_difference(0.01) == pytest.approx(0.01 * (1 + 0.8416212 / 1.9599640))
     assert resolvable_difference(0.02) == pytest.approx(2 * resolvable_difference(0.01))
     assert math.isnan(resolvable_difference(math.nan))
 
