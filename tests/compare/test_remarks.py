@@ -113,7 +113,7 @@ def test_the_resolution_is_that_of_the_median_loss() -> None:
 
 @pytest.mark.parametrize(
     ("estimate", "p_value", "due"),
-    # The interval of 0.02 to either side resolves 0.0286; an estimate in between may be significant and is a conclusion then.
+    # An interval of 0.02 to either side resolves 0.0286; what is significant below that is a conclusion all the same.
     [(0.001, 0.9, True), (-0.001, 0.9, True), (0.02, 0.06, True), (0.025, 0.01, False), (0.04, 0.0001, False)],
 )
 def test_a_search_that_the_split_cannot_judge_is_told(estimate: float, p_value: float, due: bool) -> None:
