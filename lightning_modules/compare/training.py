@@ -152,7 +152,10 @@ class FullTraining:
     def _trainer(self, setting: Setting, callbacks: list[pl.Callback]) -> pl.Trainer:
         tuned = OptimizerSettings(setting.learning_rate, setting.weight_decay)
         with quiet_lightning():
-            return quiet_trainer(self.recipe, [tuned, *callbacks], without=(Checkpoint, EarlyStopping))
+            # Every row is scored, however much of an epoch the recipe takes to train and to stop by.
+            return quiet_trainer(
+                self.recipe, [tuned, *callbacks], without=(Checkpoint, EarlyStopping), limit_predict_batches=1.0
+            )
 
     def _fit(self, trainer: pl.Trainer, loss: Loss, seed: int) -> pl.LightningModule:
         # Trainers and models refer to each other, so that the last ones hold their memory until they are collected.
