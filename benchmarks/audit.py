@@ -82,14 +82,14 @@ def main(
     arguments = ["compare", "--config", f"configs/compare/ml100k_{model}.yaml", "--data.root", data_root]
     arguments += ["--study", str(folders["PPO"]), "--random_study", str(folders["RandomSearch"])]
     run_command([*arguments, "--root", str(comparison)])
-    picture = RESULTS / f"audit_{model}.png"
+    picture = RESULTS / f"audit_{model}_seed{seed}.png"
     shutil.copyfile(comparison / "intervals.png", picture)
     page = (comparison / "summary.md").read_text(encoding="utf-8").split("\n", 2)[2].strip().replace("\n## ", "\n### ")
     trainings = pd.read_csv(comparison / "trainings.csv")
     write_report(
-        f"audit_{model}",
-        title=f"Audit of a search on MovieLens 100K: {model}",
-        command=f"python -m benchmarks.audit data/ml100k01-1-5 {model}",
+        f"audit_{model}_seed{seed}",
+        title=f"Audit of a search on MovieLens 100K: {model}, searches with seed {seed}",
+        command=f"python -m benchmarks.audit data/ml100k01-1-5 {model} --seed {seed}",
         parts=[
             f"The commands that it runs, with `--data.root data/ml100k01-1-5` each: `search --config "
             f"configs/search/ml100k_{model}.yaml --rounds {rounds} --strategy PPO --seed_everything {seed}`, the same "
