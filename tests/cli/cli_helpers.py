@@ -1,7 +1,10 @@
 """Small searches through the command line, and what they leave behind."""
 
 import os
+import signal
+import subprocess
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 
@@ -19,6 +22,17 @@ SEARCH = ["search", *DATA, *MODEL, *TRAINER, *BUDGET, *RANDOM]
 REFERENCES = 8
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def started(command: list[str], output: IO[str]) -> subprocess.Popen[bytes]:
+    """Start a command in the repository; it heeds Ctrl-C even where the tests run in the background of a shell."""
+
+    def heed_interrupts() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, env=ENVIRONMENT, stdout=output, stderr=output, preexec_fn=heed_interrupts
+    )
 
 
 def candidates(root: Path) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cli_helpers import ENVIRONMENT, REPOSITORY
+from cli_helpers import ENVIRONMENT, REPOSITORY, started
 from sklearn.metrics import roc_auc_score
 from test_compare import COMPARE
 
@@ -29,7 +29,7 @@ def test_a_comparison_goes_on_where_it_was_ended(number: signal.Signals, status:
     losses = ["--losses", "MSE", "Focal", "--seeds=3"]
     command = [sys.executable, "train.py", *COMPARE, *losses, f"--root={root}"]
     output = (tmp_path / "output").open("w+")
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=ENVIRONMENT, stdout=output, stderr=output)
+    process = started(command, output)
     while done(root) < 3 and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(number)

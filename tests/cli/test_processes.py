@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from cli_helpers import ENVIRONMENT, REPOSITORY, SEARCH, candidates
+from cli_helpers import ENVIRONMENT, SEARCH, candidates, started
 from test_search import HAND_MADE
 
 from datamodules import SyntheticInteractions
@@ -33,7 +33,7 @@ def test_signals_end_a_search_in_order(number: signal.Signals, status: int, tmp_
     root = tmp_path / "study"
     command = [sys.executable, "train.py", *SEARCH, "--search.rounds=100000", f"--search.root={root}"]
     output = (tmp_path / "output").open("w+")
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=ENVIRONMENT, stdout=output, stderr=output)
+    process = started(command, output)
     while rows(root) < len(HAND_MADE) + 4 and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(number)
