@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from lightning_modules.cli.commands import CLI
 from lightning_modules.cli.messages import own_message
 
 _FAILED, _INTERRUPTED, _TERMINATED = 1, 130, 143
+_SECONDS_TO_LEAVE_DESTRUCTOR = 0.05
 
 #: What users cause with their data, files, formulas and settings; anything else is a defect and keeps its traceback.
 _USER_ERRORS = (ValueError, OSError, MisconfigurationException, RuntimeError)
@@ -61,14 +63,28 @@ def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise SIGTERMException
 
 
+def _repeat_if_lost(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Deliver a signal again that arrived inside a destructor, where Python drops the exception that it raised.
+
+    Trainers die by the hundred in a search or comparison, so that this is no rarity.
+    """
+    number = {KeyboardInterrupt: signal.SIGINT, SIGTERMException: signal.SIGTERM}.get(unraisable.exc_type)
+    if number is None:
+        sys.__unraisablehook__(unraisable)
+    else:
+        threading.Timer(_SECONDS_TO_LEAVE_DESTRUCTOR, os.kill, (os.getpid(), number)).start()
+
+
 @contextmanager
 def _signals() -> Iterator[None]:
     """Let SIGTERM end the run in order; give both signals back as they were, since Lightning switches Ctrl-C off."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    hook, sys.unraisablehook = sys.unraisablehook, _repeat_if_lost
     signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 
