@@ -1,19 +1,32 @@
 """What the models learn from."""
 
-from datamodules.batches import Batch, PairBatch, PredictionBatch
+from datamodules.aliexpress import AliExpress
+from datamodules.batches import Batch, ImpressionBatch, PairBatch, PredictionBatch
+from datamodules.category_mapper import CategoryMapper
+from datamodules.impressions import ImpressionsDataModule
 from datamodules.interactions import InteractionsDataModule
+from datamodules.kuairand import KuaiRand
 from datamodules.loader import BatchLoader
 from datamodules.movielens import MovieLens
 from datamodules.pairs import PairLoader
+from datamodules.retailrocket import RetailRocket
 from datamodules.synthetic import SyntheticInteractions
+from datamodules.synthetic_impressions import SyntheticImpressions
 
 __all__ = [
+    "AliExpress",
     "Batch",
     "BatchLoader",
+    "CategoryMapper",
+    "ImpressionBatch",
+    "ImpressionsDataModule",
     "InteractionsDataModule",
+    "KuaiRand",
     "MovieLens",
     "PairBatch",
     "PairLoader",
     "PredictionBatch",
+    "RetailRocket",
+    "SyntheticImpressions",
     "SyntheticInteractions",
 ]

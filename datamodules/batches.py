@@ -47,3 +47,23 @@ class PredictionBatch(NamedTuple):
     item: Tensor
     label: Tensor
     row: Tensor
+
+
+class ImpressionBatch(NamedTuple):
+    """Shown items with a label for each of several tasks.
+
+    Attributes:
+        categorical: Index of the category within its field, int64, shape [n, fields]; 0 is unseen or missing.
+        numerical: Standardised features, float32, shape [n, features]; features may be 0.
+        label: 0 or 1, float32, shape [n, tasks].
+        session: Number of the row's session, int64, shape [n].
+        user: Number of the row's user, or of its session where there are no users, int64, shape [n].
+        row: Number of the row in its split, counted from 0, int64, shape [n].
+    """
+
+    categorical: Tensor
+    numerical: Tensor
+    label: Tensor
+    session: Tensor
+    user: Tensor
+    row: Tensor

@@ -1,18 +1,20 @@
 """Tables of ids turned into tensors of indices, with a word on what training does not know."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pandas as pd
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
-from datamodules.batches import Batch
+from datamodules.batches import Batch, ImpressionBatch
 from datamodules.splits import Splits
 from datamodules.vocabulary import Vocabulary, count_unknown
 
 _HELD_OUT = ("validation", "test")
+
+LabelledRows = TypeVar("LabelledRows", Batch, ImpressionBatch)
 
 
 class Encoding(NamedTuple):
@@ -41,9 +43,7 @@ def encode(splits: Splits, source: object) -> Encoding:
     Raises:
         ValueError: If a table has no rows.
     """
-    for name, table in splits._asdict().items():
-        if table.empty:
-            raise ValueError(f"the {name} split of {source} has no rows; give more rows, or another split or ratios")
+    refuse_empty_splits({name: len(table) for name, table in splits._asdict().items()}, source)
     users, items = Vocabulary.fit(splits.train["user"]), Vocabulary.fit(splits.train["item"])
     rows = {name: _encode_table(table, users, items) for name, table in splits._asdict().items()}
     _report_unknown(rows)
@@ -51,25 +51,39 @@ def encode(splits: Splits, source: object) -> Encoding:
     return Encoding(users, items, rows)
 
 
-def hold_out(rows: Batch, share: float, seed: int) -> tuple[Batch, Batch]:
+def refuse_empty_splits(sizes: Mapping[str, int], source: object) -> None:
+    """Check that every split has rows.
+
+    Raises:
+        ValueError: If one has none.
+    """
+    for name, size in sizes.items():
+        if size == 0:
+            raise ValueError(f"the {name} split of {source} has no rows; give more rows, or another split or ratios")
+
+
+def hold_out(rows: LabelledRows, share: float, seed: int) -> tuple[LabelledRows, LabelledRows]:
     """Return the rows [n] without a random share of them, and that share, both in the order of the rows.
 
     Raises:
-        ValueError: If one side would be empty, or the held-out rows have one label only.
+        ValueError: If one side would be empty, or the held-out rows have one label only (in any of several tasks).
     """
     total, size = len(rows.label), round(share * len(rows.label))
     if not 0 < size < total:
         raise ValueError(f"holding out {share} of {total} training rows leaves one side empty; choose another share")
     order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
     held_out, kept = (_take(rows, part) for part in order.split([size, total - size]))
-    if len(held_out.label.unique()) < 2:
-        raise ValueError(f"the {size} held-out rows all have label {held_out.label[0]:.0f}; hold out a larger share")
+    labels = held_out.label.reshape(size, -1)
+    constant = (labels == labels[0]).all(dim=0)
+    if constant.any():
+        one = f"{labels[0, constant][0]:.0f}" + (" in one task" if len(constant) > 1 else "")
+        raise ValueError(f"the {size} held-out rows all have label {one}; hold out a larger share")
     return kept, held_out
 
 
-def _take(rows: Batch, places: Tensor) -> Batch:
+def _take(rows: LabelledRows, places: Tensor) -> LabelledRows:
     ordered, _ = places.sort()
-    return Batch(*(column[ordered] for column in rows))
+    return type(rows)(*(column[ordered] for column in rows))
 
 
 def _encode_table(table: pd.DataFrame, users: Vocabulary, items: Vocabulary) -> Batch:

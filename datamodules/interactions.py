@@ -1,15 +1,14 @@
 """User-item-label data: from a table or a published split to loaders over in-memory tensors."""
 
-import copy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
-import pytorch_lightning as pl
 import torch
 
 from datamodules.batches import Batch, PairBatch, PredictionBatch
-from datamodules.encoding import encode, hold_out
+from datamodules.encoding import encode
+from datamodules.in_memory import InMemoryDataModule
 from datamodules.labels import read_interactions
 from datamodules.layout import find_tables
 from datamodules.loader import BatchLoader
@@ -18,7 +17,7 @@ from datamodules.reading import exact_integer_ids
 from datamodules.splits import Splits, by_ratio, positive_leave_one_out
 
 
-class InteractionsDataModule(pl.LightningDataModule):
+class InteractionsDataModule(InMemoryDataModule[Batch]):
     """Interactions of users with items, labelled 0 or 1, from CSV or Parquet tables.
 
     ``root`` is a folder with one published split (``NAME.train.csv``, ``NAME.validation.csv``, ``NAME.test.csv``), or
@@ -65,11 +64,8 @@ class InteractionsDataModule(pl.LightningDataModule):
         ratios: tuple[float, float, float] = (0.8, 0.1, 0.1),
         split_seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size=batch_size, eval_batch_size=eval_batch_size, seed=seed)
         self.root = Path(root)
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.seed = seed
         self.columns = {"user": user_column, "item": item_column}
         self.columns |= {"rating": rating_column} if rating_column else {"label": label_column}
         self.columns |= {"time": time_column} if time_column else {}
@@ -78,8 +74,6 @@ class InteractionsDataModule(pl.LightningDataModule):
         self.split = split
         self.ratios = ratios
         self.split_seed = split_seed
-        self.rows: dict[str, Batch] = {}
-        self._order_seed = seed
 
     @property
     def num_users(self) -> int:
@@ -92,11 +86,6 @@ class InteractionsDataModule(pl.LightningDataModule):
         """Number of item indices, that of unknown items included."""
         self._load()
         return len(self._items)
-
-    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
-        """Read the tables if that has not been done, and settle the seed."""
-        self._load()
-        self._order_seed = torch.initial_seed() if self.seed is None else self.seed
 
     def read_splits(self) -> Splits:
         """Return the three tables, with the columns ``user``, ``item`` and ``label``."""
@@ -115,44 +104,14 @@ class InteractionsDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader[Batch] | BatchLoader[PairBatch]:
         """Return the shuffled training rows; as pairs if the trainer's model says ``trains_on_pairs``."""
-        rows = self._rows("train")
-        seed = torch.initial_seed() if self._order_seed is None else self._order_seed
-        # Overfitting a few batches, a debugging aid of the Trainer, needs the same ones in every epoch.
-        shuffle = not getattr(self.trainer, "overfit_batches", 0)
         if getattr(getattr(self.trainer, "lightning_module", None), "trains_on_pairs", False):
-            return PairLoader(rows, self.batch_size, num_items=self.num_items, seed=seed, shuffle=shuffle)
-        return BatchLoader(rows, self.batch_size, shuffle=shuffle, seed=seed)
-
-    def val_dataloader(self) -> BatchLoader[Batch]:
-        """Return the validation rows in their order."""
-        return BatchLoader(self._rows("validation"), self.eval_batch_size)
-
-    def test_dataloader(self) -> BatchLoader[Batch]:
-        """Return the test rows in their order."""
-        return BatchLoader(self._rows("test"), self.eval_batch_size)
+            return PairLoader(self._rows("train"), self.batch_size, num_items=self.num_items, **self._order())
+        return super().train_dataloader()
 
     def predict_dataloader(self) -> BatchLoader[PredictionBatch]:
         """Return the test rows in their order, with their numbers."""
         rows = self._rows("test")
         return BatchLoader(PredictionBatch(*rows, row=torch.arange(len(rows.user))), self.eval_batch_size)
-
-    def hold_out(self, share: float, seed: int) -> "InteractionsDataModule":
-        """Return a copy that validates on a random share of the training rows and trains on the rest.
-
-        Indices, test rows and this data module stay as they are.
-
-        Args:
-            share: Share of the training rows to hold out.
-            seed: Seed of the choice.
-
-        Raises:
-            ValueError: If one side would be empty, or the held-out rows have one label only.
-        """
-        kept, held_out = hold_out(self._rows("train"), share, seed)
-        result = copy.copy(self)
-        result.trainer = None
-        result.rows = {**self.rows, "train": kept, "validation": held_out}
-        return result
 
     def decode(self, batch: Batch | PredictionBatch) -> pd.DataFrame:
         """Return the original ids of a batch in the columns ``user`` and ``item``.
@@ -165,22 +124,9 @@ class InteractionsDataModule(pl.LightningDataModule):
         ids = {"user": self._users.decode(batch.user), "item": self._items.decode(batch.item)}
         return pd.DataFrame(ids).infer_objects()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the seed of the training order, so that a resumed training goes on in the same order."""
-        return {"seed": self._order_seed}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the seed of a checkpoint, unless the option ``seed`` names one."""
-        self._order_seed = state_dict["seed"] if self.seed is None else self.seed
-
-    def _rows(self, name: str) -> Batch:
-        self._load()
-        return self.rows[name]
-
-    def _load(self) -> None:
-        if self.rows:
-            return
-        self.prepare_data()
+    def load_rows(self) -> dict[str, Batch]:
+        """Read the tables and encode them."""
         splits = self.read_splits()
-        self._users, self._items, self.rows = encode(splits, self.root)
+        self._users, self._items, rows = encode(splits, self.root)
         self._test_ids = splits.test[["user", "item"]].reset_index(drop=True)
+        return rows

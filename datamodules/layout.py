@@ -24,6 +24,24 @@ def find_tables(root: Path) -> tuple[Path, ...]:
     return _single_table(root) if train is None else _published_split(train)
 
 
+def matching_tables(folder: Path, pattern: str, *, at_most: int | None = None) -> list[Path]:
+    """Return the files of a folder that match a pattern, ordered by name.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If there are more than ``at_most``.
+    """
+    if not folder.is_dir():
+        raise missing_file(folder)
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise FileNotFoundError(f"{folder} holds no {pattern}, but {_contents(folder)}. Correct the path")
+    if at_most is not None and len(found) > at_most:
+        names = ", ".join(path.name for path in found)
+        raise ValueError(f"{folder} holds several {pattern}: {names}. Leave {at_most} of them there")
+    return found
+
+
 def missing_file(path: Path) -> FileNotFoundError:
     """Return the error for a missing file or folder, which says what there is instead."""
     folder = next(parent for parent in (path.parent, *path.parent.parents) if parent.is_dir())

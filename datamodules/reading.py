@@ -61,6 +61,23 @@ def place(path: Path, line: object) -> str:
     return f"{path}, {'row' if path.suffix.lower() == '.parquet' else 'line'} {line}"
 
 
+def inferred_separator(content: bytes, among: Sequence[str] = _SEPARATORS) -> str:
+    """Return the separator that the first line of a file holds most often."""
+    line = content.split(b"\n", 1)[0].decode(errors="replace")
+    return max(among, key=line.count)
+
+
+def missing_column(
+    column: str, present: Sequence[str], path: Path, *, free: Sequence[str], remedy: str, detail: str = ""
+) -> ValueError:
+    """Return the error for a missing column, which suggests the closest of the ``free`` ones."""
+    folded = {other.lower(): other for other in free}
+    close = difflib.get_close_matches(column.lower(), folded, n=1, cutoff=0.5)
+    hint = f" Did you mean '{folded[close[0]]}'?" if close else ""
+    columns = ", ".join(map(repr, present))
+    return ValueError(f"{path} has no column '{column}'; its columns are {columns}{detail}.{hint} {remedy}")
+
+
 def _read_parquet(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     try:
         names = read_schema(path).names
@@ -76,7 +93,7 @@ def _read_text(
     path: Path, columns: Mapping[str, str], separator: str | None, header: Sequence[str] | None
 ) -> pd.DataFrame:
     content = path.read_bytes()
-    separator = _inferred_separator(content) if separator is None else separator
+    separator = inferred_separator(content) if separator is None else separator
     if len(separator) > 1:
         # pandas' fast parser knows separators of one byte only; this one stands for "unit" in ASCII itself.
         content, mark = content.replace(separator.encode(), b"\x1f"), "\x1f"
@@ -102,22 +119,13 @@ def _read_text(
         raise ValueError(f"{path} cannot be read as a table of UTF-8 text: {error}") from error
 
 
-def _inferred_separator(content: bytes) -> str:
-    line = content.split(b"\n", 1)[0].decode(errors="replace")
-    return max(_SEPARATORS, key=line.count)
-
-
 def _refuse_missing_columns(present: list[str], path: Path, columns: Mapping[str, str], detail: str) -> None:
     for name, column in columns.items():
         if column not in present:
-            free = {other.lower(): other for other in present if other not in columns.values()}
-            close = difflib.get_close_matches(column.lower(), free, n=1, cutoff=0.5)
-            hint = f" Did you mean '{free[close[0]]}'?" if close else ""
             also = ", or rating_column if the table has ratings instead" if name == "label" else ""
-            raise ValueError(
-                f"{path} has no column '{column}'; its columns are {', '.join(map(repr, present))}{detail}.{hint} "
-                f"Set {name}_column to the right one{also}"
-            )
+            remedy = f"Set {name}_column to the right one{also}"
+            free = [other for other in present if other not in columns.values()]
+            raise missing_column(column, present, path, free=free, detail=detail, remedy=remedy)
 
 
 def _without_blank_end(table: pd.DataFrame) -> pd.DataFrame:

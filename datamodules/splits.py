@@ -58,14 +58,23 @@ def by_ratio(frame: pd.DataFrame, ratios: Sequence[float] = (0.8, 0.1, 0.1), *, 
     Raises:
         ValueError: If the ratios are not three positive numbers that add up to 1.
     """
-    if len(ratios) != len(Splits._fields) or min(ratios) <= 0 or not np.isclose(sum(ratios), 1):
-        raise ValueError(f"ratios must be three positive numbers that add up to 1, such as 0.8, 0.1, 0.1; got {ratios}")
-    cuts = np.rint(np.cumsum(ratios)[:2] * len(frame)).astype(int)
+    cuts = ratio_cuts(ratios, len(frame))
     if "time" in frame:
         frame, order = _by_time(frame), np.arange(len(frame))
     else:
         order = np.random.default_rng(seed).permutation(len(frame))
     return Splits(*(frame.iloc[np.sort(part)] for part in np.split(order, cuts)))
+
+
+def ratio_cuts(ratios: Sequence[float], size: int) -> np.ndarray:
+    """Return where validation and test begin, int [2], if the ordered rows are divided by shares.
+
+    Raises:
+        ValueError: If the ratios are not three positive numbers that add up to 1.
+    """
+    if len(ratios) != len(Splits._fields) or min(ratios) <= 0 or not np.isclose(sum(ratios), 1):
+        raise ValueError(f"ratios must be three positive numbers that add up to 1, such as 0.8, 0.1, 0.1; got {ratios}")
+    return np.rint(np.cumsum(ratios)[:2] * size).astype(int)
 
 
 def _by_time(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,81 @@
+"""Rules that divide impressions into training, validation and test rows: numbers of rows, in order of time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datamodules.categories import codes_of
+from datamodules.splits import Splits, ratio_cuts
+
+SPLITS = Splits._fields
+
+#: For each split the numbers of its rows, int64.
+RowNumbers = dict[str, np.ndarray]
+
+
+def by_time_shares(time: pd.Series, ratios: Sequence[float] = (0.8, 0.1, 0.1)) -> RowNumbers:
+    """Divide the rows by time: the earliest for training, the latest for test; rows of one time stay together.
+
+    Args:
+        time: Time of every row, [n].
+        ratios: Shares of training, validation and test rows, from which rows of one time may take a little.
+
+    Raises:
+        ValueError: If the ratios are not three positive numbers that add up to 1.
+    """
+    order = np.argsort(time.to_numpy(), kind="stable")
+    ordered = time.to_numpy()[order]
+    cuts = ratio_cuts(ratios, len(time))
+    within = np.minimum(cuts, max(len(time) - 1, 0))
+    moved = np.where(cuts < len(time), np.searchsorted(ordered, ordered[within]), cuts) if len(time) else cuts
+    return dict(zip(SPLITS, np.split(order, moved), strict=True))
+
+
+def by_time_boundaries(time: pd.Series, boundaries: tuple[object, object]) -> RowNumbers:
+    """Divide the rows at two times, the first ones of validation and of test.
+
+    Args:
+        time: Time of every row, numbers or dates, [n].
+        boundaries: Two numbers, or two ISO 8601 dates.
+
+    Raises:
+        ValueError: If a boundary cannot be compared with the times, or the second is not the later one.
+    """
+    first, second = (_comparable(boundary, time) for boundary in boundaries)
+    if not first < second:
+        raise ValueError(f"the test rows must begin after the validation rows, got the boundaries {boundaries}")
+    order = np.argsort(time.to_numpy(), kind="stable")
+    cuts = time.iloc[order].searchsorted(pd.Series([first, second]))
+    return dict(zip(SPLITS, np.split(order, np.asarray(cuts)), strict=True))
+
+
+def by_column(column: pd.Series, source: object) -> RowNumbers:
+    """Divide the rows by a column of categories that says ``train``, ``validation`` or ``test``; their order is kept.
+
+    Raises:
+        ValueError: If the column says something else.
+    """
+    texts = column.cat.categories
+    for text in texts:
+        if text not in SPLITS:
+            raise ValueError(f"column '{column.name}' of {source} says '{text}'; it may say {', '.join(SPLITS)}")
+    codes = codes_of(column)
+    return {name: np.flatnonzero(codes == texts.get_indexer([name])[0]) for name in SPLITS}
+
+
+def one_after_another(sizes: Sequence[int]) -> RowNumbers:
+    """Return the row numbers of three ready-made splits whose tables were joined."""
+    cuts = np.cumsum(sizes)
+    return dict(zip(SPLITS, np.split(np.arange(cuts[-1]), cuts[:-1]), strict=True))
+
+
+def _comparable(boundary: object, time: pd.Series) -> Any:
+    try:
+        if pd.api.types.is_numeric_dtype(time):
+            return float(str(boundary))
+        return pd.to_datetime(str(boundary), utc=getattr(time.dtype, "tz", None) is not None)
+    except ValueError as error:
+        kind = "numbers" if pd.api.types.is_numeric_dtype(time) else "dates"
+        raise ValueError(f"the boundary '{boundary}' is no time like those of the rows, which are {kind}") from error

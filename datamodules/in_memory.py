@@ -1,0 +1,97 @@
+"""What data modules share that read a data set once and hold it in memory."""
+
+import copy
+from abc import ABC, abstractmethod
+from typing import Any, Generic, Self, TypeVar
+
+import pytorch_lightning as pl
+import torch
+
+from datamodules.batches import Batch, ImpressionBatch
+from datamodules.encoding import hold_out
+from datamodules.loader import BatchLoader
+
+HeldRows = TypeVar("HeldRows", Batch, ImpressionBatch)
+
+
+class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
+    """Reads its data when it is first needed, keeps the rows of every split, and hands out their loaders.
+
+    Args:
+        batch_size: Training rows a batch and process.
+        eval_batch_size: Rows a batch and process in validation, test and prediction.
+        seed: Seed of the training order; None takes torch's seed when training is set up.
+    """
+
+    def __init__(self, *, batch_size: int, eval_batch_size: int, seed: int | None) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.seed = seed
+        self.rows: dict[str, HeldRows] = {}
+        self._order_seed = seed
+
+    def __str__(self) -> str:
+        """Return the class's name; Lightning's own text asks the loaders for things that named tuples do not have."""
+        return type(self).__name__
+
+    @abstractmethod
+    def load_rows(self) -> dict[str, HeldRows]:
+        """Read the data and return the rows of "train", "validation" and "test"."""
+
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
+        """Read the data if that has not been done, and settle the seed."""
+        self._load()
+        self._order_seed = torch.initial_seed() if self.seed is None else self.seed
+
+    def train_dataloader(self) -> BatchLoader[Any]:
+        """Return the training rows, in another order every epoch."""
+        return BatchLoader(self._rows("train"), self.batch_size, **self._order())
+
+    def val_dataloader(self) -> BatchLoader[HeldRows]:
+        """Return the validation rows in their order."""
+        return BatchLoader(self._rows("validation"), self.eval_batch_size)
+
+    def test_dataloader(self) -> BatchLoader[HeldRows]:
+        """Return the test rows in their order."""
+        return BatchLoader(self._rows("test"), self.eval_batch_size)
+
+    def hold_out(self, share: float, seed: int) -> Self:
+        """Return a copy that validates on a random share of the training rows and trains on the rest.
+
+        Indices, test rows and this data module stay as they are.
+
+        Args:
+            share: Share of the training rows to hold out.
+            seed: Seed of the choice.
+
+        Raises:
+            ValueError: If one side would be empty, or the held-out rows have one label only (in any of several tasks).
+        """
+        kept, held_out = hold_out(self._rows("train"), share, seed)
+        result = copy.copy(self)
+        result.trainer = None
+        result.rows = {**self.rows, "train": kept, "validation": held_out}
+        return result
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the seed of the training order, so that a resumed training goes on in the same order."""
+        return {"seed": self._order_seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the seed of a checkpoint, unless the option ``seed`` names one."""
+        self._order_seed = state_dict["seed"] if self.seed is None else self.seed
+
+    def _order(self) -> dict[str, Any]:
+        # Overfitting a few batches, a debugging aid of the Trainer, needs the same ones in every epoch.
+        shuffle = not getattr(self.trainer, "overfit_batches", 0)
+        return {"shuffle": shuffle, "seed": torch.initial_seed() if self._order_seed is None else self._order_seed}
+
+    def _rows(self, name: str) -> HeldRows:
+        self._load()
+        return self.rows[name]
+
+    def _load(self) -> None:
+        if not self.rows:
+            self.prepare_data()
+            self.rows = self.load_rows()

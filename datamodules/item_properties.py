@@ -1,0 +1,56 @@
+"""Properties of items that change with time, looked up as of an event's time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import compute, csv
+
+from datamodules.arrow_tables import column_names
+from datamodules.categories import codes_of
+from datamodules.reading import missing_column
+
+_COLUMNS = {"timestamp": pa.int64(), "itemid": pa.string(), "property": pa.string(), "value": pa.string()}
+
+
+def read_properties(paths: Sequence[Path], names: Sequence[str]) -> pd.DataFrame:
+    """Read some properties from tables ``timestamp,itemid,property,value``, which may be larger than the memory.
+
+    Raises:
+        ValueError: If a table cannot be read or lacks a column.
+    """
+    return pd.concat([_read_some(path, names) for path in paths], ignore_index=True)
+
+
+def as_of(properties: pd.DataFrame, name: str, items: pd.Series, time: pd.Series) -> pd.Series:
+    """Return for every event the last value of a property that its item had by then, missing if there was none yet.
+
+    Args:
+        properties: Columns ``timestamp``, ``itemid``, ``property`` and ``value``.
+        name: The property.
+        items: Item of every event, [n], as categories.
+        time: Time of every event, [n], in the unit of ``timestamp``.
+    """
+    wanted = properties[properties["property"] == name]
+    code = items.cat.categories.get_indexer(pd.Index(wanted["itemid"]))
+    known = pd.DataFrame({"code": code, "time": wanted["timestamp"].to_numpy(), "value": wanted["value"].to_numpy()})
+    known = known[known["code"] >= 0].sort_values("time", kind="stable")
+    events = pd.DataFrame({"code": codes_of(items).astype(code.dtype), "time": time.to_numpy()})
+    events = events.sort_values("time", kind="stable")
+    found = pd.merge_asof(events, known, on="time", by="code").set_axis(events.index)
+    return found["value"].sort_index().set_axis(items.index).rename(name)
+
+
+def _read_some(path: Path, names: Sequence[str]) -> pd.DataFrame:
+    present = column_names(path)
+    for column in _COLUMNS:
+        if column not in present:
+            raise missing_column(column, present, path, free=present, remedy="Take the table as it is published")
+    options = csv.ConvertOptions(include_columns=list(_COLUMNS), column_types=_COLUMNS)
+    try:
+        with csv.open_csv(path, convert_options=options) as batches:
+            kept = [batch.filter(compute.is_in(batch["property"], pa.array(names))) for batch in batches]
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} cannot be read as a table of item properties: {error}") from error
+    return pa.Table.from_batches(kept, pa.schema(_COLUMNS.items())).to_pandas()

@@ -1,0 +1,132 @@
+"""RetailRocket as it is published: a shop's events, made into sessions of viewed items."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from datamodules.arrow_tables import Columns
+from datamodules.categories import as_categories, attach, codes_of
+from datamodules.impression_encoding import Impressions
+from datamodules.impression_reading import read_columns
+from datamodules.impression_splits import by_time_shares
+from datamodules.impressions import ImpressionsDataModule
+from datamodules.item_properties import as_of, read_properties
+from datamodules.layout import matching_tables
+from datamodules.sessionization import sessions_by_inactivity
+
+CATEGORICAL_COLUMNS = ("itemid", "categoryid", "parentid", "available", "hour", "weekday")
+NUMERICAL_COLUMNS = ("views_before", "time_in_session")
+
+_PROPERTIES = ("categoryid", "available")
+_EVENTS = {"addtocart": "click", "transaction": "pay"}
+_MINUTE = 60_000
+
+
+class RetailRocket(ImpressionsDataModule):
+    """Items viewed in a session; ``click`` is added to the cart and ``pay`` is bought in it, at the view or after it.
+
+    The data is https://www.kaggle.com/datasets/retailrocket/ecommerce-dataset, and the labels are those of Liu et al.,
+    "Multi-Task Recommendations with Reinforcement Learning", WWW 2023, https://arxiv.org/abs/2302.03328. ``root`` holds
+    ``events.csv``, ``item_properties*.csv`` and ``category_tree.csv``.
+
+    A session ends where its visitor pauses. Each item viewed in a session is one row, at its first view. The fields
+    are the item, its category and availability as of the view's time (missing before the first snapshot), the
+    category's parent, and hour and weekday (UTC); the features are how many items were viewed before in the session
+    and for how long it lasts, both as log(1 + x). Splits are divided by the sessions' beginnings and keep sessions
+    whole.
+
+    Args:
+        root: Folder of the tables.
+        inactivity_minutes: The longest pause within a session.
+        ratios: Shares of training, validation and test rows in order of time.
+        tail_shares: For some fields the share of training rows whose categories, the rarest, share one index.
+        category_mapper: JSON file of a category mapper to use; None fits one.
+        batch_size: Training rows a batch and process.
+        eval_batch_size: Rows a batch and process in validation, test and prediction.
+        seed: Seed of the training order; None takes torch's seed when training is set up.
+
+    Raises:
+        FileNotFoundError: When the data is first needed, if a table is missing.
+        ValueError: When the data is first needed, if a table cannot be used, or a split is empty.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        inactivity_minutes: float = 30.0,
+        ratios: tuple[float, float, float] = (0.6, 0.2, 0.2),
+        tail_shares: dict[str, float] | None = None,
+        category_mapper: str | None = None,
+        batch_size: int = 2048,
+        eval_batch_size: int = 16384,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(
+            root,
+            categorical_columns=list(CATEGORICAL_COLUMNS),
+            numerical_columns=list(NUMERICAL_COLUMNS),
+            tasks=["click", "pay"],
+            session_column="session",
+            user_column="visitorid",
+            item_column="itemid",
+            time_column="session_begin",
+            ratios=ratios,
+            tail_shares=tail_shares,
+            category_mapper=category_mapper,
+            funnel=True,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+        )
+        self.inactivity_minutes = inactivity_minutes
+
+    def read_impressions(self) -> Impressions:
+        """Make the rows of the events, look the items up, and divide the sessions by time."""
+        table = viewed_items(self._events(), self.inactivity_minutes * _MINUTE)
+        properties = read_properties(matching_tables(self.root, "item_properties*.csv"), _PROPERTIES)
+        for name in _PROPERTIES:
+            table[name] = as_categories(as_of(properties, name, table["itemid"], table["timestamp"]))
+        tree = self.root / "category_tree.csv"
+        parents = read_columns(tree, Columns(keys=["categoryid"], categories=["parentid"]))
+        table = attach(table, parents, "categoryid", tree)
+        moment = pd.to_datetime(table["timestamp"], unit="ms")
+        table["hour"], table["weekday"] = as_categories(moment.dt.hour), as_categories(moment.dt.day_of_week)
+        return self._impressions(table, by_time_shares(table["session_begin"], self.ratios))
+
+    def _events(self) -> pd.DataFrame:
+        path: Path = self.root / "events.csv"
+        events = read_columns(path, Columns(keys=["visitorid", "itemid", "event"], times=["timestamp"]))
+        for kind in events["event"].cat.categories:
+            if kind not in ("view", *_EVENTS):
+                raise ValueError(f"{path} has the event '{kind}'; the events of a shop are view, {', '.join(_EVENTS)}")
+        if not (events["event"] == "view").any():
+            raise ValueError(f"{path} has no event 'view', and the rows are the viewed items; check the file")
+        return events
+
+
+def viewed_items(events: pd.DataFrame, gap: float) -> pd.DataFrame:
+    """Return one row for each item viewed in a session, ordered by the session's beginning and the view's time.
+
+    Args:
+        events: Columns ``timestamp`` in milliseconds, and ``visitorid``, ``itemid``, ``event`` as categories.
+        gap: The longest pause within a session, in milliseconds.
+
+    Returns:
+        The first view's row with ``session``, ``session_begin``, the labels ``click`` and ``pay`` (float32) and
+        ``views_before`` and ``time_in_session`` (float32).
+    """
+    session = sessions_by_inactivity(codes_of(events["visitorid"]), events["timestamp"].to_numpy(), gap)
+    events = events.assign(session=session)
+    events["session_begin"] = events.groupby("session")["timestamp"].transform("min")
+    events["pair"] = session * len(events["itemid"].cat.categories) + codes_of(events["itemid"])
+    views = events[events["event"] == "view"].sort_values(["session_begin", "session", "timestamp"], kind="stable")
+    table = views.drop_duplicates("pair").reset_index(drop=True)
+    for event, label in _EVENTS.items():
+        last = events[events["event"] == event].groupby("pair")["timestamp"].max()
+        table[label] = (table["pair"].map(last) >= table["timestamp"]).astype("float32")
+    table["views_before"] = np.log1p(table.groupby("session").cumcount()).astype("float32")
+    seconds = (table["timestamp"] - table["session_begin"]) / 1000
+    table["time_in_session"] = np.log1p(seconds).astype("float32")
+    return table.assign(session=as_categories(table["session"])).drop(columns=["pair", "event"])

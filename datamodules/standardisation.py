@@ -1,0 +1,50 @@
+"""Numerical features brought to mean 0 and standard deviation 1."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Standardizer:
+    """Means and standard deviations of features; a missing value becomes 0, the mean.
+
+    Attributes:
+        names: Names of the features.
+        means: Their means.
+        deviations: Their standard deviations, 1 for a constant feature.
+    """
+
+    names: tuple[str, ...]
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, table: pd.DataFrame, names: Sequence[str], rows: np.ndarray) -> "Standardizer":
+        """Measure some rows, which ought to be the training rows, of the float columns ``names``."""
+        moments = [_moments(table[name].to_numpy()[rows], name) for name in names]
+        return cls(tuple(names), tuple(mean for mean, _ in moments), tuple(deviation for _, deviation in moments))
+
+    def encode(self, table: pd.DataFrame, rows: np.ndarray) -> Tensor:
+        """Return the standardised features of some rows, float32 [n, features]."""
+        result = np.empty((len(rows), len(self.names)), dtype=np.float32)
+        for place, (name, mean, deviation) in enumerate(zip(self.names, self.means, self.deviations, strict=True)):
+            values = table[name].to_numpy()[rows]
+            # Subtracted in double precision: a time stamp keeps few digits behind its mean in single precision.
+            result[:, place] = np.nan_to_num((values - np.float64(mean)) / deviation, nan=0.0)
+        return torch.from_numpy(result)
+
+
+def _moments(values: np.ndarray, name: str) -> tuple[float, float]:
+    filled = values[~np.isnan(values)]
+    if not len(filled):
+        rank_zero_warn(f"column '{name}' has no filled cell among the training rows: the feature is 0 in all rows")
+        return 0.0, 1.0
+    # A constant feature's rounding error must not be blown up to a deviation.
+    constant = filled.min() == filled.max()
+    return float(filled.mean(dtype=np.float64)), 1.0 if constant else float(filled.std(dtype=np.float64))
