@@ -48,7 +48,7 @@ class MLP(nn.Sequential):
         output_features: int | None = None,
     ) -> None:
         sizes = [in_features, *hidden_features]
-        _check(sizes if output_features is None else [*sizes, output_features], dropout)
+        check_layers(sizes if output_features is None else [*sizes, output_features], dropout)
         layers: list[nn.Module] = []
         for size, next_size in pairwise(sizes):
             layers += _hidden_layer(size, next_size, dropout=dropout, batch_norm=batch_norm)
@@ -58,7 +58,8 @@ class MLP(nn.Sequential):
         self.out_features = sizes[-1] if output_features is None else output_features
 
 
-def _check(sizes: Sequence[int], dropout: float) -> None:
+def check_layers(sizes: Sequence[int], dropout: float) -> None:
+    """Raise a ValueError unless sizes, the input's first, and dropout make an MLP."""
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(f"an MLP needs an input and at least one layer, all of positive size, got sizes {list(sizes)}")
     if not 0.0 <= dropout < 1.0:

@@ -1,6 +1,7 @@
 from lightning_modules.losses.base import Loss
 from lightning_modules.losses.formula import Formula
 from lightning_modules.losses.formula_loss import FormulaLoss
+from lightning_modules.losses.multitask import InversePropensity
 from lightning_modules.losses.nodes import Constant, FormulaError, Node, Operation, Variable
 from lightning_modules.losses.numerics import PRESETS, Numerics
 from lightning_modules.losses.operators import OPERATOR_BY_NAME, OPERATORS, Operator
@@ -20,6 +21,7 @@ __all__ = [
     "FormulaError",
     "FormulaLoss",
     "Hinge",
+    "InversePropensity",
     "LogMin",
     "Loss",
     "MaxR",

@@ -1,15 +1,16 @@
 """The contract that every loss of the project keeps."""
 
 import inspect
-import sys
 from typing import Any, ClassVar, Literal
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor, nn
 
+from lightning_modules.described import Described
 
-class Loss(nn.Module):
+
+class Loss(Described, nn.Module):
     """A loss per sample: ``forward(prediction, label)`` returns one value for each element, without reduction.
 
     A loss registers no persistent buffers, so that a checkpoint trained under one loss loads under any other. It keeps
@@ -31,12 +32,6 @@ class Loss(nn.Module):
     def from_logit(self, logit: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every sample for predictions given as logits, whatever the loss itself wants."""
         return self(logit if self.wants == "logit" else torch.sigmoid(logit), label)
-
-    def init_args(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain values; a loss whose arguments are objects overrides this."""
-        parameters = inspect.signature(type(self)).parameters.values()
-        named = [each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
-        return {name: _plain(getattr(self, name)) for name in named}
 
     @property
     def title(self) -> str:
@@ -65,14 +60,6 @@ class Loss(nn.Module):
         """Return the loss without a clamp after its operators; a loss that has none returns itself."""
         return self
 
-    def spec(self) -> dict[str, Any]:
-        """Return the loss as plain values, ``{"class_path": ..., "init_args": {...}}``, as a configuration file has it.
-
-        Raises:
-            TypeError: If an argument is not a plain value and the class does not override :meth:`init_args`.
-        """
-        return {"class_path": _class_path(type(self)), "init_args": self.init_args()}
-
     @staticmethod
     def from_spec(spec: dict[str, Any]) -> "Loss":
         """Return a new loss from what :meth:`spec` returned.
@@ -86,19 +73,3 @@ class Loss(nn.Module):
             return parser.instantiate(parser.parse_object({"loss": spec})).loss
         except ArgumentError as error:
             raise ValueError(f"{spec} does not describe a loss: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Loss):
-        return value.spec()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"{value!r} is not a plain value; override init_args() to say how it is written")
-
-
-def _class_path(cls: type) -> str:
-    """Return the shortest path under which the class can be imported: that of the package that offers it."""
-    parts = cls.__module__.split(".")
-    packages = (".".join(parts[:end]) for end in range(1, len(parts)))
-    offered = (package for package in packages if getattr(sys.modules.get(package), cls.__name__, None) is cls)
-    return f"{next(offered, cls.__module__)}.{cls.__qualname__}"

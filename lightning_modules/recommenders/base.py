@@ -1,25 +1,19 @@
-"""What every recommender shares: its steps, metrics, optimizer and checkpoints."""
+"""What every recommender shares: its constructor, steps and metrics."""
 
-import sys
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import abstractmethod
 from typing import Any, ClassVar
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
 
 from datamodules.batches import Batch, PairBatch
 from lightning_modules.losses import BCE, Loss
-from lightning_modules.recommenders.metrics import RecommenderMetrics, RunningMean
-
-# Rebuilds a model from plain hyperparameters, its loss included; Lightning allows this one function for that.
-_INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
+from lightning_modules.modules import TrainedModule
+from lightning_modules.recommenders.metrics import RecommenderMetrics
 
 
-class Recommender(pl.LightningModule, ABC):
+class Recommender(TrainedModule):
     """A scorer of user-item pairs, trained on a loss object that may be replaced at any time through ``self.loss``.
 
     Logs ``train/loss`` once an epoch and, where there is a logger, ``train/loss_step`` every ``log_every_n_steps``
@@ -41,6 +35,9 @@ class Recommender(pl.LightningModule, ABC):
     trains_on_pairs: ClassVar[bool] = False
     default_loss: ClassVar[type[Loss]] = BCE
 
+    loss: Loss
+    metrics: RecommenderMetrics
+
     def __init__(
         self,
         num_users: int,
@@ -50,20 +47,12 @@ class Recommender(pl.LightningModule, ABC):
         loss: Loss | None = None,
         threshold: float = 0.5,
     ) -> None:
-        super().__init__()
+        super().__init__(optimizer)
         if min(num_users, num_items) < 1:
             raise ValueError(f"a recommender needs users and items, got num_users={num_users}, num_items={num_items}")
         self.loss = self.default_loss() if loss is None else loss
-        self.optimizer = optimizer
         self.metrics = RecommenderMetrics(threshold)
-        self._save_plain_hyperparameters()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; Lightning notes the running hook 46 times a step, a tenth of its cost without this."""
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
+        self.save_plain_hyperparameters()
 
     @abstractmethod
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
@@ -76,24 +65,8 @@ class Recommender(pl.LightningModule, ABC):
     def training_step(self, batch: Batch | PairBatch) -> Tensor:
         """Return the mean loss of the batch; the epoch's sum stays on the device, so that no step waits for it."""
         loss = self.sample_loss(batch).mean()
-        self._epoch_loss.add(loss.detach())
-        if self._is_logged_step():
-            self.log("train/loss_step", loss)
+        self.record_loss(loss)
         return loss
-
-    def _is_logged_step(self) -> bool:
-        trainer = self.trainer
-        every = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set outside the Trainer's class
-        return bool(trainer.loggers) and (trainer.global_step + 1) % every == 0
-
-    def on_train_start(self) -> None:
-        """Start the mean loss of the epoch; one resumed halfway takes the mean over the steps that are left."""
-        self._epoch_loss = RunningMean(self.device)
-
-    def on_train_epoch_end(self) -> None:
-        """Log the mean of the epoch's batch losses."""
-        self.log("train/loss", self._epoch_loss.compute(), prog_bar=True, sync_dist=True, batch_size=1)
-        self.on_train_start()
 
     def validation_step(self, batch: Batch) -> None:
         """Add the batch to the validation metrics."""
@@ -107,47 +80,9 @@ class Recommender(pl.LightningModule, ABC):
         """Return the probability of label 1 for every row, shape [n]."""
         return torch.sigmoid(self(batch.user, batch.item))
 
-    def on_validation_epoch_start(self) -> None:
-        """Forget the rows of an evaluation that was interrupted."""
-        self.metrics.reset()
-
-    def on_test_epoch_start(self) -> None:
-        """Forget the rows of an evaluation that was interrupted."""
-        self.metrics.reset()
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the metrics of the validation split."""
-        self._log_metrics("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the metrics of the test split."""
-        self._log_metrics("test")
-
-    def _log_metrics(self, split: str) -> None:
-        for name, value in self.metrics.compute().items():
-            self.log(f"{split}/{name}", value, prog_bar=name == "auc", sync_dist=True, batch_size=1)
-        self.metrics.reset()
-
-    def configure_optimizers(self) -> Optimizer:
-        """Return the optimizer of all parameters."""
-        if self.optimizer is None:
-            return Adam(self.parameters(), lr=2e-3, weight_decay=1e-4)
-        return self.optimizer(self.parameters())
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store how to rebuild the model, with the loss of this moment, since ``self.loss`` may have been replaced."""
-        hyper_parameters = checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY]
-        hyper_parameters.update(loss=self.loss.spec(), _instantiator=_INSTANTIATOR)
-        model = type(self)
-        if getattr(sys.modules.get(model.__module__), model.__qualname__, None) is model:
-            hyper_parameters.setdefault("_class_path", f"{model.__module__}.{model.__qualname__}")
-
-    def _save_plain_hyperparameters(self) -> None:
-        # Only plain data loads with weights_only=True: the command line hands the optimizer's settings over, but an
-        # optimizer given in Python is a function, which is left out.
-        self.save_hyperparameters(ignore="loss")
-        functions = [] if isinstance(self.hparams.get("optimizer"), Mapping) else ["optimizer"]
-        self.save_hyperparameters({"loss": self.loss.spec()}, ignore=functions)
+    def plain_objects(self) -> dict[str, Any]:
+        """Return the loss of this moment as plain values."""
+        return {"loss": self.loss.spec()}
 
 
 def normal_embedding(num_embeddings: int, embedding_dim: int, *, std: float) -> nn.Embedding:

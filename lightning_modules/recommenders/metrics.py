@@ -2,7 +2,6 @@
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional import mean_absolute_error, mean_squared_error
@@ -14,6 +13,8 @@ from torchmetrics.functional.classification import (
     binary_recall,
 )
 from torchmetrics.utilities import dim_zero_cat
+
+from lightning_modules.one_class import OneClassWarning
 
 _THRESHOLDED = {
     "accuracy": binary_accuracy,
@@ -49,7 +50,7 @@ class RecommenderMetrics(Metric):
         if not 0.0 < threshold < 1.0:
             raise ValueError(f"threshold is a probability strictly between 0 and 1, got {threshold}")
         self.threshold = threshold
-        self._warned = False
+        self._warn_one_class = OneClassWarning()
         self.add_state("logit", default=[], dist_reduce_fx="cat")
         self.add_state("label", default=[], dist_reduce_fx="cat")
 
@@ -77,27 +78,5 @@ class RecommenderMetrics(Metric):
     def _auc(self, probability: Tensor, target: Tensor) -> Tensor:
         if target.min() != target.max():
             return binary_auroc(probability, target, validate_args=False)
-        if not self._warned:
-            self._warned = True
-            rank_zero_warn(
-                f"AUC is undefined and reported as nan: all {len(target)} evaluated rows have label {int(target[0])}. "
-                "It compares rows of both classes; evaluate on a split that has both."
-            )
+        self._warn_one_class(rows=len(target), label=int(target[0]))
         return probability.new_tensor(torch.nan)
-
-
-class RunningMean:
-    """Mean of scalars that stays on their device until it is asked for, so that adding never waits for the device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.total = torch.zeros((), device=device)
-        self.count = 0
-
-    def add(self, value: Tensor) -> None:
-        """Take a detached scalar into the mean."""
-        self.total += value
-        self.count += 1
-
-    def compute(self) -> Tensor:
-        """Return the mean of everything added; nan if that is nothing."""
-        return self.total / self.count

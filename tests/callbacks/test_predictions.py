@@ -1,12 +1,16 @@
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from callbacks import PredictionWriter
+from callbacks.table_files import ParquetFile
 from datamodules import InteractionsDataModule
+from datamodules.loader import BatchLoader
 from lightning_modules.recommenders import BiasedMF
 
 
@@ -63,3 +67,84 @@ def test_data_without_ids_is_an_error(data: InteractionsDataModule, tmp_path: Pa
     trainer = pl.Trainer(logger=False, accelerator="cpu", callbacks=[PredictionWriter(str(tmp_path / "p.csv"))])
     with pytest.raises(ValueError, match="no decode"):
         trainer.predict(model, dataloaders=data.predict_dataloader())
+
+
+class Row(NamedTuple):
+    row: Tensor
+
+
+class TwoTasks(pl.LightningModule):
+    """Predicts a thousandth of the row's number, and one minus that."""
+
+    def predict_step(self, batch: Row) -> Tensor:
+        first = batch.row.float() / 1000
+        return torch.stack([first, 1 - first], dim=1)
+
+
+class Sessions(pl.LightningDataModule):
+    """Rows whose keys are a text and a number, of which the first ones are missing."""
+
+    tasks: tuple[str, ...] = ("click", "long_view")
+
+    def predict_dataloader(self) -> BatchLoader[Row]:
+        return BatchLoader(Row(torch.arange(23)), batch_size=10)
+
+    def decode(self, batch: Row) -> pd.DataFrame:
+        row = batch.row.tolist()
+        return pd.DataFrame({"session": [f"s,{n}" if n > 9 else None for n in row], "video": row})
+
+
+def predict_tasks(output: Path, data: Any) -> None:
+    trainer = pl.Trainer(
+        accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[PredictionWriter(str(output))]
+    )
+    trainer.predict(TwoTasks(), datamodule=data)
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.parquet"])
+def test_several_tasks_are_one_column_each(tmp_path: Path, name: str) -> None:
+    predict_tasks(tmp_path / "out" / name, Sessions())
+    read = pd.read_csv if name.endswith("csv") else pd.read_parquet
+    table = read(tmp_path / "out" / name)
+    assert list(table.columns) == ["session", "video", "click", "long_view"]
+    assert table["video"].tolist() == list(range(23))
+    assert table["session"].isna().tolist() == [n < 10 for n in range(23)]
+    assert table["session"].tolist()[10:] == [f"s,{n}" for n in range(10, 23)]
+    assert table["click"].to_numpy() == pytest.approx([n / 1000 for n in range(23)], rel=1e-6)
+    assert table["long_view"].to_numpy() == pytest.approx([1 - n / 1000 for n in range(23)], rel=1e-6)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
+def test_parquet_of_a_recommender_holds_what_csv_holds(data: InteractionsDataModule, tmp_path: Path) -> None:
+    pl.seed_everything(0)
+    predict(data, tmp_path / "predictions.csv")
+    pl.seed_everything(0)
+    predict(data, tmp_path / "predictions.parquet")
+    csv, parquet = pd.read_csv(tmp_path / "predictions.csv"), pd.read_parquet(tmp_path / "predictions.parquet")
+    pd.testing.assert_frame_equal(csv, parquet, check_dtype=False)
+
+
+def test_parquet_parts_of_several_processes_are_joined_in_order(tmp_path: Path) -> None:
+    for rank, users in enumerate((["a", "b"], ["c"], [None, "e"])):
+        part = ParquetFile(tmp_path / f"predictions.parquet.part{rank}")
+        for user in users:
+            part.append(pd.DataFrame({"user": [user], "probability": [0.5]}))
+        part.close()
+    PredictionWriter(str(tmp_path / "predictions.parquet"))._join(world_size=3)
+    assert pd.read_parquet(tmp_path / "predictions.parquet")["user"].tolist()[:3] == ["a", "b", "c"]
+    assert pd.read_parquet(tmp_path / "predictions.parquet")["user"].tolist()[-1] == "e"
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.parquet"]
+
+
+@pytest.mark.parametrize("name", ["scores.txt", "scores", "scores.CSV.gz"])
+def test_an_unknown_ending_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"end in \.csv or \.parquet"):
+        PredictionWriter(name)
+
+
+@pytest.mark.parametrize("tasks", [("click",), ()])
+def test_data_with_other_tasks_than_the_model_is_refused(tmp_path: Path, tasks: tuple[str, ...]) -> None:
+    data = Sessions()
+    data.tasks = tasks
+    with pytest.raises(ValueError, match=f"predicts 2 tasks and the data has {len(tasks)}"):
+        predict_tasks(tmp_path / "scores.csv", data)

@@ -1,0 +1,112 @@
+"""The long-term value of an action in a session, as critics of reinforcement learning estimate it."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from lightning_modules.layers import MLP, FieldEmbedding
+
+
+class Critic(nn.Module):
+    """The value ``Q(s, a)`` of predicting the probability ``a`` for a row whose features are ``s``.
+
+    The critic of RMTL (Liu et al., "Multi-Task Recommendations with Reinforcement Learning", WWW 2023,
+    https://arxiv.org/abs/2302.03328): ``Q(s, a) = tower(bottom([s_1, ..., s_m, W a + b]))``, where ``s_i`` are the
+    embeddings of the fields and of the numerical features. One critic values one task; with the same sizes its
+    embedding takes the weights of a model's, ``critic.embedding.load_state_dict(model.embedding.state_dict())``.
+
+    Args:
+        field_sizes: Number of indices of every categorical field, that of unknown values included.
+        num_numerical: Number of numerical features.
+        embedding_dim: Size of every field's embedding, of that of all numerical features and of that of the action.
+        bottom_dims: Size of every hidden layer of the bottom, first to last.
+        tower_dims: Size of every hidden layer of the tower, first to last; a Linear layer to the value follows.
+        dropout: Share of hidden units that are dropped in training.
+        batch_norm: Whether hidden layers are normalised over the batch; the published critic does not.
+    """
+
+    def __init__(
+        self,
+        field_sizes: Sequence[int],
+        num_numerical: int,
+        *,
+        embedding_dim: int = 128,
+        bottom_dims: Sequence[int] = (512, 256),
+        tower_dims: Sequence[int] = (128, 64),
+        dropout: float = 0.2,
+        batch_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim)
+        self.action = nn.Linear(1, embedding_dim)
+        width = self.embedding.out_features + embedding_dim
+        self.bottom = MLP(width, bottom_dims, dropout=dropout, batch_norm=batch_norm)
+        self.tower = MLP(
+            self.bottom.out_features, tower_dims, dropout=dropout, batch_norm=batch_norm, output_features=1
+        )
+
+    def forward(self, categorical: Tensor, numerical: Tensor, action: Tensor) -> Tensor:
+        """Return the value of every row's action.
+
+        Args:
+            categorical: Index of every row within each field, int64 [n, fields].
+            numerical: Numerical features, float [n, features].
+            action: Predicted probability of the task, float [n].
+
+        Returns:
+            Float [n].
+        """
+        state = self.embedding(categorical, numerical).flatten(1)
+        return self.tower(self.bottom(torch.cat([state, self.action(action.unsqueeze(1))], dim=1))).squeeze(1)
+
+
+class NonPositiveCritic(Critic):
+    """A critic whose values are never above 0, as befits rewards that are logarithms of probabilities.
+
+    Args:
+        field_sizes: See :class:`Critic`.
+        num_numerical: See :class:`Critic`.
+        activation: ``softplus`` returns ``-log(1 + exp(x))`` of the tower's output ``x``, which always has a gradient.
+            ``relu`` returns ``-max(x, 0)`` as published, which stays at 0 for good once every ``x`` is negative.
+        embedding_dim: See :class:`Critic`.
+        bottom_dims: See :class:`Critic`.
+        tower_dims: See :class:`Critic`.
+        dropout: See :class:`Critic`.
+        batch_norm: See :class:`Critic`.
+
+    Raises:
+        ValueError: If there is no such activation.
+    """
+
+    def __init__(
+        self,
+        field_sizes: Sequence[int],
+        num_numerical: int,
+        *,
+        activation: Literal["softplus", "relu"] = "softplus",
+        embedding_dim: int = 128,
+        bottom_dims: Sequence[int] = (512, 256),
+        tower_dims: Sequence[int] = (128, 64),
+        dropout: float = 0.2,
+        batch_norm: bool = False,
+    ) -> None:
+        super().__init__(
+            field_sizes,
+            num_numerical,
+            embedding_dim=embedding_dim,
+            bottom_dims=bottom_dims,
+            tower_dims=tower_dims,
+            dropout=dropout,
+            batch_norm=batch_norm,
+        )
+        if activation not in ("softplus", "relu"):
+            raise ValueError(f"there is no activation '{activation}'; choose 'softplus' or 'relu'")
+        self.activation = activation
+
+    def forward(self, categorical: Tensor, numerical: Tensor, action: Tensor) -> Tensor:
+        """Return the value of every row's action, at most 0, in the shapes of :class:`Critic`."""
+        value = super().forward(categorical, numerical, action)
+        return -softplus(value) if self.activation == "softplus" else -torch.relu(value)

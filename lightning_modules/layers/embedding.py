@@ -1,0 +1,107 @@
+"""The input layer of models over categorical and numerical features."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag, linear
+
+# A field's table is projected as a whole if it has so many times fewer indices than the batch has rows.
+_ROWS_AN_INDEX = 4
+
+
+class FieldEmbedding(nn.Module):
+    """One vector for every categorical field, and one for all numerical features together.
+
+    The fields share one table, in which each has its own rows, so that a batch is looked up at once; the numerical
+    features go through one Linear layer. The table starts from Xavier's uniform distribution over its whole size.
+
+    Args:
+        field_sizes: Number of indices of every categorical field, that of unknown values included.
+        num_numerical: Number of numerical features; 0 leaves their vector out.
+        embedding_dim: Size of every vector.
+
+    Attributes:
+        num_fields: Number of vectors a row.
+        out_features: Size of all vectors of a row together.
+
+    Raises:
+        ValueError: If a size is below 1, or there is neither a field nor a numerical feature.
+    """
+
+    offsets: Tensor
+
+    def __init__(self, field_sizes: Sequence[int], num_numerical: int, embedding_dim: int) -> None:
+        super().__init__()
+        _check(field_sizes, num_numerical, embedding_dim)
+        self.table = nn.Embedding(sum(field_sizes), embedding_dim) if field_sizes else None
+        if self.table is not None:
+            nn.init.xavier_uniform_(self.table.weight)
+        self.numerical = nn.Linear(num_numerical, embedding_dim) if num_numerical else None
+        sizes = torch.tensor([0, *field_sizes], dtype=torch.int64)
+        # The same for every model of these sizes, so that it need not be in the checkpoint.
+        self.register_buffer("offsets", sizes.cumsum(0)[:-1], persistent=False)
+        self.field_sizes = tuple(field_sizes)
+        self.num_fields = len(field_sizes) + bool(num_numerical)
+        self.out_features = self.num_fields * embedding_dim
+
+    def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:
+        """Return all vectors of every row.
+
+        Args:
+            categorical: Index of every row within each field, int64 [n, fields].
+            numerical: Numerical features, float [n, features].
+
+        Returns:
+            Float [n, num_fields, embedding_dim], the numerical features' vector last.
+        """
+        vectors = []
+        if self.table is not None:
+            vectors.append(self.table(categorical + self.offsets))
+        if self.numerical is not None:
+            vectors.append(self.numerical(numerical).unsqueeze(1))
+        return torch.cat(vectors, dim=1)
+
+    def project(self, vectors: Tensor, categorical: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Return a Linear layer's output on all vectors of every row, in fewer operations where that pays.
+
+        A small field has the same few vectors in many rows. On a CPU it is its table that goes through the layer, and
+        the rows then pick and add up the results. The outputs are those of ``linear(vectors.flatten(1), weight, bias)``
+        but for rounding; they can be differentiated once.
+
+        Args:
+            vectors: What this module returned for the rows, float [n, num_fields, embedding_dim].
+            categorical: Index of every row within each field, int64 [n, fields].
+            weight: The layer's weight, float [out, num_fields * embedding_dim].
+            bias: The layer's bias, float [out].
+
+        Returns:
+            Float [n, out].
+        """
+        # A traced model must not depend on the number of rows that it was traced with.
+        pays = vectors.device.type == "cpu" and not torch.compiler.is_compiling()
+        small = self._small_fields(len(vectors)) if pays else []
+        if self.table is None or not small:
+            return linear(vectors.flatten(1), weight, bias)
+        weights = weight.unflatten(1, vectors.shape[1:]).unbind(1)
+        tables = self.table.weight.split(self.field_sizes)
+        projected = torch.cat([tables[field] @ weights[field].T for field in small])
+        starts = torch.tensor([0, *(self.field_sizes[field] for field in small)]).cumsum(0)[:-1]
+        picked = embedding_bag(categorical[:, small] + starts, projected, mode="sum")
+        large = [field for field in range(self.num_fields) if field not in small]
+        if not large:
+            return picked + bias
+        return picked + linear(vectors[:, large].flatten(1), torch.cat([weights[field] for field in large], 1), bias)
+
+    def _small_fields(self, rows: int) -> list[int]:
+        return [field for field, size in enumerate(self.field_sizes) if _ROWS_AN_INDEX * size <= rows]
+
+
+def _check(field_sizes: Sequence[int], num_numerical: int, embedding_dim: int) -> None:
+    if min([*field_sizes, embedding_dim]) < 1 or num_numerical < 0:
+        raise ValueError(
+            "fields and embeddings need positive sizes, and there are no fewer than 0 numerical features; got "
+            f"field_sizes={list(field_sizes)}, embedding_dim={embedding_dim}, num_numerical={num_numerical}"
+        )
+    if not field_sizes and not num_numerical:
+        raise ValueError("a model needs input: name at least one categorical field or one numerical feature")

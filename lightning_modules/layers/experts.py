@@ -1,0 +1,169 @@
+"""Several networks of one shape, computed together, and the gates that mix them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from lightning_modules.layers.embedding import FieldEmbedding
+from lightning_modules.layers.mlp import BatchNorm, check_layers
+
+
+class ParallelLinear(nn.Module):
+    """Several Linear layers of one shape, each initialised like :class:`torch.nn.Linear`.
+
+    Args:
+        num_networks: Number of layers.
+        in_features: Size of the input of each.
+        out_features: Size of the output of each.
+    """
+
+    def __init__(self, num_networks: int, in_features: int, out_features: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(num_networks, out_features, in_features).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(num_networks, out_features).uniform_(-bound, bound))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return every layer's output: [n, in], which all of them read, or [n, networks, in] -> [n, networks, out]."""
+        if inputs.dim() == 2:
+            # One product over all layers is the fastest where they read the same.
+            outputs = nn.functional.linear(inputs, self.weight.flatten(0, 1), self.bias.flatten())
+            return outputs.unflatten(1, self.bias.shape)
+        products = torch.bmm(inputs.transpose(0, 1), self.weight.transpose(1, 2))
+        return products.transpose(0, 1) + self.bias
+
+
+class ParallelMLP(nn.Module):
+    """Several MLPs of one shape as one batched product, equal to a loop over :class:`~lightning_modules.layers.MLP`.
+
+    Args:
+        num_networks: Number of MLPs.
+        in_features: Size of the input of each.
+        hidden_features: Size of every hidden layer, first to last; Linear, BatchNorm, ReLU, dropout each.
+        dropout: Share of hidden units that are dropped in training.
+        batch_norm: Whether hidden layers are normalised over the batch.
+        output_features: Size of a last Linear layer without activation; None ends with the last hidden layer.
+
+    Attributes:
+        out_features: Size of the output of each.
+
+    Raises:
+        ValueError: If a size is not positive, dropout lies outside [0, 1), or there is no layer at all.
+    """
+
+    def __init__(
+        self,
+        num_networks: int,
+        in_features: int,
+        hidden_features: Sequence[int],
+        *,
+        dropout: float = 0.0,
+        batch_norm: bool = True,
+        output_features: int | None = None,
+    ) -> None:
+        super().__init__()
+        hidden = [in_features, *hidden_features]
+        sizes = hidden if output_features is None else [*hidden, output_features]
+        check_layers(sizes, dropout)
+        if num_networks < 1:
+            raise ValueError(f"there must be at least one network, such as one expert or one tower, got {num_networks}")
+        layers = [ParallelLinear(num_networks, *pair) for pair in pairwise(sizes)]
+        self.layers: Sequence[ParallelLinear] = nn.ModuleList(layers)  # type: ignore[assignment]  # acts as one
+        norms = [BatchNorm(num_networks * size) for size in hidden_features] if batch_norm else []
+        self.norms = nn.ModuleList(norms)
+        self.dropout = nn.Dropout(dropout)
+        self.num_hidden = len(hidden_features)
+        self.out_features = sizes[-1]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return every MLP's output: [n, in], which all of them read, or [n, networks, in] -> [n, networks, out]."""
+        return self._continued(self.layers[0](inputs))
+
+    def read_fields(self, embedding: FieldEmbedding, vectors: Tensor, categorical: Tensor) -> Tensor:
+        """Return every MLP's output on the embedded fields, faster than ``forward`` on the flat vectors.
+
+        Args:
+            embedding: What embedded the fields; see :meth:`FieldEmbedding.project`.
+            vectors: What it returned, float [n, fields, dim].
+            categorical: The indices that it was given, int64 [n, fields].
+
+        Returns:
+            Float [n, networks, out].
+        """
+        weight, bias = self.layers[0].weight, self.layers[0].bias
+        outputs = embedding.project(vectors, categorical, weight.flatten(0, 1), bias.flatten())
+        return self._continued(outputs.unflatten(1, bias.shape))
+
+    def _continued(self, outputs: Tensor) -> Tensor:
+        for index in range(self.num_hidden):
+            outputs = self._activate(outputs, index)
+            if index + 1 < len(self.layers):
+                outputs = self.layers[index + 1](outputs)
+        return outputs
+
+    def _activate(self, outputs: Tensor, index: int) -> Tensor:
+        if self.norms:
+            outputs = self.norms[index](outputs.flatten(1)).view_as(outputs)
+        return self.dropout(torch.relu(outputs))
+
+
+class Gates(nn.Module):
+    """Softmax gates over experts: a Linear layer from the input to one weight an expert, which add up to 1.
+
+    In training the mean weights are kept, for the log and without waiting for the device, until :meth:`reset`.
+
+    Args:
+        in_features: Size of the input.
+        gate_names: Name of every gate, such as the task that it mixes for.
+        expert_names: Name of every expert.
+        tied: Whether all gates are one Linear layer, which then reads an input of its own for each gate.
+    """
+
+    def __init__(
+        self, in_features: int, gate_names: Sequence[str], expert_names: Sequence[str], *, tied: bool = False
+    ) -> None:
+        super().__init__()
+        self.gate_names, self.expert_names = tuple(gate_names), tuple(expert_names)
+        self.linear = nn.Linear(in_features, len(self.expert_names) * (1 if tied else len(self.gate_names)))
+        self._total: Tensor | None = None
+        self._count = 0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return every gate's weights: [n, in], or [n, gates, in] if tied, -> [n, gates, experts]."""
+        return self._keep(torch.softmax(self._logits(inputs), dim=-1))
+
+    def log_weights(self, inputs: Tensor) -> Tensor:
+        """Return the logarithms of every gate's weights, in the shapes of ``forward``."""
+        logarithms = torch.log_softmax(self._logits(inputs), dim=-1)
+        self._keep(logarithms.exp())
+        return logarithms
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        return self.linear(inputs).view(-1, len(self.gate_names), len(self.expert_names))
+
+    def _keep(self, weights: Tensor) -> Tensor:
+        if self.training:
+            mean = weights.detach().float().mean(dim=0)
+            self._total = mean if self._total is None else self._total + mean
+            self._count += 1
+        return weights
+
+    def reset(self) -> None:
+        """Forget the weights kept so far."""
+        self._total, self._count = None, 0
+
+    def means(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``gate/expert`` and the mean weight of every pair; nothing if there was no training batch."""
+        if self._total is None:
+            return
+        for gate, weights in zip(self.gate_names, self._total / self._count, strict=True):
+            for expert, weight in zip(self.expert_names, weights, strict=True):
+                yield f"{gate}/{expert}", weight
+
+
+def mix(weights: Tensor, outputs: Tensor) -> Tensor:
+    """Return the experts' outputs mixed by every gate: [n, gates, experts] and [n, experts, out] -> [n, gates, out]."""
+    return torch.bmm(weights, outputs)

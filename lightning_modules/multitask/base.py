@@ -1,0 +1,166 @@
+"""What every multi-task model shares: its constructor, losses, steps and metrics."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+import torch
+from pytorch_lightning.cli import OptimizerCallable
+from torch import Tensor, nn
+
+from datamodules.batches import ImpressionBatch
+from lightning_modules.layers import Gates
+from lightning_modules.losses import BCE, Loss
+from lightning_modules.modules import TrainedModule
+from lightning_modules.multitask.metrics import MultiTaskMetrics
+from lightning_modules.multitask.weighting import ConstantWeights, TaskWeighting
+
+
+class MultiTaskModel(TrainedModule):
+    """A model of several probabilities of a row, such as that of a click and that of a purchase.
+
+    Trains on one loss object for all tasks or on one a task, weighed by a task weighting. ``self.loss`` may be replaced
+    at any time, by a loss or by a ``ModuleList`` of one a task. Logs ``train/loss`` and ``train/loss/<task>`` once an
+    epoch; where there is a logger, also ``train/loss_step`` every ``log_every_n_steps`` steps and, once an epoch, the
+    mean weights of all gates as ``gate/<gate>/<expert>``. ``val/...`` and ``test/...`` hold every metric of
+    :class:`MultiTaskMetrics`.
+
+    Args:
+        field_sizes: Number of indices of every categorical field, that of unknown values included.
+        num_numerical: Number of numerical features.
+        tasks: Name of every task, in the order of the labels' columns.
+        loss: The training loss of all tasks, or one a task; None is binary cross-entropy.
+        weighting: Makes one loss of the tasks' losses; None is their mean.
+        optimizer: Takes the parameters, returns the optimizer; weight decay is set there and nowhere else. None is
+            Adam with a learning rate of 1e-3 and a weight decay of 1e-6.
+
+    Raises:
+        ValueError: If there are no tasks, two have the same name, or there are more or fewer losses than tasks.
+    """
+
+    default_learning_rate: ClassVar[float] = 1e-3
+    default_weight_decay: ClassVar[float] = 1e-6
+
+    loss: Loss | nn.ModuleList
+    metrics: MultiTaskMetrics
+
+    def __init__(
+        self,
+        field_sizes: Sequence[int],
+        num_numerical: int,
+        tasks: Sequence[str],
+        *,
+        loss: Loss | list[Loss] | None = None,
+        weighting: TaskWeighting | None = None,
+        optimizer: OptimizerCallable | None = None,
+    ) -> None:
+        super().__init__(optimizer)
+        self.field_sizes, self.num_numerical, self.tasks = tuple(field_sizes), num_numerical, tuple(tasks)
+        self.metrics = MultiTaskMetrics(self.tasks)
+        self.loss = nn.ModuleList(loss) if isinstance(loss, list | tuple) else loss or BCE()
+        self._check_losses()
+        self.weighting = ConstantWeights() if weighting is None else weighting
+        self.weighting.setup(len(self.tasks))
+        self.save_plain_hyperparameters()
+
+    @abstractmethod
+    def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:
+        """Return the logit of every task's probability.
+
+        Args:
+            categorical: Index of every row within each field, int64 [n, fields].
+            numerical: Numerical features, float [n, features].
+
+        Returns:
+            Float [n, tasks].
+        """
+
+    def task_losses(self, batch: ImpressionBatch) -> Tensor:
+        """Return the training loss of every row and task, shape [n, tasks].
+
+        Raises:
+            ValueError: If there are more or fewer losses or labels than tasks.
+        """
+        self._check_labels(batch.label)
+        return self._losses_of(self(batch.categorical, batch.numerical), batch.label)
+
+    def _losses_of(self, logit: Tensor, label: Tensor) -> Tensor:
+        if isinstance(self.loss, Loss):
+            return self.loss.from_logit(logit, label)
+        self._check_losses()
+        columns = zip(self._each_loss(), logit.unbind(1), label.unbind(1), strict=True)
+        return torch.stack([loss.from_logit(*column) for loss, *column in columns], dim=1)
+
+    def _each_loss(self) -> list[Loss]:
+        return [self.loss] if isinstance(self.loss, Loss) else [cast(Loss, loss) for loss in self.loss]
+
+    def mean_task_losses(self, batch: ImpressionBatch) -> Tensor:
+        """Return the mean training loss of every task, shape [tasks]; what a step minimises, once weighed."""
+        return self.task_losses(batch).mean(dim=0)
+
+    def training_step(self, batch: ImpressionBatch) -> Tensor:
+        """Return the weighed loss of the batch; the epoch's sums stay on the device, so that no step waits for it."""
+        task_losses = self.mean_task_losses(batch)
+        loss = self.weighting(task_losses)
+        self.record_loss(loss, *task_losses.unbind())
+        return loss
+
+    def on_train_start(self) -> None:
+        """Start the means of the epoch."""
+        super().on_train_start()
+        for gates in self._gates():
+            gates.reset()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the means of the epoch, and let the weighting look back at them."""
+        task_losses = self._epoch_loss.compute()[1:]
+        super().on_train_epoch_end()
+        named = {f"train/loss/{task}": mean for task, mean in zip(self.tasks, task_losses, strict=True)}
+        self.log_dict(named, sync_dist=True, batch_size=1)
+        self.weighting.on_epoch_end(task_losses)
+        self._log_gates()
+
+    def _log_gates(self) -> None:
+        for gates in self._gates():
+            if self.trainer.loggers:
+                named = {f"gate/{name}": mean for name, mean in gates.means()}
+                self.log_dict(named, sync_dist=True, batch_size=1)
+            gates.reset()
+
+    def _gates(self) -> list[Gates]:
+        return [module for module in self.modules() if isinstance(module, Gates)]
+
+    def validation_step(self, batch: ImpressionBatch) -> None:
+        """Add the batch to the validation metrics."""
+        self._evaluate(batch)
+
+    def test_step(self, batch: ImpressionBatch) -> None:
+        """Add the batch to the test metrics."""
+        self._evaluate(batch)
+
+    def _evaluate(self, batch: ImpressionBatch) -> None:
+        self._check_labels(batch.label)
+        self.metrics.update(self(batch.categorical, batch.numerical), batch.label, batch.session, batch.user)
+
+    def predict_step(self, batch: ImpressionBatch) -> Tensor:
+        """Return every task's probability for every row, shape [n, tasks]."""
+        return torch.sigmoid(self(batch.categorical, batch.numerical))
+
+    def plain_objects(self) -> dict[str, Any]:
+        """Return the losses of this moment and the weighting as plain values."""
+        specs = [loss.spec() for loss in self._each_loss()]
+        return {"loss": specs[0] if isinstance(self.loss, Loss) else specs, "weighting": self.weighting.spec()}
+
+    def _check_losses(self) -> None:
+        if not isinstance(self.loss, Loss) and len(self.loss) != len(self.tasks):
+            raise ValueError(
+                f"there are {len(self.loss)} losses for {len(self.tasks)} tasks ({', '.join(self.tasks)}); "
+                "give one loss for all tasks, or one a task in their order"
+            )
+
+    def _check_labels(self, label: Tensor) -> None:
+        if label.shape[1] != len(self.tasks):
+            raise ValueError(
+                f"the batch has {label.shape[1]} labels a row and the model {len(self.tasks)} tasks "
+                f"({', '.join(self.tasks)}); name as many tasks as the data has labels"
+            )

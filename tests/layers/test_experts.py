@@ -1,0 +1,130 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_modules.layers import MLP, FieldEmbedding, Gates, ParallelLinear, ParallelMLP, mix
+
+
+def with_the_same_weights(parallel: ParallelMLP, loop: list[MLP]) -> None:
+    """Give the MLPs of a loop the weights of the parallel ones."""
+    for index, mlp in enumerate(loop):
+        linear = [layer for layer in mlp if isinstance(layer, nn.Linear)]
+        norms = [layer for layer in mlp if isinstance(layer, nn.BatchNorm1d)]
+        for layer, source in zip(linear, parallel.layers, strict=True):
+            layer.load_state_dict({"weight": source.weight[index], "bias": source.bias[index]})
+        for layer, source in zip(norms, parallel.norms, strict=True):
+            size = layer.num_features
+            part = slice(index * size, (index + 1) * size)
+            state = {name: value if value.dim() == 0 else value[part] for name, value in source.state_dict().items()}
+            layer.load_state_dict(state)
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+@pytest.mark.parametrize("shared_input", [True, False])
+@pytest.mark.parametrize("output_features", [None, 1])
+def test_parallel_mlps_equal_a_loop(batch_norm: bool, shared_input: bool, output_features: int | None) -> None:
+    options = {"batch_norm": batch_norm, "output_features": output_features}
+    parallel = ParallelMLP(3, 5, (7, 4), **options).double()
+    for norm in parallel.norms:
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    loop = [MLP(5, (7, 4), **options).double() for _ in range(3)]
+    with_the_same_weights(parallel, loop)
+    inputs = torch.randn((6, 5) if shared_input else (6, 3, 5), dtype=torch.float64, requires_grad=True)
+    copies = inputs.detach().clone().requires_grad_()
+    outputs = parallel(inputs)
+    looped = torch.stack([mlp(copies if shared_input else copies[:, k]) for k, mlp in enumerate(loop)], dim=1)
+    torch.testing.assert_close(outputs, looped)
+    outputs.square().sum().backward()
+    looped.square().sum().backward()
+    torch.testing.assert_close(inputs.grad, copies.grad)
+    for index, mlp in enumerate(loop):
+        linear = [layer for layer in mlp if isinstance(layer, nn.Linear)]
+        for layer, source in zip(linear, parallel.layers, strict=True):
+            torch.testing.assert_close(source.weight.grad[index], layer.weight.grad)
+            torch.testing.assert_close(source.bias.grad[index], layer.bias.grad)
+    evaluated = torch.stack([mlp.eval()(copies if shared_input else copies[:, k]) for k, mlp in enumerate(loop)], 1)
+    torch.testing.assert_close(parallel.eval()(inputs), evaluated)
+
+
+def test_layers_start_like_linear_ones() -> None:
+    torch.manual_seed(0)
+    layer = ParallelLinear(4, 100, 50)
+    assert layer.weight.abs().max() <= 0.1
+    assert float(layer.weight.detach().std()) == pytest.approx(0.1 / math.sqrt(3), rel=0.02)
+    assert layer.bias.abs().max() <= 0.1
+
+
+@pytest.mark.parametrize("hidden", [(7, 4), ()])
+def test_reading_fields_is_reading_their_vectors(hidden: tuple[int, ...]) -> None:
+    embedding = FieldEmbedding([3, 40], 2, 4).double()
+    parallel = ParallelMLP(3, embedding.out_features, hidden, output_features=2).double()
+    categorical = torch.stack([torch.randint(0, size, (64,)) for size in (3, 40)], dim=1)
+    vectors = embedding(categorical, torch.randn(64, 2, dtype=torch.float64))
+    outputs = parallel.read_fields(embedding, vectors, categorical)
+    assert outputs.shape == (64, 3, 2)
+    torch.testing.assert_close(outputs, parallel(vectors.flatten(1)))
+
+
+def test_dropout_is_of_training_alone() -> None:
+    parallel = ParallelMLP(2, 5, (200,), dropout=0.5, batch_norm=False)
+    inputs = torch.randn(8, 5)
+    kept = parallel.eval()(inputs)
+    dropped = parallel.train()(inputs)
+    share = float(((dropped == 0) & (kept > 0)).sum() / (kept > 0).sum())
+    assert 0.4 < share < 0.6
+    torch.testing.assert_close(dropped[dropped != 0], 2 * kept[dropped != 0])
+
+
+def test_a_single_training_row_uses_running_statistics() -> None:
+    parallel = ParallelMLP(2, 5, (4,), output_features=1)
+    row = torch.randn(1, 5)
+    torch.testing.assert_close(parallel.train()(row), parallel.eval()(row))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [((0, 8, (4,)), {}), ((2, 8, ()), {}), ((2, 8, (4, 0)), {}), ((2, 8, (4,)), {"dropout": 1.0})],
+)
+def test_impossible_sizes_are_refused(arguments: tuple, options: dict) -> None:
+    with pytest.raises(ValueError, match=r"at least one network|positive size|dropout"):
+        ParallelMLP(*arguments, **options)
+
+
+def test_gates_add_up_to_one_and_are_their_formula() -> None:
+    gates = Gates(5, ["click", "pay"], ["a", "b", "c"])
+    inputs = torch.randn(6, 5)
+    weights = gates(inputs)
+    assert weights.shape == (6, 2, 3)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(6, 2))
+    logits = inputs @ gates.linear.weight[3:].T + gates.linear.bias[3:]
+    torch.testing.assert_close(weights[:, 1], logits.exp() / logits.exp().sum(dim=1, keepdim=True))
+    torch.testing.assert_close(gates.log_weights(inputs).exp(), weights)
+
+
+def test_tied_gates_are_one_layer_on_different_inputs() -> None:
+    gates = Gates(5, ["click", "pay"], ["a", "b", "c"], tied=True)
+    assert gates.linear.out_features == 3
+    inputs = torch.randn(6, 2, 5)
+    torch.testing.assert_close(gates(inputs)[:, 1], torch.softmax(gates.linear(inputs[:, 1]), dim=-1))
+
+
+def test_the_mean_of_all_training_batches_is_kept_until_reset() -> None:
+    gates = Gates(5, ["click", "pay"], ["a", "b"])
+    batches = [torch.randn(4, 5), torch.randn(4, 5)]
+    expected = torch.stack([gates(batch) for batch in batches]).mean(dim=(0, 1)).detach()
+    gates.eval()(torch.randn(100, 5))
+    means = dict(gates.means())
+    assert list(means) == ["click/a", "click/b", "pay/a", "pay/b"]
+    torch.testing.assert_close(torch.stack(list(means.values())), expected.flatten())
+    assert not any(mean.requires_grad for mean in means.values())
+    gates.reset()
+    assert dict(gates.means()) == {}
+
+
+def test_mixing_is_a_weighted_sum_of_outputs() -> None:
+    weights, outputs = torch.rand(4, 2, 3), torch.randn(4, 3, 5)
+    expected = sum(weights[:, :, e, None] * outputs[:, None, e] for e in range(3))
+    torch.testing.assert_close(mix(weights, outputs), expected)
