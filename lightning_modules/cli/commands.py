@@ -11,9 +11,11 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 # Imported so that --model, --data and loss names need no path, and their checkpoints load.
 import datamodules  # noqa: F401
 import lightning_modules.losses
+import lightning_modules.multitask
 import lightning_modules.recommenders  # noqa: F401
 from callbacks import PredictionWriter
 from lightning_modules.cli.arguments import spell_out
+from lightning_modules.cli.matching import check_match
 from lightning_modules.cli.messages import short_message
 from lightning_modules.cli.own_verbs import OWN_VERBS
 
@@ -24,8 +26,10 @@ _TRAINER_VERBS = {
     "fit": "Train a model.",
     "validate": "Measure a model on the validation rows.",
     "test": "Measure a model on the test rows.",
-    "predict": "Write the probability of every test row to a CSV file.",
+    "predict": "Write the probabilities of every test row to a CSV or Parquet file.",
 }
+#: What only the data knows of a model's inputs and outputs.
+_SIZES = ("num_users", "num_items", "field_sizes", "num_numerical", "tasks")
 _TITLES = {
     "trainer": "Trainer (in search and compare, the recipe of every training)",
     "model": "Model (--model.help NAME lists its arguments)",
@@ -87,19 +91,23 @@ class CLI(LightningCLI):
         parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
         _entitle(parser, {verb: "Checkpoint"})
         if verb == "predict":
-            help_text = "CSV file to write, with the columns user, item and probability."
+            help_text = "CSV or Parquet file to write, with a row's keys and a column a probability."
             parser.add_argument("--predict.output", type=str, default="predictions.csv", help=help_text)
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Give models the sizes that only the data knows, and groups of options titles that people understand."""
-        for size in ("num_users", "num_items"):
+        for size in _SIZES:
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
         _entitle(parser, _TITLES)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the arguments."""
         self.config = parser.parse_args(args)
+
+    def before_instantiate_classes(self) -> None:
+        """Refuse a model that does not fit the data."""
+        check_match(self._get(self.config, "model"), self._get(self.config, "data"), _SIZES)
 
     def _parse_ckpt_path(self) -> None:
         try:

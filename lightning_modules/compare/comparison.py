@@ -18,6 +18,7 @@ from lightning_modules.compare.progress import CompareProgress
 from lightning_modules.compare.records import Records
 from lightning_modules.compare.remarks import remarks
 from lightning_modules.compare.report import Report
+from lightning_modules.compare.scoring import refuse_several_probabilities
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.compare.standings import Resampled, resample, standings
 from lightning_modules.compare.tensorboard import TensorBoardReport
@@ -61,6 +62,7 @@ class Comparison:
         entrants = gather(self.settings, points_seed=self.seed)
         for remark in entrants.remarks:
             console.print(f"- {remark}", markup=False, highlight=False)
+        refuse_several_probabilities(self.build(), self.datamodule)
         if is_first():
             save_config(root / "config.yaml")
         records = Records(root, writes=is_first())

@@ -17,11 +17,15 @@ def test_a_signal_whose_exception_a_destructor_drops_comes_again(
         def __del__(self) -> None:
             signal.raise_signal(number)
 
+    def run() -> None:
+        with entry._signals():
+            Dying()
+            time.sleep(20)
+
     # The shell that the tests run in may have switched Ctrl-C off.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(error), entry._signals():
-            Dying()
-            time.sleep(20)
+        with pytest.raises(error):
+            run()
     finally:
         signal.signal(signal.SIGINT, before)

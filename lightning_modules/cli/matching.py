@@ -1,0 +1,39 @@
+"""Does a model fit the data that it is named with?"""
+
+import inspect
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+
+def check_match(model: Any, data: Any, sizes: Iterable[str]) -> None:
+    """Refuse a model that needs to know of the data what this kind of data does not have.
+
+    Args:
+        model: The model's section of the configuration, with ``class_path`` and ``init_args``, or ``None``.
+        data: The data's section, or ``None``.
+        sizes: Arguments of models that come from properties of the data.
+
+    Raises:
+        MisconfigurationException: If an argument without a default is neither given nor a property of the data.
+    """
+    if model is None or data is None:
+        return
+    model_class, data_class = _class(model["class_path"]), _class(data["class_path"])
+    parameters, given = inspect.signature(model_class).parameters, model.get("init_args") or {}
+    needed = [size for size in sizes if size in parameters and parameters[size].default is inspect.Parameter.empty]
+    missing = [size for size in needed if given.get(size) is None and not hasattr(data_class, size)]
+    if missing:
+        raise MisconfigurationException(
+            f"{model_class.__name__} needs {', '.join(missing)} of its data, which {data_class.__name__} does not "
+            "have. Recommenders such as BiasedMF go with data of users and items, multi-task models such as MMoE with "
+            "impressions, such as ImpressionsDataModule or KuaiRand"
+        )
+
+
+def _class(path: str) -> type:
+    # The parser has imported it to find its arguments.
+    module, _, name = path.rpartition(".")
+    return getattr(sys.modules[module], name)
