@@ -36,6 +36,21 @@ def quiet_trainer(
     return pl.Trainer(**arguments, callbacks=[*own, *callbacks])
 
 
+def fit(trainer: pl.Trainer, model: pl.LightningModule, datamodule: pl.LightningDataModule) -> None:
+    """Train a model.
+
+    Raises:
+        KeyboardInterrupt: If the user interrupted the training.
+    """
+    try:
+        trainer.fit(model, datamodule=datamodule)
+    except SystemExit as error:
+        # Lightning turns Ctrl-C into a plain exit with status 1.
+        if type(error) is SystemExit and trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+
+
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Keep each Trainer from announcing itself."""

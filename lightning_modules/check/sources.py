@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from lightning_modules.check.formula_file import read_formulas
 from lightning_modules.check.settings import CheckSettings
-from lightning_modules.losses import Formula, FormulaError, FormulaLoss, Loss, Numerics
-from lightning_modules.search.studies import Study, loss_of
+from lightning_modules.losses import Formula, FormulaError, FormulaLoss, Loss
+from lightning_modules.search.studies import Study, loss_of, numerics_of
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class _Gathering:
         self.settings = settings
         self.remarks: list[str] = []
         self.study = Study.read(settings.run) if settings.run else None
+        self.numerics = numerics_of(settings.numerics, self.study)
 
     def sources(self) -> Iterator[Source]:
         if self.study is not None:
@@ -88,9 +89,4 @@ class _Gathering:
                 self.remarks.append(f"left out: '{text}': {error}")
 
     def _loss(self, formula: Formula | str) -> FormulaLoss:
-        return FormulaLoss(formula, self._numerics())
-
-    def _numerics(self) -> Numerics | str:
-        if self.settings.numerics is not None:
-            return self.settings.numerics
-        return self.study.numerics if self.study is not None else "protected"
+        return FormulaLoss(formula, self.numerics)

@@ -13,7 +13,7 @@ from rich.console import Console
 from lightning_modules.check import check_loss
 from lightning_modules.compare.audit import audit
 from lightning_modules.compare.effectiveness import EffectivenessTest, Plan
-from lightning_modules.compare.entrants import Entrants, gather
+from lightning_modules.compare.entrants import Entrant, Entrants, gather
 from lightning_modules.compare.progress import CompareProgress
 from lightning_modules.compare.records import Records
 from lightning_modules.compare.remarks import remarks
@@ -62,14 +62,16 @@ class Comparison:
         entrants = gather(self.settings, points_seed=self.seed)
         for remark in entrants.remarks:
             console.print(f"- {remark}", markup=False, highlight=False)
-        refuse_several_probabilities(self.build(), self.datamodule)
+        probe = self.build()
+        refuse_several_probabilities(probe, self.datamodule)
+        model = type(probe).__name__
         if is_first():
             save_config(root / "config.yaml")
         records = Records(root, writes=is_first())
-        board = TensorBoardReport(root, self._model_name, type(self.datamodule).__name__)
+        board = TensorBoardReport(root, model, type(self.datamodule).__name__)
         with torch_threads(self.settings.threads):
             chosen = self._train(entrants, records, console, board)
-            report = self._report(entrants, chosen, records)
+            report = self._report(entrants, chosen, records, model)
         if is_first():
             report.write(root)
             board.write(report)
@@ -89,10 +91,6 @@ class Comparison:
             refinements=self.settings.refinements,
         )
 
-    @property
-    def _model_name(self) -> str:
-        return type(self.build()).__name__
-
     def _train(
         self, entrants: Entrants, records: Records, console: Console, board: TensorBoardReport
     ) -> dict[str, Setting]:
@@ -110,13 +108,12 @@ class Comparison:
             if settings.save_checkpoints:
                 watchers.append(ModelKeeper(Path(settings.root) / "checkpoints"))
             test = EffectivenessTest(training, self.plan, records, watchers)
-            chosen = {}
-            for entrant in entrants.all:
-                chosen[entrant.title] = test(entrant)
-                _require_baseline(entrants, records)
-        return chosen
+            baseline, *others = entrants.all
+            chosen = {baseline.title: test(baseline)}
+            _require_baseline(baseline, records)
+            return chosen | {entrant.title: test(entrant) for entrant in others}
 
-    def _report(self, entrants: Entrants, chosen: Mapping[str, Setting], records: Records) -> Report:
+    def _report(self, entrants: Entrants, chosen: Mapping[str, Setting], records: Records, model: str) -> Report:
         runs = {entrant.title: self._runs(records, entrant.title, chosen) for entrant in entrants.all}
         sound = [title for title, table in runs.items() if (table["status"] == TRAINED).all()]
         resampled = self._resample(records, sound)
@@ -127,7 +124,7 @@ class Comparison:
         verdict = audit(standing, resampled, entrants.budget)
         level = 1 - self.settings.confidence
         notes = [*entrants.remarks, *remarks(standing, self.plan, verdict, level=level)]
-        return Report(standing, verdict, notes, self._setup(records))
+        return Report(standing, verdict, notes, self._setup(records, model))
 
     def _resample(self, records: Records, titles: list[str]) -> Resampled:
         return resample(
@@ -147,13 +144,13 @@ class Comparison:
     def _is_proper(self, loss: Any) -> bool:
         return check_loss(loss, generator=torch.Generator().manual_seed(self.seed)).proper == "yes"
 
-    def _setup(self, records: Records) -> str:
+    def _setup(self, records: Records, model: str) -> str:
         settings = self.settings
         label, user = records.rows("test")
         drawn = f"{len(user.unique())} users" if settings.resample == "users" else "rows"
         grid = f"a grid of {len(self.plan.tuning.settings)}, extended where the best lay at an end and refined"
         return (
-            f"{self._model_name} on {type(self.datamodule).__name__}; {len(label)} test rows, {int(label.sum())} of "
+            f"{model} on {type(self.datamodule).__name__}; {len(label)} test rows, {int(label.sum())} of "
             f"them positive; seeds {self.plan.seeds[0]} to {self.plan.seeds[-1]}. Every loss has a learning rate and a "
             f"weight decay of its own, the best of {grid} {settings.refinements} times around the best, by mean "
             f"{settings.monitor} over {len(self.plan.tuning_seeds)} of the seeds; early stopping after "
@@ -162,12 +159,12 @@ class Comparison:
         )
 
 
-def _require_baseline(entrants: Entrants, records: Records) -> None:
+def _require_baseline(baseline: Entrant, records: Records) -> None:
     results = records.results
-    rows = results[results["loss"] == entrants.baseline.title]
+    rows = results[results["loss"] == baseline.title]
     if not (rows["status"] == TRAINED).any():
         row = rows.iloc[0]
         raise RuntimeError(
-            f"the baseline {entrants.baseline.label} could not be trained ({row['status']}). "
+            f"the baseline {baseline.label} could not be trained ({row['status']}). "
             f"{row['error'] or 'Its loss or metric is not finite: look at the learning rates and the labels.'}"
         )

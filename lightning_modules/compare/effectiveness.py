@@ -86,14 +86,14 @@ class EffectivenessTest:
         return setting
 
     def _tune(self, entrant: Entrant) -> Setting:
-        best = -math.inf
+        best: float | None = None
 
         def score(setting: Setting) -> float:
             nonlocal best
             value, trained = self._validate(entrant, setting)
-            if value > best or not self._chosen:
+            if best is None or value > best:
                 # Kept until a better setting comes, so that the chosen one need not be trained twice.
-                best, self._chosen = max(best, value), {(seed, setting): run for seed, run in trained.items()}
+                best, self._chosen = value, {(seed, setting): run for seed, run in trained.items()}
             return value
 
         return self.plan.tuning.best(score)
@@ -122,4 +122,4 @@ class EffectivenessTest:
 
 
 def _score(row: Mapping[str, Any]) -> float:
-    return row["score"] if row["status"] == TRAINED else float("-inf")
+    return row["score"] if row["status"] == TRAINED else -math.inf

@@ -7,9 +7,9 @@ import torch
 
 from lightning_modules.check import check_loss, read_formulas
 from lightning_modules.compare.settings import CompareSettings
-from lightning_modules.losses import FormulaLoss, Loss, Numerics
+from lightning_modules.losses import FormulaLoss, Loss
 from lightning_modules.search.settings import hand_made_losses
-from lightning_modules.search.studies import Study, loss_of
+from lightning_modules.search.studies import Study, loss_of, numerics_of
 
 HAND_MADE, GIVEN, SEARCH, RANDOM = "hand-made", "given", "search", "random search"
 #: Longer formulas are numbered in tables and pictures.
@@ -87,6 +87,7 @@ class _Gathering:
         self.remarks: list[str] = []
         self.study = self._read(settings.study)
         self.random_study = self._read(settings.random_study)
+        self.numerics = numerics_of(settings.numerics, self.study)
 
     def entrants(self) -> Iterator[Entrant]:
         settings = self.settings
@@ -99,16 +100,11 @@ class _Gathering:
 
     def _given(self) -> Iterator[tuple[Loss, str]]:
         for text in self.settings.formulas:
-            yield loss_of(text) or FormulaLoss(text, self._numerics()), text
+            yield loss_of(text) or FormulaLoss(text, self.numerics), text
         if self.settings.file is not None:
             file = read_formulas(self.settings.file)
             self.remarks.extend(f"left out: {problem}" for problem in file.problems)
-            yield from ((FormulaLoss(formula, self._numerics()), str(formula)) for formula in file.formulas)
-
-    def _numerics(self) -> Numerics | str:
-        if self.settings.numerics is not None:
-            return self.settings.numerics
-        return self.study.numerics if self.study else "protected"
+            yield from ((FormulaLoss(formula, self.numerics), str(formula)) for formula in file.formulas)
 
     def _studies(self) -> Iterator[Entrant]:
         for group, study in self._by_group().items():

@@ -16,7 +16,7 @@ from callbacks.optimizer_settings import OptimizerSettings
 from callbacks.reward import RewardCallback
 from lightning_modules.compare.scoring import Scores, scores
 from lightning_modules.losses import Loss
-from lightning_modules.recipes import quiet_lightning, quiet_trainer
+from lightning_modules.recipes import fit, quiet_lightning, quiet_trainer
 
 TRAINED, DIVERGED, FAILED = "trained", "diverged", "failed"
 
@@ -165,11 +165,5 @@ class FullTraining:
         model.loss = loss
         # Again, so that the order of the batches does not depend on how much the weights have drawn.
         torch.manual_seed(seed)
-        try:
-            trainer.fit(model, datamodule=self.datamodule)
-        except SystemExit as error:
-            # Lightning turns Ctrl-C into a plain exit with status 1.
-            if type(error) is SystemExit and trainer.interrupted:
-                raise KeyboardInterrupt from None
-            raise
+        fit(trainer, model, self.datamodule)
         return model

@@ -12,7 +12,7 @@ import torch
 
 from callbacks.reward import RewardCallback
 from lightning_modules.losses import Loss
-from lightning_modules.recipes import quiet_lightning
+from lightning_modules.recipes import fit, quiet_lightning
 
 #: Builds a new Trainer with one more callback; the text names what it trains, for those who log it.
 TrainerFactory = Callable[[RewardCallback, str], pl.Trainer]
@@ -99,11 +99,4 @@ class ChildEvaluator:
         return score if math.isfinite(score) else -math.inf
 
     def _fit(self, child: pl.LightningModule, reward: RewardCallback, name: str) -> None:
-        trainer = self.trainer_factory(reward, name)
-        try:
-            trainer.fit(child, datamodule=self.datamodule)
-        except SystemExit as error:
-            # Lightning turns Ctrl-C into a plain exit with status 1.
-            if type(error) is SystemExit and trainer.interrupted:
-                raise KeyboardInterrupt from None
-            raise
+        fit(self.trainer_factory(reward, name), child, self.datamodule)

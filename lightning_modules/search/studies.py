@@ -100,6 +100,13 @@ class Study:
         return FormulaLoss(self.formula(rank), self.numerics)
 
 
+def numerics_of(given: Numerics | str | None, study: Study | None) -> Numerics | str:
+    """Return the numerics that formulas get: those given, or else those of the study, or else the default ones."""
+    if given is not None:
+        return given
+    return study.numerics if study is not None else "protected"
+
+
 def loss_of(reference: str) -> FormulaLoss | None:
     """Return the loss that ``RUN#RANK`` names, such as ``runs/shop#1``; ``None`` if the text has not that form.
 
