@@ -23,7 +23,7 @@ class Curve(Protocol):
 
 
 class CalibrationFigure(pl.Callback):
-    """Shows the calibration of every task in TensorBoard, as ``val/calibration/click``, after every validation.
+    """Shows the calibration of every task in TensorBoard, as ``val/calibration_curve/click``, after every validation.
 
     The model's ``metrics`` have a method ``calibration_curves(bins)`` that returns a curve for each task, over the
     rows of all processes. Without a TensorBoard logger nothing is drawn.
@@ -101,7 +101,8 @@ def _draw(logger: TensorBoardLogger, curves: Mapping[str, Curve], step: int) -> 
     # A prediction that is not finite has no place in a picture, and the logged metrics tell of it.
     finite = {task: curve for task, curve in curves.items() if curve.predicted.isfinite().all()}
     for task, curve in finite.items():
-        logger.experiment.add_figure(f"val/calibration/{task}", calibration_figure(curve, task), step)
+        # TensorBoard shows one kind of data a tag, and the metric is logged as val/calibration/<task>.
+        logger.experiment.add_figure(f"val/calibration_curve/{task}", calibration_figure(curve, task), step)
 
 
 def _metrics(module: pl.LightningModule) -> Any:

@@ -71,8 +71,8 @@ def test_every_validation_draws_a_picture_of_every_task(tmp_path: Path) -> None:
     fit(metrics, TensorBoardLogger(tmp_path, name="", version=""), bins=7)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
-    assert sorted(events.Tags()["images"]) == ["val/calibration/click", "val/calibration/long_view"]
-    assert [image.step for image in events.Images("val/calibration/click")] == [2, 4]
+    assert sorted(events.Tags()["images"]) == ["val/calibration_curve/click", "val/calibration_curve/long_view"]
+    assert [image.step for image in events.Images("val/calibration_curve/click")] == [2, 4]
     assert metrics.asked == [7, 7]  # and not in the sanity check
 
 
@@ -87,7 +87,7 @@ def test_predictions_that_are_not_finite_end_no_training(tmp_path: Path) -> None
     fit(Metrics({"click": broken, "long_view": CURVE}), TensorBoardLogger(tmp_path, name="", version=""))
     events = EventAccumulator(str(tmp_path))
     events.Reload()
-    assert events.Tags()["images"] == ["val/calibration/long_view"]
+    assert events.Tags()["images"] == ["val/calibration_curve/long_view"]
 
 
 def test_a_model_without_curves_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""Every model's configuration on every data set runs as it stands, given the data's folder."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from published_layouts import WRITERS
+
+from lightning_modules.cli import main
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "multitask"
+DATA_SETS = ["aliexpress", "kuairand", "retailrocket", "synthetic"]
+MODELS = ["aitm", "esmm", "metaheac", "mmoe", "omoe", "ple", "shared_bottom", "single_task"]
+SMALL = ["--model.embedding_dim=4", "--model.bottom_dims=[8]", "--model.tower_dims=[4]"]
+QUICK = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+FILES = [path for name in DATA_SETS for path in sorted((CONFIGS / name).glob("*.yaml"))]
+FEW_ROWS = {"synthetic": ["--data.num_sessions=200"]}
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folders = {name: tmp_path_factory.mktemp(name) for name in WRITERS}
+    for name, write in WRITERS.items():
+        write(folders[name])
+    return folders
+
+
+def test_every_model_has_a_file_for_every_data_set() -> None:
+    assert sorted(path.name for path in CONFIGS.iterdir()) == sorted([*DATA_SETS, "parts"])
+    for data in DATA_SETS:
+        assert {path.stem for path in (CONFIGS / data).glob("*.yaml")} >= set(MODELS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.filterwarnings("ignore:.*pay without click", "ignore:column 'available'")
+def test_every_file_trains_and_tests(path: Path, roots: dict[str, Path], tmp_path: Path) -> None:
+    data = path.parent.name
+    rows = [f"--data.root={roots[data]}"] if data in roots else FEW_ROWS[data]
+    options = [f"--config={path}", *rows, *SMALL, *QUICK, f"--trainer.default_root_dir={tmp_path}"]
+    assert main(["fit", *options]) == 0
+    (checkpoint,) = tmp_path.rglob("best.ckpt")
+    stored = torch.load(checkpoint, weights_only=True)["hyper_parameters"]
+    part = yaml.safe_load((path.parent / yaml.safe_load(path.read_text())["model"]).read_text())
+    assert stored["_class_path"] == part["class_path"]
+    assert main(["test", *options, f"--ckpt_path={checkpoint}"]) == 0
