@@ -1,7 +1,9 @@
 """What watches: callbacks for any Lightning module."""
 
+from callbacks.agent_figure import AgentFigure
 from callbacks.calibration import CalibrationFigure
+from callbacks.convergence import ConvergenceStopping
 from callbacks.predictions import PredictionWriter
 from callbacks.reward import RewardCallback
 
-__all__ = ["CalibrationFigure", "PredictionWriter", "RewardCallback"]
+__all__ = ["AgentFigure", "CalibrationFigure", "ConvergenceStopping", "PredictionWriter", "RewardCallback"]

@@ -16,14 +16,14 @@ class OptimizerSettings(pl.Callback):
     warms up from the same share of it as before.
 
     Args:
-        learning_rate: Learning rate, > 0.
-        weight_decay: Weight decay, in the optimizer's own meaning of it, >= 0.
+        learning_rate: Learning rate, > 0; None leaves the optimizer's.
+        weight_decay: Weight decay, in the optimizer's own meaning of it, >= 0; None leaves the optimizer's.
 
     Raises:
         MisconfigurationException: When training starts, if an optimizer has no weight decay, and one is asked for.
     """
 
-    def __init__(self, learning_rate: float, weight_decay: float) -> None:
+    def __init__(self, learning_rate: float | None = None, weight_decay: float | None = None) -> None:
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
 
@@ -31,17 +31,14 @@ class OptimizerSettings(pl.Callback):
         """Set both, in the schedulers' memory too."""
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
-                self._check(optimizer, group)
-                # A scheduler that begins below the learning rate has set that share already.
-                share = group["lr"] / group["initial_lr"] if group.get("initial_lr") else 1.0
-                group["lr"] = self.learning_rate * share
-                group["weight_decay"] = self.weight_decay
-                if "initial_lr" in group:
-                    group["initial_lr"] = self.learning_rate
-        for config in trainer.lr_scheduler_configs:
-            for scheduler in _with_parts(config.scheduler):
-                if hasattr(scheduler, "base_lrs"):
-                    scheduler.base_lrs = [self.learning_rate] * len(scheduler.base_lrs)
+                if self.weight_decay is not None:
+                    self._check(optimizer, group)
+                    group["weight_decay"] = self.weight_decay
+                if self.learning_rate is not None:
+                    _set_learning_rate(group, self.learning_rate)
+        if self.learning_rate is not None:
+            for config in trainer.lr_scheduler_configs:
+                _set_base(config.scheduler, self.learning_rate)
 
     def _check(self, optimizer: Optimizer, group: dict[str, object]) -> None:
         if "weight_decay" not in group and self.weight_decay:
@@ -49,6 +46,20 @@ class OptimizerSettings(pl.Callback):
                 f"{type(optimizer).__name__} has no weight decay that {self.weight_decay} could be set for; "
                 "compare with --compare.weight_decays [0], or choose another optimizer"
             )
+
+
+def _set_learning_rate(group: dict[str, Any], learning_rate: float) -> None:
+    # A scheduler that begins below the learning rate has set that share already.
+    share = group["lr"] / group["initial_lr"] if group.get("initial_lr") else 1.0
+    group["lr"] = learning_rate * share
+    if "initial_lr" in group:
+        group["initial_lr"] = learning_rate
+
+
+def _set_base(scheduler: Any, learning_rate: float) -> None:
+    for each in _with_parts(scheduler):
+        if hasattr(each, "base_lrs"):
+            each.base_lrs = [learning_rate] * len(each.base_lrs)
 
 
 def _with_parts(scheduler: Any) -> Iterator[Any]:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.arrow_tables import Columns, column_names
+from datamodules.arrow_tables import column_names
 from datamodules.categories import codes_of, concatenate
 from datamodules.impression_encoding import Impressions
 from datamodules.impression_reading import read_columns
 from datamodules.impressions import ImpressionsDataModule
 from datamodules.layout import matching_tables
+from datamodules.table_columns import Columns
 
 _CATEGORICAL = re.compile(r"categorical_\d+")
 _NUMERICAL = re.compile(r"numerical_\d+")
@@ -79,7 +80,7 @@ class AliExpress(ImpressionsDataModule):
 
 
 def _features(path: Path) -> tuple[list[str], list[str]]:
-    names = column_names(path)
+    names = list(dict.fromkeys(column_names(path)))
     found = [[name for name in names if pattern.fullmatch(name)] for pattern in (_CATEGORICAL, _NUMERICAL)]
     if not any(found):
         raise ValueError(f"{path} has no columns categorical_1, ... or numerical_1, ...; its columns are {names}")

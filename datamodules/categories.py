@@ -19,8 +19,10 @@ def as_categories(column: pd.Series) -> pd.Series:
     """
     if not isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("category")
-    codes, categories = column.cat.codes.to_numpy(), column.cat.categories
-    texts = pd.Series(categories.astype(str))
+    is_text = isinstance(column.cat.categories.dtype, pd.StringDtype)
+    texts = pd.Series(column.cat.categories if is_text else column.cat.categories.astype(str))
+    if is_text and not texts.str.contains(".", regex=False).any():
+        return column
     fraction = fractional_category(texts)
     if fraction is not None:
         raise ValueError(
@@ -28,6 +30,7 @@ def as_categories(column: pd.Series) -> pd.Series:
             "and equal ones are seldom written equally. List the column under the numerical columns, or write groups "
             "of values as text or integers"
         )
+    codes = codes_of(column)
     whole = texts.str.fullmatch(_WHOLE_FLOAT)
     if not whole.any():
         return pd.Series(pd.Categorical.from_codes(codes, pd.Index(texts)), index=column.index, name=column.name)

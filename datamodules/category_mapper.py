@@ -15,8 +15,8 @@ from datamodules.categories import as_categories, codes_of
 from datamodules.layout import missing_file
 from datamodules.vocabulary import UNKNOWN
 
-# Written block by block: all fields of a block stay in the processor's cache.
-_BLOCK_ROWS = 1 << 16
+# Looked up field by field and turned into rows block by block, which then stay in the processor's cache.
+_BLOCK_ROWS = 1 << 14
 
 
 class CategoryMapper:
@@ -66,7 +66,8 @@ class CategoryMapper:
         for field, share in shares.items():
             if field not in fields or not 0 <= share < 1:
                 raise ValueError(
-                    f"tail share {share} of field '{field}': shares lie in [0, 1), and the fields are {list(fields)}"
+                    f"tail share {share} of field '{field}': shares lie in [0, 1), and the fields are "
+                    f"{', '.join(fields)}. Correct tail_shares"
                 )
         return cls({field: _number(table[field], rows, shares.get(field, 0.0)) for field in fields})
 
@@ -117,11 +118,18 @@ class CategoryMapper:
         if not source.is_file():
             raise missing_file(source)
         try:
-            return cls(json.loads(source.read_text(encoding="utf-8"))["fields"])
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return cls(_fields(json.loads(source.read_text(encoding="utf-8"))))
+        except ValueError as error:
             raise ValueError(
                 f"{source} holds no category mapper ({error}); let CategoryMapper.save write it"
             ) from error
+
+
+def _fields(state: Any) -> dict[str, dict[str, int]]:
+    fields = state.get("fields") if isinstance(state, dict) else None
+    if not isinstance(fields, dict) or not all(isinstance(indices, dict) for indices in fields.values()):
+        raise ValueError("it lacks the entry 'fields' with the indices of every field's categories")
+    return fields
 
 
 def _number(column: pd.Series, rows: np.ndarray | None, tail_share: float) -> dict[str, int]:
@@ -132,24 +140,31 @@ def _number(column: pd.Series, rows: np.ndarray | None, tail_share: float) -> di
     texts = column.cat.categories.to_numpy(dtype=object)
     seen = np.flatnonzero(counts)
     if not len(seen):
-        rank_zero_warn(f"column '{column.name}' has no filled cell among the training rows: all its rows get index 0")
+        rank_zero_warn(
+            f"column '{column.name}' has no filled cell among the training rows: all rows have the index 0 there. "
+            "Leave the column out, or look why it is empty"
+        )
         return {}
     seen = seen[np.argsort(texts[seen], kind="stable")]
     seen = seen[np.argsort(-counts[seen], kind="stable")]
     before = np.cumsum(counts[seen]) - counts[seen]
     head = int((before < (1 - tail_share) * counts.sum()).sum())
-    return {str(texts[code]): min(place, head) + 1 for place, code in enumerate(seen)}
+    indices = np.minimum(np.arange(len(seen)), head) + 1
+    return dict(zip(texts[seen].tolist(), indices.tolist(), strict=True))
 
 
 def _gather(lookups: Sequence[np.ndarray], codes: Sequence[np.ndarray], rows: np.ndarray) -> np.ndarray:
     result = np.empty((len(rows), len(codes)), dtype=np.int64)
+    by_field = np.empty((len(codes), _BLOCK_ROWS), dtype=np.int64)
     for start in range(0, len(rows), _BLOCK_ROWS):
         block = rows[start : start + _BLOCK_ROWS]
-        for place, (lookup, column) in enumerate(zip(lookups, codes, strict=True)):
-            result[start : start + len(block), place] = lookup[column[block]]
+        for lookup, column, indices in zip(lookups, codes, by_field[:, : len(block)], strict=True):
+            # The code -1 of a missing cell takes the last place.
+            lookup.take(column.take(block), mode="wrap", out=indices)
+        result[start : start + len(block)] = by_field[:, : len(block)].T
     return result
 
 
 def _lookup(column: pd.Series, indices: Mapping[str, int]) -> np.ndarray:
-    known = [indices.get(text, UNKNOWN) for text in column.cat.categories]
+    known = [indices.get(text, UNKNOWN) for text in column.cat.categories.to_numpy(dtype=object)]
     return np.array([*known, UNKNOWN], dtype=np.int64)

@@ -108,7 +108,11 @@ def encode(
     if mapper is None:
         mapper = CategoryMapper.fit(table, impressions.fields, train, tail_shares=tail_shares)
     elif mapper.fields != tuple(impressions.fields):
-        raise ValueError(f"the category mapper has the fields {mapper.fields}, the data {tuple(impressions.fields)}")
+        raise ValueError(
+            f"the category mapper has the fields {', '.join(mapper.fields)}, but those of {source} are "
+            f"{', '.join(impressions.fields)}. Name the same fields in the same order, or leave category_mapper out to "
+            "fit one"
+        )
     standardizer = Standardizer.fit(table, impressions.features, train)
     session, user = _groups(impressions)
     categorical = mapper.encode_parts(table, impressions.rows)

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from datamodules.arrow_tables import Columns, read_arrow
+from datamodules.arrow_tables import read_arrow
 from datamodules.categories import as_categories
 from datamodules.cells import refuse_cells
+from datamodules.table_columns import Columns
+from datamodules.table_errors import refuse_labels
 
 _TIMES = "Times are numbers or ISO 8601 dates such as 2022-04-25 10:30:00"
 _EMPTY = "Fill the cell or remove the row"
@@ -33,7 +35,7 @@ def read_columns(path: Path, columns: Columns, *, separator: str | None = None) 
     for name in columns.keys:
         refuse_cells(table[name].isna(), table[name], path, "is empty", _EMPTY)
     for name in columns.labels:
-        refuse_cells(~table[name].isin((0.0, 1.0)), table[name], path, "neither 0 nor 1", "Labels are 0 or 1")
+        refuse_labels(~table[name].isin((0.0, 1.0)), table[name], path)
     for name in columns.numbers:
         refuse_cells(np.isinf(table[name]), table[name], path, "infinite as float32", "Give a finite number or nothing")
     for name in columns.times:

@@ -15,40 +15,60 @@ SPLITS = Splits._fields
 RowNumbers = dict[str, np.ndarray]
 
 
-def by_time_shares(time: pd.Series, ratios: Sequence[float] = (0.8, 0.1, 0.1)) -> RowNumbers:
+def by_time_shares(
+    time: pd.Series, ratios: Sequence[float] = (0.8, 0.1, 0.1), *, source: object = "the data"
+) -> RowNumbers:
     """Divide the rows by time: the earliest for training, the latest for test; rows of one time stay together.
 
     Args:
         time: Time of every row, [n].
         ratios: Shares of training, validation and test rows, from which rows of one time may take a little.
+        source: What to call the data set in messages.
 
     Raises:
-        ValueError: If the ratios are not three positive numbers that add up to 1.
+        ValueError: If the ratios are not three positive numbers that add up to 1, or there are too few times.
     """
     order = np.argsort(time.to_numpy(), kind="stable")
     ordered = time.to_numpy()[order]
     cuts = ratio_cuts(ratios, len(time))
     within = np.minimum(cuts, max(len(time) - 1, 0))
     moved = np.where(cuts < len(time), np.searchsorted(ordered, ordered[within]), cuts) if len(time) else cuts
-    return dict(zip(SPLITS, np.split(order, moved), strict=True))
+    rows = dict(zip(SPLITS, np.split(order, moved), strict=True))
+    for name in _empty(rows):
+        raise ValueError(
+            f"the {name} split of {source} has no rows: there are {len(time)} rows at {time.nunique()} different "
+            f"times, rows of one time stay together, and the ratios are {tuple(ratios)}. Give more rows, or split by "
+            "another column"
+        )
+    return rows
 
 
-def by_time_boundaries(time: pd.Series, boundaries: tuple[object, object]) -> RowNumbers:
+def by_time_boundaries(
+    time: pd.Series, boundaries: tuple[object, object], *, source: object = "the data"
+) -> RowNumbers:
     """Divide the rows at two times, the first ones of validation and of test.
 
     Args:
         time: Time of every row, numbers or dates, [n].
         boundaries: Two numbers, or two ISO 8601 dates.
+        source: What to call the data set in messages.
 
     Raises:
-        ValueError: If a boundary cannot be compared with the times, or the second is not the later one.
+        ValueError: If a boundary cannot be compared with the times, the second is not the later one, or a split would
+            have no rows.
     """
     first, second = (_comparable(boundary, time) for boundary in boundaries)
     if not first < second:
         raise ValueError(f"the test rows must begin after the validation rows, got the boundaries {boundaries}")
     order = np.argsort(time.to_numpy(), kind="stable")
     cuts = time.iloc[order].searchsorted(pd.Series([first, second]))
-    return dict(zip(SPLITS, np.split(order, np.asarray(cuts)), strict=True))
+    rows = dict(zip(SPLITS, np.split(order, np.asarray(cuts)), strict=True))
+    for name in _empty(rows):
+        raise ValueError(
+            f"the {name} split of {source} has no rows: validation begins at {boundaries[0]} and test at "
+            f"{boundaries[1]}, but the rows' times go from {time.min()} to {time.max()}. Choose times between these"
+        )
+    return rows
 
 
 def by_column(column: pd.Series, source: object) -> RowNumbers:
@@ -71,6 +91,10 @@ def one_after_another(sizes: Sequence[int]) -> RowNumbers:
     return dict(zip(SPLITS, np.split(np.arange(cuts[-1]), cuts[:-1]), strict=True))
 
 
+def _empty(rows: RowNumbers) -> list[str]:
+    return [name for name, numbers in rows.items() if not len(numbers)]
+
+
 def _comparable(boundary: object, time: pd.Series) -> Any:
     try:
         if pd.api.types.is_numeric_dtype(time):
@@ -78,4 +102,7 @@ def _comparable(boundary: object, time: pd.Series) -> Any:
         return pd.to_datetime(str(boundary), utc=getattr(time.dtype, "tz", None) is not None)
     except ValueError as error:
         kind = "numbers" if pd.api.types.is_numeric_dtype(time) else "dates"
-        raise ValueError(f"the boundary '{boundary}' is no time like those of the rows, which are {kind}") from error
+        raise ValueError(
+            f"the boundary '{boundary}' is no time like those of the rows, which are {kind} such as {time.iloc[0]}; "
+            "write it as one"
+        ) from error

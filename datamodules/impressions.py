@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Self
 
 import pandas as pd
+import pytorch_lightning as pl
 import torch
 
 from datamodules.batches import ImpressionBatch
@@ -16,7 +17,7 @@ from datamodules.in_memory import InMemoryDataModule
 from datamodules.layout import find_tables
 from datamodules.leaks import warn_of_leaks
 from datamodules.loader import BatchLoader
-from datamodules.tasks import label_columns, task_columns
+from datamodules.tasks import label_columns, task_columns, warn_of_assumed_funnel
 
 
 class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
@@ -95,6 +96,11 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         self._checked = False
         if boundaries is not None and time_column is None:
             raise ValueError(f"the boundaries {boundaries} are times of the rows; name their time_column too")
+        if category_mapper is not None and tail_shares:
+            raise ValueError(
+                f"the category mapper {category_mapper} is used as it was fitted, so that the tail_shares "
+                f"{tail_shares} have no meaning; leave one of them out"
+            )
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -124,10 +130,14 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         return self.category_mapper.fields + self._standardizer.names
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the data if that has not been done, settle the seed, and before training look for leaks."""
+        """Read the data if that has not been done, settle the seed, and before training state doubts about the data.
+
+        These are features that tell a label, and rows that break the funnel of a model that says ``assumes_funnel``.
+        """
         super().setup(stage)
         if stage == "fit" and not self._checked:
             warn_of_leaks(self.rows["train"], self.rows["validation"], self.feature_names, self.tasks)
+            self._warn_of_assumed_funnel(getattr(self.trainer, "lightning_module", None))
             self._checked = True
 
     def read_impressions(self) -> Impressions:
@@ -145,10 +155,10 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         if self.split_column is not None:
             return by_column(table[self.split_column], self.root)
         if self.time_column is None:
-            return by_time_shares(pd.Series(range(len(table))), self.ratios)
+            return by_time_shares(pd.Series(range(len(table))), self.ratios, source=self.root)
         if self.boundaries is not None:
-            return by_time_boundaries(table[self.time_column], self.boundaries)
-        return by_time_shares(table[self.time_column], self.ratios)
+            return by_time_boundaries(table[self.time_column], self.boundaries, source=self.root)
+        return by_time_shares(table[self.time_column], self.ratios, source=self.root)
 
     def predict_dataloader(self) -> BatchLoader[ImpressionBatch]:
         """Return the test rows in their order."""
@@ -179,6 +189,12 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
             mapper=CategoryMapper.load(self.mapper_file) if self.mapper_file else None,
         )
         return rows
+
+    def _warn_of_assumed_funnel(self, model: pl.LightningModule | None) -> None:
+        # With `funnel` the rows were counted when the data was read.
+        if getattr(model, "assumes_funnel", False) and not self.funnel:
+            labels = {name: rows.label for name, rows in self.rows.items()}
+            warn_of_assumed_funnel(labels, self.tasks, type(model).__name__, self.root)
 
     def _columns(self) -> Columns:
         keys = (self.session_column, self.user_column, self.item_column, self.split_column)

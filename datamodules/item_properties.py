@@ -10,6 +10,7 @@ from pyarrow import compute, csv
 from datamodules.arrow_tables import column_names
 from datamodules.categories import codes_of
 from datamodules.reading import missing_column
+from datamodules.table_errors import unreadable
 
 _COLUMNS = {"timestamp": pa.int64(), "itemid": pa.string(), "property": pa.string(), "value": pa.string()}
 
@@ -52,5 +53,5 @@ def _read_some(path: Path, names: Sequence[str]) -> pd.DataFrame:
         with csv.open_csv(path, convert_options=options) as batches:
             kept = [batch.filter(compute.is_in(batch["property"], pa.array(names))) for batch in batches]
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} cannot be read as a table of item properties: {error}") from error
+        raise unreadable(path, error, present) from error
     return pa.Table.from_batches(kept, pa.schema(_COLUMNS.items())).to_pandas()

@@ -5,13 +5,15 @@ from typing import Literal
 
 import pandas as pd
 
-from datamodules.arrow_tables import Columns, column_names
+from datamodules.arrow_tables import column_names
 from datamodules.categories import attach, codes_of, concatenate
 from datamodules.impression_encoding import Impressions
 from datamodules.impression_reading import read_columns
 from datamodules.impression_splits import by_time_boundaries
 from datamodules.impressions import ImpressionsDataModule
 from datamodules.layout import matching_tables
+from datamodules.reading import missing_column
+from datamodules.table_columns import Columns
 from datamodules.tasks import label_columns
 
 TASKS = {"click": ["is_click"], "long_view": ["is_click", "long_view"]}
@@ -114,13 +116,14 @@ class KuaiRand(ImpressionsDataModule):
         """Join the tables and divide the rows by date; within a split they are ordered by time."""
         logs = matching_tables(self.root, "log_standard*.csv")
         wanted = [*self.categorical_columns, *self.numerical_columns]
+        self._refuse_unknown(wanted, [logs[0], *self._feature_tables()])
         in_log = [name for name in column_names(logs[0]) if name in wanted]
         table = concatenate([read_columns(log, self._log_columns(in_log)) for log in logs])
         table = table.sort_values("time_ms", kind="stable", ignore_index=True)
         table, known = self._with_features(table, [name for name in wanted if name not in in_log])
         if self.session_column is not None:
             table[self.session_column] = _user_days(table)
-        rows = by_time_boundaries(table["date"], self.dates)
+        rows = by_time_boundaries(table["date"], self.dates, source=self.root)
         return self._impressions(table, rows)._replace(features=[*self.numerical_columns, *known])
 
     def _log_columns(self, names: list[str]) -> Columns:
@@ -132,14 +135,26 @@ class KuaiRand(ImpressionsDataModule):
             times=["time_ms", "date"],
         )
 
+    def _feature_tables(self) -> list[Path]:
+        patterns = ("user_features*.csv", "video_features_basic*.csv")
+        return [path for pattern in patterns for path in matching_tables(self.root, pattern, at_most=1)]
+
     def _with_features(self, table: pd.DataFrame, wanted: list[str]) -> tuple[pd.DataFrame, list[str]]:
-        (users,) = matching_tables(self.root, "user_features*.csv", at_most=1)
-        (videos,) = matching_tables(self.root, "video_features_basic*.csv", at_most=1)
+        users, videos = self._feature_tables()
         of_user = [name for name in column_names(users) if name in wanted]
         of_video = [name for name in wanted if name not in of_user]
         table = self._attached(table, users, "user_id", of_user)
         table = self._attached(table, videos, "video_id", of_video)
         return self._with_statistics(table) if self.video_statistics else (table, [])
+
+    def _refuse_unknown(self, wanted: list[str], tables: list[Path]) -> None:
+        known = dict.fromkeys(name for table in tables for name in column_names(table))
+        free = [name for name in known if name not in wanted]
+        detail = f" (in {', '.join(table.name for table in tables)})"
+        for name in wanted:
+            if name not in known:
+                remedy = "Correct the name, or take the tables as they are published"
+                raise missing_column(name, list(known), self.root, free=free, detail=detail, remedy=remedy)
 
     def _attached(self, table: pd.DataFrame, path: Path, key: str, names: list[str]) -> pd.DataFrame:
         categories = [name for name in names if name in self.categorical_columns]
@@ -148,7 +163,7 @@ class KuaiRand(ImpressionsDataModule):
 
     def _with_statistics(self, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         (path,) = matching_tables(self.root, "video_features_statistic*.csv", at_most=1)
-        names = [name for name in column_names(path) if name != "video_id"]
+        names = [name for name in dict.fromkeys(column_names(path)) if name != "video_id"]
         return attach(table, read_columns(path, Columns(["video_id"], numbers=names)), "video_id", path), names
 
 

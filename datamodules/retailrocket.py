@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from datamodules.arrow_tables import Columns
 from datamodules.categories import as_categories, attach, codes_of
 from datamodules.impression_encoding import Impressions
 from datamodules.impression_reading import read_columns
@@ -14,6 +13,7 @@ from datamodules.impressions import ImpressionsDataModule
 from datamodules.item_properties import as_of, read_properties
 from datamodules.layout import matching_tables
 from datamodules.sessionization import sessions_by_inactivity
+from datamodules.table_columns import Columns
 
 CATEGORICAL_COLUMNS = ("itemid", "categoryid", "parentid", "available", "hour", "weekday")
 NUMERICAL_COLUMNS = ("views_before", "time_in_session")
@@ -48,7 +48,8 @@ class RetailRocket(ImpressionsDataModule):
 
     Raises:
         FileNotFoundError: When the data is first needed, if a table is missing.
-        ValueError: When the data is first needed, if a table cannot be used, or a split is empty.
+        ValueError: If the pause is not above 0; when the data is first needed, if a table cannot be used, or a split
+            is empty.
     """
 
     def __init__(
@@ -80,6 +81,10 @@ class RetailRocket(ImpressionsDataModule):
             eval_batch_size=eval_batch_size,
             seed=seed,
         )
+        if not inactivity_minutes > 0:
+            raise ValueError(
+                f"inactivity_minutes is the longest pause within a session, above 0; got {inactivity_minutes}"
+            )
         self.inactivity_minutes = inactivity_minutes
 
     def read_impressions(self) -> Impressions:
@@ -93,11 +98,16 @@ class RetailRocket(ImpressionsDataModule):
         table = attach(table, parents, "categoryid", tree)
         moment = pd.to_datetime(table["timestamp"], unit="ms")
         table["hour"], table["weekday"] = as_categories(moment.dt.hour), as_categories(moment.dt.day_of_week)
-        return self._impressions(table, by_time_shares(table["session_begin"], self.ratios))
+        return self._impressions(table, by_time_shares(table["session_begin"], self.ratios, source=self.root))
 
     def _events(self) -> pd.DataFrame:
         path: Path = self.root / "events.csv"
         events = read_columns(path, Columns(keys=["visitorid", "itemid", "event"], times=["timestamp"]))
+        if not pd.api.types.is_numeric_dtype(events["timestamp"]):
+            first = events["timestamp"].iloc[0]
+            raise ValueError(
+                f"{path}: column 'timestamp' holds dates such as {first}; write milliseconds, as published"
+            )
         for kind in events["event"].cat.categories:
             if kind not in ("view", *_EVENTS):
                 raise ValueError(f"{path} has the event '{kind}'; the events of a shop are view, {', '.join(_EVENTS)}")

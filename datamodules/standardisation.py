@@ -1,5 +1,6 @@
 """Numerical features brought to mean 0 and standard deviation 1."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ class Standardizer:
     Attributes:
         names: Names of the features.
         means: Their means.
-        deviations: Their standard deviations, 1 for a constant feature.
+        deviations: Their standard deviations, 1 for a constant feature, infinite for one without any value.
     """
 
     names: tuple[str, ...]
@@ -43,8 +44,12 @@ class Standardizer:
 def _moments(values: np.ndarray, name: str) -> tuple[float, float]:
     filled = values[~np.isnan(values)]
     if not len(filled):
-        rank_zero_warn(f"column '{name}' has no filled cell among the training rows: the feature is 0 in all rows")
-        return 0.0, 1.0
+        rank_zero_warn(
+            f"column '{name}' has no filled cell among the training rows: the feature is 0 in all rows. Leave the "
+            "column out, or look why it is empty"
+        )
+        # Nothing is known of it, so that held-out rows must not bring values that no model has seen.
+        return 0.0, math.inf
     # A constant feature's rounding error must not be blown up to a deviation.
     constant = filled.min() == filled.max()
     return float(filled.mean(dtype=np.float64)), 1.0 if constant else float(filled.std(dtype=np.float64))

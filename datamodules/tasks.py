@@ -62,12 +62,32 @@ def warn_of_broken_funnels(table: pd.DataFrame, tasks: Tasks, *, funnel: bool, s
             rank_zero_warn(f"{broken} of the {len(table)} rows of {source} have {beyond} without {earlier}: {outcome}")
 
 
+def warn_of_assumed_funnel(labels: Mapping[str, Tensor], tasks: Sequence[str], model: str, source: object) -> None:
+    """Warn of rows that a model of a funnel cannot predict: a task's label is 1 and that of the task before is 0.
+
+    Args:
+        labels: Labels of each split, [n, tasks].
+        tasks: The tasks, in the order of the funnel.
+        model: What to call the model in messages.
+        source: What to call the data set in messages.
+    """
+    total = sum(len(label) for label in labels.values())
+    for place, (earlier, later) in enumerate(pairwise(tasks)):
+        broken = sum(int((label[:, place + 1] > label[:, place]).sum()) for label in labels.values())
+        if broken:
+            rank_zero_warn(
+                f"{broken} of the {total} rows of {source} have {later} without {earlier}, and {model} assumes that "
+                f"there are none: it cannot tell a {later} to be likelier than a {earlier}. Correct the labels, define "
+                f"the task {later} by the columns of both, or take a model that does not assume it, such as MMoE"
+            )
+
+
 def warn_of_single_labels(labels: Mapping[str, Tensor], tasks: Sequence[str], source: object) -> None:
     """Warn of splits in which a task's labels, ``labels[split]`` of shape [n, tasks], are all the same."""
     for split, label in labels.items():
         for task, column in zip(tasks, label.unbind(1), strict=True):
             if (column == column[0]).all():
-                learning = "nothing can be learned for it"
+                learning = "nothing can be learned for it. Leave the task out, or look why it is so"
                 consequence = learning if split == "train" else "its AUC is undefined there and reported as nan"
                 rank_zero_warn(f"all {split} rows of {source} have label {column[0]:.0f} for '{task}': {consequence}")
 

@@ -1,8 +1,10 @@
 """Files that are there whole or not at all."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import numpy as np
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -25,3 +27,19 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to a compressed file as :func:`replace_file` does."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    replace_file(path, write)
+
+
+def load_arrays(path: Path) -> Mapping[str, np.ndarray]:
+    """Return the arrays of a file by name; pickled objects are refused."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)

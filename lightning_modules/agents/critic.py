@@ -1,12 +1,13 @@
 """The long-term value of an action in a session, as critics of reinforcement learning estimate it."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from lightning_modules.agents.first_layer import FieldLookup, first_layer, look_up
 from lightning_modules.layers import MLP, FieldEmbedding
 
 
@@ -59,8 +60,19 @@ class Critic(nn.Module):
         Returns:
             Float [n].
         """
-        state = self.embedding(categorical, numerical).flatten(1)
-        return self.tower(self.bottom(torch.cat([state, self.action(action.unsqueeze(1))], dim=1))).squeeze(1)
+        return self.value(self.look_up(categorical), numerical, action)
+
+    def look_up(self, categorical: Tensor) -> FieldLookup:
+        """Find the rows' vectors once for all critics of the same fields, int64 [n, fields]."""
+        return look_up(categorical, self.embedding.offsets)
+
+    def value(self, lookup: FieldLookup, numerical: Tensor, action: Tensor) -> Tensor:
+        """Return what ``forward`` returns for rows that have been looked up."""
+        layer = cast(nn.Linear, self.bottom[0])
+        outputs = first_layer(self.embedding, self.action, layer, lookup, numerical, action)
+        for rest in list(self.bottom)[1:]:
+            outputs = rest(outputs)
+        return self.tower(outputs).squeeze(1)
 
 
 class NonPositiveCritic(Critic):
@@ -106,7 +118,7 @@ class NonPositiveCritic(Critic):
             raise ValueError(f"there is no activation '{activation}'; choose 'softplus' or 'relu'")
         self.activation = activation
 
-    def forward(self, categorical: Tensor, numerical: Tensor, action: Tensor) -> Tensor:
-        """Return the value of every row's action, at most 0, in the shapes of :class:`Critic`."""
-        value = super().forward(categorical, numerical, action)
+    def value(self, lookup: FieldLookup, numerical: Tensor, action: Tensor) -> Tensor:
+        """Return the value of every row's action, at most 0; see :class:`Critic`."""
+        value = super().value(lookup, numerical, action)
         return -softplus(value) if self.activation == "softplus" else -torch.relu(value)

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 from lightning_modules.losses import FormulaLoss
 from lightning_modules.search.studies import loss_of
 
-_LOSS_OPTIONS = ("--model.loss", "--model.init_args.loss")
+_LOSS_OPTION = re.compile(r"--model(\.init_args)?\.loss((\.init_args)?\.base)?")
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 
 
@@ -42,7 +42,8 @@ def spell_out(arguments: Sequence[str], shorthand: Shorthand | None = None) -> l
     """Return a command line as the parser reads it.
 
     A verb's own options need no prefix (``--rounds 5`` for ``--search.rounds 5``), those that are lists take several
-    values (``--losses BCE MSE``), and ``--model.loss`` takes the text of a formula, or ``RUN#RANK`` for one of a study.
+    values (``--losses BCE MSE``), and ``--model.loss`` takes the text of a formula, or ``RUN#RANK`` for one of a study;
+    so does ``--model.loss.base``, the loss that another one builds on.
 
     Args:
         arguments: The arguments after the verb.
@@ -64,7 +65,7 @@ def _spelled_out(arguments: list[str], shorthand: Shorthand) -> Iterator[str]:
         elif name in shorthand.names:
             values = [value] if equals else _values(arguments, many=name in shorthand.lists)
             yield from _own(f"--{shorthand.prefix}{name}", values, shorthand.lists.get(name))
-        elif option in _LOSS_OPTIONS and (equals or arguments):
+        elif _LOSS_OPTION.fullmatch(option) and (equals or arguments):
             yield f"{option}={_loss(value if equals else arguments.pop(0))}"
         else:
             yield option + equals + value
@@ -87,7 +88,7 @@ def _own(option: str, values: list[str], are_texts: bool | None) -> Iterator[str
 
 
 def _loss(text: str) -> str:
-    if _NAME.fullmatch(text) or text.startswith("{") or Path(text).is_file():
+    if _NAME.fullmatch(text) or text.startswith(("{", "[")) or Path(text).is_file():
         return text
     return json.dumps((loss_of(text) or FormulaLoss(text)).spec())
 

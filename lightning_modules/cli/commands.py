@@ -1,15 +1,17 @@
 """The command line: Lightning's fit, validate, test and predict beside the project's own verbs."""
 
+import pkgutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
 
 # Imported so that --model, --data and loss names need no path, and their checkpoints load.
 import datamodules  # noqa: F401
+import lightning_modules.agents
 import lightning_modules.losses
 import lightning_modules.multitask
 import lightning_modules.recommenders  # noqa: F401
@@ -31,7 +33,7 @@ _TRAINER_VERBS = {
 #: What only the data knows of a model's inputs and outputs.
 _SIZES = ("num_users", "num_items", "field_sizes", "num_numerical", "tasks")
 _TITLES = {
-    "trainer": "Trainer (in search and compare, the recipe of every training)",
+    "trainer": "Trainer (in search, compare and polish, the recipe of every training)",
     "model": "Model (--model.help NAME lists its arguments)",
     "data": "Data (--data.help NAME lists its arguments)",
 }
@@ -108,6 +110,23 @@ class CLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse a model that does not fit the data."""
         check_match(self._get(self.config, "model"), self._get(self.config, "data"), _SIZES)
+
+    def _add_instantiators(self) -> None:
+        super()._add_instantiators()
+        self.parser.add_instantiator(self._instantiate_module, pl.LightningModule, subclasses=True, prepend=True)
+
+    def _instantiate_module(
+        self,
+        class_type: type[pl.LightningModule],
+        *args: Any,
+        applied_instantiation_links: dict[str, Any],
+        **options: Any,
+    ) -> pl.LightningModule:
+        """Build a module; Lightning gives the model's hyper-parameters to every one, a verb's options included."""
+        if pkgutil.resolve_name(self._get(self.config, "model").class_path) is not class_type:
+            return class_type(*args, **options)
+        build = _InstantiatorFn(cli=self, key="model")
+        return build(class_type, *args, applied_instantiation_links=applied_instantiation_links, **options)
 
     def _parse_ckpt_path(self) -> None:
         try:

@@ -12,23 +12,26 @@ from jsonargparse import ArgumentParser
 from pytorch_lightning.loggers import Logger
 from torch.optim import Optimizer
 
+from datamodules import ImpressionsDataModule
 from lightning_modules.losses import Loss
 from lightning_modules.search.strategies import Strategy
 
 _BASE_CLASSES: dict[str, type] = {
     "model": pl.LightningModule,
     "data": pl.LightningDataModule,
+    "impressions": ImpressionsDataModule,
     "callbacks": pl.Callback,
     "logger": Logger,
     "optimizer": Optimizer,
     "loss": Loss,
+    "base": Loss,
     "baseline": Loss,
     "references": Loss,
     "losses": Loss,
     "strategy": Strategy,
 }
 _OWN_PACKAGES = ("lightning_modules", "datamodules", "callbacks")
-_VERB = re.compile(r"^(fit|validate|test|predict|search|check|compare|export)\.")
+_VERB = re.compile(r"^(fit|validate|test|predict|search|check|compare|polish|export)\.")
 _NOISE = re.compile(
     r"^[\s-]*(Parser key |Problem with given |Does not validate |Subtypes: |Errors:|Given value|Expected a path but "
     r"|Expected a <class 'NoneType'>|Subclass types expect|a class path |a dict )"
@@ -89,7 +92,7 @@ def _unknown_argument(match: re.Match[str], parser: ArgumentParser) -> str:  # n
 def _unknown_class(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
     option = _option(match.string[: match.start()])
     base = _BASE_CLASSES.get(option.rpartition(".")[2].strip("-"), object)
-    classes = list(_subclasses(base)) if base is not object else []
+    classes = [base, *_subclasses(base)] if base is not object else []
     hint = _close(match["name"].rpartition(".")[2], {cls.__name__ for cls in classes})
     own = sorted(cls.__name__ for cls in classes if cls.__module__.startswith(_OWN_PACKAGES) and not _is_base(cls))
     if not hint and own:
@@ -155,7 +158,7 @@ def _close(name: str, known: Iterable[str]) -> str:
 
 
 def _is_base(cls: type) -> bool:
-    return inspect.isabstract(cls) or cls in _BASE_CLASSES.values()
+    return inspect.isabstract(cls) or cls is Loss
 
 
 def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:

@@ -12,6 +12,8 @@ from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.continuation import continue_with
 from lightning_modules.export.command import run_export
 from lightning_modules.export.settings import ExportSettings
+from lightning_modules.polish import PolishSettings
+from lightning_modules.polish.pipeline import Polish, multi_task
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.study import run_search
 
@@ -68,6 +70,37 @@ class CompareVerb(TrainingVerb):
         ).run(lambda path: continue_with(path, cli.save_config, fixed=self.fixed, without=self.free))
 
 
+class PolishVerb(TrainingVerb):
+    """``polish``."""
+
+    description = "Fine-tune a multi-task model with weights that critics learn from sessions, and compare."
+    settings = PolishSettings
+    prefix = "polish."
+    epochs = 20
+    #: What a polish that is continued must have been begun with.
+    fixed = (
+        "model",
+        "data",
+        "trainer",
+        "seed_everything",
+        *(f"polish.{name}" for name in ("agent", "agent_epochs", "agent_rows", "critics", "polish_lambda")),
+        *(f"polish.{name}" for name in ("fine_tuning_epochs", "fine_tuning_learning_rate")),
+        *(f"polish.{name}" for name in ("monitor", "mode", "patience")),
+    )
+    free = ("trainer.logger", "trainer.enable_progress_bar", "trainer.enable_model_summary")
+
+    def run(self, cli: CommandLine) -> None:
+        """Polish."""
+        model, impressions = multi_task(cli.model, cli.datamodule)
+        Polish(
+            settings=cli.option("polish"),
+            build=builder(model),
+            impressions=impressions,
+            recipe=cli.option("trainer").as_dict(),
+            seed=cli.seed,
+        ).run(lambda path: continue_with(path, cli.save_config, fixed=self.fixed, without=self.free))
+
+
 class CheckVerb(PlainVerb):
     """``check``."""
 
@@ -99,5 +132,6 @@ OWN_VERBS: dict[str, OwnVerb] = {
     "search": SearchVerb(),
     "check": CheckVerb(),
     "compare": CompareVerb(),
+    "polish": PolishVerb(),
     "export": ExportVerb(),
 }

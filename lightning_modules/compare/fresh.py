@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import pytorch_lightning as pl
 from pytorch_lightning.cli import instantiate_module
 
 
-def builder(model: pl.LightningModule) -> Callable[[], pl.LightningModule]:
+Model = TypeVar("Model", bound=pl.LightningModule)
+
+
+def builder(model: Model) -> Callable[[], Model]:
     """Return what makes freshly initialised models like ``model``, from the hyper-parameters that it has saved.
 
     Raises:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch import Tensor
 from lightning_modules.compare.auc import auc_standard_error
 from lightning_modules.compare.scoring import Scores
 from lightning_modules.compare.training import FAILED, TRAINED, Measured, Setting, Training
-from lightning_modules.files import replace_file
+from lightning_modules.files import load_arrays, replace_file, save_arrays
 
 _KEY = ["loss", "seed", "learning_rate", "weight_decay"]
 _NEEDED = {*_KEY, "status", "score"}
@@ -81,11 +80,11 @@ class Records:
     def test_scores(self, loss: str, seeds: Sequence[int]) -> Tensor:
         """Return the probabilities of the test rows, float32 ``[seeds, rows]``."""
         files = [self._predictions(loss, seed) for seed in seeds]
-        return torch.stack([torch.from_numpy(_load(file)["test"]) for file in files])
+        return torch.stack([torch.from_numpy(load_arrays(file)["test"]) for file in files])
 
     def rows(self, split: str) -> tuple[Tensor, Tensor]:
         """Return the labels and users of the rows of ``validation`` or ``test``."""
-        arrays = _load(self.root / "predictions" / "rows.npz")
+        arrays = load_arrays(self.root / "predictions" / "rows.npz")
         return torch.from_numpy(arrays[f"{split}_label"]), torch.from_numpy(arrays[f"{split}_user"])
 
     def _predictions(self, loss: str, seed: int) -> Path:
@@ -100,8 +99,8 @@ class Records:
         if not rows.exists():
             labels = {f"{split}_label": both[split].label.numpy() for split in _SPLITS}
             users = {f"{split}_user": both[split].user.numpy() for split in _SPLITS}
-            _save(rows, labels | users)
-        _save(self._predictions(loss, seed), {split: both[split].probability.numpy() for split in _SPLITS})
+            save_arrays(rows, labels | users)
+        save_arrays(self._predictions(loss, seed), {split: both[split].probability.numpy() for split in _SPLITS})
 
     def _write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if self.writes:
@@ -168,15 +167,3 @@ def _file_name(loss: str, seed: int) -> str:
     readable = re.sub(r"[^\w.]+", "_", loss)[:40].strip("_")
     return f"{readable}-{hashlib.sha256(loss.encode()).hexdigest()[:8]}-{seed}"
 
-
-def _load(path: Path) -> Mapping[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def _save(path: Path, arrays: Mapping[str, Any]) -> None:
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-
-    replace_file(path, write)

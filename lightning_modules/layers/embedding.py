@@ -84,14 +84,22 @@ class FieldEmbedding(nn.Module):
         if self.table is None or not small:
             return linear(vectors.flatten(1), weight, bias)
         weights = weight.unflatten(1, vectors.shape[1:]).unbind(1)
-        tables = self.table.weight.split(self.field_sizes)
-        projected = torch.cat([tables[field] @ weights[field].T for field in small])
-        starts = torch.tensor([0, *(self.field_sizes[field] for field in small)]).cumsum(0)[:-1]
-        picked = embedding_bag(categorical[:, small] + starts, projected, mode="sum")
+        sizes = [self.field_sizes[field] for field in small]
+        tables = self.table(self._table_rows(small)).split(sizes)
+        projected = [table @ weights[field].T for field, table in zip(small, tables, strict=True)]
+        # A row picks one index of each field, so that the bias added to one field's table reaches every row once.
+        projected[0] = projected[0] + bias
+        starts = torch.tensor([0, *sizes]).cumsum(0)[:-1]
+        picked = embedding_bag(categorical[:, small] + starts, torch.cat(projected), mode="sum")
         large = [field for field in range(self.num_fields) if field not in small]
         if not large:
-            return picked + bias
-        return picked + linear(vectors[:, large].flatten(1), torch.cat([weights[field] for field in large], 1), bias)
+            return picked
+        return picked.addmm_(vectors[:, large].flatten(1), torch.cat([weights[field] for field in large], 1).T)
+
+    def _table_rows(self, fields: list[int]) -> Tensor:
+        """Return the numbers of the fields' rows in the table, looked up because slices cost far more backwards."""
+        starts = self.offsets.tolist()
+        return torch.cat([torch.arange(starts[field], starts[field] + self.field_sizes[field]) for field in fields])
 
     def _small_fields(self, rows: int) -> list[int]:
         return [field for field, size in enumerate(self.field_sizes) if _ROWS_AN_INDEX * size <= rows]

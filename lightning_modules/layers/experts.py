@@ -6,9 +6,11 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
+from lightning_modules.epoch_statistics import EpochStatistics
 from lightning_modules.layers.embedding import FieldEmbedding
-from lightning_modules.layers.mlp import BatchNorm, check_layers
+from lightning_modules.layers.mlp import BatchNorm, Dropout, check_layers
 
 
 class ParallelLinear(nn.Module):
@@ -74,7 +76,8 @@ class ParallelMLP(nn.Module):
         self.layers: Sequence[ParallelLinear] = nn.ModuleList(layers)  # type: ignore[assignment]  # acts as one
         norms = [BatchNorm(num_networks * size) for size in hidden_features] if batch_norm else []
         self.norms = nn.ModuleList(norms)
-        self.dropout = nn.Dropout(dropout)
+        # What BatchNorm returns is needed nowhere else, so that it may be overwritten.
+        self.dropout = Dropout(dropout, inplace=batch_norm)
         self.num_hidden = len(hidden_features)
         self.out_features = sizes[-1]
 
@@ -105,12 +108,12 @@ class ParallelMLP(nn.Module):
         return outputs
 
     def _activate(self, outputs: Tensor, index: int) -> Tensor:
-        if self.norms:
-            outputs = self.norms[index](outputs.flatten(1)).view_as(outputs)
-        return self.dropout(torch.relu(outputs))
+        units = self.norms[index](outputs.flatten(1)) if self.norms else outputs.flatten(1)
+        # Units dropped before ReLU are units dropped after it, but only this order can overwrite them.
+        return relu(self.dropout(units), inplace=self.dropout.inplace).view_as(outputs)
 
 
-class Gates(nn.Module):
+class Gates(EpochStatistics, nn.Module):
     """Softmax gates over experts: a Linear layer from the input to one weight an expert, which add up to 1.
 
     In training the mean weights are kept, for the log and without waiting for the device, until :meth:`reset`.
@@ -155,13 +158,13 @@ class Gates(nn.Module):
         """Forget the weights kept so far."""
         self._total, self._count = None, 0
 
-    def means(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield ``gate/expert`` and the mean weight of every pair; nothing if there was no training batch."""
+    def statistics(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``gate/<gate>/<expert>`` and the mean weight of every pair; nothing without a training batch."""
         if self._total is None:
             return
         for gate, weights in zip(self.gate_names, self._total / self._count, strict=True):
             for expert, weight in zip(self.expert_names, weights, strict=True):
-                yield f"{gate}/{expert}", weight
+                yield f"gate/{gate}/{expert}", weight
 
 
 def mix(weights: Tensor, outputs: Tensor) -> Tensor:

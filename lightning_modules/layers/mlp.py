@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,6 +20,30 @@ class BatchNorm(nn.BatchNorm1d):
         if self.training and len(input) == 1:
             return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(input)
+
+
+class Dropout(nn.Dropout):
+    """Dropout that on a CPU draws 16 random bits a unit, in a fraction of the time that torch takes for its masks.
+
+    The share of dropped units is the nearest multiple of 2^-16, and the others are scaled by just that.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name is torch's)
+        """Return ``input``, in training with dropped units."""
+        if not self.training or self.p == 0 or input.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().forward(input)
+        mask = _scaled_mask(input, self.p)
+        return input.mul_(mask) if self.inplace else input * mask
+
+
+def _scaled_mask(units: Tensor, share: float) -> Tensor:
+    """Return 0 for dropped units and for the others what keeps the mean, in the shape of the units."""
+    # Four units share one random word, because drawing words is what takes time.
+    words = torch.empty(-(-units.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    dropped = min(round(share * 2**16), 2**16 - 1)
+    mask = torch.empty(units.numel(), dtype=units.dtype)
+    torch.ge(words.view(torch.int16)[: units.numel()], dropped - 2**15, out=mask)
+    return mask.mul_(2**16 / (2**16 - dropped)).view(units.shape)
 
 
 class MLP(nn.Sequential):
@@ -72,5 +97,5 @@ def _hidden_layer(in_features: int, out_features: int, *, dropout: float, batch_
         layers.append(BatchNorm(out_features))
     layers.append(nn.ReLU())
     if dropout > 0.0:
-        layers.append(nn.Dropout(dropout))
+        layers.append(Dropout(dropout))
     return layers

@@ -1,6 +1,7 @@
 """The contract that every loss of the project keeps."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -32,6 +33,32 @@ class Loss(Described, nn.Module):
     def from_logit(self, logit: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every sample for predictions given as logits, whatever the loss itself wants."""
         return self(logit if self.wants == "logit" else torch.sigmoid(logit), label)
+
+    def prepare(self, field_sizes: Sequence[int], num_numerical: int, tasks: Sequence[str]) -> None:
+        """Take in, before training starts, what :meth:`of_rows` will be given; most losses need not know.
+
+        Args:
+            field_sizes: Number of indices of every categorical field, that of unknown values included.
+            num_numerical: Number of numerical features.
+            tasks: Name of every column of the logits and labels.
+
+        Raises:
+            ValueError: If the loss does not fit them.
+        """
+
+    def of_rows(self, logit: Tensor, label: Tensor, categorical: Tensor, numerical: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the loss of every row and task; most losses do not look at the rows' features.
+
+        Args:
+            logit: Logit of every task's probability, float [n, tasks].
+            label: 0 or 1, float [n, tasks].
+            categorical: Index of every row within each field, int64 [n, fields].
+            numerical: Numerical features, float [n, features].
+
+        Returns:
+            Float [n, tasks].
+        """
+        return self.from_logit(logit, label)
 
     @property
     def title(self) -> str:

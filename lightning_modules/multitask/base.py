@@ -9,7 +9,8 @@ from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from datamodules.batches import ImpressionBatch
-from lightning_modules.layers import Gates
+from lightning_modules.epoch_statistics import EpochStatistics
+from lightning_modules.layers import FieldEmbedding
 from lightning_modules.losses import BCE, Loss
 from lightning_modules.modules import TrainedModule
 from lightning_modules.multitask.metrics import MultiTaskMetrics
@@ -21,9 +22,9 @@ class MultiTaskModel(TrainedModule):
 
     Trains on one loss object for all tasks or on one a task, weighed by a task weighting. ``self.loss`` may be replaced
     at any time, by a loss or by a ``ModuleList`` of one a task. Logs ``train/loss`` and ``train/loss/<task>`` once an
-    epoch; where there is a logger, also ``train/loss_step`` every ``log_every_n_steps`` steps and, once an epoch, the
-    mean weights of all gates as ``gate/<gate>/<expert>``. ``val/...`` and ``test/...`` hold every metric of
-    :class:`MultiTaskMetrics`.
+    epoch; where there is a logger, also ``train/loss_step`` every ``log_every_n_steps`` steps and, once an epoch, what
+    its parts keep for that (:class:`EpochStatistics`), such as the mean weights of all gates. ``val/...`` and
+    ``test/...`` hold every metric of :class:`MultiTaskMetrics`.
 
     Args:
         field_sizes: Number of indices of every categorical field, that of unknown values included.
@@ -38,6 +39,8 @@ class MultiTaskModel(TrainedModule):
         ValueError: If there are no tasks, two have the same name, or there are more or fewer losses than tasks.
     """
 
+    #: Whether the model takes every task to presuppose the one before; data modules count the rows that break that.
+    assumes_funnel: ClassVar[bool] = False
     default_learning_rate: ClassVar[float] = 1e-3
     default_weight_decay: ClassVar[float] = 1e-6
 
@@ -75,6 +78,11 @@ class MultiTaskModel(TrainedModule):
             Float [n, tasks].
         """
 
+    def shared_embedding(self) -> FieldEmbedding | None:
+        """Return the embedding that all tasks read; None if a model has several, or none."""
+        embeddings = [module for module in self.modules() if isinstance(module, FieldEmbedding)]
+        return embeddings[0] if len(embeddings) == 1 else None
+
     def task_losses(self, batch: ImpressionBatch) -> Tensor:
         """Return the training loss of every row and task, shape [n, tasks].
 
@@ -82,14 +90,16 @@ class MultiTaskModel(TrainedModule):
             ValueError: If there are more or fewer losses or labels than tasks.
         """
         self._check_labels(batch.label)
-        return self._losses_of(self(batch.categorical, batch.numerical), batch.label)
+        return self._losses_of(self(batch.categorical, batch.numerical), batch)
 
-    def _losses_of(self, logit: Tensor, label: Tensor) -> Tensor:
+    def _losses_of(self, logit: Tensor, batch: ImpressionBatch) -> Tensor:
+        features = batch.categorical, batch.numerical
         if isinstance(self.loss, Loss):
-            return self.loss.from_logit(logit, label)
+            return self.loss.of_rows(logit, batch.label, *features)
         self._check_losses()
-        columns = zip(self._each_loss(), logit.unbind(1), label.unbind(1), strict=True)
-        return torch.stack([loss.from_logit(*column) for loss, *column in columns], dim=1)
+        columns = zip(logit.split(1, dim=1), batch.label.split(1, dim=1), strict=True)
+        losses_and_columns = zip(self._each_loss(), columns, strict=True)
+        return torch.cat([loss.of_rows(*column, *features) for loss, column in losses_and_columns], dim=1)
 
     def _each_loss(self) -> list[Loss]:
         return [self.loss] if isinstance(self.loss, Loss) else [cast(Loss, loss) for loss in self.loss]
@@ -105,30 +115,36 @@ class MultiTaskModel(TrainedModule):
         self.record_loss(loss, *task_losses.unbind())
         return loss
 
+    def on_fit_start(self) -> None:
+        """Let the losses see what they will be given; one that does not fit is refused before training starts."""
+        self._check_losses()
+        tasks_of_losses = [self.tasks] if isinstance(self.loss, Loss) else [(task,) for task in self.tasks]
+        for loss, tasks in zip(self._each_loss(), tasks_of_losses, strict=True):
+            loss.prepare(self.field_sizes, self.num_numerical, tasks)
+
     def on_train_start(self) -> None:
-        """Start the means of the epoch."""
+        """Start the statistics of the epoch."""
         super().on_train_start()
-        for gates in self._gates():
-            gates.reset()
+        for part in self._parts_with_statistics():
+            part.reset()
 
     def on_train_epoch_end(self) -> None:
-        """Log the means of the epoch, and let the weighting look back at them."""
+        """Log the statistics of the epoch, and let the weighting look back at its mean losses."""
         task_losses = self._epoch_loss.compute()[1:]
         super().on_train_epoch_end()
         named = {f"train/loss/{task}": mean for task, mean in zip(self.tasks, task_losses, strict=True)}
         self.log_dict(named, sync_dist=True, batch_size=1)
         self.weighting.on_epoch_end(task_losses)
-        self._log_gates()
+        self._log_statistics()
 
-    def _log_gates(self) -> None:
-        for gates in self._gates():
+    def _log_statistics(self) -> None:
+        for part in self._parts_with_statistics():
             if self.trainer.loggers:
-                named = {f"gate/{name}": mean for name, mean in gates.means()}
-                self.log_dict(named, sync_dist=True, batch_size=1)
-            gates.reset()
+                self.log_dict(dict(part.statistics()), sync_dist=True, batch_size=1)
+            part.reset()
 
-    def _gates(self) -> list[Gates]:
-        return [module for module in self.modules() if isinstance(module, Gates)]
+    def _parts_with_statistics(self) -> list[EpochStatistics]:
+        return [module for module in self.modules() if isinstance(module, EpochStatistics)]
 
     def validation_step(self, batch: ImpressionBatch) -> None:
         """Add the batch to the validation metrics."""

@@ -1,7 +1,7 @@
 """Probabilities that multiply along a funnel."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning.cli import OptimizerCallable
@@ -41,6 +41,8 @@ class ESMM(MultiTaskModel):
         weighting: See :class:`MultiTaskModel`.
         optimizer: See :class:`MultiTaskModel`.
     """
+
+    assumes_funnel: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -84,7 +86,7 @@ class ESMM(MultiTaskModel):
             return super().task_losses(batch)
         self._check_labels(batch.label)
         steps = self.step_logits(batch.categorical, batch.numerical)
-        return self._losses_of(funnel_logits(steps), batch.label) + self.inverse_propensity(steps, batch.label)
+        return self._losses_of(funnel_logits(steps), batch) + self.inverse_propensity(steps, batch.label)
 
     def plain_objects(self) -> dict[str, Any]:
         """Return the losses of this moment, the weighting and the counterfactual term as plain values."""

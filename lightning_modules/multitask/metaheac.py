@@ -111,7 +111,7 @@ class MetaHeac(MultiTaskModel):
         query = ImpressionBatch(*(column[half:] for column in batch))
         buffers = {name: buffer.clone() for name, buffer in self.named_buffers()}
         logit = functional_call(self, {**adapted, **buffers}, (query.categorical, query.numerical))
-        return self._losses_of(logit, query.label).mean(dim=0)
+        return self._losses_of(logit, query).mean(dim=0)
 
     def adapted_parameters(self, support: ImpressionBatch) -> dict[str, Tensor]:
         """Return the parameters after a step of gradient descent on the mean loss, as functions of those before."""

@@ -10,6 +10,8 @@ from lightning_modules.cli.own_verbs import OWN_VERBS
 from lightning_modules.losses import FormulaError, FormulaLoss, Loss
 from lightning_modules.search.studies import Study
 
+BASE = "--model.init_args.loss.init_args.base"
+
 
 def compare(*arguments: str) -> list[str]:
     return OWN_VERBS["compare"].complete(arguments)
@@ -46,7 +48,7 @@ def test_search_and_check_have_their_own_options() -> None:
     assert Shorthand.of(OWN_VERBS["export"].settings, "").lists == {}
 
 
-@pytest.mark.parametrize("option", ["--model.loss", "--model.init_args.loss"])
+@pytest.mark.parametrize("option", ["--model.loss", "--model.init_args.loss", "--model.loss.base", BASE])
 @pytest.mark.parametrize("equals", [True, False])
 def test_a_loss_may_be_the_text_of_a_formula(option: str, equals: bool) -> None:
     text = "-label * log(pred)"

@@ -18,7 +18,7 @@ TINY = [
 
 def test_the_files_are_found() -> None:
     assert [path.stem for path in SEARCHES] == ["ml100k_biased_mf", "ml100k_deep_mf", "quickstart"]
-    assert {path.name for path in CONFIGS.iterdir()} == {"compare", "multitask", "recommenders", "search"}
+    assert {path.name for path in CONFIGS.iterdir()} == {"agents", "compare", "multitask", "recommenders", "search"}
 
 
 @pytest.mark.parametrize("path", SEARCHES, ids=lambda path: path.stem)

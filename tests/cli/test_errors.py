@@ -138,7 +138,7 @@ def test_number_out_of_range(failure: Failure) -> None:
         (["search", *MODEL, "--search.rounds=many"], "--search.rounds: 'many' is not of type int"),
         (["search", *MODEL, "--search.mode=up"], "--search.mode: 'up' is not one of 'max', 'min'"),
         (["search", "--model=BiasdMF"], "--model: there is no class 'BiasdMF'; did you mean BiasedMF?"),
-        (["search", "--model=Transformer"], "there are AITM, BiasedMF, DeepMF, ESMM, MMoE, MetaHeac"),
+        (["search", "--model=Transformer"], "there are AITM, BiasedMF, DDPG, DeepMF, ESMM, MMoE, MetaHeac"),
         (["search", "--data=MovieLense"], "--data: there is no class 'MovieLense'; did you mean MovieLens?"),
         (["search", "--search.strategy=PPOO"], "--search.strategy: there is no class 'PPOO'; did you mean PPO?"),
         (["fit", *MODEL, "--model.loss=BCEE"], "--model.loss: there is no class 'BCEE'; did you mean BCE?"),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from cli_helpers import TRAINER
 
 from datamodules import SyntheticImpressions
@@ -33,6 +34,16 @@ def test_predictions_have_a_column_a_task(name: str) -> None:
     # ESMM multiplies by the probability of the click.
     assert (conversions <= clicks).all()
     assert clicks.between(0, 1).all()
+
+
+def test_a_loss_a_task_is_a_list_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["fit", "--model=SharedBottom", *SMALL, *DATA, *TRAINER]
+    assert main([*options, "--model.loss=[BCE,MSE]"]) == 0
+    checkpoint = next(Path("lightning_logs").rglob("*.ckpt"))
+    stored = torch.load(checkpoint, weights_only=True)["hyper_parameters"]["loss"]
+    assert [each["class_path"].rpartition(".")[2] for each in stored] == ["BCE", "MSE"]
+    assert main([*options, "--model.loss=[BCE,MSE,BCE]"]) == 1
+    assert "there are 3 losses for 2 tasks" in capsys.readouterr().err
 
 
 def test_the_loss_of_a_multi_task_model_is_searched() -> None:

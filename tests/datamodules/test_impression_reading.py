@@ -3,8 +3,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from datamodules.arrow_tables import Columns, column_names
+from datamodules.arrow_tables import column_names
 from datamodules.impression_reading import read_columns
+from datamodules.table_columns import Columns
 
 COLUMNS = Columns(keys=["user"], categories=["tab"], numbers=["price"], labels=["click"], times=["when"])
 TEXT = "user,tab,other,price,click,when\n007,a,x,1.5,1,5\nbob,,x,,0,6\n007,b,x,-2,1,7\n"
@@ -66,7 +67,7 @@ def test_times_that_change_their_looks_are_still_read(tmp_path: Path) -> None:
         (",a,x,1,1,5", "line 3: column 'user' is empty"),
         ("u,a,x,1,1,", "line 3: column 'when' is empty"),
         ("u,a,x,1,1,soon", "line 3: column 'when' is 'soon', which is no number, while other times are"),
-        ("u,a,x,1,1", "cannot be read"),
+        ("u,a,x,1,1", "line 3: Expected 6 columns, got 5: u,a,x,1,1. Give every line as many fields as the header"),
     ],
 )
 def test_unusable_cell_names_value_and_line(tmp_path: Path, row: str, expected: str) -> None:
@@ -91,7 +92,19 @@ def test_parquet_errors_name_the_row(tmp_path: Path) -> None:
     pd.DataFrame({"user": ["u"] * 2, "tab": "a", "price": 1.0, "click": [1, 7], "when": 3}).to_parquet(path)
     assert "row 2: column 'click' is '7.0'" in refusal(path)
     pd.DataFrame({"user": ["u"] * 2, "tab": "a", "price": "x", "click": 1, "when": 3}).to_parquet(path)
-    assert "cannot be read" in refusal(path)
+    assert "row 1: column 'price' is 'x', which is no number (2 such rows)" in refusal(path)
+    pd.DataFrame({"user": ["u"] * 2, "tab": "a", "price": 1.0, "click": ["1", "yes"], "when": 3}).to_parquet(path)
+    assert "row 2: column 'click' is 'yes', which is neither 0 nor 1" in refusal(path)
+    pd.DataFrame({"user": ["u"] * 2, "tab": [[1], [2]], "price": 1.0, "click": 1, "when": 3}).to_parquet(path)
+    assert "the cells of column 'tab' are list<element: int64>" in refusal(path)
+
+
+def test_empty_column_of_parquet_is_all_missing(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pd.DataFrame({"user": ["u"] * 2, "tab": None, "price": None, "click": 1, "when": 3}).to_parquet(path)
+    table = read_columns(path, COLUMNS)
+    assert table["tab"].isna().all()
+    assert table["price"].isna().all()
 
 
 def test_whole_floats_of_parquet_are_integers_and_others_are_refused(tmp_path: Path) -> None:
@@ -117,9 +130,35 @@ def test_fractional_category_is_refused_naming_file_and_column(tmp_path: Path) -
     assert "column 'tab' holds the category 0.25" in message
 
 
-@pytest.mark.parametrize("content", ["", "user,tab,price,click,when\n"])
-def test_table_without_rows_is_refused(tmp_path: Path, content: str) -> None:
-    assert any(words in refusal(write(tmp_path, content)) for words in ("no rows", "cannot be read"))
+@pytest.mark.parametrize(
+    ("content", "expected"), [("", "is empty"), ("\n\n", "is empty"), ("user,tab,price,click,when\n", "has no rows")]
+)
+def test_table_without_rows_is_refused(tmp_path: Path, content: str, expected: str) -> None:
+    assert expected in refusal(write(tmp_path, content))
+
+
+def test_column_that_occurs_twice_is_refused_where_it_is_read(tmp_path: Path) -> None:
+    assert "has 2 columns 'tab'" in refusal(write(tmp_path, TEXT.replace("other", "tab")))
+    assert len(read_columns(write(tmp_path, "user,x,x\na,1,2\n"), Columns(keys=["user"]))) == 1
+
+
+@pytest.mark.parametrize("header", ["user,täb,price,click,when", "user,tab,price,click,when"])
+def test_other_encodings_are_refused_by_line(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(f"{header}\nu,a,1,1,1\nü,a,1,1,1\n".encode("latin-1"))
+    assert f"line {1 if 'ä' in header else 3} is not UTF-8" in refusal(path)
+
+
+@pytest.mark.parametrize("separator", ["::", "\\t", "¦"])
+def test_separator_of_several_characters_is_refused(tmp_path: Path, separator: str) -> None:
+    with pytest.raises(ValueError, match="is not one ASCII character"):
+        read_columns(write(tmp_path, TEXT), COLUMNS, separator=separator)
+
+
+def test_wrong_separator_is_suspected_where_there_is_one_column(tmp_path: Path) -> None:
+    message = refusal(write(tmp_path, TEXT.replace(",", "|")))
+    assert "Only one column was found: name the separator" in message
+    assert len(read_columns(tmp_path / "table.csv", COLUMNS, separator="|")) == 3
 
 
 def test_missing_file_names_what_is_there(tmp_path: Path) -> None:

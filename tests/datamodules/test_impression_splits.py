@@ -53,6 +53,13 @@ def test_unusable_boundaries_are_refused() -> None:
         by_time_boundaries(pd.Series([1, 2]), ("soon", 2))
 
 
+def test_split_without_rows_is_refused_with_the_times_there_are() -> None:
+    with pytest.raises(ValueError, match=r"the test split of t\.csv has no rows: .*times go from 1 to 5"):
+        by_time_boundaries(pd.Series([5, 1, 3]), (3, 9), source="t.csv")
+    with pytest.raises(ValueError, match="the train split of the data has no rows: there are 9 rows at 1 different"):
+        by_time_shares(pd.Series([4] * 9))
+
+
 def test_column_names_the_split() -> None:
     column = as_categories(pd.Series(["test", "train", "validation", "train"], name="part"))
     assert as_lists(by_column(column, "t.csv")) == [[1, 3], [2], [0]]

@@ -178,6 +178,8 @@ def test_fitted_mapper_can_be_used_again(tmp_path: Path) -> None:
     CategoryMapper({"shop": {"a": 1}}).save(tmp_path / "mapper.json")
     with pytest.raises(ValueError, match="the category mapper has the fields"):
         module(tmp_path, category_mapper=str(tmp_path / "mapper.json")).setup()
+    with pytest.raises(ValueError, match="leave one of them out"):
+        module(tmp_path, category_mapper=str(tmp_path / "mapper.json"), tail_shares={"shop": 0.5})
 
 
 def test_constant_and_empty_features_are_0(tmp_path: Path) -> None:
@@ -186,6 +188,12 @@ def test_constant_and_empty_features_are_0(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="column 'weight' has no filled cell"):
         data.setup()
     assert data.rows["train"].numerical.abs().max() < 1e-6
+    # Filled in the test rows alone, it stays 0, since no model has learned from it.
+    table = table.sort_values("when").assign(weight=[np.nan] * 59 + [7.0])
+    data = module(tmp_path, table, numerical_columns=["price", "weight"])
+    with pytest.warns(UserWarning, match="column 'weight' has no filled cell"):
+        data.setup()
+    assert (data.rows["test"].numerical[:, 1] == 0).all()
 
 
 def test_distant_numbers_keep_their_digits(tmp_path: Path) -> None:

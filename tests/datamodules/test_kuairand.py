@@ -101,8 +101,8 @@ def test_video_statistics_come_only_on_request(folder: Path) -> None:
 
 
 def test_missing_tables_and_columns_are_named(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"video_features_basic_pure\.csv has no column 'author'"):
-        module(folder, categorical_columns=["user_id", "author"]).setup()
+    with pytest.raises(ValueError, match=r"has no column 'tagg'.*in log_standard.*Did you mean 'tag'\?"):
+        module(folder, categorical_columns=["user_id", "tagg"]).setup()
     (folder / "user_features_pure.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"holds no user_features\*\.csv"):
         module(folder).setup()

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
-from datamodules.tasks import label_columns, task_columns, task_labels, warn_of_broken_funnels, warn_of_single_labels
+from datamodules.tasks import (
+    label_columns,
+    task_columns,
+    task_labels,
+    warn_of_assumed_funnel,
+    warn_of_broken_funnels,
+    warn_of_single_labels,
+)
 
 TABLE = pd.DataFrame({"click": [1.0, 1.0, 0.0, 0.0], "long": [1.0, 0.0, 1.0, 0.0]})
 
@@ -37,10 +44,17 @@ def test_nothing_is_said_of_independent_tasks_or_whole_funnels() -> None:
         warn_of_broken_funnels(TABLE.iloc[[0, 1, 3]], {"click": ("click",), "long": ("long",)}, funnel=True, source="t")
 
 
+def test_rows_that_a_funnel_excludes_are_counted_over_all_splits() -> None:
+    labels = {"train": torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]), "test": torch.tensor([[0.0, 1.0, 0.0]])}
+    with pytest.warns(UserWarning, match="2 of the 3 rows of t have b without a, and ESMM assumes") as caught:
+        warn_of_assumed_funnel(labels, ["a", "b", "c"], "ESMM", "t")
+    assert len(caught) == 1
+
+
 def test_split_with_one_label_names_task_and_split() -> None:
     labels = {"train": torch.tensor([[0.0, 1.0], [1.0, 1.0]]), "test": torch.tensor([[0.0, 0.0], [0.0, 1.0]])}
     with pytest.warns(UserWarning, match="rows of t have label") as caught:
         warn_of_single_labels(labels, ["a", "b"], "t")
     first, second = (str(warning.message) for warning in caught)
-    assert first == "all train rows of t have label 1 for 'b': nothing can be learned for it"
+    assert first.startswith("all train rows of t have label 1 for 'b': nothing can be learned for it")
     assert second.startswith("all test rows of t have label 0 for 'a': its AUC is undefined")

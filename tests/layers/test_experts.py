@@ -116,12 +116,12 @@ def test_the_mean_of_all_training_batches_is_kept_until_reset() -> None:
     batches = [torch.randn(4, 5), torch.randn(4, 5)]
     expected = torch.stack([gates(batch) for batch in batches]).mean(dim=(0, 1)).detach()
     gates.eval()(torch.randn(100, 5))
-    means = dict(gates.means())
-    assert list(means) == ["click/a", "click/b", "pay/a", "pay/b"]
+    means = dict(gates.statistics())
+    assert list(means) == ["gate/click/a", "gate/click/b", "gate/pay/a", "gate/pay/b"]
     torch.testing.assert_close(torch.stack(list(means.values())), expected.flatten())
     assert not any(mean.requires_grad for mean in means.values())
     gates.reset()
-    assert dict(gates.means()) == {}
+    assert dict(gates.statistics()) == {}
 
 
 def test_mixing_is_a_weighted_sum_of_outputs() -> None:

@@ -44,3 +44,14 @@ def test_every_file_trains_and_tests(path: Path, roots: dict[str, Path], tmp_pat
     part = yaml.safe_load((path.parent / yaml.safe_load(path.read_text())["model"]).read_text())
     assert stored["_class_path"] == part["class_path"]
     assert main(["test", *options, f"--ckpt_path={checkpoint}"]) == 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_tuned_settings_lie_on_top_of_every_model(model: str, roots: dict[str, Path], tmp_path: Path) -> None:
+    files = [CONFIGS / "kuairand" / f"{model}.yaml", CONFIGS / "parts" / "tuned" / "kuairand.yaml"]
+    options = [f"--data.root={roots['kuairand']}", *QUICK, f"--trainer.default_root_dir={tmp_path}"]
+    assert main(["fit", *(f"--config={path}" for path in files), *options]) == 0
+    (checkpoint,) = tmp_path.rglob("best.ckpt")
+    stored = torch.load(checkpoint, weights_only=True)["hyper_parameters"]
+    assert (stored["embedding_dim"], stored["batch_norm"], stored["dropout"]) == (16, False, 0.0)
+    assert stored["optimizer"]["class_path"] == "torch.optim.Adagrad"

@@ -198,7 +198,7 @@ def test_gate_values_reach_the_logger_once_an_epoch(tmp_path: Path) -> None:
     trainer = quiet_trainer(max_epochs=2, logger=logger)
     model = build(PLE)
     trainer.fit(model, loader(planted(256)))
-    assert not any(dict(gates.means()) for gates in model.modules() if isinstance(gates, Gates))
+    assert not any(dict(gates.statistics()) for gates in model.modules() if isinstance(gates, Gates))
     table = pd.read_csv(Path(logger.log_dir) / "metrics.csv")
     gates = table[[name for name in table if name.startswith("gate/")]].dropna()
     assert len(gates) == 2

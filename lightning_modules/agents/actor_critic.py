@@ -1,0 +1,341 @@
+"""What agents share that learn an actor and critics from logged sessions."""
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import torch
+from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from datamodules.rewards import RewardName, reward_function
+from datamodules.transitions import LoggedTransition, Transition, transitions
+from lightning_modules.agents.actors import build_actor, stored_actor
+from lightning_modules.agents.agent_settings import check_settings
+from lightning_modules.agents.agreement import Inputs
+from lightning_modules.agents.behaviour import BehaviourName, behaviour_by_name
+from lightning_modules.agents.critics import Critics
+from lightning_modules.agents.observation import ConstantWarning, EpochObservation, FiniteWatch
+from lightning_modules.agents.playing import PlayingModule
+from lightning_modules.agents.propensity import inverse_propensity_weights
+from lightning_modules.agents.replay_buffer import ReplayBuffer
+from lightning_modules.multitask import MultiTaskModel
+from lightning_modules.random_state import random_state, restore_random_state
+
+_INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
+_STATE = "agent_state"
+
+
+class ActorLoss(NamedTuple):
+    """What an actor's update minimises.
+
+    Attributes:
+        total: The loss, a single number.
+        bc_loss: The part of it that keeps the actor near other actions, before it is weighed, without a gradient.
+    """
+
+    total: Tensor
+    bc_loss: Tensor
+
+
+class ActorCritic(PlayingModule, ABC):
+    """An actor, one critic a task, their targets, and the order in which they learn.
+
+    The actor is a multi-task model whose probabilities for a row are its actions, valued by what they earn in the rest
+    of the session. Every training batch is acted on and stored in the replay; one batch of the replay then updates the
+    critics, every ``actor_update_freq`` such updates the actor, and every ``soft_update_freq`` the targets:
+    ``target <- (1 - tau) * target + tau * source``. Numerical features are expected as the data modules give them,
+    standardised.
+
+    The actor is in evaluation mode throughout, while it learns too: its statistics of BatchNorm stay those of its own
+    training, and without dropout the critics are asked about the very action that it takes. Critics have dropout on in
+    their own updates, and off as targets and when the actor asks them.
+
+    Logs, once an epoch, ``train/critic_loss`` (the mean of the tasks'), ``train/critic_loss/<task>``,
+    ``train/q_mean/<task>``, ``train/q_std/<task>`` (the mean spread over a batch) and, in epochs in which the actor
+    learns, ``train/actor_loss`` and ``train/bc_loss``; ``val/...`` and ``test/...`` hold every metric of
+    :class:`MultiTaskMetrics` for the actor, and ``score`` and ``score/<task>`` (:class:`SessionScore`). A checkpoint
+    holds the actor's description, the replay and all random states, so that a resumed training goes on bit for bit.
+
+    Args:
+        field_sizes: Number of indices of every categorical field, that of unknown values included.
+        num_numerical: Number of numerical features.
+        tasks: Name of every task, in the order of the labels' columns.
+        actor: Checkpoint of a multi-task model; or a model; or ``{"class_path": ..., "init_args": {...}}`` of one whose
+            weights are drawn.
+        gamma: Discount of the next row's value, in [0, 1).
+        embed_dim: Size of the critics' embeddings; if it is that of the actor's, they start from the actor's weights.
+        bottom_mlp_dims: Size of every hidden layer of a critic's bottom, first to last.
+        tower_mlp_dims: Size of every hidden layer of a critic's tower, first to last.
+        dropout: Share of the critics' hidden units that are dropped in training.
+        critic_activation: See :class:`NonPositiveCritic`.
+        reward: What an action earns; see :func:`reward_function`.
+        behaviour: What fills the replay: uniformly random actions, the actor's, or the actor's with noise.
+        noise_mean: Mean of the noise of ``noisy_actor``.
+        noise_std: Standard deviation of that noise.
+        noise_clip: Largest absolute noise.
+        memory_size: Number of transitions that the replay holds.
+        batch_size: Transitions of the replay for one update.
+        actor_reg: Weight of the actor's mean squared difference to its frozen reference, the actor as it was given.
+        tau: Share of a soft update, in (0, 1].
+        soft_update_freq: Updates of the critics for each soft update.
+        actor_update_freq: Updates of the critics for each update of the actor.
+        init_training_step: Updates of the critics before the actor begins to learn.
+        actor_frozen: Whether the actor does not learn at all.
+        ips: Whether the critics' errors are weighed by inverse propensities of the labels.
+        actor_lr: Learning rate of the actor's Adam.
+        critic_lr: Learning rate of the critics' Adam.
+        gradient_clip_val: Largest norm of the gradient of the actor, and of that of all critics; None does not clip.
+
+    Raises:
+        ValueError: If a setting is out of its range, or the actor's fields, features or tasks are not those of the
+            data. FileNotFoundError if there is no such actor.
+    """
+
+    def __init__(
+        self,
+        field_sizes: Sequence[int],
+        num_numerical: int,
+        tasks: Sequence[str],
+        actor: str | dict[str, Any] | MultiTaskModel,
+        *,
+        gamma: float = 0.9,
+        embed_dim: int = 128,
+        bottom_mlp_dims: Sequence[int] = (512, 256),
+        tower_mlp_dims: Sequence[int] = (128, 64),
+        dropout: float = 0.2,
+        critic_activation: Literal["softplus", "relu"] = "softplus",
+        reward: RewardName = "log_loss",
+        behaviour: BehaviourName = "uniform",
+        noise_mean: float = 0.0,
+        noise_std: float = 0.4,
+        noise_clip: float = 3e-3,
+        memory_size: int = 500_000,
+        batch_size: int = 512,
+        actor_reg: float = 0.0,
+        tau: float = 0.2,
+        soft_update_freq: int = 2,
+        actor_update_freq: int = 2,
+        init_training_step: int = 10_000,
+        actor_frozen: bool = False,
+        ips: bool = False,
+        actor_lr: float = 1e-3,
+        critic_lr: float = 1e-3,
+        gradient_clip_val: float | None = None,
+    ) -> None:
+        check_settings(locals())
+        super().__init__(tasks, reward_function(reward))
+        self.automatic_optimization = False
+        stored = stored_actor(actor, Inputs(field_sizes, num_numerical, tasks))
+        self.save_hyperparameters(ignore=["actor"])
+        self.save_hyperparameters({"actor": stored.description})
+        self.gamma, self.tau, self.actor_reg, self.ips = gamma, tau, actor_reg, ips
+        self.memory_size, self.batch_size = memory_size, batch_size
+        self.soft_update_freq, self.actor_update_freq = soft_update_freq, actor_update_freq
+        self.init_training_step, self.actor_frozen = init_training_step, actor_frozen
+        self.actor_lr, self.critic_lr, self.gradient_clip_val = actor_lr, critic_lr, gradient_clip_val
+        self.behaviour = behaviour_by_name(behaviour, mean=noise_mean, std=noise_std, clip=noise_clip)
+        self._critic_arguments: dict[str, Any] = {
+            "embed_dim": embed_dim,
+            "bottom_mlp_dims": bottom_mlp_dims,
+            "tower_mlp_dims": tower_mlp_dims,
+            "dropout": dropout,
+            "critic_activation": critic_activation,
+        }
+        self._inputs = (field_sizes, num_numerical, tasks)
+        self.actor = build_actor(stored)
+        weights = self.actor.state_dict()
+        self.actor_target, self.reference = (build_actor(stored._replace(weights=weights)) for _ in range(2))
+        self.actor.requires_grad_(not actor_frozen)
+        for fixed in (self.actor_target, self.reference):
+            fixed.requires_grad_(False)
+        self.critics, self.critics_target = self.new_critics()
+        self._warn_of_constants = ConstantWarning()
+        self._begin()
+
+    def new_critics(self) -> tuple[Critics, Critics]:
+        """Return critics whose embeddings start from the actor's where the sizes are the same, and their target."""
+        critics, target = (Critics(*self._inputs, **self._critic_arguments) for _ in range(2))
+        critics.start_from(self.actor.shared_embedding())
+        target.load_state_dict(critics.state_dict())
+        return critics, target.requires_grad_(False)
+
+    def critic_pairs(self) -> list[tuple[Critics, Critics]]:
+        """Return all critics, each with its target."""
+        return [(self.critics, self.critics_target)]
+
+    @abstractmethod
+    def next_value(self, categorical: Tensor, numerical: Tensor) -> Tensor:
+        """Return the targets' value of the next rows, float [n, tasks]; called without a gradient."""
+
+    @abstractmethod
+    def actor_loss(self, rows: Transition) -> ActorLoss:
+        """Return the actor's loss on a batch; called while the critics are frozen and in evaluation mode."""
+
+    def train(self, mode: bool = True) -> "ActorCritic":
+        """Let the critics, and nothing else, follow the mode."""
+        super().train(mode)
+        for module in (self.actor, self.actor_target, self.reference, *(target for _, target in self.critic_pairs())):
+            module.eval()
+        return self
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Return the optimizer of all critics and, unless it is frozen, that of the actor."""
+        critics = [parameter for critics, _ in self.critic_pairs() for parameter in critics.parameters()]
+        optimizers: list[Optimizer] = [Adam(critics, lr=self.critic_lr, fused=True)]
+        if not self.actor_frozen:
+            optimizers.append(Adam(self.actor.parameters(), lr=self.actor_lr, fused=True))
+        return optimizers
+
+    def training_step(self, batch: LoggedTransition, batch_idx: int) -> None:
+        """Act on the batch, store what came of it, and learn from a batch of the replay."""
+        self.replay.store(self.experience(batch))
+        self.update(self.replay.sample(self.batch_size, self.generator))
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set outside the Trainer's class
+        if self.trainer.is_last_batch or (every and (batch_idx + 1) % every == 0):
+            self._watch.check()
+
+    @torch.no_grad()
+    def experience(self, batch: LoggedTransition) -> Transition:
+        """Return the batch's transitions under the behaviour's actions."""
+        action = self.behaviour(lambda: self(batch.categorical, batch.numerical), batch.label, self.generator)
+        return transitions(batch, action, self.reward)
+
+    def update(self, rows: Transition) -> None:
+        """Update the critics and, if they are due, the actor and the targets."""
+        critic_optimizer, *actor_optimizer = self._optimizers()
+        self.updates += 1
+        self._update_critics(rows, critic_optimizer)
+        since = self.updates - self.init_training_step
+        if actor_optimizer and since > 0 and since % self.actor_update_freq == 0:
+            self._update_actor(rows, actor_optimizer[0])
+        if self.updates % self.soft_update_freq == 0:
+            self._update_targets()
+
+    def _update_critics(self, rows: Transition, optimizer: Optimizer) -> None:
+        with torch.no_grad():
+            target = self._target(rows)
+            weight = inverse_propensity_weights(rows.label) if self.ips else torch.ones((), device=self.device)
+        lookup = self.critics.look_up(rows.categorical)
+        values = [critics.values(lookup, rows.numerical, rows.action) for critics, _ in self.critic_pairs()]
+        loss = torch.stack([(weight * (value - target).square()).mean(dim=0) for value in values]).sum(dim=0)
+        self._step(optimizer, loss.sum())
+        self._observation.add_critics(loss.detach(), values[0].detach())
+        self._watch.add(self.updates, loss.detach(), values[0].detach(), rows)
+
+    def _target(self, rows: Transition) -> Tensor:
+        going_on = ~rows.done
+        if rows.done.device.type != "cpu":
+            value = self.next_value(rows.next_categorical, rows.next_numerical)
+            return rows.reward + self.gamma * going_on.unsqueeze(1) * value
+        # On a CPU nothing waits for the number of rows, and those behind a session's end need not be valued.
+        value = self.next_value(rows.next_categorical[going_on], rows.next_numerical[going_on])
+        target = rows.reward.clone()
+        target[going_on] += self.gamma * value
+        return target
+
+    def _update_actor(self, rows: Transition, optimizer: Optimizer) -> None:
+        with frozen(self.critics):
+            loss = self.actor_loss(rows)
+        self._step(optimizer, loss.total)
+        self._observation.add_actor(loss.total.detach(), loss.bc_loss)
+
+    def _step(self, optimizer: Optimizer, loss: Tensor) -> None:
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        if self.gradient_clip_val is not None:
+            self.clip_gradients(optimizer, gradient_clip_val=self.gradient_clip_val, gradient_clip_algorithm="norm")
+        optimizer.step()
+
+    @torch.no_grad()
+    def _update_targets(self) -> None:
+        pairs: list[tuple[nn.Module, nn.Module]] = [*self.critic_pairs()]
+        if not self.actor_frozen and self.updates > self.init_training_step:
+            pairs.append((self.actor, self.actor_target))
+        for source, target in pairs:
+            for own, theirs in zip(target.parameters(), source.parameters(), strict=True):
+                own.lerp_(theirs, self.tau)
+
+    def reference_loss(self, rows: Transition, action: Tensor) -> Tensor:
+        """Return the mean squared difference of the actor's actions, float [n, tasks], to the reference's."""
+        with torch.no_grad():
+            reference = torch.sigmoid(self.reference(rows.categorical, rows.numerical))
+        return (action - reference).square().mean()
+
+    def _optimizers(self) -> list[Any]:
+        optimizers = self.optimizers()
+        return optimizers if isinstance(optimizers, list) else [optimizers]
+
+    def _begin(self) -> None:
+        self.updates = 0
+        self.replay: ReplayBuffer[Transition] = ReplayBuffer(self.memory_size)
+        self.generator = torch.Generator()
+        self._observation, self._watch = EpochObservation(self.tasks), FiniteWatch()
+        self._resumed: dict[str, Any] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Refuse several processes, whose replays and updates would drift apart."""
+        if stage == "fit" and self.trainer.world_size > 1:
+            raise MisconfigurationException(
+                f"{type(self).__name__} trains in one process, got {self.trainer.world_size}; set trainer.devices to 1"
+            )
+
+    def on_train_start(self) -> None:
+        """Begin with an empty replay and a seed drawn from torch's, or go on where a checkpoint was written."""
+        resumed = self._resumed
+        self._begin()
+        self.train()
+        if resumed is None:
+            self.generator.manual_seed(int(torch.randint(2**63 - 1, ())))
+            return
+        self.updates = resumed["updates"]
+        self.replay.load_state_dict(resumed["replay"], self.device)
+        self.generator.set_state(resumed["generator"].cpu())
+        self._observation.load_state_dict(resumed["observation"], self.device)
+        restore_random_state(resumed["random"], self.device)
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the epoch before; a training resumed inside an epoch does not come here."""
+        self._observation = EpochObservation(self.tasks)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's means, and tell of critics that answer the same whatever they are asked."""
+        named = {f"train/{name}": mean for name, mean in self._observation.means().items()}
+        self.log_dict(named, batch_size=1)
+        self._warn_of_constants(self._observation.constant_tasks())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store how to rebuild the agent, and what a resumed training needs beside weights and optimizers."""
+        agent = type(self)
+        hyper_parameters = checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY]
+        hyper_parameters["_instantiator"] = _INSTANTIATOR
+        if getattr(sys.modules.get(agent.__module__), agent.__qualname__, None) is agent:
+            hyper_parameters.setdefault("_class_path", f"{agent.__module__}.{agent.__qualname__}")
+        checkpoint[_STATE] = {
+            "updates": self.updates,
+            "replay": self.replay.state_dict(),
+            "generator": self.generator.get_state(),
+            "observation": self._observation.state_dict(),
+            "random": random_state(self.device),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what a resumed training needs until it starts; other uses of a checkpoint do without."""
+        trainer = self._trainer
+        resumes = trainer is not None and trainer.state.fn == TrainerFn.FITTING
+        self._resumed = checkpoint.get(_STATE) if resumes else None
+
+
+@contextmanager
+def frozen(critics: Critics) -> Iterator[None]:
+    """Keep critics in evaluation mode and without gradients of their own, which an actor's update does not need."""
+    before = critics.training
+    critics.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        critics.train(before).requires_grad_(True)

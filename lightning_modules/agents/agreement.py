@@ -1,0 +1,55 @@
+"""Whether two models read the same rows: equal indices and columns must mean the same to both."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model reads of a row, and what it predicts.
+
+    Attributes:
+        field_sizes: Number of indices of every categorical field, that of unknown values included.
+        num_numerical: Number of numerical features.
+        tasks: Name of every task.
+    """
+
+    field_sizes: Sequence[int]
+    num_numerical: int
+    tasks: Sequence[str]
+
+    def differences(self, other: "Inputs", whose: str) -> list[str]:
+        """Return in words how this differs from another model's inputs; nothing if it does not.
+
+        Args:
+            other: The other model's inputs.
+            whose: Whose they are, such as ``the model``.
+        """
+        return [
+            *_of_numbers("categorical fields", len(self.field_sizes), len(other.field_sizes), whose),
+            *_of_sizes(self.field_sizes, other.field_sizes, whose),
+            *_of_numbers("numerical features", self.num_numerical, other.num_numerical, whose),
+            *_of_tasks(self.tasks, other.tasks, whose),
+        ]
+
+
+def _of_numbers(what: str, own: int, others: int, whose: str) -> Iterator[str]:
+    if own != others:
+        yield f"{own} {what} where {whose} has {others}"
+
+
+def _of_sizes(own: Sequence[int], others: Sequence[int], whose: str) -> Iterator[str]:
+    if len(own) != len(others):
+        return
+    different = [field for field, sizes in enumerate(zip(own, others, strict=True)) if sizes[0] != sizes[1]]
+    for field in different[:_SHOWN]:
+        yield f"{own[field]} indices in field {field} where {whose} has {others[field]}"
+    if len(different) > _SHOWN:
+        yield f"other numbers of indices in {len(different) - _SHOWN} more fields"
+
+
+def _of_tasks(own: Sequence[str], others: Sequence[str], whose: str) -> Iterator[str]:
+    if list(own) != list(others):
+        yield f"the tasks {', '.join(own)} where {whose} has {', '.join(others)}"

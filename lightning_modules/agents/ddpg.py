@@ -1,0 +1,38 @@
+"""A deterministic actor that follows the gradient of its critics."""
+
+import torch
+from torch import Tensor
+
+from datamodules.transitions import Transition
+from lightning_modules.agents.actor_critic import ActorCritic, ActorLoss
+
+
+class DDPG(ActorCritic):
+    """Deep deterministic policy gradient with one critic a task.
+
+    Lillicrap et al., "Continuous control with deep reinforcement learning", ICLR 2016,
+    https://arxiv.org/abs/1509.02971. With ``a(s)`` the actor's probabilities, ``Q_k`` the critic of task ``k`` and
+    ``a', Q'_k`` their targets, the critics minimise ``mean (Q_k(s, a) - y_k)^2`` for every task, where::
+
+        y_k = r_k + gamma * Q'_k(s', a'_k(s')) * (1 - done)
+
+    and the actor ``-sum_k mean Q_k(s, a_k(s)) + actor_reg * mean (a(s) - reference(s))^2``. ``train/bc_loss`` is the
+    mean squared difference to the reference.
+
+    The paper updates the actor and the targets after every update of the critics, and explores with an
+    Ornstein-Uhlenbeck process; what fills the replay here is the ``behaviour``, and every task has a critic of its own
+    reward instead of one for their sum, which is the same for the actor. The arguments are those of
+    :class:`ActorCritic`.
+    """
+
+    def next_value(self, categorical: Tensor, numerical: Tensor) -> Tensor:
+        """Return the targets' value of what the actor's target does next, float [n, tasks]."""
+        action = torch.sigmoid(self.actor_target(categorical, numerical))
+        return self.critics_target(categorical, numerical, action)
+
+    def actor_loss(self, rows: Transition) -> ActorLoss:
+        """Return the actor's loss, with its difference to the reference."""
+        action = self(rows.categorical, rows.numerical)
+        difference = self.reference_loss(rows, action)
+        value = self.critics(rows.categorical, rows.numerical, action)
+        return ActorLoss(self.actor_reg * difference - value.mean(dim=0).sum(), difference.detach())

@@ -1,0 +1,86 @@
+"""The trainings that a polish holds against each other."""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_modules.agents.critic_weighted_loss import CriticWeightedLoss, Variant
+from lightning_modules.losses import Loss
+from lightning_modules.multitask.base import MultiTaskModel
+from lightning_modules.multitask.weighting import TaskWeighting
+from lightning_modules.polish.settings import PolishSettings
+
+#: What all arms that start from the base model's weights are held against.
+CONTROL = "fine-tuned"
+BASE = "base"
+
+#: The loss to train with, of the model's own loss and the critics' checkpoint.
+MakeLoss = Callable[[Loss, Path], Loss]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train a model.
+
+    Attributes:
+        name: Its name in tables and files.
+        fine_tuned: Whether it starts from the base model's weights.
+        loss: Makes its loss; None keeps the model's.
+        weighting: Its task weighting; None keeps the model's.
+    """
+
+    name: str
+    fine_tuned: bool
+    loss: MakeLoss | None = None
+    weighting: TaskWeighting | None = None
+
+    def equip(self, model: MultiTaskModel, critics: Path) -> None:
+        """Give the model the arm's loss and task weighting.
+
+        Raises:
+            ValueError: If critics are to weigh a model that has one loss a task.
+        """
+        if self.loss is not None:
+            model.loss = self.loss(_single_loss(model), critics)
+        if self.weighting is not None:
+            # It learns while it trains, and every training needs one that has not.
+            model.weighting = copy.deepcopy(self.weighting)
+            model.weighting.setup(len(model.tasks))
+
+
+def arms(settings: PolishSettings) -> list[Arm]:
+    """Return all arms: the control first, then the critic weights, then what trains from scratch."""
+    return [
+        Arm(CONTROL, fine_tuned=True),
+        *(_critic_arm(settings, variant, fine_tuned=True) for variant in _weighing(settings)),
+        *(_from_scratch(settings) if settings.from_scratch else ()),
+    ]
+
+
+def _from_scratch(settings: PolishSettings) -> Iterator[Arm]:
+    for variant in _weighing(settings)[:1]:
+        yield _critic_arm(settings, variant, fine_tuned=False)
+    for weighting in settings.other_weightings:
+        yield Arm(f"from scratch, {type(weighting).__name__}", fine_tuned=False, weighting=weighting)
+
+
+def _weighing(settings: PolishSettings) -> list[Variant]:
+    return [variant for variant in settings.variants if variant != "constant"]
+
+
+def _critic_arm(settings: PolishSettings, variant: Variant, *, fine_tuned: bool) -> Arm:
+    def loss(base: Loss, critics: Path) -> Loss:
+        return CriticWeightedLoss(str(critics), base, settings.polish_lambda, variant)
+
+    start = CONTROL if fine_tuned else "from scratch"
+    return Arm(f"{start}, {_WEIGHTS[variant].format(settings.polish_lambda)}", fine_tuned, loss)
+
+
+_WEIGHTS: dict[Variant, str] = {"one_minus_q": "1 - {:g} Q", "label_q": "-label Q", "minus_q": "-Q"}
+
+
+def _single_loss(model: MultiTaskModel) -> Loss:
+    if not isinstance(model.loss, Loss):
+        raise ValueError("critics weigh one loss of all tasks together, and the model has one a task: name one loss")
+    return model.loss

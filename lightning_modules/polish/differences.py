@@ -1,0 +1,108 @@
+"""How much better an arm is than the control, over what the draw of test sessions and of seeds leaves open."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightning_modules.compare.auc import Ranking
+from lightning_modules.compare.bootstrap import Difference, Resampling, difference
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """The test rows that all arms are measured on.
+
+    Args:
+        label: 0 or 1, float [n, tasks].
+        session: Number of every row's session, int64 [n].
+        tasks: Names of the tasks.
+    """
+
+    label: Tensor
+    session: Tensor
+    tasks: Sequence[str]
+
+
+class Outcome:
+    """AUC and session log-loss of one arm's predictions, for any weighting of the rows by whole sessions.
+
+    Args:
+        probability: Probabilities of one task, float [seeds, n].
+        label: Labels of the task, float [n].
+        session: Number of every row's session, int64 [n].
+    """
+
+    def __init__(self, probability: Tensor, label: Tensor, session: Tensor) -> None:
+        self._rankings = [Ranking(each, label) for each in probability]
+        # What the mean over sessions of the session's mean sums up over rows.
+        _, index, rows = session.unique(return_inverse=True, return_counts=True)
+        clipped = probability.double().clamp(1e-7, 1 - 1e-7)
+        log_loss = -torch.where(label > 0.5, clipped.log(), (1 - clipped).log())
+        self._share = 1.0 / rows[index].double()
+        self._log_loss = log_loss * self._share
+
+    def metrics(self, weights: Tensor) -> dict[str, Tensor]:
+        """Return AUC and session log-loss of every seed, float64 [B, seeds]; ``weights`` are [B, n]."""
+        aucs = torch.stack([ranking.auc(weights) for ranking in self._rankings], dim=1)
+        weights = weights.double()
+        sessions = (weights * self._share).sum(1, keepdim=True)
+        return {"auc": aucs, "session_log_loss": weights @ self._log_loss.T / sessions}
+
+
+def differences(
+    probability: Mapping[str, Tensor],
+    control: str,
+    sessions: Sessions,
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> dict[tuple[str, str], Difference]:
+    """Return the difference of every arm to the control, by arm and metric, such as ``auc/click``.
+
+    All arms are measured on the same resamples of the test sessions, and their seeds are paired with the control's.
+
+    Args:
+        probability: Probabilities of every arm, float [seeds, n, tasks], with two seeds at least.
+        control: The arm that the others are held against.
+        sessions: The test rows.
+        resamples: Number of resamples.
+        confidence: Confidence of the intervals.
+        seed: Seed of the resamples.
+    """
+    found = {}
+    for place, task in enumerate(sessions.tasks):
+        label = sessions.label[:, place]
+        arms = {arm: Outcome(each[..., place], label, sessions.session) for arm, each in probability.items()}
+        observed = {arm: outcome.metrics(torch.ones(1, len(label))) for arm, outcome in arms.items()}
+        resampled = _resampled(arms, sessions.session, resamples, seed)
+        generator = torch.Generator().manual_seed(seed)
+        for arm, metric in _pairs(observed, control):
+            found[arm, f"{metric}/{task}"] = difference(
+                resampled[arm][metric],
+                resampled[control][metric],
+                observed[arm][metric][0],
+                observed[control][metric][0],
+                generator,
+                confidence=confidence,
+            )
+    return found
+
+
+def _resampled(arms: Mapping[str, Outcome], session: Tensor, resamples: int, seed: int) -> dict[str, dict[str, Tensor]]:
+    chunks: dict[str, list[dict[str, Tensor]]] = {arm: [] for arm in arms}
+    for weights in Resampling(session, resamples, torch.Generator().manual_seed(seed)):
+        for arm, outcome in arms.items():
+            chunks[arm].append(outcome.metrics(weights))
+    return {
+        arm: {name: torch.cat([each[name] for each in parts]) for name in parts[0]} for arm, parts in chunks.items()
+    }
+
+
+def _pairs(observed: Mapping[str, Mapping[str, Tensor]], control: str) -> Iterator[tuple[str, str]]:
+    for arm, metrics in observed.items():
+        if arm != control:
+            for metric in metrics:
+                yield arm, metric

@@ -1,0 +1,122 @@
+"""One training of a polish: as long as its budget says, and the weights of its best epoch in a checkpoint."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from callbacks.best_weights import BestWeights
+from callbacks.optimizer_settings import OptimizerSettings
+from lightning_modules.compare.scoring import scores
+from lightning_modules.files import replace_file
+from lightning_modules.multitask.base import MultiTaskModel
+from lightning_modules.recipes import fit, quiet_lightning, quiet_trainer
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how fast a model is trained.
+
+    Attributes:
+        epochs: The most epochs.
+        patience: Epochs without a better metric before it ends; None trains all epochs.
+        learning_rate: The learning rate; None leaves the optimizer's.
+    """
+
+    epochs: int
+    patience: int | None = None
+    learning_rate: float | None = None
+
+    def callbacks(self, monitor: str, mode: str) -> list[Callback]:
+        """Return what keeps a training to it."""
+        stop = [] if self.patience is None else [EarlyStopping(monitor, mode=mode, patience=self.patience)]
+        return [*stop, OptimizerSettings(learning_rate=self.learning_rate)]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A model that was trained and tested.
+
+    Attributes:
+        metrics: Validation metrics of the best epoch, test metrics; empty if no epoch had a metric.
+        probability: Probabilities of the test rows, float32 [n, tasks]; None if there is no model.
+        epoch: The best epoch, counted from 1; 0 if there is none.
+        seconds: Wall time of the training.
+    """
+
+    metrics: Mapping[str, float]
+    probability: torch.Tensor | None
+    epoch: int
+    seconds: float
+
+
+class Training:
+    """Trains, keeps and tests models under one recipe.
+
+    Args:
+        datamodule: What they are trained, validated and tested on.
+        recipe: Arguments of every Trainer; early stopping and checkpoints of its own are left out.
+        monitor: The validation metric that decides which epoch is best.
+        mode: Whether more (max) or less (min) of it is better.
+    """
+
+    def __init__(
+        self,
+        datamodule: pl.LightningDataModule,
+        recipe: Mapping[str, Any],
+        monitor: str,
+        mode: Literal["max", "min"],
+    ) -> None:
+        self.datamodule = datamodule
+        self.recipe = recipe
+        self.monitor = monitor
+        self.mode = mode
+
+    def __call__(self, build: Callable[[], MultiTaskModel], budget: Budget, seed: int, checkpoint: Path) -> Tested:
+        """Train a model, write the weights of its best epoch as a checkpoint, and test it.
+
+        Args:
+            build: Returns the model; what is random in it depends on the seed.
+            budget: How long and how fast.
+            seed: Seed of the model, of dropout and of the batches' order.
+            checkpoint: File to write; TensorBoard's curves lie in a folder of its name without the ending.
+        """
+        best = BestWeights(self.monitor, self.mode)
+        start = time.perf_counter()
+        with quiet_lightning(), torch.random.fork_rng():
+            trainer = self._trainer(budget, best, checkpoint)
+            torch.manual_seed(seed)
+            model = build()
+            # Again, so that the order of the batches does not depend on how much the weights have drawn.
+            torch.manual_seed(seed)
+            fit(trainer, model, self.datamodule)
+            seconds = time.perf_counter() - start
+            if not best.weights or not math.isfinite(best.score):
+                return Tested({}, None, 0, seconds)
+            model.load_state_dict(best.weights)
+            replace_file(checkpoint, lambda path: trainer.save_checkpoint(path, weights_only=True))
+            return self._tested(trainer, model, best, seconds)
+
+    def _trainer(self, budget: Budget, best: BestWeights, checkpoint: Path) -> pl.Trainer:
+        return quiet_trainer(
+            self.recipe,
+            [best, *budget.callbacks(self.monitor, self.mode)],
+            without=(Checkpoint, EarlyStopping),
+            max_epochs=budget.epochs,
+            limit_predict_batches=1.0,
+            logger=TensorBoardLogger(checkpoint.parent, name=checkpoint.stem, version=""),
+        )
+
+    def _tested(self, trainer: pl.Trainer, model: MultiTaskModel, best: BestWeights, seconds: float) -> Tested:
+        (test,) = trainer.test(model, datamodule=self.datamodule, verbose=False)
+        loader = self.datamodule.test_dataloader()
+        probability = scores(trainer, model, loader).probability
+        validation = {name: value for name, value in best.metrics.items() if name.startswith("val/")}
+        return Tested({**validation, **test}, probability, best.epoch, seconds)

@@ -1,0 +1,130 @@
+"""Agents find values that are known, and better actions."""
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+import torch
+from agent_helpers import AGENTS, data, quiet_trainer
+from torch import Tensor
+
+from datamodules.batches import ImpressionBatch
+from datamodules.loader import BatchLoader
+from datamodules.rewards import reward_function
+from datamodules.transitions import logged_transitions
+from lightning_modules.agents import TD3BC, ActorCritic
+from lightning_modules.multitask import SharedBottom
+
+EVERY_AGENT = pytest.mark.parametrize("kind", AGENTS)
+TASKS = ("click", "pay")
+GAMMA = 0.6
+#: Of the score, the log-likelihood of all labels of a session of five rows.
+MARGIN = 0.8
+#: Probability that the planted actor predicts for each task, whatever the row.
+ACTION = torch.tensor([0.3, 0.8])
+#: Chains of states, numbered by the one field; a state always follows the same one, or ends the session.
+CHAINS = ((0, 1, 2), (3, 2), (4,), (5, 4))
+LABEL = torch.tensor([[0, 1], [1, 0], [1, 1], [0, 0], [0, 1], [1, 0]], dtype=torch.float32)
+
+
+def planted_rows(copies: int = 50) -> ImpressionBatch:
+    state = torch.tensor(list(itertools.chain(*CHAINS)) * copies)
+    lengths = torch.tensor([len(chain) for chain in CHAINS] * copies)
+    session = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+    number = torch.arange(len(state))
+    return ImpressionBatch(state[:, None], torch.empty(len(state), 0), LABEL[state], session, session, number)
+
+
+def constant_actor() -> SharedBottom:
+    actor = SharedBottom([6], 0, TASKS, embedding_dim=4, bottom_dims=[4], tower_dims=[4])
+    with torch.no_grad():
+        for parameter in actor.towers.layers[-1].parameters():
+            parameter.zero_()
+        actor.towers.layers[-1].bias.copy_(torch.logit(ACTION)[:, None])
+    return actor
+
+
+def known_values(reward: str, action: Tensor) -> Tensor:
+    """Return Q of every state under one action, then the actor's: ``r(a) + gamma r(p) + gamma^2 r(p) ...``."""
+    of_actions = reward_function(reward)
+    following = {state: next_state for chain in CHAINS for state, next_state in itertools.pairwise(chain)}
+    values = torch.empty(6, 2)
+    for state in range(6):
+        values[state] = of_actions(action, LABEL[state])
+        ahead, discount = following.get(state), GAMMA
+        while ahead is not None:
+            values[state] += discount * of_actions(ACTION, LABEL[ahead])
+            ahead, discount = following.get(ahead), discount * GAMMA
+    return values
+
+
+@EVERY_AGENT
+@pytest.mark.parametrize(("reward", "tolerance"), [("absolute_error", 0.03), ("log_loss", 0.12)])
+def test_critics_find_the_known_values(kind: type[ActorCritic], reward: str, tolerance: float) -> None:
+    torch.manual_seed(0)
+    # Without noise on the targets' actions the values of both agents are the same.
+    options: dict[str, Any] = {"policy_noise": 0.0} if kind is TD3BC else {}
+    agent: Any = kind(
+        [6],
+        0,
+        TASKS,
+        actor=constant_actor(),
+        actor_frozen=True,
+        behaviour="uniform",
+        reward=reward,
+        gamma=GAMMA,
+        embed_dim=8,
+        bottom_mlp_dims=(64, 32),
+        tower_mlp_dims=(16,),
+        dropout=0.0,
+        memory_size=20_000,
+        batch_size=512,
+        critic_lr=4e-3,
+        **options,
+    )
+    rows = logged_transitions(planted_rows())
+    quiet_trainer(max_epochs=250).fit(agent.train(), BatchLoader(rows, 400, shuffle=True, seed=0))
+    agent.eval()
+    states = torch.arange(6)[:, None]
+    errors = []
+    # Nearer to 0 and 1 the log-loss is too steep for a small network.
+    for share in torch.linspace(0.1, 0.9, 9):
+        action = torch.stack([share, 1 - share])
+        with torch.no_grad():
+            value = agent.critics(states, torch.empty(6, 0), action.expand(6, 2))
+        errors.append((value - known_values(reward, action)).abs())
+    assert torch.stack(errors).mean() < tolerance
+    assert torch.stack(errors).max() < 5 * tolerance
+
+
+@EVERY_AGENT
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_random_actor_improves(kind: type[ActorCritic], seed: int) -> None:
+    torch.manual_seed(seed)
+    sessions = data(num_sessions=600)
+    options = {"behaviour": "noisy_actor", "noise_std": 0.2, "noise_clip": 0.5} if kind is TD3BC else {}
+    agent: Any = kind(
+        sessions.field_sizes,
+        sessions.num_numerical,
+        sessions.tasks,
+        actor={"class_path": "SharedBottom", "init_args": {"embedding_dim": 8, "bottom_dims": [16], "tower_dims": [8]}},
+        gamma=0.5,
+        embed_dim=8,
+        bottom_mlp_dims=(32, 16),
+        tower_mlp_dims=(8,),
+        dropout=0.0,
+        memory_size=20_000,
+        batch_size=256,
+        init_training_step=120,
+        actor_update_freq=1,
+        critic_lr=5e-3,
+        actor_lr=2e-3,
+        **options,
+    )
+    trainer = quiet_trainer(max_epochs=28)
+    before = trainer.validate(agent, sessions, verbose=False)[0]["val/score"]
+    trainer.fit(agent, sessions)
+    after = float(trainer.callback_metrics["val/score"])
+    assert math.isfinite(before)
+    assert after > before + MARGIN

@@ -1,0 +1,37 @@
+"""Every configuration of an agent runs as it stands, given an actor and the data's folder."""
+
+from pathlib import Path
+
+import pytest
+from published_layouts import WRITERS
+
+from lightning_modules.cli import main
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+FILES = sorted(path for path in (CONFIGS / "agents").glob("*.yaml") if path.stem.endswith(("ddpg", "td3_bc")))
+ACTOR = ["--model.embedding_dim=4", "--model.bottom_dims=[8]", "--model.tower_dims=[4]"]
+SMALL = ["--model.embed_dim=4", "--model.bottom_mlp_dims=[8]", "--model.tower_mlp_dims=[4]", "--model.batch_size=64"]
+QUICK = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+
+
+def test_the_files_are_found() -> None:
+    assert {path.stem for path in FILES} == {
+        f"{data}_{agent}" for data in ("kuairand", "synthetic") for agent in ("ddpg", "td3_bc")
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore:.*long_view without click")
+def test_every_file_trains_and_tests(path: Path, tmp_path: Path) -> None:
+    data = path.stem.partition("_")[0]
+    if data == "kuairand":
+        (tmp_path / "data").mkdir()
+        WRITERS[data](tmp_path / "data")
+    rows = f"root={tmp_path / 'data'}" if data == "kuairand" else "num_sessions=200"
+    quick = [*QUICK, f"--trainer.default_root_dir={tmp_path}"]
+    model = CONFIGS / "multitask" / data / "esmm.yaml"
+    assert main(["fit", f"--config={model}", f"--data.{rows}", *ACTOR, *quick]) == 0
+    actor = next(tmp_path.rglob("best.ckpt"))
+    options = [f"--config={path}", f"--data.impressions.{rows}", f"--model.actor={actor}", *SMALL, *quick]
+    assert main(["fit", *options]) == 0
+    assert main(["test", *options, f"--ckpt_path={next(tmp_path.rglob('last.ckpt'))}"]) == 0
