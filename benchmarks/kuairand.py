@@ -17,22 +17,18 @@ METRICS = ("auc", "log_loss", "session_log_loss", "calibration")
 def main() -> None:
     arguments = _arguments()
     settle()
-    settings = {"published": [], "tuned": [f"--config={path}" for path in arguments.tuned]}
-    folders = {
-        (name, model): arguments.output / f"{model}_{name}"
-        for name in (["published", "tuned"] if arguments.tuned else ["published"])
-        for model in arguments.models
-    }
+    arms = [("published", model, []) for model in arguments.models]
+    arms += [("tuned", model, [f"--config={arguments.tuned}"]) for model in arguments.tuned_models if arguments.tuned]
     runs = []
     for seed in range(1, arguments.seeds + 1):
-        for (name, model), folder in folders.items():
-            run = _run(model, seed, settings[name], arguments.root, folder / str(seed))
+        for name, model, settings in arms:
+            run = _run(model, seed, settings, arguments.root, arguments.output / f"{model}_{name}" / str(seed))
             runs.append({"settings": name, "model": model, "seed": seed, **run})
+    tuned = f" --tuned {arguments.tuned}" if arguments.tuned else ""
     write_report(
         "kuairand",
         title="Multi-task models on KuaiRand-Pure",
-        command=f"python -m benchmarks.kuairand --root DATA --seeds {arguments.seeds}"
-        + "".join(f" --tuned {path}" for path in arguments.tuned),
+        command=f"python -m benchmarks.kuairand --root DATA --seeds {arguments.seeds}{tuned}",
         parts=_parts(pd.DataFrame(runs)),
     )
 
@@ -42,7 +38,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--root", type=Path, required=True, help="folder with KuaiRand-Pure")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
-    parser.add_argument("--tuned", type=Path, nargs="*", default=[], help="files on top, for a second table")
+    parser.add_argument("--tuned", type=Path, help="configuration file on top, for a second table")
+    parser.add_argument("--tuned_models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/kuairand"), help="finished runs are kept")
     return parser.parse_args()
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -40,6 +41,14 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def load_arrays(path: Path) -> Mapping[str, np.ndarray]:
-    """Return the arrays of a file by name; pickled objects are refused."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+    """Return the arrays of a file by name; pickled objects are refused.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is none that :func:`save_arrays` wrote.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, TypeError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{path} is damaged, or no file of arrays: {error}") from error

@@ -1,8 +1,9 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lightning_modules.files import replace_file
+from lightning_modules.files import load_arrays, replace_file, save_arrays
 
 
 def names(folder: Path) -> list[str]:
@@ -60,3 +61,38 @@ def test_nothing_written_is_an_error_and_leaves_the_old_file(tmp_path: Path) -> 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         replace_file(tmp_path / "absent" / "a.csv", lambda path: path.write_text("new"))
+
+
+def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(6, dtype=np.int64).reshape(2, 3), "b": np.array([0.1, np.nan], dtype=np.float32)}
+    save_arrays(tmp_path / "a.npz", arrays)
+    found = load_arrays(tmp_path / "a.npz")
+    assert list(found) == ["a", "b"]
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+    save_arrays(tmp_path / "a.npz", {"c": np.zeros(1)})
+    assert list(load_arrays(tmp_path / "a.npz")) == ["c"]
+    assert names(tmp_path) == ["a.npz"]
+
+
+def test_objects_are_neither_written_nor_read(tmp_path: Path) -> None:
+    objects = np.array([{}, None], dtype=object)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        save_arrays(tmp_path / "a.npz", {"a": objects})
+    assert names(tmp_path) == []
+    np.savez(tmp_path / "a.npz", a=objects)
+    with pytest.raises(ValueError, match=r"a.npz is damaged, or no file of arrays: .*allow_pickle"):
+        load_arrays(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", None], ids=["empty", "text", "torn"])
+def test_what_is_no_file_of_arrays_is_told(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    save_arrays(path, {"a": np.arange(1000)})
+    path.write_bytes(path.read_bytes()[:200] if content is None else content)
+    with pytest.raises(ValueError, match=r"a.npz is damaged, or no file of arrays"):
+        load_arrays(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        load_arrays(path)

@@ -13,7 +13,9 @@ from pytorch_lightning.loggers import Logger
 from torch.optim import Optimizer
 
 from datamodules import ImpressionsDataModule
+from lightning_modules.agents import ActorCritic
 from lightning_modules.losses import Loss
+from lightning_modules.multitask.weighting import TaskWeighting
 from lightning_modules.search.strategies import Strategy
 
 _BASE_CLASSES: dict[str, type] = {
@@ -29,6 +31,9 @@ _BASE_CLASSES: dict[str, type] = {
     "references": Loss,
     "losses": Loss,
     "strategy": Strategy,
+    "agent": ActorCritic,
+    "weighting": TaskWeighting,
+    "weightings": TaskWeighting,
 }
 _OWN_PACKAGES = ("lightning_modules", "datamodules", "callbacks")
 _VERB = re.compile(r"^(fit|validate|test|predict|search|check|compare|polish|export)\.")
@@ -67,7 +72,7 @@ def short_message(message: str, parser: ArgumentParser) -> str:
 def _unknown_option(match: re.Match[str], parser: ArgumentParser) -> str:
     name = match["name"].partition("=")[0]
     flags = [flag for action in parser._actions for flag in action.option_strings if re.match(r"--.*[^+]$", flag)]
-    flags += [re.sub(r"^--(search|compare)\.", "--", flag) for flag in flags]
+    flags += [re.sub(r"^--(search|compare|polish)\.", "--", flag) for flag in flags]
     if not name.startswith("-"):
         flags = [flag.removeprefix("--") for flag in flags]
     return f"there is no option {name}{_close(name, flags)}"

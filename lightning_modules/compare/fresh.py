@@ -7,7 +7,6 @@ from typing import TypeVar
 import pytorch_lightning as pl
 from pytorch_lightning.cli import instantiate_module
 
-
 Model = TypeVar("Model", bound=pl.LightningModule)
 
 

@@ -166,4 +166,3 @@ def _file_name(loss: str, seed: int) -> str:
     """Return the name, without its ending, of what is kept of a loss and seed."""
     readable = re.sub(r"[^\w.]+", "_", loss)[:40].strip("_")
     return f"{readable}-{hashlib.sha256(loss.encode()).hexdigest()[:8]}-{seed}"
-

@@ -1,6 +1,8 @@
 """The trainings that a polish holds against each other."""
 
 import copy
+import inspect
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +28,7 @@ class Arm:
     Attributes:
         name: Its name in tables and files.
         fine_tuned: Whether it starts from the base model's weights.
-        loss: Makes its loss; None keeps the model's.
+        loss: Makes its loss, which critics weigh; None keeps the model's.
         weighting: Its task weighting; None keeps the model's.
     """
 
@@ -50,19 +52,54 @@ class Arm:
 
 
 def arms(settings: PolishSettings) -> list[Arm]:
-    """Return all arms: the control first, then the critic weights, then what trains from scratch."""
-    return [
+    """Return all arms: the control first, then the critic weights, then what trains from scratch.
+
+    Raises:
+        ValueError: If two arms are the same.
+    """
+    found = [
         Arm(CONTROL, fine_tuned=True),
         *(_critic_arm(settings, variant, fine_tuned=True) for variant in _weighing(settings)),
         *(_from_scratch(settings) if settings.from_scratch else ()),
     ]
+    twice = [name for name, count in Counter(arm.name for arm in found).items() if count > 1]
+    if twice:
+        raise ValueError(f"--polish.weightings has one of them twice: '{twice[0]}'")
+    return found
+
+
+def check_arms(found: list[Arm], build: Callable[[], MultiTaskModel], critics: str | None) -> None:
+    """Refuse arms that could not be trained.
+
+    Args:
+        found: The arms.
+        build: Returns an untrained model.
+        critics: Checkpoint of an agent that is there already, if any.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If a loss, a weighting or the critics do not fit the model.
+    """
+    for arm in found:
+        model = build()
+        arm.equip(model, Path(critics or ""))
+        if arm.loss is not None and critics is not None:
+            model.loss.prepare(model.field_sizes, model.num_numerical, model.tasks)  # type: ignore[operator]
 
 
 def _from_scratch(settings: PolishSettings) -> Iterator[Arm]:
     for variant in _weighing(settings)[:1]:
         yield _critic_arm(settings, variant, fine_tuned=False)
     for weighting in settings.other_weightings:
-        yield Arm(f"from scratch, {type(weighting).__name__}", fine_tuned=False, weighting=weighting)
+        yield Arm(f"from scratch, {_title(weighting)}", fine_tuned=False, weighting=weighting)
+
+
+def _title(weighting: TaskWeighting) -> str:
+    """Return a weighting's name, with those of its arguments that are not the default."""
+    parameters = inspect.signature(type(weighting)).parameters
+    given = {name: value for name, value in weighting.init_args().items() if value != parameters[name].default}
+    arguments = ", ".join(f"{name}={value}" for name, value in given.items())
+    return f"{type(weighting).__name__}({arguments})" if given else type(weighting).__name__
 
 
 def _weighing(settings: PolishSettings) -> list[Variant]:
@@ -82,5 +119,8 @@ _WEIGHTS: dict[Variant, str] = {"one_minus_q": "1 - {:g} Q", "label_q": "-label 
 
 def _single_loss(model: MultiTaskModel) -> Loss:
     if not isinstance(model.loss, Loss):
-        raise ValueError("critics weigh one loss of all tasks together, and the model has one a task: name one loss")
+        raise ValueError(
+            "critics weigh one loss of all tasks together, and the model has one a task: name one loss, or compare "
+            "without critics (--polish.variants [])"
+        )
     return model.loss

@@ -7,19 +7,23 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.callbacks import Callback
 
 from datamodules import ImpressionsDataModule, SessionsDataModule
 from datamodules.batches import ImpressionBatch
 from lightning_modules.agents import ActorCritic
 from lightning_modules.agents.critics import load_critics
+from lightning_modules.agents.replay_buffer import ReplayBuffer
 from lightning_modules.files import replace_file
-from lightning_modules.recipes import fit, quiet_lightning, quiet_trainer
+from lightning_modules.multitask.base import MultiTaskModel
+from lightning_modules.polish.trainers import curves, quiet_training
+from lightning_modules.recipes import fit, quiet_trainer
 
 #: Below this spread over rows a critic weighs all rows alike.
 LEAST_SPREAD = 1e-4
-_ROWS = 65_536
+_ROWS, _CHUNK = 65_536, 8_192
+#: What Lightning refuses where agents optimize by hand; for clipping they have an option of their own.
+_OF_MODELS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,31 @@ class Fitting:
     """How critics are fitted.
 
     Args:
-        agent: Makes the agent of the checkpoint of its actor.
+        agent: Makes the agent of its actor, a model or the checkpoint of one.
         impressions: The data whose sessions it learns from.
-        recipe: Arguments of the Trainer; early stopping, checkpoints and gradient clipping of its own are left out.
+        recipe: Arguments of the Trainer; its callbacks and what it says of gradients are for models and left out.
         epochs: Passes over the logged sessions.
         rows: Logged rows that the agent acts on in each update.
     """
 
-    agent: Callable[[Path], ActorCritic]
+    agent: Callable[[str | MultiTaskModel], ActorCritic]
     impressions: ImpressionsDataModule
     recipe: Mapping[str, Any]
     epochs: int
     rows: int
+
+    def check(self, model: MultiTaskModel) -> None:
+        """Refuse an agent that cannot be built, and sessions that it cannot learn from.
+
+        Args:
+            model: An untrained model.
+
+        Raises:
+            ValueError: If an option of the agent is out of its range, or no training session has two rows.
+        """
+        with quiet_training():
+            self.agent(model)
+            self._sessions().setup()
 
     def __call__(self, actor: Path, seed: int, checkpoint: Path) -> None:
         """Fit the critics to the sessions and write the agent's checkpoint.
@@ -48,24 +65,22 @@ class Fitting:
             seed: Seed of the critics, the actions and the replay.
             checkpoint: File to write; TensorBoard's curves lie in a folder of its name without the ending.
         """
-        with quiet_lightning(), torch.random.fork_rng():
+        with quiet_training():
             torch.manual_seed(seed)
-            agent = self.agent(actor)
+            agent = self.agent(str(actor))
             trainer = self._trainer(checkpoint)
             torch.manual_seed(seed)
-            fit(trainer, agent, SessionsDataModule(self.impressions, batch_size=self.rows))
+            fit(trainer, agent, self._sessions())
+            # It is not trained further, and the replay would be nearly all of the file.
+            agent.replay = ReplayBuffer(agent.memory_size)
             replace_file(checkpoint, lambda path: trainer.save_checkpoint(path, weights_only=True))
 
+    def _sessions(self) -> SessionsDataModule:
+        return SessionsDataModule(self.impressions, batch_size=self.rows)
+
     def _trainer(self, checkpoint: Path) -> pl.Trainer:
-        # Agents optimize by hand, where Lightning refuses to clip; they have an option of their own for it.
-        recipe = {name: value for name, value in self.recipe.items() if not name.startswith("gradient_clip")}
-        return quiet_trainer(
-            recipe,
-            [],
-            without=(Checkpoint, EarlyStopping),
-            max_epochs=self.epochs,
-            logger=TensorBoardLogger(checkpoint.parent, name=checkpoint.stem, version=""),
-        )
+        recipe = {name: value for name, value in self.recipe.items() if name not in _OF_MODELS}
+        return quiet_trainer(recipe, [], without=(Callback,), max_epochs=self.epochs, logger=curves(checkpoint))
 
 
 @torch.no_grad()
@@ -78,7 +93,7 @@ def values(checkpoint: Path, rows: ImpressionBatch, probability: torch.Tensor) -
         probability: The model's probabilities, float [n, tasks].
     """
     critics = load_critics(checkpoint)
-    q = critics(rows.categorical[:_ROWS], rows.numerical[:_ROWS], probability[:_ROWS])
-    return {
-        task: (float(each.mean()), float(each.std())) for task, each in zip(critics.tasks, q.unbind(1), strict=True)
-    }
+    columns = (each[:_ROWS].split(_CHUNK) for each in (rows.categorical, rows.numerical, probability))
+    value = torch.cat([critics(*chunk) for chunk in zip(*columns, strict=True)])
+    means, spreads = value.mean(dim=0).tolist(), value.std(dim=0, correction=0).tolist()
+    return dict(zip(critics.tasks, zip(means, spreads, strict=True), strict=True))

@@ -25,7 +25,7 @@ class Sessions:
     tasks: Sequence[str]
 
 
-class Outcome:
+class ResampledMetrics:
     """AUC and session log-loss of one arm's predictions, for any weighting of the rows by whole sessions.
 
     Args:
@@ -75,11 +75,12 @@ def differences(
     found = {}
     for place, task in enumerate(sessions.tasks):
         label = sessions.label[:, place]
-        arms = {arm: Outcome(each[..., place], label, sessions.session) for arm, each in probability.items()}
-        observed = {arm: outcome.metrics(torch.ones(1, len(label))) for arm, outcome in arms.items()}
+        arms = {arm: ResampledMetrics(each[..., place], label, sessions.session) for arm, each in probability.items()}
+        observed = {arm: each.metrics(torch.ones(1, len(label))) for arm, each in arms.items()}
         resampled = _resampled(arms, sessions.session, resamples, seed)
-        generator = torch.Generator().manual_seed(seed)
         for arm, metric in _pairs(observed, control):
+            # From the same draws, so that nothing depends on which other arms there are.
+            generator = torch.Generator().manual_seed(seed)
             found[arm, f"{metric}/{task}"] = difference(
                 resampled[arm][metric],
                 resampled[control][metric],
@@ -91,11 +92,13 @@ def differences(
     return found
 
 
-def _resampled(arms: Mapping[str, Outcome], session: Tensor, resamples: int, seed: int) -> dict[str, dict[str, Tensor]]:
+def _resampled(
+    arms: Mapping[str, ResampledMetrics], session: Tensor, resamples: int, seed: int
+) -> dict[str, dict[str, Tensor]]:
     chunks: dict[str, list[dict[str, Tensor]]] = {arm: [] for arm in arms}
     for weights in Resampling(session, resamples, torch.Generator().manual_seed(seed)):
-        for arm, outcome in arms.items():
-            chunks[arm].append(outcome.metrics(weights))
+        for arm, each in arms.items():
+            chunks[arm].append(each.metrics(weights))
     return {
         arm: {name: torch.cat([each[name] for each in parts]) for name in parts[0]} for arm, parts in chunks.items()
     }

@@ -1,5 +1,6 @@
 """Makes a report of what the trainings of a polish left."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ import torch
 from datamodules import ImpressionsDataModule
 from datamodules.batches import ImpressionBatch
 from lightning_modules.compare.bootstrap import Difference
-from lightning_modules.polish.arms import BASE, CONTROL, arms
+from lightning_modules.polish.arms import BASE, CONTROL, Arm
 from lightning_modules.polish.critics import LEAST_SPREAD, values
 from lightning_modules.polish.differences import Sessions, differences
 from lightning_modules.polish.records import Records
@@ -22,32 +23,53 @@ class Outcome:
 
     Args:
         settings: The options.
+        arms: What was trained beside the base model.
         records: What is on disk of them.
         impressions: What they were tested on.
         seeds: The seeds.
         model: Name of the model.
+        max_epochs: The most epochs of the base model and of those trained from scratch; None or -1 for any number.
     """
 
     settings: PolishSettings
+    arms: Sequence[Arm]
     records: Records
     impressions: ImpressionsDataModule
     seeds: Sequence[int]
     model: str
+    max_epochs: int | None
 
     def report(self) -> Report:
-        """Compare all arms with the control on the same resamples of the test sessions."""
+        """Compare all arms with the control on the same resamples of the test sessions.
+
+        Raises:
+            ValueError: If the test rows are not those of the predictions.
+        """
         rows: ImpressionBatch = self.impressions.test_dataloader().rows
-        names = [BASE, *(arm.name for arm in arms(self.settings))]
-        found = {name: self.records.probabilities(name, self.seeds) for name in names}
-        results = self.records.results
+        names = [BASE, *(arm.name for arm in self.arms)]
+        found = {name: self._probability(name, rows) for name in names}
+        sound = {name: each for name, each in found.items() if each is not None and each.isfinite().all()}
         return Report(
-            results[results["seed"].isin(self.seeds) & results["arm"].isin(names)],
-            self.impressions.tasks,
-            CONTROL,
-            self._differences({name: each for name, each in found.items() if each is not None}, rows),
-            self._setup(rows),
-            [*self._on_critics(found[BASE], rows), *self._on_arms([name for name in names if found[name] is None])],
+            results=self.records.results(names, self.seeds),
+            tasks=self.impressions.tasks,
+            control=CONTROL,
+            differences=self._differences(sound, rows),
+            setup=self._setup(rows),
+            remarks=[
+                *self._on_critics(found[BASE], rows),
+                *self._on_broken([name for name in names if name not in sound]),
+                *self._on_unfinished(),
+            ],
         )
+
+    def _probability(self, arm: str, rows: ImpressionBatch) -> torch.Tensor | None:
+        found = self.records.probabilities(arm, self.seeds)
+        if found is not None and found.shape[1:] != rows.label.shape:
+            raise ValueError(
+                f"'{self.settings.root}' was begun with other data: the predictions of '{arm}' are for "
+                f"{found.shape[1]} test rows, and there are {len(rows.label)}. Name a new --polish.root"
+            )
+        return found
 
     def _differences(
         self, probabilities: dict[str, torch.Tensor], rows: ImpressionBatch
@@ -64,25 +86,49 @@ class Outcome:
         )
 
     def _on_critics(self, probability: torch.Tensor | None, rows: ImpressionBatch) -> Iterator[str]:
-        for place, seed in enumerate(self.seeds if probability is not None else ()):
+        if probability is None or not self._uses_critics:
+            return
+        for seed, predicted in zip(self.seeds, probability, strict=True):
             critics = self.records.critics(seed, self.settings.critics)
-            for task, (mean, spread) in values(critics, rows, probability[place]).items():  # type: ignore[index]
+            for task, (mean, spread) in values(critics, rows, predicted).items():
                 note = "; it weighs all rows alike" if spread < LEAST_SPREAD else ""
                 yield f"seed {seed}: the critic of {task} has Q {mean:.3f} ± {spread:.3f} over test rows{note}"
 
-    def _on_arms(self, broken: Sequence[str]) -> Iterator[str]:
+    def _on_broken(self, broken: Sequence[str]) -> Iterator[str]:
         if broken:
-            yield f"without a finite metric in some seed, and so without differences: {', '.join(broken)}"
+            yield f"without a finite metric in some seed, and so without differences: {'; '.join(broken)}"
         if len(self.seeds) < 2:
             yield "one seed says nothing of the spread between seeds: no differences are tested; take more seeds"
 
+    def _on_unfinished(self) -> Iterator[str]:
+        arms = [BASE, *(arm.name for arm in self.arms if not arm.fine_tuned)]
+        results = self.records.results(arms, self.seeds)
+        last = math.inf if self.max_epochs in (None, -1) else self.max_epochs - self.settings.patience
+        unfinished = results.loc[results["epoch"] > last, "arm"].unique()
+        if len(unfinished):
+            yield (
+                f"ended by trainer.max_epochs before {self.settings.monitor} had stopped getting better, for one seed "
+                f"at least: {'; '.join(unfinished)}"
+            )
+
     def _setup(self, rows: ImpressionBatch) -> str:
         settings, rate = self.settings, self.settings.fine_tuning_learning_rate
+        seeds = f"seeds {self.seeds[0]} to {self.seeds[-1]}" if len(self.seeds) > 1 else f"seed {self.seeds[0]}"
         return (
             f"{self.model} on {type(self.impressions).__name__}; {len(rows.row)} test rows in "
-            f"{len(rows.session.unique())} sessions; seeds {self.seeds[0]} to {self.seeds[-1]}. The base model and "
+            f"{len(rows.session.unique())} sessions; {seeds}. The base model and "
             f"those trained from scratch stop after {settings.patience} epochs without a better {settings.monitor}; "
             f"every fine-tuning starts from the base model of its seed and takes {settings.fine_tuning_epochs} epochs"
             f"{'' if rate is None else f' with learning rate {rate:g}'}. All are tested once, with the weights of the "
             f"best epoch by {settings.monitor}. '{CONTROL}' has constant weights: what more training alone brings."
+            f"{self._of_critics() if self._uses_critics else ''}"
         )
+
+    def _of_critics(self) -> str:
+        if self.settings.critics is not None:
+            return f" Q is that of {self.settings.critics} for all seeds."
+        return f" Q is learned in {self.settings.agent_epochs} epochs of the sessions, with the base model of the seed."
+
+    @property
+    def _uses_critics(self) -> bool:
+        return any(arm.loss is not None for arm in self.arms)

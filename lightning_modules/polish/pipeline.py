@@ -12,14 +12,13 @@ from rich.console import Console
 from datamodules import ImpressionsDataModule
 from lightning_modules.agents import DDPG, ActorCritic
 from lightning_modules.multitask.base import MultiTaskModel
-from lightning_modules.polish.arms import BASE, Arm, arms
+from lightning_modules.polish.arms import BASE, Arm, arms, check_arms
 from lightning_modules.polish.critics import Fitting
 from lightning_modules.polish.outcome import Outcome
 from lightning_modules.polish.records import Records
 from lightning_modules.polish.report import Report
 from lightning_modules.polish.settings import PolishSettings
-from lightning_modules.polish.training import Budget, Training
-from lightning_modules.search.ranks import is_first
+from lightning_modules.polish.training import Budget, Tested, Training
 from lightning_modules.threads import torch_threads
 
 
@@ -50,20 +49,18 @@ class Polish:
         Raises:
             FileNotFoundError: If the critics' checkpoint is not there.
             OSError: If the folder cannot be written.
+            RuntimeError: If the base model cannot be trained, or the critics' values are not finite.
             ValueError: If an option or the data cannot be used.
         """
-        console = Console(quiet=not is_first())
-        if is_first():
-            save_config(self._root / "config.yaml")
-        records = Records(self._root, writes=is_first())
+        console = Console()
         with torch_threads(self.settings.threads):
+            self._check()
+            save_config(self._root / "config.yaml")
+            records = Records(self._root)
             for seed in self._seeds:
                 self._run_seed(seed, records, console)
-            report = Outcome(
-                self.settings, records, self.impressions, self._seeds, type(self.build()).__name__
-            ).report()
-        if is_first():
-            report.write(self._root)
+            report = self._outcome(records).report()
+        report.write(self._root)
         report.print(console, self._root)
         return report
 
@@ -76,17 +73,38 @@ class Polish:
         return range(self.seed, self.seed + self.settings.seeds)
 
     @cached_property
+    def _arms(self) -> list[Arm]:
+        return arms(self.settings)
+
+    @cached_property
     def _training(self) -> Training:
         return Training(self.impressions, self.recipe, self.settings.monitor, self.settings.mode)
 
+    @cached_property
+    def _fitting(self) -> Fitting:
+        settings = self.settings
+        return Fitting(self._agent, self.impressions, self.recipe, settings.agent_epochs, settings.agent_rows)
+
+    def _check(self) -> None:
+        """Find what is wrong before the first training, not after hours of it."""
+        settings, model = self.settings, self.build()
+        check_arms(self._arms, self.build, settings.critics)
+        if self._fits_critics:
+            self._fitting.check(model)
+        self._training.check(model, settings.fine_tuning_epochs)
+
+    @property
+    def _fits_critics(self) -> bool:
+        return self.settings.critics is None and any(arm.loss is not None for arm in self._arms)
+
     def _run_seed(self, seed: int, records: Records, console: Console) -> None:
-        base, critics = records.checkpoint(BASE, seed), records.critics(seed, self.settings.critics)
+        base, critics = records.checkpoint(BASE, seed), records.checkpoint("critics", seed)
         if not records.has(BASE, seed):
             self._train(Arm(BASE, fine_tuned=False), seed, records, console)
-        if not critics.is_file():
+        if self._fits_critics and not critics.is_file():
             self._say(console, seed, "critics are fitted to the sessions")
             self._fitting(base, seed, critics)
-        for arm in arms(self.settings):
+        for arm in self._arms:
             if not records.has(arm.name, seed):
                 self._train(arm, seed, records, console)
 
@@ -96,34 +114,46 @@ class Polish:
         def build() -> MultiTaskModel:
             model = self.build()
             if arm.fine_tuned:
-                model.load_state_dict(torch.load(base, weights_only=True)["state_dict"])
-            arm.equip(model, records.critics(seed, self.settings.critics))
+                model.load_state_dict(torch.load(base, map_location="cpu", weights_only=True)["state_dict"])
+            arm.equip(model, records.critics(seed, settings.critics))
             return model
 
         tuning = Budget(settings.fine_tuning_epochs, learning_rate=settings.fine_tuning_learning_rate)
         budget = tuning if arm.fine_tuned else Budget(self.recipe["max_epochs"], settings.patience)
         tested = self._training(build, budget, seed, records.checkpoint(arm.name, seed))
+        if arm.name == BASE and not tested.epoch:
+            raise RuntimeError(
+                f"the base model of seed {seed} cannot be fine-tuned: no epoch had a finite {settings.monitor}; look "
+                "at its learning rate and at how long the trainer's options let it train"
+            )
         row = records.add(arm.name, seed, tested)
-        aucs = ", ".join(f"{task} {row.get(f'test_auc_{task}', float('nan')):.4f}" for task in self._tasks)
-        self._say(console, seed, f"{arm.name}: test AUC {aucs} after epoch {tested.epoch} ({tested.seconds:.0f} s)")
+        self._say(console, seed, f"{arm.name}: {self._in_words(tested, row)} ({tested.seconds:.0f} s)")
+
+    def _outcome(self, records: Records) -> Outcome:
+        return Outcome(
+            settings=self.settings,
+            arms=self._arms,
+            records=records,
+            impressions=self.impressions,
+            seeds=self._seeds,
+            model=type(self.build()).__name__,
+            max_epochs=self.recipe["max_epochs"],
+        )
+
+    def _in_words(self, tested: Tested, row: Mapping[str, Any]) -> str:
+        if not tested.epoch:
+            return f"no epoch had a finite {self.settings.monitor}"
+        aucs = ", ".join(f"{task} {row[f'test_auc_{task}']:.4f}" for task in self.impressions.tasks)
+        return f"test AUC {aucs} after epoch {tested.epoch}"
 
     def _say(self, console: Console, seed: int, what: str) -> None:
         console.print(f"seed {seed}: {what}", markup=False, highlight=False, soft_wrap=True)
 
-    def _fitting(self, actor: Path, seed: int, checkpoint: Path) -> None:
-        settings = self.settings
-        fitting = Fitting(self._agent, self.impressions, self.recipe, settings.agent_epochs, settings.agent_rows)
-        fitting(actor, seed, checkpoint)
-
-    def _agent(self, actor: Path) -> ActorCritic:
-        sizes = self.impressions.field_sizes, self.impressions.num_numerical, self._tasks
+    def _agent(self, actor: str | MultiTaskModel) -> ActorCritic:
+        sizes = self.impressions.field_sizes, self.impressions.num_numerical, self.impressions.tasks
         if self.settings.agent is None:
-            return DDPG(*sizes, str(actor), actor_frozen=True)
-        return self.settings.agent(*sizes, str(actor))
-
-    @property
-    def _tasks(self) -> tuple[str, ...]:
-        return self.impressions.tasks
+            return DDPG(*sizes, actor, actor_frozen=True)
+        return self.settings.agent(*sizes, actor)
 
 
 def multi_task(model: Any, datamodule: Any) -> tuple[MultiTaskModel, ImpressionsDataModule]:

@@ -1,7 +1,8 @@
 """The files of a polish, from which it goes on after it was stopped."""
 
+import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch import Tensor
 from lightning_modules.files import load_arrays, replace_file, save_arrays
 from lightning_modules.polish.training import Tested
 
-_KEY = ["arm", "seed"]
+_KINDS: Mapping[str, Callable[[str], Any]] = {"arm": str, "seed": int, "epoch": int}
+_NEEDED = (*_KINDS, "seconds")
 
 
 class Records:
@@ -22,25 +24,24 @@ class Records:
 
     Args:
         root: The folder of the polish; made if it is not there.
-        writes: Whether this process writes; the others of a distributed run only remember.
 
     Raises:
         ValueError: If a file there cannot be read.
     """
 
-    def __init__(self, root: Path, *, writes: bool = True) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.writes = writes
         self._rows = _read(root / "results.csv")
 
-    @property
-    def results(self) -> pd.DataFrame:
-        """One row an arm and seed, as ``results.csv`` has it."""
-        return pd.DataFrame(self._rows)
+    def results(self, arms: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
+        """Return one row an arm and seed, in this order, with the columns of ``results.csv``."""
+        found = (self._row(arm, seed) for arm in arms for seed in seeds)
+        return pd.DataFrame([row for row in found if row is not None])
 
     def has(self, arm: str, seed: int) -> bool:
-        """Return whether this arm was trained and tested with this seed."""
-        return any(row["arm"] == arm and row["seed"] == seed for row in self._rows)
+        """Return whether this arm was trained and tested with this seed, and what it left is still there."""
+        row, files = self._row(arm, seed), (self.checkpoint(arm, seed), self._predictions(arm, seed))
+        return row is not None and (not row["epoch"] or all(file.is_file() for file in files))
 
     def checkpoint(self, arm: str, seed: int) -> Path:
         """Return where the model's weights lie; its folder is made."""
@@ -49,27 +50,18 @@ class Records:
         return folder / f"{_file_name(arm)}.ckpt"
 
     def critics(self, seed: int, given: str | None) -> Path:
-        """Return where the critics of a seed lie: in the given file, or else beside the seed's other checkpoints.
-
-        Raises:
-            FileNotFoundError: If the given file is not there.
-        """
-        if given is None:
-            return self.checkpoint("critics", seed)
-        if not Path(given).is_file():
-            raise FileNotFoundError(f"there is no '{given}'; name the checkpoint of an agent as --polish.critics")
-        return Path(given)
+        """Return where the critics of a seed lie: in the given file, or else beside the seed's other checkpoints."""
+        return self.checkpoint("critics", seed) if given is None else Path(given)
 
     def add(self, arm: str, seed: int, tested: Tested) -> Mapping[str, Any]:
-        """Write a tested model and return its row."""
-        if tested.probability is not None and self.writes:
+        """Write a tested model, in place of one that was there before, and return its row."""
+        if tested.probability is not None:
             save_arrays(self._predictions(arm, seed), {"test": tested.probability.numpy()})
         metrics = {name.replace("/", "_"): value for name, value in tested.metrics.items()}
         row = {"arm": arm, "seed": seed, "epoch": tested.epoch, "seconds": round(tested.seconds, 3), **metrics}
-        self._rows.append(row)
-        if self.writes:
-            table = pd.DataFrame(self._rows)
-            replace_file(self.root / "results.csv", lambda path: table.to_csv(path, index=False))
+        self._rows = [*(each for each in self._rows if each is not self._row(arm, seed)), row]
+        table = pd.DataFrame(self._rows)
+        replace_file(self.root / "results.csv", lambda path: table.to_csv(path, index=False))
         return row
 
     def probabilities(self, arm: str, seeds: Sequence[int]) -> Tensor | None:
@@ -78,6 +70,9 @@ class Records:
         if not all(file.is_file() for file in files):
             return None
         return torch.stack([torch.from_numpy(load_arrays(file)["test"]) for file in files])
+
+    def _row(self, arm: str, seed: int) -> dict[str, Any] | None:
+        return next((row for row in self._rows if (row["arm"], row["seed"]) == (arm, seed)), None)
 
     def _predictions(self, arm: str, seed: int) -> Path:
         return self.checkpoint(arm, seed).with_suffix(".npz")
@@ -91,10 +86,21 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        table = pd.read_csv(path)
-        missing = [name for name in _KEY if name not in table]
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *lines = csv.reader(file)
+        return _rows(header, lines)
     except ValueError as error:
-        raise ValueError(f"{path} cannot be read ({error}); correct it, or name another --polish.root") from error
+        raise ValueError(f"{path} cannot be read: {error}; correct it, or name another --polish.root") from error
+
+
+def _rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    missing = [name for name in _NEEDED if name not in header]
     if missing:
-        raise ValueError(f"{path} has no column {', '.join(missing)}; name another --polish.root")
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+        raise ValueError(f"it has no column {', '.join(missing)}")
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(header):
+            raise ValueError(f"line {number} has {len(line)} values and not {len(header)}")
+    return [
+        {name: _KINDS.get(name, float)(value or "nan") for name, value in zip(header, line, strict=True)}
+        for line in lines
+    ]

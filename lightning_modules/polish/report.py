@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from lightning_modules.compare.bootstrap import Difference
 from lightning_modules.compare.significance import holm
@@ -45,14 +45,19 @@ class Report:
         """Return the polish as a page."""
         parts = ["# Polish", self.setup, markdown(*self.means())]
         for metric, title in _TESTED.items() if self.differences else ():
-            parts += [f"## {title} less that of '{self.control}'", markdown(*self.gaps(metric))]
+            parts += [f"## {_heading(title)} less that of '{self.control}'", markdown(*self.gaps(metric))]
         parts += [_LEGEND] if self.differences else []
         parts += ["## Mind", "\n".join(f"- {remark}" for remark in self.remarks)] if self.remarks else []
         return "\n\n".join(parts) + "\n"
 
     def means(self, shown: Mapping[str, str] = SHOWN) -> tuple[list[str], list[list[str]]]:
-        """Return the table of test metrics: mean and standard deviation over the seeds."""
-        columns = {f"{title} {task}": f"test_{metric}_{task}" for metric, title in shown.items() for task in self.tasks}
+        """Return the table of test metrics, by the titles given: mean and standard deviation over the seeds."""
+        several = len(shown) > 1
+        columns = {
+            f"{title} {task}" if several else task: f"test_{metric}_{task}"
+            for metric, title in shown.items()
+            for task in self.tasks
+        }
         rows = []
         for arm, runs in self.results.groupby("arm", sort=False):
             epochs = "/".join(str(int(epoch)) for epoch in runs["epoch"])
@@ -79,7 +84,9 @@ class Report:
         narrow = []
         for arm, *cells in rows:
             of_tasks = [cells[start : start + 4] for start in range(0, len(cells), 4)]
-            narrow.append([arm, *(f"{gap}\n{interval}; {p}" for gap, interval, p, _ in of_tasks)])
+            narrow.append(
+                [arm, *("-" if gap == "-" else f"{gap}; p {p}\n{interval}" for gap, interval, p, _ in of_tasks)]
+            )
         return ["arm", *self.tasks], narrow
 
     def write(self, root: Path) -> None:
@@ -88,10 +95,14 @@ class Report:
 
     def print(self, console: Console, root: Path) -> None:
         """Print the tables and the remarks."""
-        _print(console, "Test rows", *self.means(_TESTED))
         for metric, title in _TESTED.items():
+            _print(console, f"{_heading(title)} on test rows", *self.means({metric: title}))
             if self.differences:
-                _print(console, f"{title} less that of '{self.control}' (interval; p)", *self._narrow_gaps(metric))
+                _print(
+                    console,
+                    f"{_heading(title)} less that of '{self.control}'",
+                    *self._narrow_gaps(metric),
+                )
         for remark in self.remarks:
             console.print(f"- {remark}", markup=False, highlight=False)
         console.print(f"\nSummary: {root / 'summary.md'}", soft_wrap=True, markup=False, highlight=False)
@@ -105,11 +116,20 @@ _LEGEND = (
 )
 
 
+def _heading(title: str) -> str:
+    return f"{title[0].upper()}{title[1:]}"
+
+
 def _print(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     # Without the zero before the point there is room for the numbers.
-    table = Table(*header, title=title, box=SIMPLE_HEAD)
+    # Where it is narrow, names are folded before numbers are.
+    columns = [
+        Column(header[0], overflow="fold"),
+        *(Column(name.replace(" ", "\n"), no_wrap=True) for name in header[1:]),
+    ]
+    table = Table(*columns, title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for arm, *cells in rows:
-        table.add_row(arm, *(re.sub(r"(?<!\d)0\.", ".", cell.replace(" ± ", "\n±")) for cell in cells))
+        table.add_row(arm, *(re.sub(r"(?<!\d)0\.", ".", cell) for cell in cells))
     console.print(table)
 
 

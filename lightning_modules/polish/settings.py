@@ -6,11 +6,12 @@ from typing import Literal
 
 from lightning_modules.agents import ActorCritic
 from lightning_modules.agents.critic_weighted_loss import Variant
-from lightning_modules.multitask import DynamicWeightAveraging, UncertaintyWeighting
+from lightning_modules.multitask import DynamicWeightAveraging, MultiTaskModel, UncertaintyWeighting
 from lightning_modules.multitask.weighting import TaskWeighting
 
-#: Makes an agent of the sizes of the fields, the number of numerical features, the tasks and the actor's checkpoint.
-AgentCallable = Callable[[Sequence[int], int, Sequence[str], str], ActorCritic]
+#: Makes an agent of the sizes of the fields, the number of numerical features, the tasks, and the actor: a model or the
+#: checkpoint of one.
+AgentCallable = Callable[[Sequence[int], int, Sequence[str], str | MultiTaskModel], ActorCritic]
 
 _AT_LEAST_ONE = ("seeds", "agent_epochs", "agent_rows", "fine_tuning_epochs", "patience", "resamples")
 
@@ -29,7 +30,8 @@ class PolishSettings:
         critics: Checkpoint of an agent whose critics serve all seeds, for instance one fitted to another model; no
             critics are fitted then.
         polish_lambda: Factor of Q in the weights 1 - lambda * Q.
-        variants: Critic weights to fine-tune with; constant weights are the control, which is always there.
+        variants: Critic weights to fine-tune with; constant weights are the control, which is always there. Without any
+            other no critics are fitted.
         fine_tuning_epochs: Epochs of every fine-tuning, the control included.
         fine_tuning_learning_rate: Learning rate of every fine-tuning; by default that of the model's optimizer.
         from_scratch: Whether to train untrained models too, with the first variant and the other task weightings.

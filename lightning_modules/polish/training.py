@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,14 +10,14 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from callbacks.best_weights import BestWeights
 from callbacks.optimizer_settings import OptimizerSettings
 from lightning_modules.compare.scoring import scores
 from lightning_modules.files import replace_file
 from lightning_modules.multitask.base import MultiTaskModel
-from lightning_modules.recipes import fit, quiet_lightning, quiet_trainer
+from lightning_modules.polish.trainers import curves, quiet_training
+from lightning_modules.recipes import fit, quiet_trainer
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,11 @@ class Budget:
 
     def callbacks(self, monitor: str, mode: str) -> list[Callback]:
         """Return what keeps a training to it."""
-        stop = [] if self.patience is None else [EarlyStopping(monitor, mode=mode, patience=self.patience)]
-        return [*stop, OptimizerSettings(learning_rate=self.learning_rate)]
+        settings = OptimizerSettings(learning_rate=self.learning_rate)
+        if self.patience is None:
+            return [settings]
+        # Not strict: a training without any validation is told of by what it leaves.
+        return [EarlyStopping(monitor, mode=mode, patience=self.patience, strict=False), settings]
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,30 @@ class Training:
         self.monitor = monitor
         self.mode = mode
 
+    def check(self, model: MultiTaskModel, epochs: int) -> None:
+        """Refuse what no training could begin, or end, with.
+
+        Args:
+            model: An untrained model.
+            epochs: The fewest epochs of a training.
+
+        Raises:
+            ValueError: If the Trainer has several processes, or validation gives no finite metric to choose epochs by.
+        """
+        with quiet_training():
+            trainer = self._trainer([], logger=False)
+            _check_trainer(trainer, epochs)
+            trainer.validate(model, datamodule=self.datamodule, verbose=False)
+        found = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if self.monitor not in found:
+            names = f"it gives {', '.join(found)}" if found else "it gives none: look at the trainer's options"
+            raise ValueError(f"--polish.monitor is {self.monitor}, which validation does not give; {names}")
+        if not math.isfinite(found[self.monitor]):
+            raise ValueError(
+                f"{self.monitor} is {found[self.monitor]} on the validation rows, so that no epoch could be the best; "
+                "name another --polish.monitor, or split the rows otherwise"
+            )
+
     def __call__(self, build: Callable[[], MultiTaskModel], budget: Budget, seed: int, checkpoint: Path) -> Tested:
         """Train a model, write the weights of its best epoch as a checkpoint, and test it.
 
@@ -90,8 +117,9 @@ class Training:
         """
         best = BestWeights(self.monitor, self.mode)
         start = time.perf_counter()
-        with quiet_lightning(), torch.random.fork_rng():
-            trainer = self._trainer(budget, best, checkpoint)
+        with quiet_training():
+            callbacks = [best, *budget.callbacks(self.monitor, self.mode)]
+            trainer = self._trainer(callbacks, max_epochs=budget.epochs, logger=curves(checkpoint))
             torch.manual_seed(seed)
             model = build()
             # Again, so that the order of the batches does not depend on how much the weights have drawn.
@@ -104,15 +132,10 @@ class Training:
             replace_file(checkpoint, lambda path: trainer.save_checkpoint(path, weights_only=True))
             return self._tested(trainer, model, best, seconds)
 
-    def _trainer(self, budget: Budget, best: BestWeights, checkpoint: Path) -> pl.Trainer:
-        return quiet_trainer(
-            self.recipe,
-            [best, *budget.callbacks(self.monitor, self.mode)],
-            without=(Checkpoint, EarlyStopping),
-            max_epochs=budget.epochs,
-            limit_predict_batches=1.0,
-            logger=TensorBoardLogger(checkpoint.parent, name=checkpoint.stem, version=""),
-        )
+    def _trainer(self, callbacks: Sequence[Callback], **settings: Any) -> pl.Trainer:
+        # Every row is scored, however much of an epoch the recipe takes.
+        settings = {"limit_predict_batches": 1.0, **settings}
+        return quiet_trainer(self.recipe, [*callbacks], without=(Checkpoint, EarlyStopping), **settings)
 
     def _tested(self, trainer: pl.Trainer, model: MultiTaskModel, best: BestWeights, seconds: float) -> Tested:
         (test,) = trainer.test(model, datamodule=self.datamodule, verbose=False)
@@ -120,3 +143,14 @@ class Training:
         probability = scores(trainer, model, loader).probability
         validation = {name: value for name, value in best.metrics.items() if name.startswith("val/")}
         return Tested({**validation, **test}, probability, best.epoch, seconds)
+
+
+def _check_trainer(trainer: pl.Trainer, epochs: int) -> None:
+    if trainer.world_size > 1:
+        raise ValueError(f"a polish trains in one process, got {trainer.world_size}; set trainer.devices to 1")
+    every = trainer.check_val_every_n_epoch
+    if every is not None and every > epochs:
+        raise ValueError(
+            f"trainer.check_val_every_n_epoch is {every}, so that a fine-tuning of {epochs} epochs (--polish."
+            "fine_tuning_epochs) would never be validated and have no best epoch; set it to 1"
+        )

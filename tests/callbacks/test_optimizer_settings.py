@@ -98,3 +98,37 @@ def test_an_optimizer_without_weight_decay_is_refused_only_if_some_is_asked_for(
     fitted(Model(rprop), OptimizerSettings(0.01, 0.0))
     with pytest.raises(MisconfigurationException, match=r"Rprop has no weight decay that 0.1 .*weight_decays \[0\]"):
         fitted(Model(rprop), OptimizerSettings(0.01, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (OptimizerSettings(), [(0.1, 0.2), (0.5, 0.2)]),
+        (OptimizerSettings(learning_rate=0.03), [(0.03, 0.2), (0.03, 0.2)]),
+        (OptimizerSettings(weight_decay=0.25), [(0.1, 0.25), (0.5, 0.25)]),
+        (OptimizerSettings(weight_decay=0.0), [(0.1, 0.0), (0.5, 0.0)]),
+    ],
+)
+def test_what_is_none_stays_as_the_optimizer_has_it(
+    settings: OptimizerSettings, expected: list[tuple[float, float]]
+) -> None:
+    model = fitted(Model(lambda groups: SGD(groups, lr=0.1, weight_decay=0.2)), settings)
+    assert model.seen == [expected] * EPOCHS
+
+
+def test_without_a_learning_rate_a_schedule_stays_as_it_is() -> None:
+    def optimizer(groups: Any) -> Optimizer:
+        return SGD(groups, lr=0.5)
+
+    plain, given = (
+        fitted(Model(optimizer, warm_up_and_decay), *callbacks) for callbacks in ((), (OptimizerSettings(),))
+    )
+    assert given.seen == plain.seen
+
+
+def test_an_optimizer_without_weight_decay_may_keep_it_unset() -> None:
+    def rprop(groups: Any) -> Optimizer:
+        return Rprop(groups, lr=0.1)
+
+    model = fitted(Model(rprop), OptimizerSettings(learning_rate=0.02))
+    assert model.seen == [[(0.02, 0.0), (0.02, 0.0)]] * EPOCHS

@@ -1,0 +1,60 @@
+"""Polishes as processes of their own, ended by a signal and continued."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from cli_helpers import started
+from test_polish import SMALL
+
+from lightning_modules.cli import main
+
+# Long enough for a signal to arrive in the middle of a training.
+COMMAND = [*SMALL, "--trainer.max_epochs=6", "--patience=6", "--variants", "one_minus_q", "--weightings=[]"]
+
+
+def done(root: Path) -> int:
+    path = root / "results.csv"
+    return len(pd.read_csv(path)) if path.is_file() else 0
+
+
+def without_seconds(root: Path) -> pd.DataFrame:
+    return pd.read_csv(root / "results.csv").drop(columns="seconds")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("polish") / "whole"
+    assert main([*COMMAND, f"--root={folder}"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "after"),
+    [(signal.SIGINT, 130, 0), (signal.SIGTERM, 143, 2), (signal.SIGKILL, -signal.SIGKILL, 5)],
+)
+def test_a_polish_goes_on_where_it_was_ended(
+    number: signal.Signals, status: int, after: int, whole: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "broken"
+    output = (tmp_path / "output").open("w+")
+    process = started([sys.executable, "train.py", *COMMAND, f"--root={root}"], output)
+    while not (root / "seed_42" / "base").exists() and process.poll() is None:
+        time.sleep(0.02)
+    while done(root) < after and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == status
+    output.seek(0)
+    assert "Traceback" not in output.read()
+    output.close()
+    assert not (root / "summary.md").exists()
+    seconds = pd.read_csv(root / "results.csv")["seconds"].tolist() if after else []
+    assert main([*COMMAND, f"--root={root}"]) == 0
+    # What was done has its old seconds, so it was not trained again.
+    assert pd.read_csv(root / "results.csv")["seconds"].tolist()[: len(seconds)] == seconds
+    pd.testing.assert_frame_equal(without_seconds(root), without_seconds(whole), check_exact=True)
+    assert (root / "summary.md").read_text() == (whole / "summary.md").read_text()

@@ -1,0 +1,106 @@
+"""A polish goes on where it was ended."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from polish_helpers import curve, polish, results, save, small_data, without_seconds
+
+from lightning_modules.polish.critics import Fitting
+from lightning_modules.polish.pipeline import Polish
+from lightning_modules.polish.training import Budget, Training
+
+
+class Ended:
+    """Interrupts a polish in its nth training, after that has written its checkpoint or before."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, *, late: bool) -> None:
+        self.left, self.late = at, late
+        for kind in (Training, Fitting):
+            monkeypatch.setattr(kind, "__call__", self._watched(kind.__call__))
+
+    def _watched(self, call: Any) -> Any:
+        def watched(trains: Any, *arguments: Any) -> Any:
+            self.left -= 1
+            if self.left == 0 and not self.late:
+                # As if it had died in the middle of the training, curves and all.
+                folder = arguments[-1].with_suffix("")
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "events.out.tfevents.0.dead").write_bytes(b"")
+                raise KeyboardInterrupt
+            outcome = call(trains, *arguments)
+            if self.left == 0:
+                raise KeyboardInterrupt
+            return outcome
+
+        return watched
+
+
+@pytest.mark.parametrize(("at", "late"), [(1, True), (2, False), (6, True)])
+def test_an_interrupted_polish_ends_as_an_uninterrupted_one(
+    at: int, late: bool, tmp_path: Path, reference: Polish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, given = Path(reference.settings.root), {"variants": ["one_minus_q"], "weightings": []}
+    with monkeypatch.context() as patched:
+        Ended(patched, at, late=late)
+        with pytest.raises(KeyboardInterrupt):
+            polish(tmp_path / "run", **given).run(save)
+    assert not (tmp_path / "run" / "summary.md").exists()
+    polish(tmp_path / "run", **given).run(save)
+    assert without_seconds(tmp_path / "run") == without_seconds(root)
+    assert (tmp_path / "run" / "summary.md").read_text() == (root / "summary.md").read_text()
+    assert not list((tmp_path / "run").rglob("*.dead"))
+    for folder in (tmp_path / "run", root):
+        assert len(curve(folder / "seed_5" / "base", "val/auc")) == 3
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Polish:
+    result = polish(tmp_path_factory.mktemp("reference") / "run", variants=["one_minus_q"], weightings=[])
+    result.run(save)
+    return result
+
+
+def test_more_seeds_and_arms_train_what_is_new_alone(
+    reference: Polish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = polish(tmp_path / "run", variants=["one_minus_q"], weightings=[], seeds=1)
+    one.run(save)
+    trained, train = [], Training.__call__
+
+    def watched(self: Training, build: Any, budget: Budget, seed: int, checkpoint: Path) -> Any:
+        trained.append((seed, checkpoint.stem))
+        return train(self, build, budget, seed, checkpoint)
+
+    monkeypatch.setattr(Training, "__call__", watched)
+    replace(one, settings=replace(one.settings, seeds=2)).run(save)
+    assert trained == [(6, name) for name in ("base", "fine_tuned", "fine_tuned_1_0.7_Q", "from_scratch_1_0.7_Q")]
+    assert (tmp_path / "run" / "summary.md").read_text() == (Path(reference.settings.root) / "summary.md").read_text()
+    trained.clear()
+    more = replace(one.settings, seeds=2, variants=["minus_q", "one_minus_q"], from_scratch=False)
+    report = replace(one, settings=more).run(save)
+    assert trained == [(5, "fine_tuned_Q"), (6, "fine_tuned_Q")]
+    assert report.means()[1][2][0] == "fine-tuned, -Q"
+    assert len(report.means()[1]) == 4
+
+
+def test_what_is_lost_is_trained_again(reference: Polish, tmp_path: Path) -> None:
+    again = polish(tmp_path / "run", variants=["one_minus_q"], weightings=[])
+    again.run(save)
+    for name in ("base.ckpt", "fine_tuned.npz"):
+        (tmp_path / "run" / "seed_5" / name).unlink()
+    again.run(save)
+    root = Path(reference.settings.root)
+    kept = results(tmp_path / "run").sort_values(["seed", "arm"]).drop(columns="seconds").reset_index(drop=True)
+    whole = results(root).sort_values(["seed", "arm"]).drop(columns="seconds").reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, whole, check_exact=True)
+    assert (tmp_path / "run" / "summary.md").read_text() == (root / "summary.md").read_text()
+
+
+def test_other_data_of_the_same_name_are_noticed(tmp_path: Path) -> None:
+    given = {"variants": [], "weightings": []}
+    polish(tmp_path / "run", **given).run(save)
+    with pytest.raises(ValueError, match=r"begun with other data: the predictions of 'base' are for 48 test rows"):
+        polish(tmp_path / "run", small_data(num_sessions=160), **given).run(save)
