@@ -17,7 +17,7 @@ METRICS = ("auc", "log_loss", "session_log_loss", "calibration")
 def main() -> None:
     arguments = _arguments()
     settle()
-    arms = [("published", model, []) for model in arguments.models]
+    arms: list[tuple[str, str, list[str]]] = [("published", model, []) for model in arguments.models]
     arms += [("tuned", model, [f"--config={arguments.tuned}"]) for model in arguments.tuned_models if arguments.tuned]
     runs = []
     for seed in range(1, arguments.seeds + 1):

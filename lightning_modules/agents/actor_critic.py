@@ -1,14 +1,10 @@
 """What agents share that learn an actor and critics from logged sessions."""
 
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
-from pytorch_lightning.trainer.states import TrainerFn
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -18,16 +14,11 @@ from lightning_modules.agents.actors import build_actor, stored_actor
 from lightning_modules.agents.agent_settings import check_settings
 from lightning_modules.agents.agreement import Inputs
 from lightning_modules.agents.behaviour import BehaviourName, behaviour_by_name
-from lightning_modules.agents.critics import Critics
-from lightning_modules.agents.observation import ConstantWarning, EpochObservation, FiniteWatch
-from lightning_modules.agents.playing import PlayingModule
+from lightning_modules.agents.critics import Critics, reuse_gradients
 from lightning_modules.agents.propensity import inverse_propensity_weights
-from lightning_modules.agents.replay_buffer import ReplayBuffer
+from lightning_modules.agents.resumable import ResumableModule
+from lightning_modules.agents.targets import frozen, soft_update
 from lightning_modules.multitask import MultiTaskModel
-from lightning_modules.random_state import random_state, restore_random_state
-
-_INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
-_STATE = "agent_state"
 
 
 class ActorLoss(NamedTuple):
@@ -42,7 +33,7 @@ class ActorLoss(NamedTuple):
     bc_loss: Tensor
 
 
-class ActorCritic(PlayingModule, ABC):
+class ActorCritic(ResumableModule, ABC):
     """An actor, one critic a task, their targets, and the order in which they learn.
 
     The actor is a multi-task model whose probabilities for a row are its actions, valued by what they earn in the rest
@@ -128,13 +119,13 @@ class ActorCritic(PlayingModule, ABC):
         gradient_clip_val: float | None = None,
     ) -> None:
         check_settings(locals())
-        super().__init__(tasks, reward_function(reward))
+        super().__init__(tasks, reward_function(reward), memory_size)
         self.automatic_optimization = False
         stored = stored_actor(actor, Inputs(field_sizes, num_numerical, tasks))
         self.save_hyperparameters(ignore=["actor"])
         self.save_hyperparameters({"actor": stored.description})
         self.gamma, self.tau, self.actor_reg, self.ips = gamma, tau, actor_reg, ips
-        self.memory_size, self.batch_size = memory_size, batch_size
+        self.batch_size = batch_size
         self.soft_update_freq, self.actor_update_freq = soft_update_freq, actor_update_freq
         self.init_training_step, self.actor_frozen = init_training_step, actor_frozen
         self.actor_lr, self.critic_lr, self.gradient_clip_val = actor_lr, critic_lr, gradient_clip_val
@@ -154,15 +145,13 @@ class ActorCritic(PlayingModule, ABC):
         for fixed in (self.actor_target, self.reference):
             fixed.requires_grad_(False)
         self.critics, self.critics_target = self.new_critics()
-        self._warn_of_constants = ConstantWarning()
-        self._begin()
 
     def new_critics(self) -> tuple[Critics, Critics]:
         """Return critics whose embeddings start from the actor's where the sizes are the same, and their target."""
         critics, target = (Critics(*self._inputs, **self._critic_arguments) for _ in range(2))
         critics.start_from(self.actor.shared_embedding())
         target.load_state_dict(critics.state_dict())
-        return critics, target.requires_grad_(False)
+        return reuse_gradients(critics), target.requires_grad_(False)
 
     def critic_pairs(self) -> list[tuple[Critics, Critics]]:
         """Return all critics, each with its target."""
@@ -251,14 +240,11 @@ class ActorCritic(PlayingModule, ABC):
             self.clip_gradients(optimizer, gradient_clip_val=self.gradient_clip_val, gradient_clip_algorithm="norm")
         optimizer.step()
 
-    @torch.no_grad()
     def _update_targets(self) -> None:
         pairs: list[tuple[nn.Module, nn.Module]] = [*self.critic_pairs()]
         if not self.actor_frozen and self.updates > self.init_training_step:
             pairs.append((self.actor, self.actor_target))
-        for source, target in pairs:
-            for own, theirs in zip(target.parameters(), source.parameters(), strict=True):
-                own.lerp_(theirs, self.tau)
+        soft_update(pairs, self.tau)
 
     def reference_loss(self, rows: Transition, action: Tensor) -> Tensor:
         """Return the mean squared difference of the actor's actions, float [n, tasks], to the reference's."""
@@ -269,73 +255,3 @@ class ActorCritic(PlayingModule, ABC):
     def _optimizers(self) -> list[Any]:
         optimizers = self.optimizers()
         return optimizers if isinstance(optimizers, list) else [optimizers]
-
-    def _begin(self) -> None:
-        self.updates = 0
-        self.replay: ReplayBuffer[Transition] = ReplayBuffer(self.memory_size)
-        self.generator = torch.Generator()
-        self._observation, self._watch = EpochObservation(self.tasks), FiniteWatch()
-        self._resumed: dict[str, Any] | None = None
-
-    def setup(self, stage: str) -> None:
-        """Refuse several processes, whose replays and updates would drift apart."""
-        if stage == "fit" and self.trainer.world_size > 1:
-            raise MisconfigurationException(
-                f"{type(self).__name__} trains in one process, got {self.trainer.world_size}; set trainer.devices to 1"
-            )
-
-    def on_train_start(self) -> None:
-        """Begin with an empty replay and a seed drawn from torch's, or go on where a checkpoint was written."""
-        resumed = self._resumed
-        self._begin()
-        self.train()
-        if resumed is None:
-            self.generator.manual_seed(int(torch.randint(2**63 - 1, ())))
-            return
-        self.updates = resumed["updates"]
-        self.replay.load_state_dict(resumed["replay"], self.device)
-        self.generator.set_state(resumed["generator"].cpu())
-        self._observation.load_state_dict(resumed["observation"], self.device)
-        restore_random_state(resumed["random"], self.device)
-
-    def on_train_epoch_start(self) -> None:
-        """Forget the epoch before; a training resumed inside an epoch does not come here."""
-        self._observation = EpochObservation(self.tasks)
-
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's means, and tell of critics that answer the same whatever they are asked."""
-        named = {f"train/{name}": mean for name, mean in self._observation.means().items()}
-        self.log_dict(named, batch_size=1)
-        self._warn_of_constants(self._observation.constant_tasks())
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store how to rebuild the agent, and what a resumed training needs beside weights and optimizers."""
-        agent = type(self)
-        hyper_parameters = checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY]
-        hyper_parameters["_instantiator"] = _INSTANTIATOR
-        if getattr(sys.modules.get(agent.__module__), agent.__qualname__, None) is agent:
-            hyper_parameters.setdefault("_class_path", f"{agent.__module__}.{agent.__qualname__}")
-        checkpoint[_STATE] = {
-            "updates": self.updates,
-            "replay": self.replay.state_dict(),
-            "generator": self.generator.get_state(),
-            "observation": self._observation.state_dict(),
-            "random": random_state(self.device),
-        }
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what a resumed training needs until it starts; other uses of a checkpoint do without."""
-        trainer = self._trainer
-        resumes = trainer is not None and trainer.state.fn == TrainerFn.FITTING
-        self._resumed = checkpoint.get(_STATE) if resumes else None
-
-
-@contextmanager
-def frozen(critics: Critics) -> Iterator[None]:
-    """Keep critics in evaluation mode and without gradients of their own, which an actor's update does not need."""
-    before = critics.training
-    critics.eval().requires_grad_(False)
-    try:
-        yield
-    finally:
-        critics.train(before).requires_grad_(True)

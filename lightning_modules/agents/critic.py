@@ -1,14 +1,16 @@
 """The long-term value of an action in a session, as critics of reinforcement learning estimate it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from lightning_modules.agents.first_layer import FieldLookup, first_layer, look_up
+from lightning_modules.agents.first_layer import first_layer
 from lightning_modules.layers import MLP, FieldEmbedding
+from lightning_modules.layers.field_lookup import FieldLookup, look_up
+from lightning_modules.layers.table_gradient import TableGradient, new_gradient
 
 
 class Critic(nn.Module):
@@ -48,6 +50,8 @@ class Critic(nn.Module):
         self.tower = MLP(
             self.bottom.out_features, tower_dims, dropout=dropout, batch_norm=batch_norm, output_features=1
         )
+        #: How the gradient of the embeddings is put together; a training loop may choose :class:`ReusedGradient`.
+        self.table_gradient: TableGradient = new_gradient
 
     def forward(self, categorical: Tensor, numerical: Tensor, action: Tensor) -> Tensor:
         """Return the value of every row's action.
@@ -69,10 +73,22 @@ class Critic(nn.Module):
     def value(self, lookup: FieldLookup, numerical: Tensor, action: Tensor) -> Tensor:
         """Return what ``forward`` returns for rows that have been looked up."""
         layer = cast(nn.Linear, self.bottom[0])
-        outputs = first_layer(self.embedding, self.action, layer, lookup, numerical, action)
-        for rest in list(self.bottom)[1:]:
-            outputs = rest(outputs)
-        return self.tower(outputs).squeeze(1)
+        outputs = first_layer(self.embedding, self.action, layer, lookup, numerical, action, self.table_gradient)
+        return _run(self.tower, _run(list(self.bottom)[1:], outputs)).squeeze(1)
+
+
+def _run(layers: Iterable[nn.Module], outputs: Tensor) -> Tensor:
+    """Return what an MLP's layers return; ReLU overwrites its input, which nothing else may need."""
+    waits = False
+    for layer in layers:
+        # Units dropped before ReLU are units dropped after it, but only this order can overwrite them.
+        if waits and not isinstance(layer, nn.Dropout):
+            outputs, waits = outputs.relu_(), False
+        if isinstance(layer, nn.ReLU):
+            waits = True
+        else:
+            outputs = layer(outputs)
+    return outputs.relu_() if waits else outputs
 
 
 class NonPositiveCritic(Critic):

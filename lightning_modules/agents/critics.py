@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.agents.critic import NonPositiveCritic
-from lightning_modules.agents.first_layer import FieldLookup
 from lightning_modules.layers import FieldEmbedding
+from lightning_modules.layers.field_lookup import FieldLookup
+from lightning_modules.layers.table_gradient import ReusedGradient
 
 _PREFIX = "critics."
 _SIZES = ("field_sizes", "num_numerical", "tasks", "embed_dim", "bottom_mlp_dims", "tower_mlp_dims", "dropout")
@@ -91,6 +92,13 @@ class Critics(nn.Module):
             own, given = critic.embedding.state_dict(), cast(FieldEmbedding, embedding).state_dict()
             if {name: each.shape for name, each in own.items()} == {name: each.shape for name, each in given.items()}:
                 critic.embedding.load_state_dict(given)
+
+
+def reuse_gradients(critics: Critics) -> Critics:
+    """Let critics of a training loop that drops every gradient before the next reuse its memory, and return them."""
+    for critic in critics.of_tasks:
+        critic.table_gradient = ReusedGradient()
+    return critics
 
 
 def load_critics(path: str | Path) -> Critics:

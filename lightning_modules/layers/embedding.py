@@ -1,10 +1,13 @@
 """The input layer of models over categorical and numerical features."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, linear
+from torch.nn.functional import embedding_bag, linear, pad
+
+from lightning_modules.layers.field_lookup import field_linear, look_up
 
 # A field's table is projected as a whole if it has so many times fewer indices than the batch has rows.
 _ROWS_AN_INDEX = 4
@@ -55,6 +58,8 @@ class FieldEmbedding(nn.Module):
         Returns:
             Float [n, num_fields, embedding_dim], the numerical features' vector last.
         """
+        if self.numerical is not None and self.table is not None and _only_evaluates():
+            return self._vectors(self.table, categorical, self.numerical(numerical))
         vectors = []
         if self.table is not None:
             vectors.append(self.table(categorical + self.offsets))
@@ -83,6 +88,8 @@ class FieldEmbedding(nn.Module):
         small = self._small_fields(len(vectors)) if pays else []
         if self.table is None or not small:
             return linear(vectors.flatten(1), weight, bias)
+        if _only_evaluates():
+            return self._evaluated(vectors, categorical, weight, bias)
         weights = weight.unflatten(1, vectors.shape[1:]).unbind(1)
         sizes = [self.field_sizes[field] for field in small]
         tables = self.table(self._table_rows(small)).split(sizes)
@@ -96,6 +103,21 @@ class FieldEmbedding(nn.Module):
             return picked
         return picked.addmm_(vectors[:, large].flatten(1), torch.cat([weights[field] for field in large], 1).T)
 
+    def _vectors(self, table: nn.Embedding, categorical: Tensor, numerical: Tensor) -> Tensor:
+        """Return all vectors, looked up into the memory of all; to differentiate, it would take longer."""
+        vectors = table(pad(categorical + self.offsets, (0, 1)))
+        vectors[:, -1] = numerical
+        return vectors
+
+    def _evaluated(self, vectors: Tensor, categorical: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Return the outputs where nothing learns, which then can do without vectors for every row of any field."""
+        fields = len(self.field_sizes) * vectors.shape[2]
+        lookup = look_up(categorical, self.offsets)
+        outputs = field_linear(cast(nn.Embedding, self.table).weight, weight[:, :fields], lookup)
+        if self.numerical is not None:
+            outputs.addmm_(vectors[:, -1], weight[:, fields:].T)
+        return outputs.add_(bias)
+
     def _table_rows(self, fields: list[int]) -> Tensor:
         """Return the numbers of the fields' rows in the table, looked up because slices cost far more backwards."""
         starts = self.offsets.tolist()
@@ -103,6 +125,10 @@ class FieldEmbedding(nn.Module):
 
     def _small_fields(self, rows: int) -> list[int]:
         return [field for field, size in enumerate(self.field_sizes) if _ROWS_AN_INDEX * size <= rows]
+
+
+def _only_evaluates() -> bool:
+    return not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
 def _check(field_sizes: Sequence[int], num_numerical: int, embedding_dim: int) -> None:

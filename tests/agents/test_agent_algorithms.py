@@ -19,7 +19,7 @@ from agent_helpers import (
 from torch import Tensor
 
 from lightning_modules.agents import DDPG, TD3BC, ActorCritic
-from lightning_modules.agents.actor_critic import frozen
+from lightning_modules.agents.targets import frozen
 from lightning_modules.layers import FieldEmbedding
 from lightning_modules.multitask import MetaHeac, SharedBottom, SingleTask
 

@@ -99,7 +99,7 @@ def test_critics_find_the_known_values(kind: type[ActorCritic], reward: str, tol
 
 
 @EVERY_AGENT
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", range(6))
 def test_a_random_actor_improves(kind: type[ActorCritic], seed: int) -> None:
     torch.manual_seed(seed)
     sessions = data(num_sessions=600)
@@ -111,18 +111,19 @@ def test_a_random_actor_improves(kind: type[ActorCritic], seed: int) -> None:
         actor={"class_path": "SharedBottom", "init_args": {"embedding_dim": 8, "bottom_dims": [16], "tower_dims": [8]}},
         gamma=0.5,
         embed_dim=8,
-        bottom_mlp_dims=(32, 16),
-        tower_mlp_dims=(8,),
+        # With narrower critics, or fewer updates ahead of the actor's, DDPG ends at actions of 0 or 1 with some seeds.
+        bottom_mlp_dims=(64, 32),
+        tower_mlp_dims=(16,),
         dropout=0.0,
         memory_size=20_000,
         batch_size=256,
-        init_training_step=120,
+        init_training_step=200,
         actor_update_freq=1,
         critic_lr=5e-3,
         actor_lr=2e-3,
         **options,
     )
-    trainer = quiet_trainer(max_epochs=28)
+    trainer = quiet_trainer(max_epochs=36)
     before = trainer.validate(agent, sessions, verbose=False)[0]["val/score"]
     trainer.fit(agent, sessions)
     after = float(trainer.callback_metrics["val/score"])

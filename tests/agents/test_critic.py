@@ -27,6 +27,21 @@ def test_a_critic_is_its_formula() -> None:
     torch.testing.assert_close(critic(categorical, numerical, action), expected)
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_training_is_that_of_its_layers_one_after_another(batch_norm: bool) -> None:
+    torch.manual_seed(0)
+    critic = Critic([5, 7], 3, **SIZES, dropout=0.5, batch_norm=batch_norm).double()
+    categorical, numerical, action = (each.double() if each.is_floating_point() else each for each in rows(40))
+    torch.manual_seed(1)
+    value = critic(categorical, numerical, action)
+    torch.manual_seed(1)
+    vectors = [critic.embedding(categorical, numerical).flatten(1), critic.action(action[:, None])]
+    expected = critic.tower(critic.bottom(torch.cat(vectors, dim=1)))[:, 0]
+    torch.testing.assert_close(value, expected)
+    gradients = [torch.autograd.grad(each.square().sum(), list(critic.parameters())) for each in (value, expected)]
+    torch.testing.assert_close(*gradients)
+
+
 @pytest.mark.parametrize(("activation", "bound"), [("softplus", torch.nn.functional.softplus), ("relu", torch.relu)])
 def test_the_non_positive_critic_bends_the_same_network(activation: str, bound: nn.Module) -> None:
     critic = NonPositiveCritic([5, 7], 3, activation=activation, **SIZES).eval()

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.agents import Critic, Critics
-from lightning_modules.agents.first_layer import first_layer, look_up
+from lightning_modules.agents.first_layer import first_layer
 from lightning_modules.layers import FieldEmbedding
+from lightning_modules.layers.field_lookup import look_up
 
 
 def plain(embedding: FieldEmbedding, action: nn.Linear, layer: nn.Linear, *inputs: Tensor) -> Tensor:
@@ -79,3 +80,20 @@ def test_names_of_parameters_are_those_of_the_plain_layers() -> None:
     layers = ("embedding.table", "embedding.numerical", "action", "bottom.0", "tower.0", "tower.3")
     kinds = {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
     assert names == kinds - {"embedding.table.bias"}
+
+
+@pytest.mark.parametrize("told_apart", [True, False])
+def test_critics_compute_in_mixed_precision(told_apart: bool) -> None:
+    torch.manual_seed(0)
+    critics = Critics((7, 20), 2, ("click", "pay"), embed_dim=4, bottom_mlp_dims=(8,), tower_mlp_dims=(4,)).eval()
+    categorical, numerical, _ = inputs([7, 20], 2, 30)
+    row = numerical.float(), torch.rand(30, 2)
+    lookup = critics.look_up(categorical)
+    found = lookup if told_apart else lookup._replace(distinct=None)
+    expected = critics.values(lookup, *row)
+    torch.testing.assert_close(critics.values(found, *row), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        value = critics.values(found, *row)
+    torch.testing.assert_close(value.float(), expected, rtol=0.02, atol=0.02)
+    value.float().sum().backward()
+    assert all(parameter.grad is not None for parameter in critics.parameters())

@@ -1,0 +1,209 @@
+"""How fast agents learn beside the published update: ``python -m benchmarks.agent_speed --root DATA``.
+
+DATA is KuaiRand-Pure; without it, sessions are drawn with the same sizes.
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity
+
+from benchmarks import published_agent as published
+from benchmarks.commands import settle
+from benchmarks.multitask_speed import synthetic
+from benchmarks.replay_speed import published_replay, replay_report
+from benchmarks.report import table, write_report
+from benchmarks.turns import Times, in_turn, median, rates, ratios, seconds, verdict
+from datamodules import ImpressionsDataModule, KuaiRand
+from datamodules.loader import BatchLoader
+from datamodules.rewards import reward_function
+from datamodules.transitions import LoggedTransition, Transition, logged_transitions, transitions
+from lightning_modules.agents import DDPG
+
+REQUIRED = 3.0
+BATCH_SIZE = 2048
+MEMORY_SIZE = 500_000
+ACTING_REPEATS = 20
+PROFILED_UPDATES = 10
+ARMS = {"critics": False, "critics and actor": True}
+
+
+class MeasuredDDPG(DDPG):
+    """Takes turns with the published agent in its one training step, where all that it needs to learn is set up.
+
+    Args:
+        data: What it learns from.
+        experience: What both replays hold.
+        learns: Whether the actor learns.
+        options: Numbers of repeats and updates.
+    """
+
+    def __init__(
+        self, data: ImpressionsDataModule, experience: Transition, *, learns: bool, options: argparse.Namespace
+    ) -> None:
+        super().__init__(
+            data.field_sizes,
+            data.num_numerical,
+            data.tasks,
+            actor={"class_path": "SharedBottom", "init_args": {"batch_norm": False}},
+            critic_activation="relu",
+            memory_size=len(experience.done),
+            batch_size=BATCH_SIZE,
+            actor_frozen=not learns,
+            init_training_step=0,
+        )
+        sizes = published.Sizes(data.field_sizes, data.num_numerical)
+        self.published = (published.Agent(sizes, learns=learns), published_replay(experience))
+        self.filling, self.options = experience, options
+        self.times: Times = []
+        self.acting: list[float] = []
+        self.profile = ""
+
+    def training_step(self, batch: LoggedTransition, batch_idx: int) -> None:  # noqa: ARG002
+        """Fill the replay and measure."""
+        self.replay.store(self.filling)
+        runs = {"published": self._theirs, "ours": self._ours}
+        for run in runs.values():
+            run(2)
+        count = self.options.updates
+        self.times = in_turn({name: partial(run, count) for name, run in runs.items()}, self.options.repeats)
+        self.profile = profile(partial(self._ours, PROFILED_UPDATES), PROFILED_UPDATES)
+        self.acting = [seconds(lambda: self.replay.store(self.experience(batch))) for _ in range(ACTING_REPEATS)]
+
+    def _theirs(self, updates: int) -> None:
+        agent, replay = self.published
+        for _ in range(updates):
+            agent.update(replay.sample(BATCH_SIZE))
+
+    def _ours(self, updates: int) -> None:
+        for _ in range(updates):
+            self.update(self.replay.sample(self.batch_size, self.generator))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, help="folder of KuaiRand-Pure")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--updates", type=int, default=4, help="updates a repeat; even, as every other moves targets")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if options.updates < 2 or options.updates % 2:
+        parser.error(f"--updates must be even, got {options.updates}")
+    settle()
+    torch.manual_seed(options.seed)
+    np.random.seed(options.seed)  # noqa: NPY002 (what the published replay draws from)
+    data = KuaiRand(str(options.root)) if options.root else synthetic()
+    data.setup()
+    logged = logged_transitions(data.rows["train"])
+    experience = random_experience(logged, MEMORY_SIZE)
+    agents = {name: MeasuredDDPG(data, experience, learns=learns, options=options) for name, learns in ARMS.items()}
+    for agent in agents.values():
+        compare_sizes(agent)
+        measure(agent, logged)
+    parts = [*update_report(agents, options.updates), *replay_report(experience, BATCH_SIZE, options.repeats)]
+    parts += [profile_report(name, agent) for name, agent in agents.items()]
+    root = f" --root data/{options.root.name}" if options.root else ""
+    command = f"python -m benchmarks.agent_speed{root} --repeats {options.repeats} --updates {options.updates}"
+    write_report("agent_speed", title="Learning speed of agents", command=command, parts=parts)
+
+
+def random_experience(logged: LoggedTransition, count: int) -> Transition:
+    """Return the logged transitions, again and again, each time with other random actions."""
+    rows = torch.arange(count) % len(logged.done)
+    repeated = LoggedTransition(*(column[rows] for column in logged))
+    return transitions(repeated, torch.rand(repeated.label.shape), reward_function("log_loss"))
+
+
+def compare_sizes(agent: MeasuredDDPG) -> None:
+    """Make sure that both agents are of the same size.
+
+    Raises:
+        RuntimeError: If they do not have equally many parameters.
+    """
+    theirs, _ = agent.published
+    pairs = {
+        "actor": (count(agent.actor), count(theirs.actor)),
+        "critics": (count(agent.critics), sum(count(each) for each in theirs.critics)),
+    }
+    for name, (own, others) in pairs.items():
+        if own != others:
+            raise RuntimeError(f"the {name} of ours has {own} parameters, and that of the published agent {others}")
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def measure(agent: MeasuredDDPG, logged: LoggedTransition) -> None:
+    trainer = pl.Trainer(
+        max_steps=1,
+        max_epochs=1,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    rows = LoggedTransition(*(column[:BATCH_SIZE] for column in logged))
+    trainer.fit(agent, train_dataloaders=BatchLoader(rows, BATCH_SIZE))
+
+
+def update_report(agents: dict[str, MeasuredDDPG], updates: int) -> list[str]:
+    """Return what was measured and the table."""
+    lines = []
+    for name, agent in agents.items():
+        each = ratios(agent.times, "ours")
+        speeds = [rates(agent.times, kind, updates * BATCH_SIZE) for kind in ("published", "ours")]
+        required = verdict(each, REQUIRED) if agent.actor_frozen else ""
+        lines.append([name, *speeds, f"**{median(each)}**", required])
+    agent = agents["critics"]
+    acting = f"{1e3 * min(agent.acting):.1f} to {1e3 * max(agent.acting):.1f} ms"
+    sizes = f"{count(agent.critics):,} parameters of two critics, {count(agent.actor):,} of the actor"
+    return [
+        f"Transitions a second on one core, median of {len(agent.times)} repeats of {updates} updates of "
+        f"{BATCH_SIZE:,} transitions (slowest to fastest), in turn and after a warm-up; ratios of pairs, median and "
+        f"range. The replays hold {len(agent.filling.done):,} transitions of {len(agent.critics.field_sizes)} fields. "
+        f"Embedding 128, bottom (512, 256), towers (128, 64), dropout 0.2 in the critics, no BatchNorm: {sizes}.",
+        "The published update is a re-statement (`published_agent.py` says what of it is known). Ours is the whole "
+        "`update(replay.sample(...))` of `DDPG` in a `Trainer`, with what it keeps for the log and its watch for "
+        "values that are not finite. With critics alone the actor is frozen, as in the offline recipe; with the "
+        "actor, it learns in every second update.",
+        table(["update of", "published", "ours", "ratio", "at least"], lines),
+        "Both draw a batch, value the next rows with targets, step with Adam and move the targets by 0.2 every second "
+        "update. Ours draws with replacement. Its actor is a SharedBottom, which has the layers of the published ESMM; "
+        "the ESMM of its paper, and ours, has a bottom for each task and takes longer. Ours sends each different "
+        "category of a batch through the first layer once, so that the ratio depends on the fields.",
+        f"A training step of ours also acts on its batch of {BATCH_SIZE:,} logged rows and stores them, with uniformly "
+        f"random actions in {acting}.",
+    ]
+
+
+def profile(run: Callable[[], object], updates: int) -> str:
+    """Return the table of the operators on which updates spend most time."""
+    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as profiler:
+        run()
+    operators = sorted(profiler.key_averages(), key=lambda each: -each.self_cpu_time_total)
+    total = sum(each.self_cpu_time_total for each in operators)
+    lines = [
+        [f"`{each.key}`", f"{each.count / updates:.1f}", f"{each.self_cpu_time_total / total:.1%}"]
+        for each in operators[:10]
+    ]
+    return f"{1e-3 * total / updates:,.0f} ms an update.\n\n" + table(["operator", "calls", "share of time"], lines)
+
+
+def profile_report(name: str, agent: MeasuredDDPG) -> str:
+    return (
+        f"Where ours spends its time updating {name}, by torch.profiler over {PROFILED_UPDATES} updates: the ten "
+        f"operators with the largest time of their own, of {agent.profile}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""A training that stops and goes on: what of it a checkpoint holds beside weights and optimizers."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from datamodules.rewards import Reward
+from datamodules.transitions import Transition
+from lightning_modules.agents.observation import ConstantWarning, EpochObservation, FiniteWatch
+from lightning_modules.agents.playing import PlayingModule
+from lightning_modules.agents.replay_buffer import ReplayBuffer
+from lightning_modules.random_state import random_state, restore_random_state
+
+_INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
+_STATE = "agent_state"
+
+
+class ResumableModule(PlayingModule):
+    """An actor whose training ends bit for bit where it would have ended without a stop.
+
+    A checkpoint holds the number of updates, the replay, all random states and the sums of the epoch's log.
+
+    Args:
+        tasks: Name of every task, in the order of the labels' columns.
+        reward: What an action earns.
+        memory_size: Number of transitions that the replay holds.
+
+    Attributes:
+        updates: Number of updates of the critics so far.
+        replay: The transitions to learn from.
+        generator: Of everything that the agent draws itself, on the CPU.
+    """
+
+    def __init__(self, tasks: Sequence[str], reward: Reward, memory_size: int) -> None:
+        super().__init__(tasks, reward)
+        self.memory_size = memory_size
+        self._warn_of_constants = ConstantWarning()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.updates = 0
+        self.replay: ReplayBuffer[Transition] = ReplayBuffer(self.memory_size)
+        self.generator = torch.Generator()
+        self._observation, self._watch = EpochObservation(self.tasks), FiniteWatch()
+        self._resumed: dict[str, Any] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Refuse several processes, whose replays and updates would drift apart."""
+        if stage == "fit" and self.trainer.world_size > 1:
+            raise MisconfigurationException(
+                f"{type(self).__name__} trains in one process, got {self.trainer.world_size}; set trainer.devices to 1"
+            )
+
+    def on_train_start(self) -> None:
+        """Begin with an empty replay and a seed drawn from torch's, or go on where a checkpoint was written."""
+        resumed = self._resumed
+        self._begin()
+        self.train()
+        if resumed is None:
+            self.generator.manual_seed(int(torch.randint(2**63 - 1, ())))
+            return
+        self.updates = resumed["updates"]
+        self.replay.load_state_dict(resumed["replay"], self.device)
+        self.generator.set_state(resumed["generator"].cpu())
+        self._observation.load_state_dict(resumed["observation"], self.device)
+        restore_random_state(resumed["random"], self.device)
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the epoch before; a training resumed inside an epoch does not come here."""
+        self._observation = EpochObservation(self.tasks)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's means, and tell of critics that answer the same whatever they are asked."""
+        named = {f"train/{name}": mean for name, mean in self._observation.means().items()}
+        self.log_dict(named, batch_size=1)
+        self._warn_of_constants(self._observation.constant_tasks())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store how to rebuild the agent, and what a resumed training needs beside weights and optimizers."""
+        agent = type(self)
+        hyper_parameters = checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY]
+        hyper_parameters["_instantiator"] = _INSTANTIATOR
+        if getattr(sys.modules.get(agent.__module__), agent.__qualname__, None) is agent:
+            hyper_parameters.setdefault("_class_path", f"{agent.__module__}.{agent.__qualname__}")
+        checkpoint[_STATE] = {
+            "updates": self.updates,
+            "replay": self.replay.state_dict(),
+            "generator": self.generator.get_state(),
+            "observation": self._observation.state_dict(),
+            "random": random_state(self.device),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what a resumed training needs until it starts; other uses of a checkpoint do without."""
+        trainer = self._trainer
+        resumes = trainer is not None and trainer.state.fn == TrainerFn.FITTING
+        self._resumed = checkpoint.get(_STATE) if resumes else None
