@@ -24,12 +24,14 @@ def main() -> None:
         for name, model, settings in arms:
             run = _run(model, seed, settings, arguments.root, arguments.output / f"{model}_{name}" / str(seed))
             runs.append({"settings": name, "model": model, "seed": seed, **run})
-    tuned = f" --tuned {arguments.tuned}" if arguments.tuned else ""
+    tuned = ""
+    if arguments.tuned:
+        tuned = f" --tuned {arguments.tuned} --tuned_models {' '.join(arguments.tuned_models)}"
     write_report(
         "kuairand",
         title="Multi-task models on KuaiRand-Pure",
         command=f"python -m benchmarks.kuairand --root DATA --seeds {arguments.seeds}{tuned}",
-        parts=_parts(pd.DataFrame(runs)),
+        parts=[*_parts(pd.DataFrame(runs)), *_settings(arguments.tuned)],
     )
 
 
@@ -80,6 +82,10 @@ def _parts(runs: pd.DataFrame) -> list[str]:
     for name, of_settings in runs.groupby("settings", sort=False):
         parts += [f"## Settings: {name}", _quality(of_settings), *[_losses(of_settings, task) for task in TASKS]]
     return parts
+
+
+def _settings(tuned: Path | None) -> list[str]:
+    return [] if tuned is None else ["## The tuned settings", f"```yaml\n{tuned.read_text(encoding='utf-8')}```"]
 
 
 def _quality(runs: pd.DataFrame) -> str:
