@@ -1,6 +1,7 @@
 """Properties of items that change with time, looked up as of an event's time."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -48,10 +49,18 @@ def _read_some(path: Path, names: Sequence[str]) -> pd.DataFrame:
     for column in _COLUMNS:
         if column not in present:
             raise missing_column(column, present, path, free=present, remedy="Take the table as it is published")
-    options = csv.ConvertOptions(include_columns=list(_COLUMNS), column_types=_COLUMNS)
+    with suppress(pa.ArrowInvalid):
+        return _filtered(path, names)
     try:
-        with csv.open_csv(path, convert_options=options) as batches:
-            kept = [batch.filter(compute.is_in(batch["property"], pa.array(names))) for batch in batches]
+        return _filtered(path, names, several_threads=False)
     except pa.ArrowInvalid as error:
         raise unreadable(path, error, present) from error
+
+
+def _filtered(path: Path, names: Sequence[str], *, several_threads: bool = True) -> pd.DataFrame:
+    # Only a single thread counts the rows, and can tell in which one it failed.
+    threads = csv.ReadOptions(use_threads=several_threads)
+    options = csv.ConvertOptions(include_columns=list(_COLUMNS), column_types=_COLUMNS)
+    with csv.open_csv(path, read_options=threads, convert_options=options) as batches:
+        kept = [batch.filter(compute.is_in(batch["property"], pa.array(names))) for batch in batches]
     return pa.Table.from_batches(kept, pa.schema(_COLUMNS.items())).to_pandas()
