@@ -99,10 +99,8 @@ class TrainedModule(pl.LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store how to rebuild the model, with the loss of this moment, since ``self.loss`` may have been replaced."""
         hyper_parameters = checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY]
-        hyper_parameters.update(**self.plain_objects(), _instantiator=_INSTANTIATOR)
-        model = type(self)
-        if getattr(sys.modules.get(model.__module__), model.__qualname__, None) is model:
-            hyper_parameters.setdefault("_class_path", f"{model.__module__}.{model.__qualname__}")
+        hyper_parameters.update(self.plain_objects())
+        note_how_to_rebuild(self, hyper_parameters)
 
     def save_plain_hyperparameters(self) -> None:
         """Note the arguments that the model was built with; to be called in a constructor.
@@ -114,6 +112,14 @@ class TrainedModule(pl.LightningModule, ABC):
         self.save_hyperparameters(ignore=list(plain))
         functions = [] if isinstance(self.hparams.get("optimizer"), Mapping) else ["optimizer"]
         self.save_hyperparameters(plain, ignore=functions)
+
+
+def note_how_to_rebuild(module: pl.LightningModule, hyper_parameters: dict[str, Any]) -> None:
+    """Add to a checkpoint's hyper-parameters what Lightning needs to make the module of them, class included."""
+    hyper_parameters["_instantiator"] = _INSTANTIATOR
+    kind = type(module)
+    if getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind:
+        hyper_parameters.setdefault("_class_path", f"{kind.__module__}.{kind.__qualname__}")
 
 
 class RunningMean:

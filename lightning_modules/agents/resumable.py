@@ -1,6 +1,5 @@
 """A training that stops and goes on: what of it a checkpoint holds beside weights and optimizers."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,9 +12,9 @@ from datamodules.transitions import Transition
 from lightning_modules.agents.observation import ConstantWarning, EpochObservation, FiniteWatch
 from lightning_modules.agents.playing import PlayingModule
 from lightning_modules.agents.replay_buffer import ReplayBuffer
+from lightning_modules.modules import note_how_to_rebuild
 from lightning_modules.random_state import random_state, restore_random_state
 
-_INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
 _STATE = "agent_state"
 
 
@@ -81,11 +80,7 @@ class ResumableModule(PlayingModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store how to rebuild the agent, and what a resumed training needs beside weights and optimizers."""
-        agent = type(self)
-        hyper_parameters = checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY]
-        hyper_parameters["_instantiator"] = _INSTANTIATOR
-        if getattr(sys.modules.get(agent.__module__), agent.__qualname__, None) is agent:
-            hyper_parameters.setdefault("_class_path", f"{agent.__module__}.{agent.__qualname__}")
+        note_how_to_rebuild(self, checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY])
         checkpoint[_STATE] = {
             "updates": self.updates,
             "replay": self.replay.state_dict(),
