@@ -3,7 +3,15 @@
 from callbacks.agent_figure import AgentFigure
 from callbacks.calibration import CalibrationFigure
 from callbacks.convergence import ConvergenceStopping
+from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.predictions import PredictionWriter
 from callbacks.reward import RewardCallback
 
-__all__ = ["AgentFigure", "CalibrationFigure", "ConvergenceStopping", "PredictionWriter", "RewardCallback"]
+__all__ = [
+    "AgentFigure",
+    "CalibrationFigure",
+    "ConvergenceStopping",
+    "LastCheckpoint",
+    "PredictionWriter",
+    "RewardCallback",
+]

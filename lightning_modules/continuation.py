@@ -36,15 +36,25 @@ def _check_and_save(
     save(temporary)
     if not path.exists():
         return
-    before, now = dict(_flat(_load(path))), dict(_flat(_load(temporary)))
-    keys = [key for key in {**before, **now} if _is_below(key, fixed) and not _is_below(key, without)]
-    changed = [f"{key} was {before.get(key)} and is {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
+    changed = changed_settings(path, temporary, fixed=fixed, without=without)
     if changed:
         more = f", and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise ValueError(
             f"'{path.parent}' was begun with other settings: {'; '.join(changed[:_SHOWN])}{more}. "
             "Name a new folder, or set them as they were"
         )
+
+
+def changed_settings(before: Path, now: Path, *, fixed: Sequence[str], without: Sequence[str] = ()) -> list[str]:
+    """Return what differs between two configuration files, a text a setting; see :func:`continue_with`.
+
+    Raises:
+        OSError: If a file is not there.
+        ValueError: If a file cannot be read as a configuration.
+    """
+    old, new = dict(_flat(_load(before))), dict(_flat(_load(now)))
+    keys = [key for key in {**old, **new} if _is_below(key, fixed) and not _is_below(key, without)]
+    return [f"{key} was {old.get(key)} and is {new.get(key)}" for key in keys if old.get(key) != new.get(key)]
 
 
 def _load(path: Path) -> Any:

@@ -1,11 +1,14 @@
 """Files that are there whole or not at all."""
 
+import io
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import torch
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -38,6 +41,18 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
     replace_file(path, write)
+
+
+def save_tensors(path: Path, value: Any) -> None:
+    """Write what ``torch.load(path, weights_only=True)`` reads, as :func:`replace_file` does.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    # By way of memory, since torch's own writer hides what keeps it from writing, a full disk included.
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    replace_file(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
 
 def load_arrays(path: Path) -> Mapping[str, np.ndarray]:

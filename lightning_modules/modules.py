@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torchmetrics import Metric
 
+from lightning_modules.resumption import ResumableTraining
+
 # Rebuilds a model from plain hyperparameters, its loss included; Lightning allows this one function for that.
 _INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
 
 
-class TrainedModule(pl.LightningModule, ABC):
+class TrainedModule(ResumableTraining, pl.LightningModule, ABC):
     """A model with a loss that may be replaced at any time through ``self.loss``, and metrics of its evaluation.
 
     A model sets ``loss`` and ``metrics``, calls :meth:`save_plain_hyperparameters` in its constructor and
@@ -32,11 +34,11 @@ class TrainedModule(pl.LightningModule, ABC):
 
     loss: nn.Module
     metrics: Metric
-    _epoch_loss: "RunningMean"
 
     def __init__(self, optimizer: OptimizerCallable | None = None) -> None:
         super().__init__()
         self.optimizer = optimizer
+        self._epoch_loss = RunningMean()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; Lightning notes the running hook 46 times a step, a tenth of its cost without this."""
@@ -61,8 +63,17 @@ class TrainedModule(pl.LightningModule, ABC):
         return bool(trainer.loggers) and (trainer.global_step + 1) % every == 0
 
     def on_train_start(self) -> None:
-        """Start the mean loss of the epoch; one resumed halfway takes the mean over the steps that are left."""
+        """Start the mean loss of the epoch, or go on with that of an epoch that is resumed halfway."""
         self._epoch_loss = RunningMean()
+        super().on_train_start()
+
+    def training_state(self) -> dict[str, Any]:
+        """Return the mean loss of the epoch so far, which task weightings may look at when it ends."""
+        return {"epoch_loss": self._epoch_loss.state_dict()}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Go on with the epoch's mean loss."""
+        self._epoch_loss.load_state_dict(state["epoch_loss"], self.device)
 
     def on_train_epoch_end(self) -> None:
         """Log the mean of the epoch's batch losses."""
@@ -98,6 +109,7 @@ class TrainedModule(pl.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store how to rebuild the model, with the loss of this moment, since ``self.loss`` may have been replaced."""
+        super().on_save_checkpoint(checkpoint)
         hyper_parameters = checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY]
         hyper_parameters.update(self.plain_objects())
         note_how_to_rebuild(self, hyper_parameters)
@@ -133,6 +145,15 @@ class RunningMean:
         """Take a detached tensor into the mean."""
         self.total = value if self.total is None else self.total + value
         self.count += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been added so far."""
+        return {"total": self.total, "count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from what :meth:`state_dict` returned, on a device."""
+        total = state["total"]
+        self.total, self.count = None if total is None else total.to(device), state["count"]
 
     def compute(self) -> Tensor:
         """Return the mean of everything added.

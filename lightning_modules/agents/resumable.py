@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from datamodules.rewards import Reward
@@ -13,12 +12,10 @@ from lightning_modules.agents.observation import ConstantWarning, EpochObservati
 from lightning_modules.agents.playing import PlayingModule
 from lightning_modules.agents.replay_buffer import ReplayBuffer
 from lightning_modules.modules import note_how_to_rebuild
-from lightning_modules.random_state import random_state, restore_random_state
-
-_STATE = "agent_state"
+from lightning_modules.resumption import ResumableTraining
 
 
-class ResumableModule(PlayingModule):
+class ResumableModule(ResumableTraining, PlayingModule):
     """An actor whose training ends bit for bit where it would have ended without a stop.
 
     A checkpoint holds the number of updates, the replay, all random states and the sums of the epoch's log.
@@ -45,7 +42,6 @@ class ResumableModule(PlayingModule):
         self.replay: ReplayBuffer[Transition] = ReplayBuffer(self.memory_size)
         self.generator = torch.Generator()
         self._observation, self._watch = EpochObservation(self.tasks), FiniteWatch()
-        self._resumed: dict[str, Any] | None = None
 
     def setup(self, stage: str) -> None:
         """Refuse several processes, whose replays and updates would drift apart."""
@@ -56,17 +52,26 @@ class ResumableModule(PlayingModule):
 
     def on_train_start(self) -> None:
         """Begin with an empty replay and a seed drawn from torch's, or go on where a checkpoint was written."""
-        resumed = self._resumed
         self._begin()
         self.train()
-        if resumed is None:
-            self.generator.manual_seed(int(torch.randint(2**63 - 1, ())))
-            return
-        self.updates = resumed["updates"]
-        self.replay.load_state_dict(resumed["replay"], self.device)
-        self.generator.set_state(resumed["generator"].cpu())
-        self._observation.load_state_dict(resumed["observation"], self.device)
-        restore_random_state(resumed["random"], self.device)
+        self.generator.manual_seed(int(torch.randint(2**63 - 1, ())))
+        super().on_train_start()
+
+    def training_state(self) -> dict[str, Any]:
+        """Return the number of updates, the replay, the agent's own random state and the sums of the epoch's log."""
+        return {
+            "updates": self.updates,
+            "replay": self.replay.state_dict(),
+            "generator": self.generator.get_state(),
+            "observation": self._observation.state_dict(),
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.updates = state["updates"]
+        self.replay.load_state_dict(state["replay"], self.device)
+        self.generator.set_state(state["generator"].cpu())
+        self._observation.load_state_dict(state["observation"], self.device)
 
     def on_train_epoch_start(self) -> None:
         """Forget the epoch before; a training resumed inside an epoch does not come here."""
@@ -80,17 +85,5 @@ class ResumableModule(PlayingModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store how to rebuild the agent, and what a resumed training needs beside weights and optimizers."""
+        super().on_save_checkpoint(checkpoint)
         note_how_to_rebuild(self, checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY])
-        checkpoint[_STATE] = {
-            "updates": self.updates,
-            "replay": self.replay.state_dict(),
-            "generator": self.generator.get_state(),
-            "observation": self._observation.state_dict(),
-            "random": random_state(self.device),
-        }
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what a resumed training needs until it starts; other uses of a checkpoint do without."""
-        trainer = self._trainer
-        resumes = trainer is not None and trainer.state.fn == TrainerFn.FITTING
-        self._resumed = checkpoint.get(_STATE) if resumes else None

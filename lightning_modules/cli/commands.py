@@ -20,6 +20,7 @@ from lightning_modules.cli.arguments import spell_out
 from lightning_modules.cli.matching import check_match
 from lightning_modules.cli.messages import short_message
 from lightning_modules.cli.own_verbs import OWN_VERBS
+from lightning_modules.last_run import last_checkpoint, logger_of
 
 _PROGRAM = "train.py"
 _DESCRIPTION = "Trains recommenders and searches for the loss function to train them with."
@@ -108,8 +109,16 @@ class CLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
-        """Refuse a model that does not fit the data."""
+        """Refuse a model that does not fit the data, and find what ``--ckpt_path last`` means."""
         check_match(self._get(self.config, "model"), self._get(self.config, "data"), _SIZES)
+        self._last: Path | None = None
+        if self._get(self.config, "ckpt_path") == "last":
+            self._last = last_checkpoint(self._root, self.save_config, resumes=self.subcommand == "fit")
+
+    @property
+    def _root(self) -> Path:
+        folders = ("trainer.logger.init_args.save_dir", "trainer.default_root_dir")
+        return Path(next(filter(None, (self._get(self.config, name) for name in folders)), Path.cwd()))
 
     def _add_instantiators(self) -> None:
         super()._add_instantiators()
@@ -144,10 +153,15 @@ class CLI(LightningCLI):
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
         if self.subcommand == "predict":
             callbacks = [*callbacks, PredictionWriter(self._get(self.config_init, "predict.output"))]
+        if self._last and self.subcommand == "fit" and config["logger"] in (None, True):
+            # In its own folder, so that the best checkpoint so far stays the one to beat and curves go on.
+            config = config | {"logger": logger_of(self._last, self._root) or config["logger"]}
         return super()._instantiate_trainer(config, callbacks)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         arguments = super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True}
+        if self._last:
+            arguments["ckpt_path"] = str(self._last)
         # PredictionWriter has written them by then; all of them need not fit into memory.
         return arguments | {"return_predictions": False} if subcommand == "predict" else arguments
 

@@ -59,7 +59,7 @@ def test_a_training_is_resumed(actor: Path) -> None:
     model = ["--model=DDPG", f"--model.actor={actor}", *SMALL]
     assert main(["fit", *model, *DATA, *TRAINER]) == 0
     assert main(["fit", *model, *DATA, *TRAINER, "--trainer.max_epochs=2", f"--ckpt_path={checkpoint()}"]) == 0
-    states = [torch.load(path, weights_only=True)["agent_state"] for path in Path("lightning_logs").rglob("*.ckpt")]
+    states = [torch.load(path, weights_only=True)["training_state"] for path in Path("lightning_logs").rglob("*.ckpt")]
     first, second = sorted(state["updates"] for state in states)
     assert second == 2 * first
 

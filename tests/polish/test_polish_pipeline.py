@@ -138,7 +138,7 @@ def test_the_critics_were_fitted_to_the_bases_predictions(root: Path) -> None:
     arguments = stored["hyper_parameters"]
     assert (arguments["embed_dim"], arguments["actor_frozen"], arguments["gamma"]) == (4, True, 0.9)
     # A replay would be nearly all of the file, and nobody goes on from there.
-    assert not stored["agent_state"]["replay"]["columns"]
+    assert not stored["training_state"]["replay"]["columns"]
 
 
 def test_the_page_says_what_was_done(root: Path) -> None:

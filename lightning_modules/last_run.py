@@ -1,0 +1,95 @@
+"""Finds the run, and its newest checkpoint, that ``--ckpt_path last`` means."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from lightning_modules.continuation import changed_settings
+
+#: What a run must have been begun with to be gone on with, and what of it is of no consequence.
+_FIXED, _FREE = ("model", "data", "seed_everything"), ("data.init_args.eval_batch_size",)
+_SHOWN = 3
+
+
+def last_checkpoint(root: Path, save_config: Callable[[Path], object], *, resumes: bool) -> Path:
+    """Return the newest checkpoint of the newest run below a folder that had the same model, data and seed.
+
+    A damaged one is passed over with a warning, in favour of the one before: training on from there ends in the same
+    place, only later.
+
+    Args:
+        root: Folder that holds runs as Lightning's loggers lay them out, or the files of one run.
+        save_config: Writes the configuration of now to a path.
+        resumes: Whether a training is to go on from the checkpoint, for which it must be more than weights.
+
+    Raises:
+        FileNotFoundError: If there is no such run.
+        ValueError: If none of its checkpoints can be used.
+    """
+    runs = sorted(_runs(root), key=lambda run: _age(_checkpoints(run)[0]))
+    with TemporaryDirectory() as folder:
+        now = Path(folder) / "config.yaml"
+        save_config(now)
+        changes = {run: changed_settings(run / "config.yaml", now, fixed=_FIXED, without=_FREE) for run in runs}
+    chosen = next((run for run, changed in changes.items() if not changed), None)
+    if chosen is None:
+        raise FileNotFoundError(_no_run(root, changes))
+    return _newest_usable(_checkpoints(chosen), resumes=resumes)
+
+
+def logger_of(checkpoint: Path, root: Path) -> TensorBoardLogger | None:
+    """Return a logger that goes on in the folder of a checkpoint's run; ``None`` if loggers made no folder for it."""
+    run = checkpoint.parent.parent
+    if run.resolve() == root.resolve():
+        return None
+    return TensorBoardLogger(run.parent.parent, name=run.parent.name, version=run.name)
+
+
+def _runs(root: Path) -> Iterator[Path]:
+    for pattern in ("config.yaml", "*/*/config.yaml"):
+        yield from (path.parent for path in root.glob(pattern) if _checkpoints(path.parent))
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    return sorted((run / "checkpoints").glob("*.ckpt"), key=_age)
+
+
+def _age(path: Path) -> int:
+    return -path.stat().st_mtime_ns
+
+
+def _newest_usable(paths: list[Path], *, resumes: bool) -> Path:
+    problems: list[str] = []
+    for path in paths:
+        problem = _problem(path, resumes=resumes)
+        if problem is None:
+            for each in problems:
+                warnings.warn(f"{each}; taking {path} instead", stacklevel=2)
+            return path
+        problems.append(problem)
+    raise ValueError(f"{'; '.join(problems)}. Leave --ckpt_path out to train from the start")
+
+
+def _problem(path: Path, *, resumes: bool) -> str | None:
+    try:
+        stored = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # a damaged file may raise anything
+        return f"{path} is damaged, or no checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})"
+    needed = {"state_dict", "optimizer_states"} if resumes else {"state_dict"}
+    return f"{path} lacks {', '.join(sorted(needed - {*stored}))}" if needed - {*stored} else None
+
+
+def _no_run(root: Path, changes: dict[Path, list[str]]) -> str:
+    advice = "Leave --ckpt_path out to train from the start, or name a checkpoint file"
+    if not changes:
+        return f"--ckpt_path last: no run below '{root.absolute()}' has left a checkpoint. {advice}"
+    run, changed = min(changes.items(), key=lambda each: len(each[1]))
+    more = f", and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+    return (
+        "--ckpt_path last goes on with the newest run that had the same model, data and seed, and there is none: of "
+        f"'{run}', the most similar, {'; '.join(changed[:_SHOWN])}{more}. {advice}"
+    )
