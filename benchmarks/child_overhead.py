@@ -12,21 +12,20 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.profilers import SimpleProfiler
+from pytorch_lightning.profilers import Profiler, SimpleProfiler
 from torchmetrics.functional.classification import binary_auroc
 
 from benchmarks.commands import settle
 from benchmarks.report import table, write_report
-from callbacks.reward import RewardCallback
 from datamodules import InteractionsDataModule
 from datamodules.loader import BatchLoader
 from lightning_modules.losses import BCE
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import ChildEvaluator, TrainerFactory
+from lightning_modules.search.evaluation import Assignment, ChildEvaluator, TrainerFactory
 
 LARGEST_RATIO = 2.0
 RECIPE = {"max_epochs": 1, "accelerator": "cpu", "devices": 1}
@@ -68,7 +67,7 @@ def plain_loop(recommender: BiasedMF, data: InteractionsDataModule, seed: int) -
 
 def child(recommender: BiasedMF, data: InteractionsDataModule, seed: int, trainers: TrainerFactory) -> float:
     """Evaluate the same loss as a search does."""
-    evaluation = ChildEvaluator(trainers, data)(recommender, BCE(), name="BCE", seed=seed)
+    (evaluation,) = ChildEvaluator(trainers, data)(recommender, Assignment((BCE(),), ("BCE",), seed))
     if evaluation.score is None:
         raise RuntimeError(f"the child could not be trained: {evaluation.status} {evaluation.error}")
     return evaluation.score
@@ -119,17 +118,23 @@ def _per_step(seconds: tuple[float, ...], steps: int) -> float:
     return 1e6 * statistics.median(seconds) / steps
 
 
+class _ProfiledTrainers(ChildTrainers):
+    """Gives every Trainer one and the same profiler, where a recipe's would be copied."""
+
+    def __init__(self, profiler: Profiler) -> None:
+        super().__init__(RECIPE)
+        self.profiler = profiler
+
+    def __call__(self, *arguments: Any, **options: Any) -> pl.Trainer:
+        trainer = super().__call__(*arguments, **options)
+        trainer.profiler = self.profiler  # type: ignore[attr-defined]  # set outside the Trainer's class
+        return trainer
+
+
 def profile(recommender: BiasedMF, data: InteractionsDataModule, seed: int, steps: int) -> str:
     """Return a table of the Trainer's calls that happen in every step, the costly ones first."""
     profiler = SimpleProfiler()
-    trainers = ChildTrainers(RECIPE)
-
-    def profiled(reward: RewardCallback, name: str) -> pl.Trainer:
-        trainer = trainers(reward, name)
-        trainer.profiler = profiler  # type: ignore[attr-defined]  # set outside the Trainer's class
-        return trainer
-
-    child(recommender, data, seed, profiled)
+    child(recommender, data, seed, _ProfiledTrainers(profiler))
     durations = {name: each for name, each in profiler.recorded_durations.items() if len(each) >= steps}
     ordered = sorted(durations.items(), key=lambda item: -sum(item[1]))
     rows = [[f"`{_short(name)}`", f"{1e6 * sum(each) / steps:.0f}"] for name, each in ordered[:14]]

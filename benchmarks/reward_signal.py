@@ -21,7 +21,7 @@ from benchmarks.training import FULL_WEIGHT_DECAYS, ChildBudget, full_training
 from datamodules import InteractionsDataModule
 from lightning_modules.losses import FormulaLoss, Loss, Numerics
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import ChildEvaluator
+from lightning_modules.search.evaluation import Assignment, ChildEvaluator
 from lightning_modules.search.screening import Screening, Verdict
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.space import SearchSpace
@@ -62,9 +62,8 @@ def reward(
     """Return the metric of one child and its seconds."""
     data = data.hold_out(budget.holdout, seed) if budget.holdout else data
     data.batch_size = budget.batch_size
-    evaluation = ChildEvaluator(ChildTrainers(budget.recipe), data)(
-        budget.model(data, seed, model), loss, name=name, seed=seed
-    )
+    evaluate = ChildEvaluator(ChildTrainers(budget.recipe), data)
+    (evaluation,) = evaluate(budget.model(data, seed, model), Assignment((loss,), (name,), seed))
     return (-1.0 if evaluation.score is None else evaluation.score), evaluation.seconds
 
 

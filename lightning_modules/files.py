@@ -33,6 +33,12 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed in :func:`replace_file` left; none may be writing there."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink()
+
+
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays to a compressed file as :func:`replace_file` does."""
 

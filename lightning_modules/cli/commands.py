@@ -17,6 +17,7 @@ import lightning_modules.multitask
 import lightning_modules.recommenders  # noqa: F401
 from callbacks import PredictionWriter
 from lightning_modules.cli.arguments import spell_out
+from lightning_modules.cli.callables import freed
 from lightning_modules.cli.matching import check_match
 from lightning_modules.cli.messages import short_message
 from lightning_modules.cli.own_verbs import OWN_VERBS
@@ -132,6 +133,7 @@ class CLI(LightningCLI):
         **options: Any,
     ) -> pl.LightningModule:
         """Build a module; Lightning gives the model's hyper-parameters to every one, a verb's options included."""
+        options = {name: freed(value) for name, value in options.items()}
         if pkgutil.resolve_name(self._get(self.config, "model").class_path) is not class_type:
             return class_type(*args, **options)
         build = _InstantiatorFn(cli=self, key="model")

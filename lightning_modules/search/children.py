@@ -1,6 +1,6 @@
 """Builds the Trainers that children are trained under."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,6 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from callbacks.reward import RewardCallback
 from lightning_modules.recipes import quiet_trainer
 
 
@@ -23,20 +22,29 @@ class ChildTrainers:
 
     def __init__(self, recipe: Mapping[str, Any], log_folder: Path | None = None) -> None:
         self.recipe = dict(recipe)
-        if self.recipe.get("check_val_every_n_epoch", 1) == 1 and (self.recipe.get("max_epochs") or 0) > 1:
-            self.recipe["check_val_every_n_epoch"] = self.recipe["max_epochs"]
         self.log_folder = log_folder
-        self._built = 0
 
-    def __call__(self, reward: RewardCallback, name: str) -> pl.Trainer:
-        """Return a new Trainer that ends with ``reward`` and trains the loss called ``name``."""
-        logger: dict[str, Any] = {}
+    def __call__(
+        self, callbacks: Sequence[pl.Callback], name: str, *, epochs: int | None = None, **settings: Any
+    ) -> pl.Trainer:
+        """Return a new Trainer whose last callbacks are ``callbacks`` and which trains what is called ``name``.
+
+        Args:
+            callbacks: Further callbacks.
+            name: Names the folder of the curves.
+            epochs: Goes before the recipe's number of epochs.
+            settings: Arguments that go before the recipe's.
+        """
         if self.log_folder is not None:
-            self._built += 1
-            version = f"{self._built:05d} {_file_name(name)}"
-            logger = {"logger": TensorBoardLogger(self.log_folder, name=None, version=version)}
+            settings["logger"] = TensorBoardLogger(self.log_folder, name=None, version=_file_name(name))
         # A configuration for fit may keep checkpoints, which a Trainer without checkpointing refuses.
-        return quiet_trainer(self.recipe, [reward], without=(Checkpoint,), **logger)
+        return quiet_trainer(self._lasting(epochs), list(callbacks), without=(Checkpoint,), **settings)
+
+    def _lasting(self, epochs: int | None) -> dict[str, Any]:
+        recipe = self.recipe if epochs is None else {**self.recipe, "max_epochs": epochs}
+        if recipe.get("check_val_every_n_epoch", 1) == 1 and (recipe.get("max_epochs") or 0) > 1:
+            return {**recipe, "check_val_every_n_epoch": recipe["max_epochs"]}
+        return recipe
 
 
 def _file_name(formula: str) -> str:

@@ -3,19 +3,19 @@
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from callbacks.reward import RewardCallback
 from lightning_modules.losses import Loss
 from lightning_modules.recipes import fit, quiet_lightning
-
-#: Builds a new Trainer with one more callback; the text names what it trains, for those who log it.
-TrainerFactory = Callable[[RewardCallback, str], pl.Trainer]
+from lightning_modules.search.executors import in_worker
+from lightning_modules.search.time_limit import time_limit
 
 
 @dataclass(frozen=True)
@@ -27,28 +27,93 @@ class Evaluation:
         score: The monitored metric after training, negated where less is better; ``None`` unless the child was trained.
         seconds: Wall time.
         error: The exception of a failed child, empty otherwise.
-        model: The trained child; ``None`` if it failed.
+        weights: State of the trained child, on the CPU; ``None`` unless it was asked for.
     """
 
     status: str
     score: float | None
     seconds: float
     error: str = ""
-    model: pl.LightningModule | None = None
+    weights: dict[str, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What is trained in one go.
+
+    Attributes:
+        losses: The losses, each of which gets a child of its own.
+        names: What to call them in logs.
+        seed: Of every child.
+        epochs: How long to train; ``None`` as long as the Trainer's recipe says.
+        keep_weights: Whether the evaluations hold the children's weights.
+    """
+
+    losses: tuple[Loss, ...]
+    names: tuple[str, ...]
+    seed: int
+    epochs: int | None = None
+    keep_weights: bool = False
+
+
+class TrainerFactory(Protocol):
+    """Builds a new Trainer from one recipe.
+
+    Attributes:
+        recipe: Arguments of the Trainer.
+    """
+
+    @property
+    def recipe(self) -> Mapping[str, Any]: ...  # noqa: D102 (described above)
+
+    def __call__(
+        self, callbacks: Sequence[pl.Callback], name: str, *, epochs: int | None = None, **settings: Any
+    ) -> pl.Trainer:
+        """Return a Trainer with further callbacks.
+
+        Args:
+            callbacks: They come after those of the recipe.
+            name: What it trains, for those who log it.
+            epochs: Goes before the recipe's number of epochs.
+            settings: Arguments that go before the recipe's.
+        """
+
+
+class Evaluator(Protocol):
+    """Trains losses under one budget: same start, same batches, same number of steps.
+
+    Attributes:
+        group: How many losses one call trains at most.
+    """
+
+    group: int
+
+    def check(self, recommender: pl.LightningModule) -> None:
+        """Refuse, before anything is trained, what the evaluator cannot do as it is to be done.
+
+        Raises:
+            ValueError: If that is so.
+        """
+
+    def __call__(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
+        """Train a child of ``recommender``, which stays as it is, for every loss; return what became of them."""
 
 
 class ChildEvaluator:
-    """Evaluates losses under one budget: same start, same batches, same number of steps.
+    """Trains a child at a time.
 
-    A child depends on nothing but its loss, the recommender's weights and the seed. It works on any module with a
-    ``loss`` attribute that logs the monitored metric in validation.
+    A child depends on nothing but its loss, the recommender's weights, the seed and the number of epochs. It works on
+    any module with a ``loss`` attribute that logs the monitored metric in validation.
 
     Args:
         trainer_factory: Builds a child's Trainer.
         datamodule: What children are trained and validated on.
         monitor: Name of the metric.
         mode: ``max`` if more of the metric is better, ``min`` otherwise.
+        timeout: Seconds after which a child is ended and counts as failed; 0 lets it run.
     """
+
+    group = 1
 
     def __init__(
         self,
@@ -57,30 +122,25 @@ class ChildEvaluator:
         *,
         monitor: str = "val/auc",
         mode: Literal["max", "min"] = "max",
+        timeout: float = 0.0,
     ) -> None:
         self.trainer_factory = trainer_factory
         self.datamodule = datamodule
         self.monitor = monitor
         self.mode = mode
+        self.timeout = timeout
 
-    def __call__(self, recommender: pl.LightningModule, loss: Loss, *, name: str, seed: int) -> Evaluation:
-        """Train and validate a copy of ``recommender`` with ``loss``; the given one stays as it is.
+    def check(self, recommender: pl.LightningModule) -> None:
+        """Accept every recommender: a Trainer says what it cannot train."""
+
+    def __call__(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
+        """Train and validate a copy of ``recommender`` with each loss; the given one stays as it is.
 
         Raises:
-            KeyboardInterrupt: If the user interrupted the child.
+            KeyboardInterrupt: If the user interrupted a child.
         """
-        child = copy.deepcopy(recommender)
-        child.loss = loss
-        reward = RewardCallback(self.monitor, self.mode)
-        start = time.perf_counter()
-        try:
-            with quiet_lightning(), torch.random.fork_rng():
-                torch.manual_seed(seed)
-                self._fit(child, reward, name)
-        except Exception as error:  # whatever a formula provokes is its result, not the search's end
-            return Evaluation("failed", None, time.perf_counter() - start, f"{type(error).__name__}: {error}")
-        score = reward.reward if reward.status == "trained" else None
-        return Evaluation(reward.status, score, time.perf_counter() - start, model=child)
+        losses = zip(assignment.losses, assignment.names, strict=True)
+        return [self._evaluate(recommender, loss, name, assignment) for loss, name in losses]
 
     def measure(self, recommender: pl.LightningModule) -> float:
         """Return the score of the recommender as it is, without training; -inf where it has none.
@@ -89,8 +149,10 @@ class ChildEvaluator:
             ValueError: If the monitored metric is not logged.
         """
         with quiet_lightning():
-            trainer = self.trainer_factory(RewardCallback(self.monitor, self.mode), "start")
-            (metrics,) = trainer.validate(copy.deepcopy(recommender), datamodule=self.datamodule, verbose=False)
+            trainer = self.trainer_factory([RewardCallback(self.monitor, self.mode)], "start")
+            # A copy, since the Trainer stays with the data that it was given, and would travel to workers with it.
+            data = copy.copy(self.datamodule)
+            (metrics,) = trainer.validate(copy.deepcopy(recommender), datamodule=data, verbose=False)
         if self.monitor not in metrics:
             raise ValueError(
                 f"'{self.monitor}' is not logged in validation; monitor one of {', '.join(sorted(metrics))}"
@@ -98,5 +160,25 @@ class ChildEvaluator:
         score = metrics[self.monitor] if self.mode == "max" else -metrics[self.monitor]
         return score if math.isfinite(score) else -math.inf
 
-    def _fit(self, child: pl.LightningModule, reward: RewardCallback, name: str) -> None:
-        fit(self.trainer_factory(reward, name), child, self.datamodule)
+    def _evaluate(self, recommender: pl.LightningModule, loss: Loss, name: str, assignment: Assignment) -> Evaluation:
+        child = copy.deepcopy(recommender)
+        child.loss = loss
+        reward = RewardCallback(self.monitor, self.mode)
+        start = time.perf_counter()
+        try:
+            with time_limit(self.timeout, hard=in_worker()), quiet_lightning(), torch.random.fork_rng():
+                torch.manual_seed(assignment.seed)
+                self._fit(child, reward, name, assignment.epochs)
+        except Exception as error:  # whatever a formula provokes is its result, not the search's end
+            return Evaluation("failed", None, time.perf_counter() - start, f"{type(error).__name__}: {error}")
+        score = reward.reward if reward.status == "trained" else None
+        weights = cpu_state(child) if assignment.keep_weights else None
+        return Evaluation(reward.status, score, time.perf_counter() - start, weights=weights)
+
+    def _fit(self, child: pl.LightningModule, reward: RewardCallback, name: str, epochs: int | None) -> None:
+        fit(self.trainer_factory([reward], name, epochs=epochs), child, self.datamodule)
+
+
+def cpu_state(module: pl.LightningModule) -> dict[str, Tensor]:
+    """Return the state of a module on the CPU."""
+    return {name: value.detach().cpu() for name, value in module.state_dict().items()}

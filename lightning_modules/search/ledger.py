@@ -1,69 +1,112 @@
-"""The record of a study: an SQLite file with one row for every candidate, on disk as soon as it is known."""
+"""The record of a study: an SQLite file that holds every trained child and every candidate as soon as it is known."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
 
-from lightning_modules.search.watchers import Candidate, Watcher
+from lightning_modules.search.evaluation import Evaluation
+from lightning_modules.search.places import Place
+from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
 
 #: Name of the ledger inside a study's folder.
 LEDGER_NAME = "ledger.sqlite"
 
-
 _COLUMNS = [field.name for field in fields(Candidate)]
+# In one transaction, so that a search killed meanwhile leaves both tables or none.
 _CREATE = """
-CREATE TABLE candidates (
+BEGIN;
+CREATE TABLE IF NOT EXISTS candidates (
     id INTEGER PRIMARY KEY, round INTEGER NOT NULL, kind TEXT NOT NULL, formula TEXT NOT NULL, simplified TEXT NOT NULL,
     status TEXT NOT NULL, reward REAL NOT NULL, metric REAL, right_share REAL, signature INTEGER, seconds REAL NOT NULL,
-    error TEXT NOT NULL
-)
+    error TEXT NOT NULL, position INTEGER NOT NULL, epochs INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS children (
+    round INTEGER NOT NULL, kind TEXT NOT NULL, position INTEGER NOT NULL, epochs INTEGER NOT NULL, name TEXT NOT NULL,
+    status TEXT NOT NULL, score REAL, seconds REAL NOT NULL, error TEXT NOT NULL,
+    PRIMARY KEY (round, kind, position, epochs)
+);
+COMMIT;
 """
 _INSERT = f"INSERT INTO candidates ({', '.join(_COLUMNS)}) VALUES ({', '.join(':' + name for name in _COLUMNS)})"  # noqa: S608
+_INSERT_CHILD = "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Ledger(Watcher):
-    """Writes and reads the candidates of one study.
+    """Writes the children and candidates of one study.
+
+    ``children`` holds what was trained, in the order in which trainings ended, on disk before anything else happens,
+    and spares a continued search to train it again; ``candidates`` holds what was found, in the order of the search.
+    Candidates follow from children, so they are written with the next of these: bringing a row to the disk may take
+    as long as a fast child.
 
     Args:
-        root: The study's folder; made if it is not there.
+        root: The study's folder; made if it is not there. A study that it holds is continued.
 
     Raises:
-        FileExistsError: If the folder holds the ledger of another study.
         OSError: If the ledger cannot be written.
+        ValueError: If the file there is no ledger, is damaged, or is of an earlier version.
     """
 
     def __init__(self, root: str | Path) -> None:
         self.path = Path(root) / LEDGER_NAME
-        if self.path.exists():
-            raise FileExistsError(
-                f"'{root}' holds the ledger of another study ({self.path.name}). "
-                "Name a new folder, or move that one away."
-            )
-        self._empty = True
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            check_ledger(root)
         with self._errors():
             self._connection = sqlite3.connect(self.path)
-            self._connection.execute(_CREATE)
-            self._connection.commit()
+            self._connection.executescript(_CREATE)
+            self._known = set(self._connection.execute("SELECT round, kind, position FROM candidates"))
+        self._waiting: list[Candidate] = []
+        self._of_use = bool(self._known) or any(child.score is not None for child in read_children(root).values())
+
+    def on_resume(self, standing: Standing) -> None:
+        """Add candidates of finished rounds that a damaged ledger has lost."""
+        for candidate in standing.candidates:
+            self.on_candidate(candidate)
 
     def on_candidate(self, candidate: Candidate) -> None:
-        """Write one candidate to disk.
+        """Write one candidate soon, unless it was there when the ledger was opened."""
+        if (candidate.round, candidate.kind, candidate.position) not in self._known:
+            self._waiting.append(candidate)
+            self._of_use = True
+
+    def on_round(self, summary: RoundSummary) -> None:  # noqa: ARG002
+        """Write the round's candidates to disk.
 
         Raises:
             OSError: If the disk is full or the file cannot be written.
         """
+        self.record([])
+
+    def record(self, children: Sequence[tuple[Place, Evaluation]]) -> None:
+        """Write trained children to disk, all of them or none, and the candidates that wait.
+
+        Raises:
+            OSError: If the disk is full or the file cannot be written.
+        """
+        rows = [
+            (place.round, place.kind, place.position, place.epochs, place.name, *_result(evaluation))
+            for place, evaluation in children
+        ]
         with self._errors(), self._connection:
-            self._connection.execute(_INSERT, asdict(candidate))
-        self._empty = False
+            self._connection.executemany(_INSERT, [asdict(candidate) for candidate in self._waiting])
+            self._connection.executemany(_INSERT_CHILD, rows)
+        self._waiting.clear()
+        self._of_use |= any(evaluation.score is not None for _, evaluation in children)
 
     def on_end(self) -> None:
-        """Close the file; one without a candidate is removed, so that a corrected command may use the folder."""
+        """Close the file; one in which nothing could be trained is removed, so that a corrected command may go on."""
+        if self._waiting:
+            # They follow from the children; what ended the search is to be told, not that these are not written.
+            with suppress(OSError):
+                self.record([])
+            self._waiting.clear()
         self._connection.close()
-        if self._empty:
+        if not self._of_use:
             self.path.unlink(missing_ok=True)
 
     @contextmanager
@@ -73,24 +116,58 @@ class Ledger(Watcher):
         except sqlite3.Error as error:
             raise OSError(
                 f"the ledger '{self.path}' cannot be written: {error}. What it holds is kept; free some space or check "
-                "the folder's permissions, then start a study in a new folder."
+                "the folder's permissions, then give the same command again, which continues the study."
             ) from error
 
 
+def check_ledger(root: str | Path) -> None:
+    """Refuse what no search can go on from.
+
+    Raises:
+        ValueError: If the file is no ledger, is damaged, or is of an earlier version.
+    """
+    with _opened(root) as connection:
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(candidates)")}
+        ((verdict,), *_) = connection.execute("PRAGMA quick_check(1)")
+    if columns and not {"position", "epochs"} <= columns:
+        raise ValueError(
+            f"'{root}' holds a study of an earlier version, which can be read but not continued. Name a new folder."
+        )
+    if verdict != "ok":
+        raise ValueError(f"'{Path(root) / LEDGER_NAME}' is damaged: {verdict}")
+
+
 def read_ledger(root: str | Path) -> pd.DataFrame:
-    """Read a study's candidates in the order in which they were trained, one row each.
+    """Read a study's candidates in the order in which they were found, one row each.
 
     Raises:
         FileNotFoundError: If the folder holds no ledger.
         ValueError: If the file there is no ledger or is damaged.
     """
+    with _opened(root) as connection:
+        return pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection)
+
+
+def read_children(root: str | Path) -> Mapping[Place, Evaluation]:
+    """Read a study's trained children, without their weights; raises like :func:`read_ledger`."""
+    with _opened(root) as connection:
+        is_there = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'children'").fetchone()
+        rows = connection.execute("SELECT * FROM children").fetchall() if is_there else []
+    return {Place(*row[:5]): Evaluation(*row[5:]) for row in rows}
+
+
+@contextmanager
+def _opened(root: str | Path) -> Iterator[sqlite3.Connection]:
     path = Path(root) / LEDGER_NAME
     if not path.is_file():
         raise FileNotFoundError(f"'{root}' holds no study: {LEDGER_NAME} is not there")
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
-        return pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection)
+        # Not read-only, which could not roll back what a killed search was writing.
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+            yield connection
     except (sqlite3.Error, pd.errors.DatabaseError) as error:
         raise ValueError(f"'{path}' cannot be read as a ledger: {error}") from error
-    finally:
-        connection.close()
+
+
+def _result(evaluation: Evaluation) -> tuple[str, float | None, float, str]:
+    return evaluation.status, evaluation.score, evaluation.seconds, evaluation.error

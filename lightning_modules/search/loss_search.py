@@ -1,21 +1,19 @@
 """The outer loop of loss search: draw, screen, train a child for every candidate, learn."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import torch
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
 
 from lightning_modules.losses import Formula, FormulaLoss, Loss, Numerics
 from lightning_modules.search.drawing import Drawing, Draws
-from lightning_modules.search.evaluation import ChildEvaluator, Evaluation
+from lightning_modules.search.findings import Findings
+from lightning_modules.search.ladder import told_rewards
 from lightning_modules.search.ranks import agree
-from lightning_modules.search.schedule import Schedule
-from lightning_modules.search.strategies.base import Outcome, Strategy
-from lightning_modules.search.watchers import Candidate, RoundSummary, Watcher
-
-#: The reward of a child that failed, or whose loss or metric was not finite.
-FLOOR_REWARD = -1.0
+from lightning_modules.search.states import States
+from lightning_modules.search.strategies.base import Strategy
+from lightning_modules.search.trials import FLOOR_REWARD, Trial, Trials
+from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
 
 
 @dataclass(frozen=True)
@@ -38,20 +36,17 @@ class Budget:
 class LossSearch:
     """Searches for a loss function (AutoLossGen, Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
 
-    Knows no users and items: it works on any module that the evaluator can train.
+    Knows no users and items: it works on any module that its trials can train.
 
     Args:
         strategy: Proposes programs.
         drawing: Draws and screens a round's programs.
-        evaluator: Trains children.
-        schedule: Holds what children start from.
+        trials: Trains losses.
         numerics: Protection of the formulas.
-        baseline: The loss whose metric, under the same start and batches, is subtracted from that of every child;
-            ``None`` rewards the metric itself.
         references: Hand-made losses trained under the same budget, by name.
         budget: How much to spend.
-        seed: Seed of every child.
         watchers: Who is told.
+        states: Where the search keeps its standing.
     """
 
     def __init__(
@@ -59,149 +54,149 @@ class LossSearch:
         *,
         strategy: Strategy,
         drawing: Drawing,
-        evaluator: ChildEvaluator,
-        schedule: Schedule,
+        trials: Trials,
         numerics: Numerics,
-        baseline: Loss | None,
-        references: dict[str, Loss],
+        references: Mapping[str, Loss],
         budget: Budget,
-        seed: int,
         watchers: Sequence[Watcher] = (),
+        states: States | None = None,
     ) -> None:
         self.strategy = strategy
         self.drawing = drawing
-        self.evaluator = evaluator
-        self.schedule = schedule
+        self.trials = trials
         self.numerics = numerics
-        self.baseline = baseline
         self.references = references
         self.budget = budget
-        self.seed = seed
         self.watchers = watchers
-        self.candidates: list[Candidate] = []
-        self._baseline_score = 0.0
-        self._formula_rewards: dict[Formula, float] = {}
-        self._signature_rewards = torch.empty(0, dtype=torch.float64)
-        self._failures = 0
+        self.states = states
+        self.findings = Findings(budget.most_failures)
+        self.warm_up = 0
+        self.rounds = 0
 
-    def run(self) -> None:
+    @property
+    def candidates(self) -> list[Candidate]:
+        """Every candidate and reference loss, in the order of the search."""
+        return self.findings.candidates
+
+    def run(self, state: dict[str, Any] | None = None) -> None:
         """Search until the budget is spent.
+
+        Args:
+            state: What :meth:`state_dict` returned, to go on from there.
 
         Raises:
             RuntimeError: If the baseline cannot be trained, or several children in a row fail.
         """
         try:
-            self._measure_baseline()
-            for name, loss in self.references.items():
-                self._record_reference(name, self._train(loss, name))
+            if state is not None:
+                self.load_state_dict(state)
+            self.trials.measure_baseline()
+            self._try_references()
             self._warm_up()
-            for number in range(1, self.budget.rounds + 1):
-                self._round(number)
+            while self.rounds < self.budget.rounds:
+                self._round(self.rounds + 1)
         finally:
             for watcher in self.watchers:
                 watcher.on_end()
 
-    def _warm_up(self) -> None:
-        updates = self.strategy.warm_up(self.drawing.screening, self.budget.warmup_updates)
-        for update, figures in enumerate(updates, start=1):
-            for watcher in self.watchers:
-                watcher.on_warm_up(update, figures)
-
-    def _measure_baseline(self) -> None:
-        if self.baseline is None:
+    def _try_references(self) -> None:
+        if self.candidates:
             return
-        evaluation = self._train(self.baseline, "baseline")
-        if evaluation.score is None:
-            raise RuntimeError(
-                f"the baseline loss {type(self.baseline).__name__} could not be trained ({evaluation.status}). "
-                f"{evaluation.error or 'Its loss or metric is not finite: look at the learning rate and the labels.'}"
-            )
-        self._baseline_score = evaluation.score
+        with closing(self.trials.references(self.references)) as trials:
+            for trial in trials:
+                self._add(_candidate(trial))
+
+    def _warm_up(self) -> None:
+        remaining = self.budget.warmup_updates - self.warm_up
+        for figures in self.strategy.warm_up(self.drawing.screening, max(0, remaining)):
+            self.warm_up += 1
+            for watcher in self.watchers:
+                watcher.on_warm_up(self.warm_up, figures)
+            self._keep_state()
 
     def _round(self, number: int) -> None:
         draws = agree(self.drawing())
-        formulas = self.strategy.space.decode(draws.programs[draws.chosen])
-        rewards, best = [], None
-        for formula, index in zip(formulas, draws.chosen.tolist(), strict=True):
-            evaluation = self._evaluate(number, formula, draws, index)
-            rewards.append(self._reward(evaluation))
-            # Only the best child's weights are kept: a round's children need not fit into memory together.
-            best = evaluation if best is None or rewards[-1] > self._reward(best) else best
-        figures = self.strategy.tell(self._outcome(draws, rewards))
-        accepted = self.schedule.advance(best)
+        trials = self._try_candidates(number, draws)
+        told = told_rewards([trial.reward for trial in trials], [trial.rung for trial in trials], FLOOR_REWARD)
+        figures = self.strategy.tell(self.findings.outcome(draws, told))
+        best = max(trials, key=lambda trial: (trial.rung, trial.reward), default=None)
+        accepted = self.trials.advance(best)
+        self.rounds = number
         if accepted:
-            self._measure_baseline()
-        summary = RoundSummary(number, draws.programs, draws.screened, tuple(rewards), self._top(), figures, accepted)
+            self.trials.measure_baseline()
+        top = self.findings.top(self.budget.top)
+        rewards = tuple(trial.reward for trial in trials)
+        summary = RoundSummary(number, draws.programs, draws.screened, rewards, top, figures, accepted)
         for watcher in self.watchers:
             watcher.on_round(summary)
+        self._keep_state(needed=bool(accepted) or number == self.budget.rounds)
 
-    def _evaluate(self, number: int, formula: Formula, draws: Draws, index: int) -> Evaluation:
-        evaluation = self._train(FormulaLoss(formula, self.numerics), str(formula))
-        candidate = Candidate(
-            round=number,
-            kind="candidate",
-            formula=str(formula),
-            simplified=str(formula.simplify()),
-            status=evaluation.status,
-            reward=self._reward(evaluation),
-            metric=evaluation.score,
-            right_share=float(draws.screened.right_share[index]),
-            signature=int(draws.screened.signature[index]),
-            seconds=evaluation.seconds,
-            error=evaluation.error,
-        )
-        self._formula_rewards[formula] = candidate.reward
-        self._record(candidate)
-        self._count_failure(evaluation, str(formula))
-        return evaluation
+    def _try_candidates(self, number: int, draws: Draws) -> list[Trial]:
+        formulas = self.strategy.space.decode(draws.programs[draws.chosen])
+        trials: dict[int, Trial] = {}
+        losses = [FormulaLoss(formula, self.numerics) for formula in formulas]
+        with closing(self.trials.candidates(number, losses)) as results:
+            for index, trial in results:
+                trials[index] = trial
+                self._add(_drawn_candidate(trial, formulas[index], draws, int(draws.chosen[index])))
+                self.findings.check()
+        return [trials[index] for index in range(len(formulas))]
 
-    def _train(self, loss: Loss, name: str) -> Evaluation:
-        seed = self.seed + self.schedule.moves
-        return self.evaluator(self.schedule.recommender, loss, name=name, seed=seed)
-
-    def _record_reference(self, name: str, evaluation: Evaluation) -> None:
-        self._record(
-            Candidate(
-                round=0,
-                kind="reference",
-                formula=name,
-                simplified="",
-                status=evaluation.status,
-                reward=self._reward(evaluation),
-                metric=evaluation.score,
-                right_share=None,
-                signature=None,
-                seconds=evaluation.seconds,
-                error=evaluation.error,
-            )
-        )
-
-    def _record(self, candidate: Candidate) -> None:
-        self.candidates.append(candidate)
+    def _add(self, candidate: Candidate) -> None:
+        self.findings.add(candidate)
         for watcher in self.watchers:
             watcher.on_candidate(candidate)
 
-    def _count_failure(self, evaluation: Evaluation, name: str) -> None:
-        self._failures = self._failures + 1 if evaluation.status == "failed" else 0
-        if self._failures >= self.budget.most_failures:
-            raise RuntimeError(
-                f"{self._failures} candidates in a row failed, the last of them '{name}' with {evaluation.error}. "
-                "The ledger holds them all; a single formula would not do this, so look at the data and the trainer."
-            )
+    def _keep_state(self, *, needed: bool = False) -> None:
+        if self.states is not None:
+            self.states.offer(self.state_dict, needed=needed)
 
-    def _reward(self, evaluation: Evaluation) -> float:
-        return FLOOR_REWARD if evaluation.score is None else evaluation.score - self._baseline_score
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the rest of the search depends on, as plain values and tensors."""
+        return {
+            "rounds": self.rounds,
+            "warm_up": self.warm_up,
+            "findings": self.findings.state_dict(),
+            "strategy": self.strategy.state_dict(),
+            "screening": self.drawing.screening.state_dict(),
+            "schedule": self.trials.schedule.state_dict(),
+        }
 
-    def _outcome(self, draws: Draws, rewards: Sequence[float]) -> Outcome:
-        """Give every draw its own reward, or that of the earlier program with the same gradient."""
-        signature = draws.screened.signature
-        numbers = max(int(signature.max()) + 1, len(self._signature_rewards))
-        known = torch.full((numbers,), math.nan, dtype=torch.float64)
-        known[: len(self._signature_rewards)] = self._signature_rewards
-        known[signature[draws.chosen]] = torch.tensor(rewards, dtype=torch.float64)
-        self._signature_rewards = known
-        return Outcome(draws.programs, draws.screened, known[signature])
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned, and tell those who watch."""
+        self.rounds, self.warm_up = state["rounds"], state["warm_up"]
+        self.findings.load_state_dict(state["findings"])
+        self.strategy.load_state_dict(state["strategy"])
+        self.drawing.screening.load_state_dict(state["screening"])
+        self.trials.schedule.load_state_dict(state["schedule"])
+        standing = Standing(self.warm_up, self.rounds, tuple(self.candidates))
+        for watcher in self.watchers:
+            watcher.on_resume(standing)
 
-    def _top(self) -> tuple[tuple[Formula, float], ...]:
-        best = sorted(self._formula_rewards.items(), key=lambda item: -item[1])
-        return tuple(best[: self.budget.top])
+
+def _candidate(trial: Trial) -> Candidate:
+    place, evaluation = trial.place, trial.evaluation
+    return Candidate(
+        round=place.round,
+        kind=place.kind,
+        formula=place.name,
+        simplified="",
+        status=evaluation.status,
+        reward=trial.reward,
+        metric=evaluation.score,
+        right_share=None,
+        signature=None,
+        seconds=evaluation.seconds,
+        error=evaluation.error,
+        position=place.position,
+        epochs=place.epochs,
+    )
+
+
+def _drawn_candidate(trial: Trial, formula: Formula, draws: Draws, index: int) -> Candidate:
+    return replace(
+        _candidate(trial),
+        simplified=str(formula.simplify()),
+        right_share=float(draws.screened.right_share[index]),
+        signature=int(draws.screened.signature[index]),
+    )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from lightning_modules.search.watchers import Candidate, RoundSummary, Watcher
+from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
 
 
 class ProgressDisplay(Watcher):
@@ -36,6 +36,13 @@ class ProgressDisplay(Watcher):
         self._warm_up = self.progress.add_task("warm-up", total=warmup_updates, note="", visible=warmup_updates > 0)
         self._search = self.progress.add_task("candidates", total=rounds * candidates, note="", visible=False)
         self.progress.start()
+
+    def on_resume(self, standing: Standing) -> None:
+        """Show what is done already."""
+        for candidate in standing.candidates:
+            self.on_candidate(candidate)
+        self.progress.update(self._warm_up, completed=standing.warm_up)
+        self.progress.update(self._search, completed=standing.rounds * self.candidates)
 
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
         """Count the update."""

@@ -104,6 +104,15 @@ class Screening:
         """Declare that programs with these signatures are trained, so that later ones are their duplicates."""
         self._taken[signature] = True
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what was drawn and taken so far."""
+        return {"signatures": self._signatures.known, "drawn": self._drawn, "taken": self._taken}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state that :meth:`state_dict` returned; the probe is that of the generator given."""
+        self._signatures.restore(state["signatures"])
+        self._drawn, self._taken = state["drawn"], state["taken"]
+
     def _count(self, signature: Tensor) -> None:
         missing = len(self._signatures) - len(self._drawn)
         self._taken = torch.cat([self._taken, self._taken.new_zeros(missing)])

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from lightning_modules.losses import BCE, MSE, Focal, Hinge, LogMin, Loss, MaxR, Numerics, SumR
+from lightning_modules.search.ladder import Ladder
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies import PPO, Strategy
 
@@ -38,6 +39,15 @@ class SearchSettings:
         alternate: Let the recommender move on with a round's best formula, instead of starting from scratch each time.
         most_failures: End the search after this many failed children in a row.
         top: Number of best formulas to report.
+        executor: Where children are trained: serial (in this process), process (workers on this machine) or ray (a
+            cluster). The study is the same.
+        workers: Number of workers; 0 is one for every CPU core (process) or as many as the cluster has room for (ray).
+        child_timeout: Seconds after which a child is ended and counts as failed; 0 lets it run.
+        ray_address: Address of a running Ray cluster, or auto; by default Ray is started on this machine.
+        gpus_per_child: GPUs that a child takes of a Ray cluster, also a fraction of one.
+        population: Train so many candidates at once, in one Trainer with stacked tables.
+        ladder: Rising numbers of epochs, such as 1,3,10: a round's candidates are trained for the first, and only the
+            best of each go on to the next; by default all are trained as long as the trainer says.
         log_candidates: Write every child's curves to TensorBoard.
         threads: CPU threads of torch for the whole search; 0 leaves torch's own number. The operations of a child are
             too small to gain from more, and lose a lot by them on busy cores.
@@ -62,6 +72,13 @@ class SearchSettings:
     alternate: bool = False
     most_failures: int = 5
     top: int = 10
+    executor: Literal["serial", "process", "ray"] = "serial"
+    workers: int = 0
+    child_timeout: float = 0.0
+    ray_address: str | None = None
+    gpus_per_child: float = 0.0
+    population: int = 1
+    ladder: list[int] | None = None
     log_candidates: bool = False
     threads: int = 1
 
@@ -71,15 +88,26 @@ class SearchSettings:
         Raises:
             ValueError: If a number is out of its range.
         """
-        for name in ("rounds", "candidates", "draws", "most_draws", "most_failures", "top"):
+        for name in ("rounds", "candidates", "draws", "most_draws", "most_failures", "top", "population"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--search.{name} is {getattr(self, name)}, but a search needs at least 1")
         for name in ("holdout", "least_right_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"--search.{name} is {getattr(self, name)}, but a share lies in [0, 1)")
-        for name in ("warmup_updates", "threads"):
+        for name in ("warmup_updates", "threads", "workers", "child_timeout", "gpus_per_child"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--search.{name} is {getattr(self, name)}, but cannot be negative")
+        self.budgets  # noqa: B018 (refuses what is no ladder)
+
+    @property
+    def budgets(self) -> Ladder:
+        """The ladder of a round's budgets."""
+        return Ladder(self.ladder) if self.ladder is not None else Ladder()
+
+    @property
+    def named_space(self) -> SearchSpace:
+        """The space of the formulas."""
+        return self.space or SearchSpace()
 
     @property
     def named_numerics(self) -> Numerics:

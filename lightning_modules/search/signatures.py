@@ -39,6 +39,16 @@ class SignatureIndex:
             numbers[new] = self._add(signatures[new], projection[new])
         return numbers
 
+    @property
+    def known(self) -> Tensor:
+        """The signatures by their numbers, float64 ``[count, points]``."""
+        return self._known
+
+    def restore(self, known: Tensor) -> None:
+        """Go on from the signatures that :attr:`known` returned."""
+        self._known = known
+        self._projection, self._order = (known @ self._direction).sort()
+
     def _find(self, signatures: Tensor, projection: Tensor) -> Tensor:
         """Return the smallest known number within the tolerance, or -1."""
         rows, places = _within(projection, self._projection, self.tolerance)
@@ -51,8 +61,7 @@ class SignatureIndex:
         leader = self._leaders(signatures, projection)
         distinct, offset = torch.unique(leader, return_inverse=True)
         numbers = len(self._known) + offset
-        self._known = torch.cat([self._known, signatures[distinct]])
-        self._projection, self._order = (self._known @ self._direction).sort()
+        self.restore(torch.cat([self._known, signatures[distinct]]))
         return numbers
 
     def _leaders(self, signatures: Tensor, projection: Tensor) -> Tensor:

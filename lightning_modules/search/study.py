@@ -1,8 +1,8 @@
-"""Puts a search together from its options and runs it."""
+"""Puts a search together from its options and runs it, in a new folder or in one that holds an unfinished study."""
 
 import errno
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +10,24 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
-from lightning_modules.losses import BCE
+from lightning_modules.losses import BCE, Loss
 from lightning_modules.search.children import ChildTrainers
 from lightning_modules.search.drawing import Drawing
-from lightning_modules.search.evaluation import ChildEvaluator
+from lightning_modules.search.evaluation import ChildEvaluator, Evaluator
+from lightning_modules.search.executors import ChildExecutor, ExecutorOptions, executor_named
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.loss_search import Budget, LossSearch
+from lightning_modules.search.population_evaluation import PopulationEvaluator
 from lightning_modules.search.progress import ProgressDisplay
 from lightning_modules.search.ranks import is_first
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.settings import SearchSettings
-from lightning_modules.search.space import SearchSpace
-from lightning_modules.search.strategies import Strategy
+from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.search.summary import FormulasFile, print_summary
 from lightning_modules.search.tensorboard import TensorBoardReport
+from lightning_modules.search.trainings import Trainings
+from lightning_modules.search.trials import Trials
 from lightning_modules.search.watchers import Watcher
 from lightning_modules.threads import torch_threads
 
@@ -38,7 +41,7 @@ def run_search(
     seed: int,
     save_config: Callable[[Path], None],
 ) -> LossSearch:
-    """Search for a loss function and print what was found.
+    """Search for a loss function and print what was found; a study that the folder holds is continued.
 
     Args:
         settings: The options.
@@ -49,41 +52,59 @@ def run_search(
         save_config: Writes the configuration to a path.
 
     Raises:
-        FileExistsError: If the study's folder holds another study.
-        OSError: If it cannot be written.
-        ValueError: If an option or the data cannot be used.
+        OSError: If the folder cannot be written.
+        ValueError: If an option or the data cannot be used, the folder holds a study of other settings, or another
+            process writes there.
     """
-    space = settings.space or SearchSpace()
-    strategy = settings.strategy(space, _generator(seed))
-    evaluator = ChildEvaluator(
-        ChildTrainers(trainer_recipe, Path(settings.root) / "candidates" if settings.log_candidates else None),
-        _reward_data(datamodule, settings.holdout, seed),
-        monitor=settings.monitor,
-        mode=settings.mode,
-    )
-    # Before the watchers are there: what fails here leaves no ledger and no live display behind.
-    with torch_threads(settings.threads):
-        schedule = _schedule(settings, recommender, evaluator)
-    console = Console()
+    _check_devices(settings, trainer_recipe)
     # Only the first process writes; the others walk in step with it.
-    watchers = _watchers(settings, space, console, save_config) if is_first() else []
-    study = LossSearch(
+    folder = StudyFolder(Path(settings.root), writes=is_first())
+    trainers = ChildTrainers(trainer_recipe, folder.root / "candidates" if settings.log_candidates else None)
+    data = _reward_data(datamodule, settings.holdout, seed)
+    evaluator = _evaluator(settings, trainers, data)
+    evaluator.check(recommender)
+    console = Console()
+    with ExitStack() as stack:
+        stack.enter_context(_full_disk_explained(settings.root))
+        stack.enter_context(folder.locked())
+        stack.enter_context(torch_threads(settings.threads))
+        folder.open(save_config)
+        # Before the watchers are there: what fails here leaves no live display behind.
+        schedule = _schedule(settings, recommender, _single(settings, trainers, data))
+        executor = stack.enter_context(_executor(settings))
+        best = folder.best_child() if schedule.keeps_weights else None
+        trainings = Trainings(executor, evaluator, folder.known, folder.record, best)
+        study = _search(settings, Trials(trainings, schedule, settings.budgets, _baseline(settings), seed), seed)
+        folder.announce(console)
+        if folder.ledger is not None:
+            study.states, study.watchers = folder.states, _watchers(settings, folder.ledger, console)
+        study.run(folder.state)
+    if folder.writes:
+        print_summary(console, study.candidates, folder.root, settings.top)
+    return study
+
+
+def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
+    space = settings.named_space
+    strategy = settings.strategy(space, _generator(seed))
+    screening = Screening(
+        space, settings.named_numerics, _generator(seed), least_right_share=settings.least_right_share
+    )
+    drawing = Drawing(
+        strategy,
+        screening,
+        candidates=settings.candidates,
+        draws=settings.draws,
+        most_draws=settings.most_draws,
+    )
+    return LossSearch(
         strategy=strategy,
-        drawing=_drawing(settings, strategy, space, seed),
-        evaluator=evaluator,
-        schedule=schedule,
+        drawing=drawing,
+        trials=trials,
         numerics=settings.named_numerics,
-        baseline=(settings.baseline or BCE()) if settings.relative else None,
         references=settings.named_references,
         budget=Budget(settings.rounds, settings.warmup_updates, settings.most_failures, settings.top),
-        seed=seed,
-        watchers=watchers,
     )
-    with _full_disk_explained(settings.root), torch_threads(settings.threads):
-        study.run()
-    if watchers:
-        print_summary(console, study.candidates, Path(settings.root), settings.top)
-    return study
 
 
 @contextmanager
@@ -95,7 +116,7 @@ def _full_disk_explained(root: str) -> Iterator[None]:
             raise
         raise OSError(
             f"the study's folder '{root}' cannot be written: {error.strerror}. What its ledger holds is kept; free "
-            "some space, then start a study in a new folder."
+            "some space, then give the same command again, which continues the study."
         ) from error
 
 
@@ -114,33 +135,52 @@ def _reward_data(datamodule: pl.LightningDataModule, holdout: float, seed: int) 
     return datamodule.hold_out(holdout, seed)
 
 
+def _baseline(settings: SearchSettings) -> Loss | None:
+    return (settings.baseline or BCE()) if settings.relative else None
+
+
 def _schedule(settings: SearchSettings, recommender: pl.LightningModule, evaluator: ChildEvaluator) -> Schedule:
     if settings.alternate:
         return Alternating(recommender, evaluator.measure(recommender))
     return FromScratch(recommender)
 
 
-def _screening(settings: SearchSettings, space: SearchSpace, seed: int) -> Screening:
-    return Screening(space, settings.named_numerics, _generator(seed), least_right_share=settings.least_right_share)
+def _single(settings: SearchSettings, trainers: ChildTrainers, data: pl.LightningDataModule) -> ChildEvaluator:
+    return ChildEvaluator(trainers, data, monitor=settings.monitor, mode=settings.mode, timeout=settings.child_timeout)
 
 
-def _drawing(settings: SearchSettings, strategy: Strategy, space: SearchSpace, seed: int) -> Drawing:
-    return Drawing(
-        strategy,
-        _screening(settings, space, seed),
-        candidates=settings.candidates,
-        draws=settings.draws,
-        most_draws=settings.most_draws,
+def _evaluator(settings: SearchSettings, trainers: ChildTrainers, data: pl.LightningDataModule) -> Evaluator:
+    if settings.population == 1:
+        return _single(settings, trainers, data)
+    return PopulationEvaluator(
+        trainers,
+        data,
+        monitor=settings.monitor,
+        mode=settings.mode,
+        size=settings.population,
+        timeout=settings.child_timeout,
     )
 
 
-def _watchers(
-    settings: SearchSettings, space: SearchSpace, console: Console, save_config: Callable[[Path], None]
-) -> list[Watcher]:
-    root = Path(settings.root)
-    # First of all, since it refuses a folder that holds another study.
-    ledger = Ledger(root)
-    save_config(root / "config.yaml")
+def _check_devices(settings: SearchSettings, recipe: Mapping[str, Any]) -> None:
+    if settings.executor != "serial" and (recipe.get("devices") or "auto") not in ("auto", 1, "1", -1):
+        raise ValueError(
+            f"--search.executor {settings.executor} trains a child on one device, and --trainer.devices is "
+            f"{recipe['devices']}; children on several devices are for --search.executor serial"
+        )
+
+
+@contextmanager
+def _executor(settings: SearchSettings) -> Iterator[ChildExecutor]:
+    options = ExecutorOptions(settings.workers, settings.threads, settings.ray_address or "", settings.gpus_per_child)
+    executor = executor_named(settings.executor, options)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _watchers(settings: SearchSettings, ledger: Ledger, console: Console) -> list[Watcher]:
     progress = ProgressDisplay(
         console,
         rounds=settings.rounds,
@@ -148,5 +188,7 @@ def _watchers(
         warmup_updates=settings.warmup_updates,
         references=len(settings.named_references),
     )
+    root = Path(settings.root)
+    report = TensorBoardReport(root, settings.named_space, settings.named_numerics)
     # The display goes first, since the others may fail to write and the terminal is to be given back all the same.
-    return [progress, ledger, FormulasFile(root), TensorBoardReport(root, space, settings.named_numerics)]
+    return [progress, ledger, FormulasFile(root), report]

@@ -8,19 +8,33 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from lightning_modules.search.watchers import Candidate, Watcher
+from lightning_modules.search.watchers import Candidate, Standing, Watcher
 
-_COLUMNS = ["rank", "formula", "reward", "status", "round", "seconds", "kind", "metric", "right_share", "simplified"]
+_COLUMNS = [
+    "rank",
+    "formula",
+    "reward",
+    "status",
+    "round",
+    "seconds",
+    "kind",
+    "metric",
+    "right_share",
+    "simplified",
+    "epochs",
+]
 _LONGEST_SHOWN = 120
 
 
 def ranking(losses: pd.DataFrame) -> pd.DataFrame:
     """Sort trained losses by falling reward and number the formulas among them from 1.
 
-    Equal rewards keep the order of training; hand-made losses have no rank.
+    Those that a ladder of budgets let train longer go before others, whose rewards do not compare with theirs. Equal
+    rewards keep the order of training; hand-made losses have no rank.
     """
     table = losses.drop(columns="rank", errors="ignore")
-    table = table.sort_values("reward", ascending=False, kind="stable").reset_index(drop=True)
+    order = [name for name in ("epochs", "reward") if name in table]
+    table = table.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
     is_formula = table["kind"] == "candidate"
     table.insert(0, "rank", is_formula.cumsum().where(is_formula).astype("Int64"))
     return table
@@ -41,6 +55,10 @@ class FormulasFile(Watcher):
     def __init__(self, root: Path) -> None:
         self.path = root / "formulas.csv"
         self._candidates: list[Candidate] = []
+
+    def on_resume(self, standing: Standing) -> None:
+        """Remember the candidates of finished rounds."""
+        self._candidates.extend(standing.candidates)
 
     def on_candidate(self, candidate: Candidate) -> None:
         """Remember the candidate."""

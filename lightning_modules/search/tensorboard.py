@@ -7,10 +7,11 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from callbacks.figures import loss_figure
+from lightning_modules.held_signals import signals_held
 from lightning_modules.losses import FormulaLoss, Numerics
 from lightning_modules.search.screening import Verdict
 from lightning_modules.search.space import SearchSpace
-from lightning_modules.search.watchers import Candidate, RoundSummary, Watcher
+from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
 
 
 class TensorBoardReport(Watcher):
@@ -31,6 +32,12 @@ class TensorBoardReport(Watcher):
         self._references: dict[str, float] = {}
         self._drawn: tuple[str, ...] = ()
 
+    def on_resume(self, standing: Standing) -> None:
+        """Remember the reference losses."""
+        for candidate in standing.candidates:
+            self.on_candidate(candidate)
+
+    @signals_held()
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
         """Write what the strategy reports."""
         self._scalars("warm_up", figures, update)
@@ -40,6 +47,7 @@ class TensorBoardReport(Watcher):
         if candidate.kind == "reference":
             self._references[candidate.formula] = candidate.reward
 
+    @signals_held()
     def on_round(self, summary: RoundSummary) -> None:
         """Write the round."""
         step = summary.round
@@ -53,6 +61,7 @@ class TensorBoardReport(Watcher):
         self._write_top(summary)
         self.writer.flush()
 
+    @signals_held()
     def on_end(self) -> None:
         """Close the event file."""
         self.writer.close()

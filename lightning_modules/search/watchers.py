@@ -18,12 +18,14 @@ class Candidate:
         formula: The formula as it was trained, or the name of a hand-made loss.
         simplified: The same formula under real arithmetic; empty for a hand-made loss.
         status: ``trained``, ``non-finite`` or ``failed``.
-        reward: What the strategy was told.
+        reward: Its metric, less that of the baseline under the same budget; -1 where there is none.
         metric: The monitored metric after training, negated where less is better; ``None`` where there is none.
         right_share: Share of right gradient signs on the screening probe; ``None`` for a hand-made loss.
         signature: Number of the gradient signature; ``None`` for a hand-made loss.
         seconds: Wall time of the child.
         error: What went wrong; empty if nothing did.
+        position: Number within the round, from 1.
+        epochs: How long it was trained; 0 as long as the Trainer's recipe says.
     """
 
     round: int
@@ -37,6 +39,23 @@ class Candidate:
     signature: int | None
     seconds: float
     error: str = ""
+    position: int = 1
+    epochs: int = 0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a study that is continued has come.
+
+    Attributes:
+        warm_up: Updates of the strategy on screening alone.
+        rounds: Finished rounds.
+        candidates: The candidates of those rounds, and the reference losses.
+    """
+
+    warm_up: int
+    rounds: int
+    candidates: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True)
@@ -64,6 +83,9 @@ class RoundSummary:
 
 class Watcher:
     """Base of everything that watches a search; each event does nothing unless overridden."""
+
+    def on_resume(self, standing: Standing) -> None:
+        """Called before anything else if the search continues a study."""
 
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
         """Called after every update of the strategy on screening alone, numbered from 1."""

@@ -96,7 +96,8 @@ def test_an_alternating_search_that_cannot_start_leaves_the_folder_free(failure:
     said = failure([*SEARCH, "--search.alternate=true", "--search.monitor=val/acu", "--search.root=study"], 1)
     assert "'val/acu' is not logged" in said
     assert "val/auc" in said
-    assert not Path("study").exists()
+    assert not Path("study", "ledger.sqlite").exists()
+    assert main([*SEARCH, "--search.alternate=true", "--search.rounds=1", "--search.root=study"]) == 0
 
 
 def test_search_refuses_an_undefined_reward(failure: Failure, tmp_path: Path) -> None:
@@ -188,8 +189,10 @@ def test_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_folder_of_another_study(study: Path, failure: Failure) -> None:
     before = (study / "ledger.sqlite").read_bytes()
-    said = failure([*SEARCH, f"--search.root={study}"], 1)
-    assert f"'{study}' holds the ledger of another study" in said
+    said = failure([*SEARCH, f"--search.root={study}", "--search.candidates=4", "--model.embedding_dim=5"], 1)
+    assert f"'{study}' was begun with other settings" in said
+    assert "model.init_args.embedding_dim was 4 and is 5" in said
+    assert "search.candidates was 3 and is 4" in said
     assert (study / "ledger.sqlite").read_bytes() == before
 
 
@@ -200,10 +203,10 @@ def test_folder_that_is_a_file(failure: Failure) -> None:
 
 def test_full_disk(failure: Failure, monkeypatch: pytest.MonkeyPatch) -> None:
     class FullDisk(sqlite3.Connection):
-        def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
-            if statement.startswith("INSERT") and arguments[0]["round"] == 2:
+        def executemany(self, statement: str, rows: Any) -> sqlite3.Cursor:
+            if "children" in statement and any(row[0] == 2 for row in rows):
                 raise sqlite3.OperationalError("database or disk is full")
-            return super().execute(statement, *arguments)
+            return super().executemany(statement, rows)
 
     connect = sqlite3.connect
     monkeypatch.setattr(ledger.sqlite3, "connect", lambda path, **options: connect(path, factory=FullDisk, **options))

@@ -10,7 +10,7 @@ from datamodules import SyntheticInteractions
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import ChildEvaluator
+from lightning_modules.search.evaluation import Assignment, ChildEvaluator, Evaluation
 
 
 def planted_data(**options: Any) -> SyntheticInteractions:
@@ -27,6 +27,12 @@ def untrained(data: SyntheticInteractions, seed: int = 0) -> BiasedMF:
 def evaluator(data: pl.LightningDataModule, epochs: int = 1, **options: Any) -> ChildEvaluator:
     recipe = {"max_epochs": epochs, "accelerator": "cpu", "devices": 1}
     return ChildEvaluator(ChildTrainers(recipe), data, **options)
+
+
+def trained(evaluate: ChildEvaluator, recommender: BiasedMF, loss: Loss, seed: int = 0) -> Evaluation:
+    """Train one child and return what became of it, weights included."""
+    (evaluation,) = evaluate(recommender, Assignment((loss,), ("child",), seed, keep_weights=True))
+    return evaluation
 
 
 class Raising(Loss):

@@ -4,27 +4,40 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from watcher_helpers import candidate, reference
+from watcher_helpers import candidate, reference, round_summary
 
-from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_ledger
+from lightning_modules.search.evaluation import Evaluation
+from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_children, read_ledger
+from lightning_modules.search.places import Place
+from lightning_modules.search.space import SearchSpace
+from lightning_modules.search.watchers import Standing
 
 CANDIDATES = [
     reference("BCE", 0.0),
     candidate(formula="max(pred, label)", reward=0.1 + 0.2, metric=1 / 3, seconds=1e-7),
-    candidate(status="failed", reward=-1.0, metric=None, error="ValueError: 'quotes', \"more\"; DROP TABLE candidates"),
-    candidate(status="non-finite", reward=-1.0, metric=None),
+    candidate(
+        position=2,
+        status="failed",
+        reward=-1.0,
+        metric=None,
+        error="'quotes', \"more\"; DROP TABLE candidates",
+    ),
+    candidate(position=3, status="non-finite", reward=-1.0, metric=None),
 ]
 
 
-def test_every_row_is_on_disk_before_the_next_step(tmp_path: Path) -> None:
+def test_a_child_is_on_disk_at_once_and_a_candidate_with_the_next_child_or_round(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "new" / "study")
-    for number, each in enumerate(CANDIDATES, start=1):
+
+    def counts() -> tuple[int, int]:
+        return len(read_children(ledger.path.parent)), len(read_ledger(ledger.path.parent))
+
+    for number, each in enumerate(CANDIDATES):
+        ledger.record([(Place(0, "reference", number, 0, each.formula), Evaluation("trained", 0.5, 0.1))])
+        assert counts() == (number + 1, number)
         ledger.on_candidate(each)
-        other = sqlite3.connect(ledger.path)
-        assert other.execute("SELECT count(*) FROM candidates").fetchone() == (number,)
-        other.close()
-    table = read_ledger(tmp_path / "new" / "study")
-    assert len(table) == len(CANDIDATES)
+    ledger.on_round(round_summary(1, SearchSpace()))
+    assert counts() == (len(CANDIDATES), len(CANDIDATES))
     ledger.on_end()
 
 
@@ -40,13 +53,58 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         assert read == asdict(each)
 
 
-def test_the_ledger_of_another_study_is_refused_and_kept(tmp_path: Path) -> None:
+def test_a_ledger_is_continued_and_holds_nothing_twice(tmp_path: Path) -> None:
+    for added in (CANDIDATES[:2], CANDIDATES):
+        ledger = Ledger(tmp_path)
+        for each in added:
+            ledger.on_candidate(each)
+        ledger.on_end()
+    assert read_ledger(tmp_path)["formula"].tolist() == [each.formula for each in CANDIDATES]
+
+
+def test_lost_candidates_of_finished_rounds_come_back(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.on_candidate(CANDIDATES[0])
+    ledger.on_resume(Standing(warm_up=3, rounds=1, candidates=tuple(CANDIDATES)))
     ledger.on_end()
-    with pytest.raises(FileExistsError, match=r"holds the ledger of another study .*Name a new folder"):
+    assert read_ledger(tmp_path)["status"].tolist() == [each.status for each in CANDIDATES]
+
+
+def test_trained_children_are_read_as_they_were_written(tmp_path: Path) -> None:
+    children = {
+        Place(0, "baseline", 0, 0, "BCE"): Evaluation("trained", 0.1 + 0.2, 1e-7),
+        Place(1, "candidate", 1, 3, "pred - label"): Evaluation("failed", None, 0.5, "ValueError: 'quotes', \"more\""),
+        Place(1, "candidate", 2, 3, "max(pred, label)"): Evaluation("non-finite", None, 0.5),
+    }
+    ledger = Ledger(tmp_path)
+    ledger.record(list(children.items()))
+    other = sqlite3.connect(ledger.path)
+    assert other.execute("SELECT count(*) FROM children").fetchone() == (3,)
+    other.close()
+    ledger.on_end()
+    assert read_children(tmp_path) == children
+
+
+def test_a_ledger_of_an_earlier_version_is_read_but_not_continued(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / LEDGER_NAME)
+    connection.execute("CREATE TABLE candidates (id INTEGER PRIMARY KEY, formula TEXT)")
+    connection.execute("INSERT INTO candidates VALUES (1, 'pred')")
+    connection.commit()
+    connection.close()
+    assert read_ledger(tmp_path)["formula"].tolist() == ["pred"]
+    with pytest.raises(ValueError, match="earlier version, which can be read but not continued"):
         Ledger(tmp_path)
-    assert len(read_ledger(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_a_torn_ledger_is_refused(tmp_path: Path, kept: float) -> None:
+    ledger = Ledger(tmp_path)
+    for number in range(200):
+        ledger.on_candidate(candidate(position=number, error="x" * 300))
+    ledger.on_end()
+    whole = ledger.path.read_bytes()
+    ledger.path.write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(ValueError, match=LEDGER_NAME):
+        Ledger(tmp_path)
 
 
 def test_a_place_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -68,8 +126,9 @@ def test_a_write_that_fails_later_is_an_error_too(tmp_path: Path) -> None:
     other.execute("DROP TABLE candidates")
     other.commit()
     other.close()
+    ledger.on_candidate(CANDIDATES[0])
     with pytest.raises(OSError, match="cannot be written"):
-        ledger.on_candidate(CANDIDATES[0])
+        ledger.on_round(round_summary(1, SearchSpace()))
     ledger.on_end()
 
 
@@ -88,10 +147,11 @@ def test_reading_changes_nothing(tmp_path: Path) -> None:
     assert ledger.path.read_bytes() == before
 
 
-def test_a_ledger_without_candidates_leaves_the_folder_free(tmp_path: Path) -> None:
+def test_a_ledger_without_a_child_leaves_the_folder_free(tmp_path: Path) -> None:
     Ledger(tmp_path).on_end()
+    assert not (tmp_path / LEDGER_NAME).exists()
     ledger = Ledger(tmp_path)
-    ledger.on_candidate(candidate())
+    ledger.record([(Place(0, "baseline", 0, 0, "BCE"), Evaluation("trained", 0.5, 0.1))])
     ledger.on_end()
-    with pytest.raises(FileExistsError):
-        Ledger(tmp_path)
+    Ledger(tmp_path).on_end()
+    assert (tmp_path / LEDGER_NAME).exists()

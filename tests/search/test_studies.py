@@ -32,6 +32,7 @@ def written(root: Path, candidates: list[Candidate]) -> Path:
     ledger = Ledger(root)
     for each in candidates:
         ledger.on_candidate(each)
+    ledger.record([])
     # A ledger without candidates would be removed; this one is only closed.
     ledger._connection.close()
     return root

@@ -1,0 +1,8 @@
+"""Many copies of one recommender, each with a loss of its own, trained together as slices of stacked tensors."""
+
+from lightning_modules.populations.biased_mf import StackedBiasedMF
+from lightning_modules.populations.deep_mf import StackedDeepMF
+from lightning_modules.populations.population import Population
+from lightning_modules.populations.stacking import StackedModel, UnmatchedError, stack, stacked
+
+__all__ = ["Population", "StackedBiasedMF", "StackedDeepMF", "StackedModel", "UnmatchedError", "stack", "stacked"]

@@ -1,0 +1,151 @@
+"""Trains many losses at once, each on a copy of the same recommender."""
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import Metric
+
+from lightning_modules.losses import Loss
+from lightning_modules.populations.clipping import Clipping, no_clipping
+from lightning_modules.populations.distinct import distinct_rows
+from lightning_modules.populations.matching import matched_optimizer
+from lightning_modules.populations.population_optimizer import PopulationOptimizer
+from lightning_modules.populations.row_optimizers import Fetched
+from lightning_modules.populations.slope_table import SlopeTable
+from lightning_modules.populations.stacking import check_stacked, stacked
+
+# So many rows of the table, or of a validation batch, are worked on at a time outside training.
+_MOST_ROWS = 1024
+
+
+class Population(pl.LightningModule):
+    """K copies of a recommender, each trained on its own loss, under one Trainer.
+
+    Every copy ends where it would have ended alone with the same start, batches, optimizer and clipping, up to the
+    rounding of single precision and of :class:`SlopeTable`.
+
+    Args:
+        recommender: Where all copies start; stays as it is. Its metrics measure them.
+        losses: The losses; pointwise, for labels that are 0 or 1.
+        clipping: Applied to each copy's gradients.
+
+    Attributes:
+        scores: The metrics of every copy in the last validation, by name; empty until there is one.
+
+    Raises:
+        UnmatchedError: If the recommender or its optimizer cannot be followed.
+    """
+
+    def __init__(
+        self, recommender: pl.LightningModule, losses: Sequence[Loss], *, clipping: Clipping = no_clipping
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        check_stacked(recommender)
+        self.copies = stacked(recommender, len(losses))
+        self._matched = matched_optimizer(recommender.configure_optimizers(), recommender)
+        self.losses = nn.ModuleList(losses)
+        self.metrics = copy.deepcopy(cast(Metric, recommender.metrics))
+        self.clipping = clipping
+        self.scores: dict[str, list[float]] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; Lightning notes the running hook dozens of times a step, which is slow in a module."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def errors(self) -> Sequence[str]:
+        """What each loss raised when its derivatives were computed; empty if nothing."""
+        return self._slope_table.errors
+
+    @property
+    def is_finite(self) -> list[bool]:
+        """Whether all derivatives that training met were finite, for every loss."""
+        return self._slope_sum.isfinite().tolist()
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer of the table and the parameters."""
+        self._rows = self._matched.of_table(self.copies.table)
+        self._optimizer = PopulationOptimizer(self._rows, self._matched.of_parameters(list(self.copies.parameters())))
+        return self._optimizer
+
+    def on_fit_start(self) -> None:
+        """Compute the derivatives of the losses."""
+        self._slope_table = SlopeTable(cast(Iterable[Loss], self.losses), self.device)
+        self._slope_sum = torch.zeros(len(self.losses), device=self.device)
+        self._unlike_labels = torch.zeros((), device=self.device)
+
+    def training_step(self, batch: Any) -> None:
+        """Take a step of every copy."""
+        fetched, place = self._read(batch)
+        gradient, *others = self.copies.gradients(fetched.vectors, place, partial(self._slopes, label=batch.label))
+        self.clipping(gradient, others)
+        self._optimizer.receive(fetched, gradient, others)
+        # Lightning's own counts the step.
+        cast(LightningOptimizer, self.optimizers()).step()
+
+    def _read(self, batch: Any) -> tuple[Fetched, Tensor]:
+        rows, place = distinct_rows(self.copies.rows(batch), len(self.copies.table) - 1)
+        return self._rows.fetch(rows), place
+
+    def _slopes(self, logit: Tensor, *, label: Tensor) -> Tensor:
+        slope = self._slope_table(logit, label)
+        self._slope_sum += slope.sum(dim=0)
+        self._unlike_labels += (label * (1 - label)).abs().sum()
+        return slope.div_(len(logit))
+
+    def on_train_epoch_end(self) -> None:
+        """Refuse labels that derivatives were not computed for."""
+        if self._unlike_labels:
+            raise ValueError("a population trains on labels that are 0 or 1, and the training rows have others")
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the rows of an evaluation that was interrupted."""
+        self._logits: list[Tensor] = []
+        self._labels: list[Tensor] = []
+
+    def validation_step(self, batch: Any) -> None:
+        """Add the batch to the validation rows."""
+        self._labels.append(batch.label)
+        self._logits += map(self._logit, _parts(batch))
+
+    def _logit(self, batch: Any) -> Tensor:
+        fetched, place = self._read(batch)
+        return self.copies.logits(fetched.vectors, place)
+
+    def on_validation_epoch_end(self) -> None:
+        """Measure every copy."""
+        logits, label = torch.cat(self._logits).T.contiguous(), torch.cat(self._labels)
+        measured = [self._measured(logit, label) for logit in logits]
+        self.scores = {name: [float(each[name]) for each in measured] for name in measured[0]}
+
+    def _measured(self, logit: Tensor, label: Tensor) -> dict[str, Tensor]:
+        self.metrics.reset()
+        self.metrics.update(logit, label)
+        return self.metrics.compute()
+
+    @torch.no_grad()
+    def weights(self) -> list[dict[str, Tensor]]:
+        """Return every copy's weights as a state of the recommender, on the CPU."""
+        # After training Lightning takes the module off the accelerator, but not what only the optimizer holds.
+        rows = torch.arange(len(self._rows.table), device=self._rows.table.device)
+        table = torch.cat([self._rows.fetch(part).vectors.cpu() for part in rows.split(_MOST_ROWS)])
+        states = [self.copies.unstacked(vectors, number) for number, vectors in enumerate(table.unbind(1))]
+        # A slice would take the weights of all copies along wherever it is sent.
+        return [{name: value.cpu().clone() for name, value in state.items()} for state in states]
+
+
+def _parts(batch: Any) -> Iterator[Any]:
+    """Cut a batch into batches of few rows."""
+    for columns in zip(*(column.split(_MOST_ROWS) for column in batch), strict=True):
+        yield type(batch)._make(columns)

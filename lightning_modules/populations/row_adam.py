@@ -1,0 +1,60 @@
+"""Adam on the rows of a table that a batch reads, the moves of idle rows included."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_modules.populations.idle_moves import IdleMoves
+from lightning_modules.populations.row_optimizers import Fetched, RowOptimizer
+
+# Beyond this the weights of squared gradients are brought back to 1, long before single precision ends.
+_LARGEST_WEIGHT = 1e8
+
+
+class RowAdam(RowOptimizer):
+    """Adam (Kingma and Ba, ICLR 2015, https://arxiv.org/abs/1412.6980), whose moments move rows without gradient too.
+
+    A row's moves since it was read last, the one of that step included, are made up for when it is read again, in
+    closed form; see :class:`IdleMoves`. Both moments lack their factors 1 - beta, and the squares their decay too, so
+    that nothing is done to them while a row is idle: a later gradient weighs more instead.
+    """
+
+    follows = frozenset({"betas", "eps"})
+
+    def __init__(self, table: Tensor, settings: Mapping[str, Any]) -> None:
+        super().__init__(table, settings)
+        self._mean, self._squares = torch.zeros_like(table), torch.zeros_like(table)
+        self._last_step = torch.zeros(len(table), dtype=torch.int64, device=table.device)
+        self._idle_moves = IdleMoves(settings["betas"], settings["eps"], table.device)
+
+    def fetch(self, rows: Tensor) -> Fetched:
+        """Return rows of the table after the moves that they have not made yet."""
+        moves = self._idle_moves(self._last_step.index_select(0, rows), self.steps + 1)
+        weight, other_weight, eps, other_eps, kept = moves.to(self.table.dtype)[:, :, None, None]
+        mean, squares = self._mean.index_select(0, rows), self._squares.index_select(0, rows)
+        root = squares.sqrt()
+        factor = torch.div(weight, root + eps).addcdiv_(other_weight, root.add_(other_eps))
+        vectors = self.table.index_select(0, rows).addcmul_(mean, factor, value=-self.learning_rate)
+        return Fetched(rows, vectors, (mean, squares, kept))
+
+    def step(self, fetched: Fetched, gradient: Tensor) -> None:
+        """Add the gradient to the rows' moments; the move itself is made when they are fetched again."""
+        rows, vectors, (mean, squares, kept) = fetched
+        self.steps += 1
+        self.table.index_copy_(0, rows, vectors)
+        self._mean.index_copy_(0, rows, torch.addcmul(gradient, mean, kept, out=mean))
+        weight = self._weight(squares)
+        self._squares.index_copy_(0, rows, squares.addcmul_(gradient, gradient, value=weight))
+        self._last_step.index_fill_(0, rows, self.steps)
+
+    def _weight(self, squares: Tensor) -> float:
+        """Return the weight of this step's squares; where it is too large, let this be the step of weight 1."""
+        weight = self._idle_moves.weight(self.steps)
+        if weight < _LARGEST_WEIGHT:
+            return weight
+        self._squares.div_(weight)
+        squares.div_(weight)
+        self._idle_moves.start_at(self.steps)
+        return 1.0

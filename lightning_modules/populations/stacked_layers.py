@@ -1,0 +1,85 @@
+"""Layers with weights of their own for each of K copies: float [n, K, in] -> [n, K, out]."""
+
+from functools import singledispatch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightning_modules.layers.mlp import BatchNorm, Dropout
+from lightning_modules.populations.stacking import UnmatchedError, stack
+
+
+@singledispatch
+def stacked_layer(layer: nn.Module, count: int) -> nn.Module:  # noqa: ARG001 (for those that are registered)
+    """Return ``count`` copies of a layer, whose state has the layer's names and a first dimension of copies.
+
+    Raises:
+        UnmatchedError: If there is no stacked form of such a layer.
+    """
+    raise UnmatchedError(f"a population has no stacked form of the layer {layer}; train one candidate at a time")
+
+
+@stacked_layer.register
+def _(layer: nn.ReLU, count: int) -> nn.Module:  # noqa: ARG001
+    return nn.ReLU()
+
+
+@stacked_layer.register(nn.Linear)
+class StackedLinear(nn.Module):
+    """Copies of a Linear layer."""
+
+    def __init__(self, layer: nn.Linear, count: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(stack(layer.weight, count))
+        self.bias = nn.Parameter(stack(layer.bias, count))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs of every copy."""
+        return torch.baddbmm(self.bias.unsqueeze(1), inputs.transpose(0, 1), self.weight.mT).transpose(0, 1)
+
+
+@stacked_layer.register(BatchNorm)
+class StackedBatchNorm(nn.Module):
+    """Copies of a batch normalisation, which with a single row does as :class:`BatchNorm` does."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, layer: BatchNorm, count: int) -> None:
+        super().__init__()
+        self.eps = layer.eps
+        self.momentum = layer.momentum
+        self.weight = nn.Parameter(stack(layer.weight, count))
+        self.bias = nn.Parameter(stack(layer.bias, count))
+        for name, statistic in layer.named_buffers():
+            self.register_buffer(name, stack(statistic, count))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the normalised rows of every copy."""
+        over_batch = self.training and len(inputs) > 1
+        if over_batch:
+            self.num_batches_tracked += 1
+        mean, variance, weight, bias = (
+            numbers.flatten() for numbers in (self.running_mean, self.running_var, self.weight, self.bias)
+        )
+        momentum = self.momentum or 0.0
+        outputs = F.batch_norm(inputs.flatten(1), mean, variance, weight, bias, over_batch, momentum, self.eps)
+        return outputs.view(inputs.shape)
+
+
+@stacked_layer.register(Dropout)
+class SharedDropout(nn.Module):
+    """A dropout that drops the same units of every copy, as those would that were trained from one seed."""
+
+    def __init__(self, layer: Dropout, count: int) -> None:  # noqa: ARG002
+        super().__init__()
+        self.dropout = Dropout(layer.p)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the inputs, in training without the units that are dropped."""
+        if not self.training:
+            return inputs
+        kept = self.dropout(torch.ones_like(inputs[:, 0], memory_format=torch.contiguous_format))
+        return inputs * kept.unsqueeze(1)

@@ -1,0 +1,101 @@
+"""Connects this program to a Ray cluster, or starts one on this machine."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+#: The project's packages, which the workers import.
+PACKAGES = ("lightning_modules", "datamodules", "callbacks")
+
+
+def import_ray() -> Any:
+    """Return the module ``ray``.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError(
+            "the executor 'ray' needs Ray, which is not installed: pip install -r requirements-ray.txt"
+        ) from error
+    return ray
+
+
+def connect(address: str, workers: int) -> Callable[[], None]:
+    """Connect to a cluster, or start one of so many CPUs where there is no address; return what undoes it.
+
+    Raises:
+        ValueError: If no cluster answers.
+    """
+    with _sigterm_kept():
+        ray = import_ray()
+        if ray.is_initialized():
+            return lambda: None
+        place = {"address": address} if address else {"address": "local", "num_cpus": workers or None}
+        try:
+            ray.init(
+                **place,
+                include_dashboard=None if address else False,
+                runtime_env=_environment(),
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except ConnectionError as error:
+            raise ValueError(
+                f"no Ray cluster answers at '{address}': {error}. Start one with 'ray start --head', or leave the "
+                "address empty for one on this machine alone"
+            ) from error
+    return ray.shutdown
+
+
+def room(gpus_per_child: float) -> int:
+    """Return how many calls of one CPU and so many GPUs fit into the nodes that are there.
+
+    Raises:
+        ValueError: If none does.
+    """
+    nodes = [node["Resources"] for node in import_ray().nodes() if node["Alive"]]
+    places = sum(_places(node, gpus_per_child) for node in nodes)
+    if not places:
+        raise ValueError(
+            f"no node of the Ray cluster has a CPU and {gpus_per_child:g} GPUs for a child; "
+            f"{len(nodes)} nodes have {sum(node.get('GPU', 0) for node in nodes):g} GPUs together"
+        )
+    return places
+
+
+def _places(resources: dict[str, float], gpus_per_child: float) -> int:
+    cpus = int(resources.get("CPU", 0))
+    # Thirds and the like are not exact in binary.
+    return min(cpus, int(resources.get("GPU", 0) / gpus_per_child + 1e-6)) if gpus_per_child else cpus
+
+
+def _environment() -> dict[str, Any]:
+    """Give the workers the project, and on machines that have the same folders whatever else can be imported here."""
+    root = Path(__file__).resolve().parents[3]
+    folders = [os.path.abspath(folder) for folder in sys.path if os.path.isdir(folder or os.curdir)]
+    return {
+        "py_modules": [str(root / package) for package in PACKAGES],
+        "env_vars": {"PYTHONPATH": os.pathsep.join(folders)},
+    }
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Undo that Ray takes over SIGTERM when it is initialised."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)

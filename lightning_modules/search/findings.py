@@ -1,0 +1,75 @@
+"""What a search has found so far."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from lightning_modules.losses import Formula
+from lightning_modules.search.drawing import Draws
+from lightning_modules.search.strategies.base import Outcome
+from lightning_modules.search.watchers import Candidate
+
+
+class Findings:
+    """Collects candidates, the rewards of formulas and those of gradient signatures.
+
+    Args:
+        most_failures: This many failed children in a row are too many.
+
+    Attributes:
+        candidates: Every candidate and reference loss, in the order of the search.
+    """
+
+    def __init__(self, most_failures: int) -> None:
+        self.most_failures = most_failures
+        self.candidates: list[Candidate] = []
+        self._signature_rewards = torch.empty(0, dtype=torch.float64)
+        self._formulas: dict[Formula, tuple[int, float]] = {}
+        self._failures = 0
+
+    def add(self, candidate: Candidate) -> None:
+        """Take in a candidate or reference loss."""
+        self.candidates.append(candidate)
+        if candidate.kind == "candidate":
+            self._formulas[Formula.parse(candidate.formula)] = (candidate.epochs, candidate.reward)
+            self._failures = self._failures + 1 if candidate.status == "failed" else 0
+
+    def check(self) -> None:
+        """Raise a RuntimeError if too many children in a row have failed."""
+        if self._failures < self.most_failures:
+            return
+        last = self.candidates[-1]
+        raise RuntimeError(
+            f"{self._failures} candidates in a row failed, the last of them '{last.formula}' with {last.error}. "
+            "The ledger holds them all; a single formula would not do this, so look at the data and the trainer."
+        )
+
+    def top(self, count: int) -> tuple[tuple[Formula, float], ...]:
+        """Return the best formulas with their rewards, best first; those that were trained longest go before others."""
+        best = sorted(self._formulas.items(), key=lambda item: item[1], reverse=True)
+        return tuple((formula, reward) for formula, (_, reward) in best[:count])
+
+    def outcome(self, draws: Draws, rewards: Sequence[float]) -> Outcome:
+        """Give every draw its own reward, or that of the earlier program with the same gradient."""
+        signature = draws.screened.signature
+        numbers = max(int(signature.max()) + 1, len(self._signature_rewards))
+        known = torch.full((numbers,), math.nan, dtype=torch.float64)
+        known[: len(self._signature_rewards)] = self._signature_rewards
+        known[signature[draws.chosen]] = torch.tensor(rewards, dtype=torch.float64)
+        self._signature_rewards = known
+        return Outcome(draws.programs, draws.screened, known[signature])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything as plain values and tensors."""
+        rows = [asdict(candidate) for candidate in self.candidates]
+        return {"candidates": rows, "signature_rewards": self._signature_rewards}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        self.__init__(self.most_failures)  # type: ignore[misc]
+        self._signature_rewards = state["signature_rewards"]
+        for row in state["candidates"]:
+            self.add(Candidate(**row))

@@ -1,0 +1,27 @@
+import executor_calls as calls
+import pytest
+
+from lightning_modules.search.executors import SerialExecutor
+
+
+def test_a_call_runs_while_it_is_submitted() -> None:
+    seen: list[int] = []
+    future = SerialExecutor().submit(seen.append, 1)
+    assert seen == [1]
+    assert future.done()
+
+
+def test_an_interrupt_is_raised_at_once() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        SerialExecutor().submit(calls.interrupt)
+
+
+def test_shared_values_are_the_values() -> None:
+    value = object()
+    assert SerialExecutor().share(value).get() is value
+
+
+def test_one_at_a_time_and_no_deaths() -> None:
+    executor = SerialExecutor()
+    assert executor.slots == 1
+    assert executor.deaths == ()

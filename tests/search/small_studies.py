@@ -1,0 +1,150 @@
+"""Searches of a second, run in this process, that can be stopped wherever one wants."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import yaml
+from child_helpers import planted_data, untrained
+
+from lightning_modules.losses import BCE, MSE
+from lightning_modules.search import study as study_module
+from lightning_modules.search.evaluation import ChildEvaluator
+from lightning_modules.search.ledger import Ledger
+from lightning_modules.search.settings import SearchSettings
+from lightning_modules.search.states import States
+from lightning_modules.search.strategies import PPO, REINFORCE, RandomSearch, RegularizedEvolution
+from lightning_modules.search.study import run_search
+from lightning_modules.search.summary import FormulasFile
+from lightning_modules.search.watchers import Watcher
+
+_SMALL_POLICY = {"warmup_draws": 64, "warmup_uniform": 128, "hidden_size": 8, "imitation_batch": 16, "warmup_steps": 2}
+STRATEGIES = {
+    "ppo": partial(PPO, **_SMALL_POLICY),
+    "reinforce": partial(REINFORCE, **_SMALL_POLICY),
+    "evolution": RegularizedEvolution,
+    "random": RandomSearch,
+}
+
+
+def search(root: Path, *, strategy: str = "ppo", model: pl.LightningModule | None = None, **options: Any) -> None:
+    """Run a small search, or go on with the one that the folder holds."""
+    data = planted_data()
+    defaults: dict[str, Any] = {
+        "rounds": 2,
+        "candidates": 3,
+        "warmup_updates": 2,
+        "draws": 128,
+        "references": [BCE(), MSE()],
+        "strategy": STRATEGIES[strategy],
+    }
+    settings = SearchSettings(root=str(root), **{**defaults, **options})
+    run_search(
+        settings,
+        recommender=model or untrained(data),
+        datamodule=data,
+        trainer_recipe={"max_epochs": 1, "accelerator": "cpu", "devices": 1},
+        seed=5,
+        save_config=partial(_save, {**options, "strategy": strategy}),
+    )
+
+
+def _save(settings: Mapping[str, Any], path: Path) -> None:
+    written = {"search": {name: str(value) for name, value in settings.items()}}
+    path.write_text(yaml.safe_dump(written), encoding="utf-8")
+
+
+class NoFigures(Watcher):
+    """Stands for TensorBoard, whose figures take longer than a small study."""
+
+    def __init__(self, *arguments: Any) -> None:
+        pass
+
+
+class Stops:
+    """Interrupts a search at one of the calls that matter: just before it, or when it is done.
+
+    Args:
+        patch: Undoes it all after the test.
+
+    Attributes:
+        every_state: Write every state, however little time has passed.
+    """
+
+    places = (
+        (ChildEvaluator, "_evaluate"),
+        (Ledger, "record"),
+        (Ledger, "on_candidate"),
+        (States, "offer"),
+        (FormulasFile, "on_candidate"),
+    )
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.every_state = False
+        self._at: int | None = None
+        self._calls = 0
+        offer = States.offer
+        patch.setattr(
+            States,
+            "offer",
+            lambda states, state, *, needed=False: offer(states, state, needed=needed or self.every_state),
+        )
+        for cls, name in self.places:
+            patch.setattr(cls, name, self._stopping(getattr(cls, name)))
+        patch.setattr(study_module, "TensorBoardReport", NoFigures)
+
+    @contextmanager
+    def at(self, number: int | None) -> Iterator[None]:
+        """Interrupt at the call of a number, two of which are before and after a real one."""
+        self._at, self._calls = number, 0
+        yield
+        self._at = None
+
+    def _stopping(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._count()
+            result = function(*arguments, **options)
+            self._count()
+            return result
+
+        return call
+
+    def _count(self) -> None:
+        self._calls += 1
+        if self._calls == self._at:
+            raise KeyboardInterrupt
+
+
+def interrupted(run: Callable[[], None]) -> bool:
+    """Run, and return whether that was interrupted."""
+    try:
+        run()
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def truncate(path: Path, share: float = 0.5) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+
+
+def newest_first(root: Path) -> list[Path]:
+    return sorted((root / "states").glob("*.pt"), reverse=True)
+
+
+def trainings(patch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which every training in this process adds its name."""
+    names: list[str] = []
+    fit = ChildEvaluator._fit
+
+    def noting(self: ChildEvaluator, child: pl.LightningModule, reward: Any, name: str, epochs: int | None) -> None:
+        names.append(name)
+        fit(self, child, reward, name, epochs)
+
+    patch.setattr(ChildEvaluator, "_fit", noting)
+    return names

@@ -1,0 +1,77 @@
+"""What a search has found, and how that survives a state."""
+
+import io
+import math
+
+import pytest
+import torch
+from search_helpers import PREDICTION, REVERSED_ERROR, SQUARED_ERROR, full_space, told, written
+from watcher_helpers import candidate, reference
+
+from lightning_modules.search.drawing import Draws
+from lightning_modules.search.findings import Findings
+
+SPACE = full_space()
+
+
+def draws(signature: list[int], chosen: list[int]) -> Draws:
+    programs = written(SPACE, *[(SQUARED_ERROR, REVERSED_ERROR, PREDICTION)[number % 3] for number in signature])
+    screened = told(programs, torch.zeros(len(signature))).screened
+    screened.signature.copy_(torch.tensor(signature))
+    return Draws(programs, screened, torch.tensor(chosen, dtype=torch.int64))
+
+
+def saved(findings: Findings) -> Findings:
+    """Return findings that have gone through a file."""
+    buffer = io.BytesIO()
+    torch.save(findings.state_dict(), buffer)
+    buffer.seek(0)
+    other = Findings(findings.most_failures)
+    other.load_state_dict(torch.load(buffer, weights_only=True))
+    return other
+
+
+def test_a_draw_has_its_own_reward_or_that_of_the_same_gradient() -> None:
+    findings = Findings(3)
+    outcome = findings.outcome(draws([0, 1, 2, 1], [0, 1]), [0.5, -0.25])
+    assert outcome.reward[[0, 1, 3]].tolist() == [0.5, -0.25, -0.25]
+    assert math.isnan(outcome.reward[2])
+    for later in (findings, saved(findings)):
+        again = later.outcome(draws([2, 1, 4], [0]), [0.125]).reward
+        assert again[:2].tolist() == [0.125, -0.25]
+        assert math.isnan(again[2])
+
+
+def test_a_state_holds_everything() -> None:
+    findings = Findings(2)
+    everything = [
+        reference("BCE", 0.0),
+        candidate(formula="pred - label", reward=0.1 + 0.2, metric=1 / 3),
+        candidate(formula="pred", reward=0.9, epochs=1, position=2),
+        candidate(formula="label", status="failed", reward=-1.0, metric=None, error="'quotes'", position=3, epochs=3),
+        candidate(formula="label - pred", reward=0.2, epochs=3, position=4),
+    ]
+    for each in everything:
+        findings.add(each)
+    other = saved(findings)
+    assert other.candidates == everything
+    assert other.top(10) == findings.top(10)
+    assert [str(formula) for formula, _ in other.top(2)] == ["label - pred", "label"]
+    assert [str(formula) for formula, _ in other.top(9)] == ["label - pred", "label", "pred", "pred - label"]
+
+
+def test_too_many_failures_in_a_row_end_a_search_also_across_a_state() -> None:
+    findings = Findings(3)
+    failed = candidate(status="failed", reward=-1.0, metric=None, error="ValueError: no rows")
+    for each in (failed, failed, candidate(), failed, failed):
+        findings.add(each)
+        findings.check()
+    findings = saved(findings)
+    findings.check()
+    findings.add(reference("BCE", 0.0))
+    findings.check()
+    findings.add(failed)
+    with pytest.raises(RuntimeError, match=r"3 candidates in a row failed, the last of them .*no rows"):
+        findings.check()
+    with pytest.raises(RuntimeError, match="in a row failed"):
+        saved(findings).check()

@@ -1,0 +1,177 @@
+"""A search that was stopped and went on ends, bit for bit, as one that nobody stopped."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_studies import Stops, interrupted, newest_first, search, trainings, truncate
+
+from benchmarks.study_comparison import differences
+from lightning_modules.search.ledger import LEDGER_NAME, read_children
+from lightning_modules.search.study_lock import study_lock
+
+KINDS: dict[str, dict[str, Any]] = {
+    "ppo alternate": {"strategy": "ppo", "alternate": True},
+    "reinforce ladder": {"strategy": "reinforce", "ladder": [1, 2]},
+    "evolution alternate ladder": {"strategy": "evolution", "alternate": True, "ladder": [1, 2]},
+    "random absolute": {"strategy": "random", "relative": False, "warmup_updates": 0},
+}
+
+
+@pytest.fixture
+def stops(monkeypatch: pytest.MonkeyPatch) -> Stops:
+    return Stops(monkeypatch)
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
+def kind(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return request.param
+
+
+def test_a_search_stopped_at_every_step_one_after_another(stops: Stops, kind: dict[str, Any], tmp_path: Path) -> None:
+    search(tmp_path / "whole", **kind)
+    root = tmp_path / "stopped"
+    times, step = 0, 1
+    # Every process gets a step further in what is new, and is stopped there.
+    while step < 400:
+        with stops.at(step):
+            if not interrupted(partial(search, root, **kind)):
+                break
+        times += 1
+        step = step + 1 if step < 12 else step + 7
+    assert times > 12
+    assert differences(tmp_path / "whole", root) == []
+
+
+def test_a_search_stopped_once_anywhere(stops: Stops, tmp_path: Path) -> None:
+    search(tmp_path / "whole", alternate=True)
+    for step in range(3, 400, 23):
+        root = tmp_path / f"stopped{step}"
+        with stops.at(step):
+            if not interrupted(partial(search, root, alternate=True)):
+                return
+        search(root, alternate=True)
+        assert differences(tmp_path / "whole", root) == [], f"stopped at step {step}"
+    pytest.fail("the search did not come to an end")
+
+
+def stopped(stops: Stops, root: Path, step: int = 70, **options: Any) -> Path:
+    """Stop a search of three rounds when it has two states."""
+    stops.every_state = True
+    with stops.at(step):
+        assert interrupted(partial(search, root, rounds=3, **options))
+    stops.every_state = False
+    assert len(newest_first(root)) == 2
+    return root
+
+
+@pytest.fixture
+def whole(stops: Stops, tmp_path: Path) -> Path:
+    search(tmp_path / "whole", rounds=3)
+    return tmp_path / "whole"
+
+
+def test_known_children_are_not_trained_again(
+    stops: Stops, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = stopped(stops, tmp_path / "stopped")
+    known = len(read_children(root))
+    again = trainings(monkeypatch)
+    search(root, rounds=3)
+    assert len(again) == len(read_children(whole)) - known
+    del again[:]
+    search(root, rounds=3)
+    assert again == []
+    assert differences(whole, root) == []
+
+
+def test_a_damaged_newest_state_falls_back_to_the_one_before(stops: Stops, whole: Path, tmp_path: Path) -> None:
+    root = stopped(stops, tmp_path / "stopped")
+    newest = newest_first(root)[0]
+    truncate(newest)
+    with pytest.warns(UserWarning, match=rf"'{newest}' cannot be read .*goes on from the state before it"):
+        search(root, rounds=3)
+    assert differences(whole, root) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be read")
+def test_without_any_state_the_ledger_is_enough(
+    stops: Stops, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = stopped(stops, tmp_path / "stopped")
+    for path in newest_first(root):
+        truncate(path, 0.0)
+    known, again = len(read_children(root)), trainings(monkeypatch)
+    search(root, rounds=3)
+    assert differences(whole, root) == []
+    assert len(again) == len(read_children(whole)) - known
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6])
+@pytest.mark.filterwarnings("ignore:.*cannot be read as a ledger", "ignore:.*is damaged")
+def test_a_torn_ledger_gets_its_candidates_back(stops: Stops, whole: Path, tmp_path: Path, share: float) -> None:
+    root = stopped(stops, tmp_path / "stopped")
+    torn = root / LEDGER_NAME
+    truncate(torn, share)
+    search(root, rounds=3)
+    assert differences(whole, root, without=["children"]) == []
+    assert torn.with_suffix(".damaged").exists() == (share > 0)
+
+
+def test_a_torn_ledger_without_a_state_is_refused(stops: Stops, tmp_path: Path) -> None:
+    root = stopped(stops, tmp_path / "stopped")
+    shutil.rmtree(root / "states")
+    truncate(root / LEDGER_NAME, 0.6)
+    with pytest.raises(ValueError, match=LEDGER_NAME):
+        search(root, rounds=3)
+
+
+def test_a_finished_study_goes_on_for_more_rounds(stops: Stops, whole: Path, tmp_path: Path) -> None:
+    root = tmp_path / "shorter"
+    search(root, rounds=1)
+    search(root, rounds=3)
+    assert differences(whole, root) == []
+
+
+def test_changed_settings_are_refused_one_by_one(stops: Stops, whole: Path) -> None:
+    before = (whole / LEDGER_NAME).read_bytes()
+    with pytest.raises(ValueError, match="was begun with other settings") as refused:
+        search(whole, rounds=3, strategy="evolution", ladder=[1, 2], workers=2, top=3)
+    assert "search.strategy was ppo and is evolution" in str(refused.value)
+    assert "search.ladder was None and is [1, 2]" in str(refused.value)
+    assert "workers" not in str(refused.value)
+    assert (whole / LEDGER_NAME).read_bytes() == before
+
+
+def test_a_second_writer_is_refused(stops: Stops, whole: Path) -> None:
+    with study_lock(whole), pytest.raises(ValueError, match="is being written by another search"):
+        search(whole, rounds=3)
+
+
+def test_leftovers_of_a_killed_process_are_removed(stops: Stops, tmp_path: Path) -> None:
+    root = stopped(stops, tmp_path / "stopped")
+    leftovers = [root / ".config.yaml.1.tmp", root / "states" / ".000001.pt.1.tmp"]
+    for path in leftovers:
+        path.write_text("half")
+    search(root, rounds=3)
+    assert not any(path.exists() for path in leftovers)
+
+
+@pytest.mark.timeout(200)
+def test_workers_go_on_with_what_one_process_began(stops: Stops, whole: Path, tmp_path: Path) -> None:
+    root = stopped(stops, tmp_path / "stopped", step=40)
+    search(root, rounds=3, executor="process", workers=2)
+    assert differences(whole, root) == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.7])
+def test_lost_weights_of_the_best_child_are_trained_again(stops: Stops, tmp_path: Path, share: float) -> None:
+    search(tmp_path / "whole", alternate=True)
+    root = tmp_path / "stopped"
+    with stops.at(34):
+        assert interrupted(partial(search, root, alternate=True))
+    truncate(root / "best_child.pt", share)
+    search(root, alternate=True)
+    assert differences(tmp_path / "whole", root) == []

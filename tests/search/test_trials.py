@@ -1,0 +1,149 @@
+"""Trainings become rewards: baselines by budget, ladders, and a recommender that moves on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from child_helpers import planted_data, untrained
+from fake_executor import FakeExecutor
+
+from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss, Loss
+from lightning_modules.search.best_child import BestChild
+from lightning_modules.search.evaluation import Assignment, Evaluation
+from lightning_modules.search.ladder import Ladder
+from lightning_modules.search.places import Place
+from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
+from lightning_modules.search.trainings import Trainings
+from lightning_modules.search.trials import FLOOR_REWARD, Trial, Trials, in_order
+
+pytestmark = pytest.mark.timeout(60)
+Table = Mapping[tuple[str, int], float | None]
+FORMULAS = [FormulaLoss(Formula.parse(text)) for text in ("pred - label", "pred", "label - pred", "pred * label")]
+
+
+class Looked:
+    """An evaluator that looks scores up by the loss's title and the number of epochs."""
+
+    group = 1
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.trained: list[tuple[str, int, int]] = []
+
+    def __call__(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
+        (loss,) = assignment.losses
+        epochs = assignment.epochs or 0
+        self.trained.append((loss.title, epochs, assignment.seed))
+        score = self.table[loss.title, epochs]
+        weights = {name: torch.full_like(value, score or 0.0) for name, value in recommender.state_dict().items()}
+        status = "failed" if score is None else "trained"
+        return [Evaluation(status, score, 0.1, weights=weights if assignment.keep_weights else None)]
+
+
+def trials(table: Table, ladder: Ladder | None = None, baseline: Loss | None = None, best: BestChild | None = None,
+           schedule: Schedule | None = None) -> tuple[Trials, Looked]:  # fmt: skip
+    evaluator = Looked(table)
+    schedule = schedule or FromScratch(untrained(planted_data()))
+    trainings = Trainings(FakeExecutor(3), evaluator, {}, lambda children: None, best)
+    return Trials(trainings, schedule, ladder or Ladder(), baseline, seed=30), evaluator
+
+
+def titles(losses: list[FormulaLoss]) -> list[str]:
+    return [loss.title for loss in losses]
+
+
+def test_rewards_are_differences_to_the_baseline_under_the_same_budget() -> None:
+    first, second = FORMULAS[:2]
+    table = {("BCE", 1): 0.5, ("BCE", 4): 0.7, (first.title, 1): 0.6, (second.title, 1): 0.4, (first.title, 4): 0.75}
+    tried, evaluator = trials(table, Ladder([1, 4]), BCE())
+    tried.measure_baseline()
+    assert evaluator.trained == [("BCE", 1, 30), ("BCE", 4, 30)]
+    results = dict(tried.candidates(1, [first, second]))
+    assert results[1].reward == pytest.approx(-0.1)
+    assert results[0].reward == pytest.approx(0.05)
+    assert (results[0].rung, results[1].rung) == (1, 0)
+    assert results[0].place == Place(1, "candidate", 1, 4, first.title)
+
+
+def test_without_a_baseline_rewards_are_scores() -> None:
+    tried, evaluator = trials({("MSE", 0): 0.6, ("BCE", 0): None})
+    tried.measure_baseline()
+    assert evaluator.trained == []
+    results = list(tried.references({"MSE": MSE(), "BCE": BCE()}))
+    assert [each.reward for each in results] == [0.6, FLOOR_REWARD]
+    assert [each.place for each in results] == [Place(0, "reference", 1, 0, "MSE"), Place(0, "reference", 2, 0, "BCE")]
+
+
+def test_a_baseline_that_cannot_be_trained_ends_the_search() -> None:
+    tried, _ = trials({("BCE", 0): None}, baseline=BCE())
+    with pytest.raises(RuntimeError, match=r"the baseline loss BCE could not be trained \(failed\)"):
+        tried.measure_baseline()
+
+
+def test_references_get_the_longest_budget() -> None:
+    tried, _ = trials({("BCE", 9): 0.6}, Ladder([1, 3, 9]))
+    (trial,) = tried.references({"BCE": BCE()})
+    assert (trial.rung, trial.place.epochs) == (2, 9)
+
+
+def test_a_ladder_trains_fewer_and_fewer() -> None:
+    scores = [0.1, 0.4, None, 0.3]
+    table: dict[tuple[str, int], float | None] = {
+        (loss.title, 1): score for loss, score in zip(FORMULAS, scores, strict=True)
+    }
+    table |= {(FORMULAS[1].title, 2): 0.45, (FORMULAS[3].title, 2): 0.5, (FORMULAS[3].title, 4): 0.6}
+    tried, evaluator = trials(table, Ladder([1, 2, 4]))
+    told = list(tried.candidates(5, FORMULAS))
+    # Those that a rung ends are told in their order, rung by rung.
+    assert [index for index, _ in told] == [0, 2, 1, 3]
+    assert [trial.rung for _, trial in told] == [0, 0, 1, 2]
+    assert [trial.evaluation.score for _, trial in told] == [0.1, None, 0.45, 0.6]
+    assert [trial.loss for _, trial in told] == [FORMULAS[index] for index, _ in told]
+    assert [trial.place.position for _, trial in told] == [1, 3, 2, 4]
+    assert sorted(epochs for _, epochs, _ in evaluator.trained) == [1] * 4 + [2] * 2 + [4]
+
+
+def test_candidates_come_in_their_order_whatever_ends_first() -> None:
+    table = {(loss.title, 0): 0.1 * number for number, loss in enumerate(FORMULAS)}
+    for _ in range(5):
+        tried, _ = trials(table)
+        assert [index for index, _ in tried.candidates(1, FORMULAS)] == [0, 1, 2, 3]
+
+
+def test_in_order_tells_each_as_soon_as_it_can() -> None:
+    taken = []
+
+    def numbered() -> object:
+        for number in (2, 0, 3, 1):
+            taken.append(number)
+            yield number, str(number)
+
+    seen = [(number, value, len(taken)) for number, value in in_order(numbered())]  # type: ignore[arg-type]
+    assert seen == [(0, "0", 2), (1, "1", 4), (2, "2", 4), (3, "3", 4)]
+
+
+def test_the_recommender_moves_on_with_the_best_and_so_does_the_seed(tmp_path: Path) -> None:
+    first, second = FORMULAS[:2]
+    table = {(first.title, 0): 0.8, (second.title, 0): 0.6, ("BCE", 0): 0.5}
+    schedule = Alternating(untrained(planted_data()), score=0.7)
+    tried, evaluator = trials(table, baseline=BCE(), best=BestChild(tmp_path / "best.pt"), schedule=schedule)
+    tried.measure_baseline()
+    results = dict(tried.candidates(1, [first, second]))
+    assert tried.advance(results[1]) is False
+    assert tried.advance(None) is False
+    assert tried.advance(results[0]) is True
+    assert schedule.moves == 1
+    assert all(
+        (value == 0.8).all() for value in schedule.recommender.state_dict().values() if value.is_floating_point()
+    )
+    tried.measure_baseline()
+    assert evaluator.trained[-1] == ("BCE", 0, 31)
+
+
+def test_from_scratch_reports_no_move() -> None:
+    tried, _ = trials({})
+    loss = FORMULAS[0]
+    best = Trial(Place(1, "candidate", 1, 0, loss.title), loss, 0, Evaluation("trained", 0.9, 0.1), 0.9)
+    assert tried.advance(best) is None
