@@ -1,0 +1,145 @@
+"""Reads the code of a documentation page and runs it as a reader would: in a checkout, block by block."""
+
+import multiprocessing
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCS = REPOSITORY / "docs"
+
+_FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"^`(?P<path>[\w./-]+)`:\n\n\Z", re.MULTILINE)
+_CHECKOUT = ("train.py", "lightning_modules", "datamodules", "callbacks", "configs")
+#: What every command imports, beside the project's own code, which a page may change.
+_PRELOADED = [
+    *("torch", "torch.utils.tensorboard", "torchmetrics", "torchmetrics.functional.classification"),
+    *("pytorch_lightning.cli", "pandas", "pyarrow", "gymnasium", "loky", "matplotlib.figure", "rich.progress"),
+]
+_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code.
+
+    Attributes:
+        language: Its language; ``text`` is what commands are said to print.
+        text: The code.
+        path: The file that the line before says it is; empty if it is to be run.
+    """
+
+    language: str
+    text: str
+    path: str
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Yield the blocks of a page in their order."""
+    text = page.read_text(encoding="utf-8")
+    for match in _FENCE.finditer(text):
+        named = _FILE.search(text[: match.start()])
+        yield Block(match["language"], match["text"], named["path"] if named else "")
+
+
+@dataclass
+class Reader:
+    """Follows a page word by word.
+
+    Attributes:
+        folder: The reader's checkout.
+        environment: What the reader has exported.
+        output: Everything that was printed so far.
+    """
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    output: str = ""
+
+    def follow(self, block: Block) -> None:
+        """Do what a block says; a command that fails raises an AssertionError with what it printed."""
+        if block.path:
+            path = self.folder / block.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+        elif block.language == "text":
+            missing = [line for line in block.text.splitlines() if line.strip() not in self.output]
+            assert not missing, f"not printed: {missing}\n{self.output}"
+        elif block.language == "diff":
+            self._call(["git", "apply", "-"], block.text)
+        elif block.language == "python":
+            (self.folder / "block.py").write_text(block.text, encoding="utf-8")
+            self._python(["block.py"])
+        elif block.language == "bash":
+            self.commands(block.text)
+
+    def commands(self, text: str) -> None:
+        """Run commands, one a line, of which a backslash makes longer ones."""
+        for command in text.replace("\\\n", " ").splitlines():
+            self._command(shlex.split(command, comments=True))
+
+    def _command(self, words: list[str]) -> None:
+        if words[:1] == ["export"]:
+            self.environment |= [tuple(word.split("=", 1)) for word in words[1:]]  # type: ignore[arg-type]
+        elif words[:1] == ["python"]:
+            self._python(words[1:])
+        elif words:
+            self._call(words)
+
+    def _call(self, words: list[str], given: str = "") -> None:
+        done = subprocess.run(words, cwd=self.folder, input=given, capture_output=True, text=True, check=False)
+        self.output += done.stdout + done.stderr
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+
+    def _python(self, words: list[str]) -> None:
+        log = self.folder / "output.log"
+        process = _processes().Process(target=_run_script, args=(words, self.folder, self.environment, log))
+        process.start()
+        process.join(_SECONDS)
+        printed = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        self.output += printed
+        assert process.exitcode == 0, f"python {shlex.join(words)} ended with {process.exitcode}:\n{printed}"
+
+
+def checkout(folder: Path) -> Path:
+    """Copy what commands need of the repository into a folder and return it."""
+    folder.mkdir(parents=True)
+    for name in _CHECKOUT:
+        subprocess.run(["cp", "-a", str(REPOSITORY / name), str(folder)], check=True)
+    return folder
+
+
+def _processes() -> multiprocessing.context.ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
+def _run_script(words: list[str], folder: Path, environment: dict[str, str], log: Path) -> None:
+    """Become ``python WORDS``, started in a folder: the libraries are there, the project's code is not."""
+    with log.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(folder)
+    os.environ |= environment | {"OMP_NUM_THREADS": "1"}
+    own = environment.get("PYTHONPATH", "").split(os.pathsep)
+    script = (folder / words[0]).resolve()
+    kept = [path for path in sys.path if path and not Path(path).resolve().is_relative_to(REPOSITORY)]
+    sys.path[:] = [str(script.parent), *(str(folder / path) for path in own if path), *kept]
+    for name in [each for each in sys.modules if each.partition(".")[0] in ("pages", "tests", "conftest")]:
+        del sys.modules[name]
+    sys.argv = words
+    _one_thread()
+    runpy.run_path(str(script), run_name="__main__")
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)

@@ -1,0 +1,17 @@
+"""Every how-to page works as it is written."""
+
+from pathlib import Path
+
+import pytest
+from pages import DOCS, Reader, blocks, checkout
+
+HOW_TO = [*sorted(DOCS.glob("add_*.md")), DOCS / "search_on_your_data.md"]
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+def test_a_reader_gets_through(page: Path, tmp_path: Path) -> None:
+    reader = Reader(checkout(tmp_path / "checkout"))
+    found = list(blocks(page))
+    assert any(block.language == "bash" for block in found)
+    for block in found:
+        reader.follow(block)
