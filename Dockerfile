@@ -6,12 +6,12 @@
 # Anything else: docker run --rm lossmith check --formulas "(label - pred)**2"
 FROM python:3.11-slim
 
-# Torch without CUDA makes the image much smaller; for GPUs: --build-arg TORCH_INDEX=https://pypi.org/simple
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# pip reads it: an index that has torch without CUDA makes the image much smaller (--build-arg PIP_EXTRA_INDEX_URL=...).
+ARG PIP_EXTRA_INDEX_URL
 
 WORKDIR /lossmith
 COPY requirements.txt .
-RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -r requirements.txt
+RUN pip install --no-cache-dir -r requirements.txt
 COPY . .
 
 # Results belong to the first user of most machines instead of to root.

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -43,9 +43,10 @@ class ForkServer:
             file_size: No file may grow beyond so many bytes, as on a full disk.
         """
         assert self._server.stdin is not None
+        assert self._server.stdout is not None
         order = {"arguments": list(arguments), "output": str(output), "file_size": file_size}
         self._server.stdin.write(f"{json.dumps(order)}\n".encode())
-        return _ForkedCommand(self._server, int(self._server.stdout.readline()))  # type: ignore[union-attr]
+        return _ForkedCommand(self._server.stdout, int(self._server.stdout.readline()))
 
     def close(self) -> None:
         """End the server."""
@@ -53,16 +54,16 @@ class ForkServer:
 
 
 class _ForkedCommand:
-    def __init__(self, server: subprocess.Popen[bytes], pid: int) -> None:
+    def __init__(self, answers: IO[bytes], pid: int) -> None:
         self.pid = pid
-        self._server = server
+        self._answers = answers
         self._status: int | None = None
 
     def wait(self, seconds: float) -> int | None:
         if self._status is None:
-            ready, _, _ = select.select([self._server.stdout], [], [], seconds)
+            ready, _, _ = select.select([self._answers], [], [], seconds)
             if ready:
-                self._status = int(self._server.stdout.readline())  # type: ignore[union-attr]
+                self._status = int(self._answers.readline())
         return self._status
 
 

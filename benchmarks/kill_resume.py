@@ -22,6 +22,7 @@ SEARCH = [
     *("--data.num_interactions=4000", "--model=BiasedMF", "--model.embedding_dim=8"),
     *("--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--search.strategy=PPO", "--search.alternate=true"),
     *("--search.strategy.warmup_draws=256", "--search.strategy.warmup_uniform=256", "--search.warmup_updates=4"),
+    *("--search.strategy.warmup_steps=2", "--search.strategy.imitation_batch=32", "--search.strategy.hidden_size=16"),
     *("--search.rounds=3", "--search.candidates=6", "--search.draws=256", "--search.top=1"),
 ]
 EXECUTORS = {"serial": 1, "process": 2}

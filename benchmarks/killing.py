@@ -18,7 +18,7 @@ from lightning_modules.search.ledger import LEDGER_NAME, read_children
 STATUSES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
 #: In place of the exit status of a process that a signal did not end.
 HUNG = 1000
-_LONGEST_DYING = 30.0
+_LONGEST_DYING = 60.0
 _LONGEST_STUDY = 600.0
 
 
@@ -116,7 +116,7 @@ class Killer:
         inside = catches(process.pid, signal.SIGTERM)
         os.kill(process.pid, number)
         status = self._death(process)
-        gone = group_ends(process.pid, 10.0)
+        gone = group_ends(process.pid, _LONGEST_DYING)
         children = recorded(root)
         lost = begun(self._log(root)) - trainings - (children - trained)
         return Kill(study, number, moment, inside, status, children, lost, gone)

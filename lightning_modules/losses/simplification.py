@@ -65,7 +65,8 @@ class _Simplifier:
             return self.forms.leaf(node)
         operands = [sums[operand] for operand in node.operands]
         if node.operator not in self.rules:
-            return self.function(node.operator, operands[0])
+            plain = self.function if len(operands) == 1 else self.as_it_is
+            return plain(node.operator, *operands)
         try:
             return self.rules[node.operator](*operands)
         except InexactError:

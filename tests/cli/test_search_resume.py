@@ -46,7 +46,7 @@ def test_a_search_that_is_killed_thirty_times(server: ForkServer, tmp_path: Path
 @pytest.mark.timeout(600)
 def test_a_search_that_is_killed_with_its_workers(server: ForkServer, tmp_path: Path) -> None:
     workers = ["--search.executor=process", "--search.workers=2"]
-    survives(Killer(server, tmp_path, [*SEARCH, *workers], seed=2), kills=4, workers=2)
+    survives(Killer(server, tmp_path, [*SEARCH, *workers], seed=2), kills=3, workers=2)
 
 
 # The limits are met by the configuration, the ledger, the state and TensorBoard's file.
