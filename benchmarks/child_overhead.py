@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.profilers import Profiler, SimpleProfiler
 from torchmetrics.functional.classification import binary_auroc

@@ -87,9 +87,10 @@ def _description(studies: int, seconds: float, processes: str) -> str:
     forked = ": one that has imported everything forks, since imports take longer than this search"
     return (
         "A search of 3 rounds of 6 candidates (PPO, alternating, seven hand-made losses; BiasedMF on synthetic data), "
-        f"which takes {seconds:.1f} s when nobody kills it. Signals in turn, each at a moment drawn uniformly from the "
-        "first as many seconds of a process; a process that finishes its study before that moment is followed by a "
-        f"new study ({studies} in all). Processes are {processes}{forked if processes == 'forked' else ''}."
+        f"which takes {seconds:.1f} s when nobody kills it, the faster time of two. Signals come in turn, each at a "
+        "moment drawn uniformly from the first as many seconds of a process; a process that finishes its study before "
+        f"that moment is followed by a new study ({studies} in all). Processes are {processes}"
+        f"{forked if processes == 'forked' else ''}."
     )
 
 

@@ -75,10 +75,8 @@ class Killer:
         self.whole = folder / "whole"
 
     def run_whole(self) -> float:
-        """Run a study that nobody kills, and return its seconds."""
-        begin = time.monotonic()
-        self._finish(self.whole)
-        return time.monotonic() - begin
+        """Run a study that nobody kills twice, since caches are cold at first; return the seconds of the faster."""
+        return min(self._seconds(root) for root in (self.whole, self.folder / "again"))
 
     def kill(self, kills: int, longest: float) -> Iterator[Kill]:
         """Kill so often, no later than ``longest`` seconds after a start; the last study is finished afterwards."""
@@ -94,6 +92,11 @@ class Killer:
     def differences(self) -> list[str]:
         """Return where the studies differ from the one that nobody killed."""
         return [f"{root.name}{each}" for root in self.studies for each in differences(self.whole, root)]
+
+    def _seconds(self, root: Path) -> float:
+        begin = time.monotonic()
+        self._finish(root)
+        return time.monotonic() - begin
 
     def _deaths(self, longest: float) -> Iterator[Kill]:
         numbers = cycle(STATUSES)

@@ -5,6 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+# From here on the error of one term is below a thousandth of a move, for gradients as small as eps; else far below.
+_LAST_STEP_OF_TWO_TERMS = 256
+
 
 class IdleMoves:
     r"""Sums Adam's moves over steps without gradient.
@@ -16,8 +19,9 @@ class IdleMoves:
 
     times the learning rate. The two terms are the Gauss quadrature of the many, whose first four moments
     :math:`\sum_s w_s g_s^p` they share: exact for one or two moves, up to the fourth power of
-    :math:`\epsilon / \sqrt v` for more. A moment is a difference of two sums to infinity,
-    :math:`A_p(t) - r_p^{T-t} A_p(T)` with :math:`r_p = \beta_1 / \beta_2^{(1+p)/2}`, of which there is a table.
+    :math:`\epsilon / \sqrt v` for more. Later in training, where the :math:`g_s` of some steps are all but equal, a
+    single term does. A moment is a difference of two sums to infinity, :math:`A_p(t) - r_p^{T-t} A_p(T)` with
+    :math:`r_p = \beta_1 / \beta_2^{(1+p)/2}`, of which there is a table.
 
     The moments are kept as ``m / (1 - beta1)`` and ``v / (1 - beta2) / beta2 ** (t - origin)``.
 
@@ -34,20 +38,21 @@ class IdleMoves:
         self.origin = 0
         self._tabulate(1024)
 
-    def __call__(self, since: Tensor, until: int) -> Tensor:
+    def __call__(self, since: Tensor, until: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the moves of the steps from ``since``, int64 [n], to the one before ``until``.
 
         Returns:
-            ``W_1, W_2, E_1, E_2`` for the moments as they are kept, and what is left of the mean; float64 [5, n]. Rows
-            that were never trained are those of step 0.
+            All W and all E, for the moments as they are kept, each float64 [terms, n], and what is left of the mean,
+            float64 [n]. Rows that were never trained are those of step 0.
         """
         if until >= len(self._kept):
             self._tabulate(2 * until)
         kept = self._kept.index_select(0, until - since)
         # What lies behind `until` is smaller by the decay of the mean.
         moments = torch.addcmul(self._sums.index_select(1, since), kept, self._sums[:, until : until + 1], value=-1)
-        weights, nodes = _two_point_quadrature(moments)
-        return torch.cat([weights, self.eps * nodes, kept.unsqueeze(0)])
+        quadrature = _two_points if until <= _LAST_STEP_OF_TWO_TERMS else _one_point
+        weights, nodes = quadrature(moments)
+        return weights, self.eps * nodes, kept
 
     def weight(self, step: int) -> float:
         """Return what a step's squared gradients are multiplied by before they are added to the kept squares."""
@@ -80,7 +85,12 @@ class IdleMoves:
         return torch.tensor(sums[::-1], dtype=torch.float64)[: steps + 1]
 
 
-def _two_point_quadrature(moments: Tensor) -> tuple[Tensor, Tensor]:
+def _one_point(moments: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weight and node, each [1, n], with the moments of the powers 0 and 1; see :func:`_two_points`."""
+    return moments[:1], moments[1:2] / moments[:1]
+
+
+def _two_points(moments: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weights and nodes, each [2, n], with the moments of the powers 0 to 3, float64 [4, n]."""
     total = moments[0]
     mean, square, cube = moments[1:] / total

@@ -31,11 +31,14 @@ class RowAdam(RowOptimizer):
 
     def fetch(self, rows: Tensor) -> Fetched:
         """Return rows of the table after the moves that they have not made yet."""
-        moves = self._idle_moves(self._last_step.index_select(0, rows), self.steps + 1)
-        weight, other_weight, eps, other_eps, kept = moves.to(self.table.dtype)[:, :, None, None]
+        since = self._last_step.index_select(0, rows)
+        moves = [each.to(self.table.dtype)[..., None, None] for each in self._idle_moves(since, self.steps + 1)]
+        (weight, *weights), (eps, *others), kept = moves
         mean, squares = self._mean.index_select(0, rows), self._squares.index_select(0, rows)
         root = squares.sqrt()
-        factor = torch.div(weight, root + eps).addcdiv_(other_weight, root.add_(other_eps))
+        factor = torch.div(weight, root + eps)
+        for weight, eps in zip(weights, others, strict=True):
+            factor.addcdiv_(weight, root + eps)
         vectors = self.table.index_select(0, rows).addcmul_(mean, factor, value=-self.learning_rate)
         return Fetched(rows, vectors, (mean, squares, kept))
 

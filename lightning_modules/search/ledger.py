@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lightning_modules.held_signals import signals_held
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.places import Place
 from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
@@ -92,11 +93,13 @@ class Ledger(Watcher):
             (place.round, place.kind, place.position, place.epochs, place.name, *_result(evaluation))
             for place, evaluation in children
         ]
-        with self._errors(), self._connection:
-            self._connection.executemany(_INSERT, [asdict(candidate) for candidate in self._waiting])
-            self._connection.executemany(_INSERT_CHILD, rows)
-        self._waiting.clear()
-        self._of_use |= any(evaluation.score is not None for _, evaluation in children)
+        # A signal between what is on disk and what is known of it would have candidates written twice.
+        with signals_held():
+            with self._errors(), self._connection:
+                self._connection.executemany(_INSERT, [asdict(candidate) for candidate in self._waiting])
+                self._connection.executemany(_INSERT_CHILD, rows)
+            self._waiting.clear()
+            self._of_use |= any(evaluation.score is not None for _, evaluation in children)
 
     def on_end(self) -> None:
         """Close the file; one in which nothing could be trained is removed, so that a corrected command may go on."""

@@ -1,7 +1,11 @@
 import math
+import signal
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 from watcher_helpers import candidate, reference, round_summary
@@ -155,3 +159,57 @@ def test_a_ledger_without_a_child_leaves_the_folder_free(tmp_path: Path) -> None
     ledger.on_end()
     Ledger(tmp_path).on_end()
     assert (tmp_path / LEDGER_NAME).exists()
+
+
+class Interrupting:
+    """A connection after whose next commit SIGTERM arrives."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.interrupts = True
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.connection, name)
+
+    def __enter__(self) -> None:
+        self.connection.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self.connection.__exit__(*error)
+        if self.interrupts:
+            self.interrupts = False
+            signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def _terminable() -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit
+
+    before = signal.signal(signal.SIGTERM, end)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_terminable")
+def test_a_signal_right_after_a_commit_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger._connection = Interrupting(ledger._connection)  # type: ignore[assignment]
+    ledger.on_candidate(CANDIDATES[0])
+    child = (Place(1, "candidate", 1, 0, "pred"), Evaluation("trained", 0.5, 0.1))
+    with pytest.raises(SystemExit):
+        ledger.record([child])
+    ledger.on_end()
+    assert read_ledger(tmp_path)["formula"].tolist() == ["BCE"]
+    assert read_children(tmp_path) == dict([child])
+
+
+@pytest.mark.usefixtures("_terminable")
+def test_a_signal_right_after_the_first_child_leaves_it_there(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger._connection = Interrupting(ledger._connection)  # type: ignore[assignment]
+    child = (Place(0, "baseline", 0, 0, "BCE"), Evaluation("trained", 0.5, 0.1))
+    with pytest.raises(SystemExit):
+        ledger.record([child])
+    ledger.on_end()
+    assert read_children(tmp_path) == dict([child])
