@@ -74,6 +74,9 @@ class RewardCallback(pl.Callback):
     def _monitored(self, trainer: pl.Trainer) -> float:
         metrics = trainer.callback_metrics
         if self.monitor not in metrics:
+            if self.status == "non-finite":
+                # It was ended before its first validation.
+                return math.nan
             raise ValueError(
                 f"the reward's metric '{self.monitor}' was not logged by {type(trainer.lightning_module).__name__}; "
                 f"monitor one of {', '.join(sorted(metrics)) or 'none (nothing was logged)'}, "

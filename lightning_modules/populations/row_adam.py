@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.populations.idle_moves import IdleMoves
-from lightning_modules.populations.row_optimizers import Fetched, RowOptimizer
+from lightning_modules.populations.row_optimizers import Fetched, RowOptimizer, put_rows
 
 # Beyond this the weights of squared gradients are brought back to 1, long before single precision ends.
 _LARGEST_WEIGHT = 1e8
@@ -46,10 +46,10 @@ class RowAdam(RowOptimizer):
         """Add the gradient to the rows' moments; the move itself is made when they are fetched again."""
         rows, vectors, (mean, squares, kept) = fetched
         self.steps += 1
-        self.table.index_copy_(0, rows, vectors)
-        self._mean.index_copy_(0, rows, torch.addcmul(gradient, mean, kept, out=mean))
+        put_rows(self.table, rows, vectors)
+        put_rows(self._mean, rows, torch.addcmul(gradient, mean, kept, out=mean))
         weight = self._weight(squares)
-        self._squares.index_copy_(0, rows, squares.addcmul_(gradient, gradient, value=weight))
+        put_rows(self._squares, rows, squares.addcmul_(gradient, gradient, value=weight))
         self._last_step.index_fill_(0, rows, self.steps)
 
     def _weight(self, squares: Tensor) -> float:

@@ -57,15 +57,15 @@ class SlopeTable:
     def _tabulated(self, loss: Loss) -> tuple[Tensor, str]:
         """Return the cells of label 0, then of label 1, float [2 * cells, 4], and what went wrong."""
         try:
-            return torch.cat([cells_between(self._logit, partial(_slope, loss, label)) for label in (0.0, 1.0)]), ""
+            return cells_between(self._logit, 2, partial(_slope, loss)), ""
         except Exception as error:  # whatever a loss provokes is its own result, not that of the others
             return self._logit.new_full((2 * self._cells, 5), torch.nan), f"{type(error).__name__}: {error}"
 
 
-def _slope(loss: Loss, label: float, logit: Tensor) -> Tensor:
+def _slope(loss: Loss, logit: Tensor, label: Tensor) -> Tensor:
     """Return a loss's derivative by the logit; nan where the loss itself is not finite."""
     with torch.enable_grad():
         logit = logit.detach().requires_grad_()
-        value = loss.from_logit(logit, torch.full_like(logit, label, requires_grad=False))
+        value = loss.from_logit(logit, label.to(logit.dtype))
         (slope,) = torch.autograd.grad(value.sum(), logit)
     return slope.where(value.detach().isfinite(), torch.nan)

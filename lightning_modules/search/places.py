@@ -22,6 +22,11 @@ class Place:
     name: str
 
     @property
+    def may_be_best(self) -> bool:
+        """Whether the recommender may move on with the child, whose weights are then to be kept."""
+        return self.kind == "candidate"
+
+    @property
     def title(self) -> str:
         """What logs call it."""
         duration = f" {self.epochs} epochs" if self.epochs else ""

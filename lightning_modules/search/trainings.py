@@ -102,7 +102,7 @@ class Trainings:
             names=tuple(places[index].title for index in group),
             seed=seed,
             epochs=places[group[0]].epochs or None,
-            keep_weights=self.best is not None,
+            keep_weights=self.best is not None and places[group[0]].may_be_best,
         )
 
     def _take_in(self, places: Sequence[Place], outcome: list[Evaluation] | Death) -> None:

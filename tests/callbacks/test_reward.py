@@ -33,8 +33,10 @@ class Scripted(pl.LightningModule):
         return SGD(self.parameters(), lr=0.0)
 
 
-def fit(model: Scripted, callback: RewardCallback) -> RewardCallback:
+def fit(model: Scripted, callback: RewardCallback, **options: Any) -> RewardCallback:
     trainer = pl.Trainer(
+        **options,
+        num_sanity_val_steps=0,
         max_epochs=len(model.losses),
         callbacks=[callback],
         accelerator="cpu",
@@ -64,6 +66,14 @@ def test_a_loss_that_is_not_finite_stops_at_the_end_of_its_epoch_and_earns_the_f
     callback = fit(model, RewardCallback("val/score", floor=-2.0))
     assert (callback.reward, callback.metric, callback.status) == (-2.0, 0.5, "non-finite")
     assert model.epochs_run == 2
+
+
+def test_a_loss_that_is_not_finite_before_the_first_validation_earns_the_floor() -> None:
+    model = Scripted([[math.nan], [1.0]], metrics=[0.75, 0.5])
+    callback = fit(model, RewardCallback("val/score"), check_val_every_n_epoch=2)
+    assert (callback.reward, callback.status) == (-1.0, "non-finite")
+    assert math.isnan(callback.metric)
+    assert model.epochs_run == 1
 
 
 def test_infinities_of_both_signs_do_not_cancel() -> None:

@@ -51,7 +51,7 @@ def test_a_search_that_is_killed_with_its_workers(server: ForkServer, tmp_path: 
 
 # The limits are met by the configuration, the ledger, the state and TensorBoard's file.
 @pytest.mark.parametrize(
-    ("limit", "options"), [(1_000, []), (9_000, []), (30_000, []), (60_000, RANDOM), (600_000, []), (20_000, RANDOM)]
+    ("limit", "options"), [(1_000, []), (9_000, []), (30_000, []), (60_000, RANDOM), (20_000, RANDOM)]
 )
 @pytest.mark.timeout(120)
 def test_a_full_disk_ends_a_search_that_goes_on_when_there_is_room(

@@ -143,3 +143,15 @@ def test_what_cannot_be_recorded_is_not_told(start: Start) -> None:
     with pytest.raises(OSError, match="no space"):
         list(trainings(places([BCE()]), [BCE()], start))
     assert trainings.known == {}
+
+
+def test_a_baseline_does_not_take_the_place_of_the_best_candidate(start: Start, tmp_path: Path) -> None:
+    evaluator, given = Scores(), losses(2)
+    trainings = Trainings(SerialExecutor(), evaluator, {}, lambda children: None, BestChild(tmp_path / "best.pt"))
+    list(trainings(places(given), given, start))
+    better = losses(9)[8]
+    list(trainings([Place(2, "baseline", 0, 0, better.title)], [better], start))
+    assert not evaluator.assignments[-1].keep_weights
+    done = len(evaluator.assignments)
+    assert trainings.weights(places(given)[1], given[1], start)["length"] == len(given[1].title)
+    assert len(evaluator.assignments) == done
