@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from lightning_modules.losses import Loss
+from lightning_modules.modules import QuickHooks
 from lightning_modules.populations.clipping import Clipping, no_clipping
 from lightning_modules.populations.distinct import distinct_rows
 from lightning_modules.populations.matching import matched_optimizer
@@ -25,7 +26,7 @@ from lightning_modules.populations.stacking import check_stacked, stacked
 _MOST_ROWS = 1024
 
 
-class Population(pl.LightningModule):
+class Population(QuickHooks, pl.LightningModule):
     """K copies of a recommender, each trained on its own loss, under one Trainer.
 
     Every copy ends where it would have ended alone with the same start, batches, optimizer and clipping, up to the
@@ -55,13 +56,6 @@ class Population(pl.LightningModule):
         self.metrics = copy.deepcopy(cast(Metric, recommender.metrics))
         self.clipping = clipping
         self.scores: dict[str, list[float]] = {}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; Lightning notes the running hook dozens of times a step, which is slow in a module."""
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
 
     @property
     def errors(self) -> Sequence[str]:

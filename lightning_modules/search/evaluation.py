@@ -3,7 +3,8 @@
 import copy
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -166,8 +167,7 @@ class ChildEvaluator:
         reward = RewardCallback(self.monitor, self.mode)
         start = time.perf_counter()
         try:
-            with time_limit(self.timeout, hard=in_worker()), quiet_lightning(), torch.random.fork_rng():
-                torch.manual_seed(assignment.seed)
+            with isolated_training(assignment.seed, self.timeout):
                 self._fit(child, reward, name, assignment.epochs)
         except Exception as error:  # whatever a formula provokes is its result, not the search's end
             return Evaluation("failed", None, time.perf_counter() - start, f"{type(error).__name__}: {error}")
@@ -177,6 +177,18 @@ class ChildEvaluator:
 
     def _fit(self, child: pl.LightningModule, reward: RewardCallback, name: str, epochs: int | None) -> None:
         fit(self.trainer_factory([reward], name, epochs=epochs), child, self.datamodule)
+
+
+@contextmanager
+def isolated_training(seed: int, timeout: float) -> Iterator[None]:
+    """Train with random numbers of one's own, in silence and within a time limit, 0 seconds being none.
+
+    Raises:
+        TimeoutError: When the time is over; a worker that does not react to it is ended.
+    """
+    with time_limit(timeout, hard=in_worker()), quiet_lightning(), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 def cpu_state(module: pl.LightningModule) -> dict[str, Tensor]:

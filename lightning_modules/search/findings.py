@@ -69,7 +69,7 @@ class Findings:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state_dict` returned."""
-        self.__init__(self.most_failures)  # type: ignore[misc]
+        self.candidates, self._formulas, self._failures = [], {}, 0
         self._signature_rewards = state["signature_rewards"]
         for row in state["candidates"]:
             self.add(Candidate(**row))

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
 from lightning_modules.losses import BCE, Loss
 from lightning_modules.populations import Population, UnmatchedError
 from lightning_modules.populations.clipping import clipping_of
 from lightning_modules.recipes import fit, quiet_lightning
-from lightning_modules.search.evaluation import Assignment, Evaluation, TrainerFactory
-from lightning_modules.search.time_limit import time_limit
+from lightning_modules.search.evaluation import Assignment, Evaluation, TrainerFactory, isolated_training
 
 # A population clips each candidate's gradients by themselves; Lightning would clip those of all together.
 _OWN_CLIPPING: Mapping[str, Any] = {"gradient_clip_val": None, "gradient_clip_algorithm": None}
@@ -76,8 +74,7 @@ class PopulationEvaluator:
         """
         count, start = len(assignment.losses), time.perf_counter()
         try:
-            with time_limit(self.timeout * count), quiet_lightning(), torch.random.fork_rng():
-                torch.manual_seed(assignment.seed)
+            with isolated_training(assignment.seed, self.timeout * count):
                 population = self._population(recommender, assignment.losses)
                 fit(self._trainer(_title(assignment.names), assignment.epochs), population, self.datamodule)
                 scores = self._scores(population)
