@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only
 
 #: Beginnings of the names that each panel shows, from top to bottom.
 _PANELS = {

@@ -56,10 +56,10 @@ def column_names(path: Path, *, separator: str | None = None) -> list[str]:
         )
     try:
         if _is_parquet(path):
-            return ParquetFile(path).schema_arrow.names
+            return list(ParquetFile(path).schema_arrow.names)
         # Read as a row: as a header pandas would give two columns of one name different ones.
         options: dict[str, Any] = {"header": None, "nrows": 1, "dtype": str, "keep_default_na": False}
-        return pd.read_csv(path, sep=separator or _separator(path), **options).iloc[0].tolist()
+        return list(pd.read_csv(path, sep=separator or _separator(path), **options).iloc[0])
     except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise unreadable(path, error) from error
 

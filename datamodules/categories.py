@@ -54,7 +54,8 @@ def fractional_category(categories: pd.Series) -> int | None:
 def codes_of(column: pd.Series) -> np.ndarray:
     """Return the codes of a column of categories, integers [n] without a copy; -1 is a missing cell."""
     array: Any = column.array
-    return array.codes
+    codes: np.ndarray = array.codes
+    return codes
 
 
 def concatenate(tables: list[pd.DataFrame]) -> pd.DataFrame:

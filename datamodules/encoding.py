@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import pandas as pd
 import torch
-from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from datamodules.batches import Batch, ImpressionBatch

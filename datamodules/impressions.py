@@ -11,12 +11,13 @@ from datamodules.batches import ImpressionBatch
 from datamodules.categories import concatenate
 from datamodules.category_mapper import CategoryMapper
 from datamodules.impression_encoding import Impressions, encode
-from datamodules.impression_reading import Columns, read_columns
+from datamodules.impression_reading import read_columns
 from datamodules.impression_splits import RowNumbers, by_column, by_time_boundaries, by_time_shares, one_after_another
 from datamodules.in_memory import InMemoryDataModule
 from datamodules.layout import find_tables
 from datamodules.leaks import warn_of_leaks
 from datamodules.loader import BatchLoader
+from datamodules.table_columns import Columns
 from datamodules.tasks import label_columns, task_columns, warn_of_assumed_funnel
 
 

@@ -1,6 +1,6 @@
 """Batches as slices of in-memory tensors, shuffled by epoch and shared among processes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
@@ -14,6 +14,13 @@ def epoch_generator(seed: int, epoch: int, stream: int = 0) -> torch.Generator:
     """Return a generator that depends on seed, epoch and stream alone; different triples are independent."""
     entropy = np.random.SeedSequence((seed % 2**64, epoch, stream))
     return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
+
+
+def as_rows(kind: type[Rows], columns: Iterable[Tensor]) -> Rows:
+    """Return tensors of shape [n, ...] as a named tuple of a kind."""
+    # `_make` is the constructor that every named tuple has, whatever its fields.
+    rows: Rows = cast(Any, kind)._make(columns)
+    return rows
 
 
 class BatchLoader(Generic[Rows]):
@@ -84,13 +91,11 @@ class BatchLoader(Generic[Rows]):
         begin, end = self._part(self._own_rank())
         steps = len(self)
         columns = self._ordered(self.epoch_rows(), begin, end)
-        # `_make` is the constructor that every named tuple has, whatever its fields.
-        make = cast(Any, type(columns))._make
         for step in range(self._first_step(), steps):
             start = step * self.batch_size
             stop = start + self.batch_size if step + 1 < steps else end - begin
             self._position = step + 1
-            yield make([column[start:stop] for column in columns])
+            yield as_rows(type(columns), (column[start:stop] for column in columns))
 
     def epoch_rows(self) -> Rows:
         """Return the rows of the current epoch, before they are shuffled and shared."""
@@ -109,11 +114,10 @@ class BatchLoader(Generic[Rows]):
         return resume["position"] if resume and resume["epoch"] == self.epoch else 0
 
     def _ordered(self, rows: Rows, begin: int, end: int) -> Rows:
-        make = cast(Any, type(rows))._make
         if not self.shuffle:
-            return make([column[begin:end] for column in rows])
+            return as_rows(type(rows), (column[begin:end] for column in rows))
         order = torch.randperm(len(rows[0]), generator=epoch_generator(cast(int, self.seed), self.epoch))[begin:end]
-        return make([column[order.to(column.device)] for column in rows])
+        return as_rows(type(rows), (column[order.to(column.device)] for column in rows))
 
     def _part(self, rank: int) -> tuple[int, int]:
         share = self._smallest_part()

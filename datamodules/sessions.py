@@ -1,7 +1,7 @@
 """Sessions of any impressions as transitions, for agents to learn from."""
 
 import pandas as pd
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.batches import ImpressionBatch

@@ -74,7 +74,8 @@ def ratio_cuts(ratios: Sequence[float], size: int) -> np.ndarray:
     """
     if len(ratios) != len(Splits._fields) or min(ratios) <= 0 or not np.isclose(sum(ratios), 1):
         raise ValueError(f"ratios must be three positive numbers that add up to 1, such as 0.8, 0.1, 0.1; got {ratios}")
-    return np.rint(np.cumsum(ratios)[:2] * size).astype(int)
+    bounds: np.ndarray = np.rint(np.cumsum(ratios)[:2] * size).astype(int)
+    return bounds
 
 
 def _by_time(frame: pd.DataFrame) -> pd.DataFrame:

@@ -93,4 +93,5 @@ class SyntheticInteractions(InteractionsDataModule):
         user_factors, item_factors = (generator.normal(0, self.rank**-0.25, (n, self.rank)) for n in self._size)
         user_bias, item_bias = (generator.normal(0, 0.5**0.5, n) for n in self._size)
         affinity = (user_factors[user] * item_factors[item]).sum(axis=1) + user_bias[user] + item_bias[item]
-        return 1 / (1 + np.exp(-self.scale * affinity - self.offset))
+        probability: np.ndarray = 1 / (1 + np.exp(-self.scale * affinity - self.offset))
+        return probability

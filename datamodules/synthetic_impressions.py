@@ -111,7 +111,7 @@ class SyntheticImpressions(ImpressionsDataModule):
 
     def _effects(self, categories: np.ndarray, numbers: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         each = self.scale / np.sqrt(len(categories) + numbers.shape[1])
-        effects = numbers @ generator.normal(0, each, numbers.shape[1])
+        effects: np.ndarray = numbers @ generator.normal(0, each, numbers.shape[1])
         for category, size in zip(categories, self.num_categories, strict=True):
             effects += generator.normal(0, each, size)[category]
         return effects
@@ -124,10 +124,12 @@ class SyntheticImpressions(ImpressionsDataModule):
 
 
 def _sigmoid(logit: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logit))
+    probability: np.ndarray = 1 / (1 + np.exp(-logit))
+    return probability
 
 
 def _mean_over_sessions(logit: np.ndarray, scale: float) -> np.ndarray:
     """Return E[sigmoid(logit + scale * z)] for z from N(0, 1), by Gauss-Hermite quadrature."""
     points, weights = np.polynomial.hermite_e.hermegauss(_QUADRATURE_POINTS)
-    return _sigmoid(logit[:, None] + scale * points) @ (weights / weights.sum())
+    mean: np.ndarray = _sigmoid(logit[:, None] + scale * points) @ (weights / weights.sum())
+    return mean

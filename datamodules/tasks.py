@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import torch
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 #: For every task the label columns that must all be 1.
@@ -105,4 +105,5 @@ def _beyond(tasks: Tasks, earlier: str, later: str) -> list[str]:
 
 
 def _all_ones(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
-    return np.logical_and.reduce([table[column].to_numpy() == 1 for column in columns])
+    ones: np.ndarray = np.logical_and.reduce([table[column].to_numpy() == 1 for column in columns])
+    return ones

@@ -26,7 +26,7 @@ class Vocabulary:
         if not self._ids.is_unique:
             twice = self._ids[self._ids.duplicated()][0]
             raise ValueError(f"the id '{twice}' occurs twice in a vocabulary; its ids must be distinct")
-        self._id_by_index = np.concatenate([[None], self._ids.astype(object)])
+        self._id_by_index: np.ndarray = np.concatenate([[None], self._ids.astype(object)])
 
     @classmethod
     def fit(cls, ids: pd.Series) -> "Vocabulary":
@@ -42,7 +42,8 @@ class Vocabulary:
 
     def decode(self, indices: Tensor) -> np.ndarray:
         """Return the id of every index [n] as an array of objects; None for ``UNKNOWN``."""
-        return self._id_by_index[indices.cpu().numpy()]
+        ids: np.ndarray = self._id_by_index[indices.cpu().numpy()]
+        return ids
 
     def state_dict(self) -> dict[str, Any]:
         """Return the vocabulary as plain data that JSON can hold."""

@@ -1,6 +1,6 @@
 """What to say of a metric that compares two classes where there is one."""
 
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_warn
 
 
 class OneClassWarning:

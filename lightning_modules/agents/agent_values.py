@@ -59,7 +59,8 @@ class AgentValues:
             critics.to(action.device)
         # In lower precision rounding would move the values more than other features do.
         with torch.autocast(action.device.type, enabled=False):
-            return critics(categorical, numerical.float(), action.float())
+            values: Tensor = critics(categorical, numerical.float(), action.float())
+        return values
 
     def _loaded(self) -> Critics:
         if self._critics is None:

@@ -28,7 +28,8 @@ class DDPG(ActorCritic):
     def next_value(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the targets' value of what the actor's target does next, float [n, tasks]."""
         action = torch.sigmoid(self.actor_target(categorical, numerical))
-        return self.critics_target(categorical, numerical, action)
+        value: Tensor = self.critics_target(categorical, numerical, action)
+        return value
 
     def actor_loss(self, rows: Transition) -> ActorLoss:
         """Return the actor's loss, with its difference to the reference."""

@@ -61,7 +61,8 @@ class PlayingModule(pl.LightningModule):
 
     def predict_step(self, batch: ImpressionBatch) -> Tensor:
         """Return the actions for every row, shape [n, tasks]."""
-        return self(batch.categorical, batch.numerical)
+        action: Tensor = self(batch.categorical, batch.numerical)
+        return action
 
     def _play(self, batch: ImpressionBatch) -> None:
         logit = self.actor(batch.categorical, batch.numerical)

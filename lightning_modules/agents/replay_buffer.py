@@ -1,14 +1,14 @@
 """The transitions that an agent has made, to learn from again and again."""
 
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, cast
 
 import torch
 from torch import Tensor
 
+from datamodules.loader import Rows, as_rows
 from datamodules.transitions import Transition
 
 _DEFAULT_KIND: Any = Transition
-Rows = TypeVar("Rows", bound=tuple[Tensor, ...])
 
 
 class ReplayBuffer(Generic[Rows]):
@@ -60,7 +60,7 @@ class ReplayBuffer(Generic[Rows]):
         if not self._filled:
             raise ValueError("nothing has been stored in the replay buffer, so there is nothing to sample")
         drawn = torch.randint(self._filled, (size,), generator=generator).to(self._columns[0].device)
-        return self._rows(column.index_select(0, drawn) for column in self._columns)
+        return as_rows(self.kind, (column.index_select(0, drawn) for column in self._columns))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows that there are and the place of the next one, as plain values."""
@@ -90,8 +90,5 @@ class ReplayBuffer(Generic[Rows]):
             )
         self._columns, self._filled, self._next = [], 0, 0
         if columns:
-            self.store(self._rows(columns[name].to(device) for name in cast(Any, self.kind)._fields))
+            self.store(as_rows(self.kind, (columns[name].to(device) for name in cast(Any, self.kind)._fields)))
             self._next = state["next"]
-
-    def _rows(self, columns: Any) -> Rows:
-        return cast(Any, self.kind)._make(columns)

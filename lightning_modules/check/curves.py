@@ -74,4 +74,5 @@ def pred_grid(points: int) -> Tensor:
     uniform = torch.linspace(LOWEST_PRED, 1 - LOWEST_PRED, points, dtype=torch.float64)
     highest_logit = math.log((1 - LOWEST_PRED) / LOWEST_PRED)
     at_logits = torch.sigmoid(torch.linspace(-highest_logit, highest_logit, points, dtype=torch.float64))
-    return torch.cat([uniform, at_logits.clamp(LOWEST_PRED, 1 - LOWEST_PRED)]).unique()
+    grid: Tensor = torch.cat([uniform, at_logits.clamp(LOWEST_PRED, 1 - LOWEST_PRED)]).unique()
+    return grid

@@ -51,7 +51,7 @@ def draw(losses: Sequence[tuple[str, Loss]], folder: Path, console: Console) -> 
 
 def shortest(row: Mapping[str, Any]) -> str:
     """Return the formula of a row of check.csv or its simplified form, whichever is shorter, or a loss's name."""
-    return min(row["formula"], row["simplified"] or row["formula"], key=len)
+    return min(str(row["formula"]), str(row["simplified"] or row["formula"]), key=len)
 
 
 def print_findings(console: Console, table: pd.DataFrame, path: Path) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_modules.cli.commands import CLI
 from lightning_modules.cli.messages import own_message

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 
 def check_match(model: Any, data: Any, sizes: Iterable[str]) -> None:
@@ -36,4 +36,5 @@ def check_match(model: Any, data: Any, sizes: Iterable[str]) -> None:
 def _class(path: str) -> type:
     # The parser has imported it to find its arguments.
     module, _, name = path.rpartition(".")
-    return getattr(sys.modules[module], name)
+    found: type = getattr(sys.modules[module], name)
+    return found

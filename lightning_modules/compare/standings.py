@@ -44,7 +44,7 @@ class Standing:
     @property
     def broken_seeds(self) -> list[int]:
         """The seeds whose training diverged or failed."""
-        return self.runs.loc[self.runs["status"] != TRAINED, "seed"].tolist()
+        return [int(seed) for seed in self.runs.loc[self.runs["status"] != TRAINED, "seed"]]
 
     @property
     def is_sound(self) -> bool:

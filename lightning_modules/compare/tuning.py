@@ -33,7 +33,7 @@ class Axis:
         """The mean ratio of neighbouring values; 1, which leaves every value as it is, if there are not two."""
         if len(self.positive) < 2:
             return 1.0
-        return (self.positive[-1] / self.positive[0]) ** (1 / (len(self.positive) - 1))
+        return math.pow(self.positive[-1] / self.positive[0], 1 / (len(self.positive) - 1))
 
     def beyond(self, value: float, extensions: int) -> tuple[float, ...]:
         """Return the next value beyond an end, so many times at most; nothing if ``value`` is not an end."""

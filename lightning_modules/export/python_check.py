@@ -45,7 +45,8 @@ def _imported(path: Path) -> LossFunction:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
-    return module.loss
+    loss: LossFunction = module.loss
+    return loss
 
 
 def _grid(dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -105,7 +105,7 @@ class FieldEmbedding(nn.Module):
 
     def _vectors(self, table: nn.Embedding, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return all vectors, looked up into the memory of all; to differentiate, it would take longer."""
-        vectors = table(pad(categorical + self.offsets, (0, 1)))
+        vectors: Tensor = table(pad(categorical + self.offsets, (0, 1)))
         vectors[:, -1] = numerical
         return vectors
 

@@ -32,8 +32,9 @@ class ParallelLinear(nn.Module):
         """Return every layer's output: [n, in], which all of them read, or [n, networks, in] -> [n, networks, out]."""
         if inputs.dim() == 2:
             # One product over all layers is the fastest where they read the same.
-            outputs = nn.functional.linear(inputs, self.weight.flatten(0, 1), self.bias.flatten())
-            return outputs.unflatten(1, self.bias.shape)
+            shared = nn.functional.linear(inputs, self.weight.flatten(0, 1), self.bias.flatten())
+            outputs: Tensor = shared.unflatten(1, self.bias.shape)
+            return outputs
         products = torch.bmm(inputs.transpose(0, 1), self.weight.transpose(1, 2))
         return products.transpose(0, 1) + self.bias
 
@@ -145,7 +146,8 @@ class Gates(EpochStatistics, nn.Module):
         return logarithms
 
     def _logits(self, inputs: Tensor) -> Tensor:
-        return self.linear(inputs).view(-1, len(self.gate_names), len(self.expert_names))
+        logits: Tensor = self.linear(inputs)
+        return logits.view(-1, len(self.gate_names), len(self.expert_names))
 
     def _keep(self, weights: Tensor) -> Tensor:
         if self.training:

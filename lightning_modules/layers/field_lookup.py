@@ -81,7 +81,9 @@ def field_linear(
     """
     if lookup.distinct is None:
         return linear(embedding(lookup.table_row, table).flatten(1), weight)
-    return _FieldLinear.apply(table, weight, lookup.distinct, table_gradient)
+    # torch gives `apply` no types.
+    outputs: Tensor = _FieldLinear.apply(table, weight, lookup.distinct, table_gradient)  # type: ignore[no-untyped-call]
+    return outputs
 
 
 class _FieldLinear(torch.autograd.Function):

@@ -32,7 +32,8 @@ class Loss(Described, nn.Module):
 
     def from_logit(self, logit: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every sample for predictions given as logits, whatever the loss itself wants."""
-        return self(logit if self.wants == "logit" else torch.sigmoid(logit), label)
+        losses: Tensor = self(logit if self.wants == "logit" else torch.sigmoid(logit), label)
+        return losses
 
     def prepare(self, field_sizes: Sequence[int], num_numerical: int, tasks: Sequence[str]) -> None:
         """Take in, before training starts, what :meth:`of_rows` will be given; most losses need not know.
@@ -97,6 +98,7 @@ class Loss(Described, nn.Module):
         parser = ArgumentParser(exit_on_error=False)
         parser.add_argument("--loss", type=Loss, required=True)
         try:
-            return parser.instantiate(parser.parse_object({"loss": spec})).loss
+            loss: Loss = parser.instantiate(parser.parse_object({"loss": spec})).loss
         except ArgumentError as error:
             raise ValueError(f"{spec} does not describe a loss: {error}") from error
+        return loss

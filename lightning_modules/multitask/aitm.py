@@ -74,7 +74,8 @@ class AITM(MultiTaskModel):
         """Return the logit of every task: int64 [n, fields], float [n, features] -> float [n, tasks]."""
         vectors = self.embedding(categorical, numerical)
         features = self.bottoms.read_fields(self.embedding, vectors, categorical)
-        return self.towers(self._handed_on(features)).squeeze(-1)
+        logits: Tensor = self.towers(self._handed_on(features))
+        return logits.squeeze(-1)
 
     def _handed_on(self, features: Tensor) -> Tensor:
         """Return every task's features after the attention, both [n, tasks, width]."""

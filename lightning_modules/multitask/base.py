@@ -111,7 +111,7 @@ class MultiTaskModel(TrainedModule):
     def training_step(self, batch: ImpressionBatch) -> Tensor:
         """Return the weighed loss of the batch; the epoch's sums stay on the device, so that no step waits for it."""
         task_losses = self.mean_task_losses(batch)
-        loss = self.weighting(task_losses)
+        loss: Tensor = self.weighting(task_losses)
         self.record_loss(loss, *task_losses.unbind())
         return loss
 

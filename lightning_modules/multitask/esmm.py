@@ -86,7 +86,8 @@ class ESMM(MultiTaskModel):
             return super().task_losses(batch)
         self._check_labels(batch.label)
         steps = self.step_logits(batch.categorical, batch.numerical)
-        return self._losses_of(funnel_logits(steps), batch) + self.inverse_propensity(steps, batch.label)
+        counterfactual: Tensor = self.inverse_propensity(steps, batch.label)
+        return self._losses_of(funnel_logits(steps), batch) + counterfactual
 
     def plain_objects(self) -> dict[str, Any]:
         """Return the losses of this moment, the weighting and the counterfactual term as plain values."""
@@ -98,7 +99,8 @@ class ESMM(MultiTaskModel):
     def step_logits(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the logit of every step given the ones before, such as pCTR and pCVR, in the shapes of ``forward``."""
         vectors = self.embedding(categorical, numerical)
-        return self.towers(self.bottoms.read_fields(self.embedding, vectors, categorical)).squeeze(-1)
+        logits: Tensor = self.towers(self.bottoms.read_fields(self.embedding, vectors, categorical))
+        return logits.squeeze(-1)
 
 
 def funnel_logits(step_logits: Tensor) -> Tensor:

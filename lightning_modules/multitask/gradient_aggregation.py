@@ -64,7 +64,10 @@ class GradientAggregation(TaskWeighting):
         gradient = self._aggregated(mean_over_processes(jacobian), parameters)
         parts = gradient.split([parameter.numel() for parameter in parameters])
         gradients = [part.view_as(like).to(like) for part, like in zip(parts, parameters, strict=True)]
-        return _WithGradient.apply(task_losses.detach().mean(), len(parameters), *gradients, *parameters)
+        tensors = [*gradients, *parameters]
+        # torch gives `apply` no types.
+        mean: Tensor = _WithGradient.apply(task_losses.detach().mean(), len(parameters), *tensors)  # type: ignore[no-untyped-call]
+        return mean
 
     def _aggregated(self, jacobian: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         shared = _shared(jacobian, parameters)
@@ -138,7 +141,8 @@ def _aggregator_class(name: str) -> type[nn.Module]:
         aggregators.pop(abstract, None)
     if name not in aggregators:
         raise ValueError(f"torchjd has no aggregator '{name}'; choose one of {', '.join(sorted(aggregators))}")
-    return aggregators[name]
+    chosen: type[nn.Module] = aggregators[name]
+    return chosen
 
 
 def _build(cls: type[nn.Module], options: dict[str, Any]) -> nn.Module:

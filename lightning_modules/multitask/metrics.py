@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
@@ -122,4 +122,4 @@ class MultiTaskMetrics(Metric):
 def _mean_of_means(group: Tensor) -> Tensor:
     """Return the weight of every row in the mean over groups of the groups' means; they sum to 1. Shapes [n]."""
     _, index, rows = torch.unique(group, return_inverse=True, return_counts=True)
-    return 1.0 / (rows * len(rows))[index]
+    return torch.reciprocal(rows * len(rows))[index]

@@ -72,4 +72,5 @@ class MMoE(MultiTaskModel):
         """Return the logit of every task: int64 [n, fields], float [n, features] -> float [n, tasks]."""
         vectors = self.embedding(categorical, numerical)
         experts = self.experts.read_fields(self.embedding, vectors, categorical)
-        return self.towers(mix(self.gates(vectors.flatten(1)), experts)).squeeze(-1)
+        logits: Tensor = self.towers(mix(self.gates(vectors.flatten(1)), experts))
+        return logits.squeeze(-1)

@@ -72,4 +72,5 @@ class OMoE(MultiTaskModel):
         vectors = self.embedding(categorical, numerical)
         experts = self.experts.read_fields(self.embedding, vectors, categorical)
         mixture = mix(self.gates(vectors.flatten(1)), experts).squeeze(1)
-        return self.towers(mixture).squeeze(-1)
+        logits: Tensor = self.towers(mixture)
+        return logits.squeeze(-1)

@@ -95,7 +95,8 @@ class PLE(MultiTaskModel):
         paths = first.mixtures([vectors.flatten(1)] * len(outputs), outputs)
         for layer in rest:
             paths = layer(paths)
-        return self.towers(torch.stack(paths, dim=1)).squeeze(-1)
+        logits: Tensor = self.towers(torch.stack(paths, dim=1))
+        return logits.squeeze(-1)
 
 
 class ExtractionLayer(nn.Module):

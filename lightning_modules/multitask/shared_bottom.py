@@ -63,4 +63,5 @@ class SharedBottom(MultiTaskModel):
         """Return the logit of every task: int64 [n, fields], float [n, features] -> float [n, tasks]."""
         vectors = self.embedding(categorical, numerical)
         features = self.bottom.read_fields(self.embedding, vectors, categorical).squeeze(1)
-        return self.towers(features).squeeze(-1)
+        logits: Tensor = self.towers(features)
+        return logits.squeeze(-1)

@@ -66,4 +66,5 @@ class SingleTask(MultiTaskModel):
     def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the logit of every task: int64 [n, fields], float [n, features] -> float [n, tasks]."""
         inputs = [embedding(categorical, numerical).flatten(1) for embedding in self.embeddings]
-        return self.towers(self.bottoms(torch.stack(inputs, dim=1))).squeeze(-1)
+        logits: Tensor = self.towers(self.bottoms(torch.stack(inputs, dim=1)))
+        return logits.squeeze(-1)

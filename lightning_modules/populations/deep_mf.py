@@ -33,7 +33,8 @@ class StackedDeepMF(StackedModel):
     def logits(self, vectors: Tensor, place: Tensor) -> Tensor:
         """Return the logit of every row under every copy; see :class:`StackedModel`."""
         users, items = vectors.index_select(0, place).chunk(2)
-        return self.mlp(torch.cat([users, items], dim=-1)).squeeze(-1)
+        logits: Tensor = self.mlp(torch.cat([users, items], dim=-1))
+        return logits.squeeze(-1)
 
     def unstacked(self, vectors: Tensor, copy: int) -> dict[str, Tensor]:
         """Return one copy's state from its slice of the table and of the layers."""

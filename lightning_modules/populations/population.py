@@ -126,7 +126,8 @@ class Population(QuickHooks, pl.LightningModule):
     def _measured(self, logit: Tensor, label: Tensor) -> dict[str, Tensor]:
         self.metrics.reset()
         self.metrics.update(logit, label)
-        return self.metrics.compute()
+        scores: dict[str, Tensor] = self.metrics.compute()
+        return scores
 
     @torch.no_grad()
     def weights(self) -> list[dict[str, Tensor]]:

@@ -81,5 +81,5 @@ class SharedDropout(nn.Module):
         """Return the inputs, in training without the units that are dropped."""
         if not self.training:
             return inputs
-        kept = self.dropout(torch.ones_like(inputs[:, 0], memory_format=torch.contiguous_format))
+        kept: Tensor = self.dropout(torch.ones_like(inputs[:, 0], memory_format=torch.contiguous_format))
         return inputs * kept.unsqueeze(1)

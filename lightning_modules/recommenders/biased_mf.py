@@ -48,5 +48,6 @@ class BiasedMF(Recommender):
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
         """Return the logit of every row: ``user``, ``item`` int64 [n] -> float [n]."""
-        interaction = (self.user_embedding(user) * self.item_embedding(item)).sum(dim=-1)
-        return interaction + (self.user_bias(user) + self.item_bias(item)).squeeze(-1) + self.global_bias
+        interaction: Tensor = (self.user_embedding(user) * self.item_embedding(item)).sum(dim=-1)
+        bias: Tensor = self.user_bias(user) + self.item_bias(item)
+        return interaction + bias.squeeze(-1) + self.global_bias

@@ -53,4 +53,5 @@ class DeepMF(Recommender):
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
         """Return the logit of every row: ``user``, ``item`` int64 [n] -> float [n]."""
         embeddings = torch.cat([self.user_embedding(user), self.item_embedding(item)], dim=-1)
-        return self.mlp(embeddings).squeeze(-1)
+        logit: Tensor = self.mlp(embeddings)
+        return logit.squeeze(-1)

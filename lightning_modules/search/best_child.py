@@ -45,7 +45,8 @@ class BestChild:
         """Return the weights of the child at a place; ``None`` if it is not the best."""
         if self._best is None or self._best["place"] != asdict(place):
             return None
-        return self._best["weights"]
+        weights: Mapping[str, Tensor] = self._best["weights"]
+        return weights
 
     def _write(self) -> None:
         if self.writes:
@@ -55,7 +56,8 @@ class BestChild:
         if not self.path.is_file():
             return None
         try:
-            return torch.load(self.path, weights_only=True)
+            best: dict[str, Any] = torch.load(self.path, weights_only=True)
+            return best
         except Exception:  # damaged: torch raises whatever its parser meets; the child is trained again
             return None
 

@@ -60,7 +60,7 @@ class SignatureIndex:
     def _add(self, signatures: Tensor, projection: Tensor) -> Tensor:
         leader = self._leaders(signatures, projection)
         distinct, offset = torch.unique(leader, return_inverse=True)
-        numbers = len(self._known) + offset
+        numbers: Tensor = len(self._known) + offset
         self.restore(torch.cat([self._known, signatures[distinct]]))
         return numbers
 

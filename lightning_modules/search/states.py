@@ -53,7 +53,8 @@ class States:
         """Return the newest state that can be read, with a warning for each that cannot; ``None`` if there is none."""
         for path in reversed(self._files()):
             try:
-                return torch.load(path, weights_only=True)
+                state: dict[str, Any] = torch.load(path, weights_only=True)
+                return state
             except Exception as error:  # torch raises whatever its parser meets in a damaged file
                 warnings.warn(
                     f"'{path}' cannot be read ({type(error).__name__}); the search goes on from the state before it",

@@ -80,7 +80,7 @@ def read_packed(folder: Path) -> Packed:
     return Packed(payload, arrays, written)
 
 
-class _Packer(cloudpickle.Pickler):
+class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """Replaces large arrays by references, and pickles functions of scripts by value."""
 
     def __init__(self, stream: io.BytesIO) -> None:

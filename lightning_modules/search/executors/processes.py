@@ -31,7 +31,8 @@ class _Stored(Shared[T], Generic[T]):
     folder: str
 
     def get(self) -> T:
-        return _load(self.folder)
+        value: T = _load(self.folder)
+        return value
 
 
 # Few: what a round shared goes when later rounds share theirs.
@@ -98,7 +99,8 @@ class ProcessExecutor(ChildExecutor):
 
     def _submit(self, *arguments: Any) -> "Future[Any]":
         with _interrupts_held():
-            return self._pool.submit(*arguments)
+            future: Future[Any] = self._pool.submit(*arguments)
+        return future
 
     def _new_pool(self) -> ProcessPoolExecutor:
         # Starting one of these unblocks SIGINT, so it must not happen while that is held.

@@ -21,7 +21,8 @@ class _Put(Shared[T], Generic[T]):
     reference: Any
 
     def get(self) -> T:
-        return _load(self.reference)
+        value: T = _load(self.reference)
+        return value
 
 
 # Few: what a round shared goes when later rounds share theirs.

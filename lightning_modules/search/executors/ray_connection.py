@@ -53,7 +53,8 @@ def connect(address: str, workers: int) -> Callable[[], None]:
                 f"no Ray cluster answers at '{address}': {error}. Start one with 'ray start --head', or leave the "
                 "address empty for one on this machine alone"
             ) from error
-    return ray.shutdown
+    shutdown: Callable[[], None] = ray.shutdown
+    return shutdown
 
 
 def room(gpus_per_child: float) -> int:
