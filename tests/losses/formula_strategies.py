@@ -1,6 +1,6 @@
 """Random formulas for property-based tests."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from hypothesis import strategies as st
@@ -42,3 +42,35 @@ def with_swapped_operands(draw: st.DrawFn, formula: Formula) -> Formula:
             for node in formula.nodes
         )
     )
+
+
+#: Ways to write an operand ``x`` that mean the same in real arithmetic, for a reader of the text.
+_SAME = ["-(-({}))", "identity({})", "1 * ({})", "({}) + 0", "({}) - label + label", "2 * ({}) / 2", "max({0}, {0})"]
+
+
+def tree(formula: Formula, written: Callable[[str], str] = str) -> str:
+    """Write a formula with a call for every operation, the plainest text there is; ``written`` may reword any part."""
+    texts: list[str] = []
+    for node in formula.nodes:
+        if isinstance(node, Operation):
+            texts.append(written(f"{node.operator}({', '.join(texts[operand] for operand in node.operands)})"))
+        else:
+            texts.append(written(node.name if isinstance(node, Variable) else repr(node.value)))
+    return texts[-1]
+
+
+@st.composite
+def reworded(draw: st.DrawFn, formula: Formula) -> Formula:
+    """Draw a formula that is equal to the given one by the rules of arithmetic, but not the same program."""
+    same = st.sampled_from(["{}", *_SAME])
+    return Formula.parse(tree(formula, lambda text: draw(same).format(text)))
+
+
+@st.composite
+def damaged(draw: st.DrawFn, text: str) -> str:
+    """Draw a formula's text of which a few characters are lost, doubled, exchanged or foreign."""
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(text)))
+        end = min(len(text), start + draw(st.integers(0, 3)))
+        text = text[:start] + draw(st.sampled_from(["", text[start:end] * 2, *"()+-*/^,. 2eEx_é\0"])) + text[end:]
+    return text

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from formula_strategies import any_number, formulas
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from numpy_formula import numpy_values
+from numpy_formula import numpy_duals
 
 from lightning_modules.losses import PRESETS, Constant, Formula, FormulaError, Operation, Variable
 
@@ -117,14 +117,21 @@ def test_shared_parts_cost_nothing():
 
 @pytest.mark.parametrize("preset", PRESETS)
 @given(formulas(), st.integers(0, 1000))
-def test_evaluation_agrees_with_numpy(preset, formula, seed):
+@example(Formula.parse("log(pred - pred) + sqrt(pred - pred) + 1 / (pred - pred)"), 0)
+@example(Formula.parse("max(pred, identity(pred)) * min(label, pred)"), 0)
+@example(Formula.parse("exp(100 * pred) + relu(pred - 1) + abs(pred - label)"), 0)
+def test_value_and_slope_agree_with_numpy(preset, formula, seed):
     numerics = PRESETS[preset]
     rng = np.random.default_rng(seed)
     pred, label = rng.uniform(0, 1, 8), rng.integers(0, 2, 8).astype(float)
-    expected = numpy_values(formula, pred, label, numerics)[-1]
-    value = formula.evaluate(torch.from_numpy(pred), torch.from_numpy(label), numerics)
+    expected = numpy_duals(formula, pred, label, numerics)[-1]
+    points = torch.from_numpy(pred).requires_grad_()
+    value = formula.evaluate(points, torch.from_numpy(label), numerics)
     assert value.dtype == torch.float64
-    np.testing.assert_allclose(value.numpy(), expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(value.detach().numpy(), expected.value, rtol=1e-6, atol=1e-9)
+    # A formula without pred has no derivative at all.
+    slope = torch.autograd.grad(value.sum() + 0 * points.sum(), points)[0]
+    np.testing.assert_allclose(slope.numpy(), expected.slope, rtol=1e-5, atol=1e-8 * max(1, abs(expected.slope).max()))
 
 
 def test_every_node_is_clamped_but_not_the_leaves():

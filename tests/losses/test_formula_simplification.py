@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from formula_strategies import any_number, formulas, simple_number, with_swapped_operands
+from formula_strategies import any_number, formulas, reworded, simple_number, with_swapped_operands
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy_formula import numpy_values
@@ -68,6 +68,12 @@ def test_operand_order_does_not_matter(data):
     formula = data.draw(formulas())
     swapped = data.draw(with_swapped_operands(formula))
     assert swapped.simplify() == formula.simplify()
+
+
+@given(st.data())
+def test_other_words_for_the_same_do_not_matter(data):
+    formula = data.draw(formulas(max_operations=6))
+    assert data.draw(reworded(formula)).simplify() == formula.simplify()
 
 
 @settings(max_examples=300)

@@ -1,14 +1,12 @@
 import re
 
 import pytest
-from formula_strategies import any_number, formulas
+from formula_strategies import any_number, damaged, formulas, tree
 from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib.mathtext import MathTextParser
 
 from lightning_modules.losses import OPERATOR_BY_NAME, Constant, Formula, FormulaError, Operation, Variable
-
-CALLS = {name: "({}, {})" if operator.arity == 2 else "({})" for name, operator in OPERATOR_BY_NAME.items()}
 
 pieces = [
     "pred",
@@ -33,22 +31,17 @@ pieces = [
 ]
 
 
-def tree(formula: Formula) -> str:
-    """Write a formula with a call for every operation: the plainest text there is."""
-    texts = []
-    for node in formula.nodes:
-        if isinstance(node, Operation):
-            texts.append(node.operator + CALLS[node.operator].format(*(texts[operand] for operand in node.operands)))
-        else:
-            texts.append(node.name if isinstance(node, Variable) else repr(node.value))
-    return texts[-1]
-
-
 @given(formulas(numbers=any_number))
 @example(Formula((Constant(5e-324),)))
 @example(Formula((Constant(1.7976931348623157e308),)))
 def test_text_reads_back_as_the_same_formula(formula):
     assert Formula.parse(str(formula)) == formula
+
+
+@given(formulas())
+def test_the_simplified_text_reads_back_too(formula):
+    simple = formula.simplify()
+    assert Formula.parse(str(simple)) == simple
 
 
 @given(formulas())
@@ -68,7 +61,7 @@ def test_the_deepest_formulas_read_back(operator, side):
     nodes = [Variable("label"), Variable("pred")]
     for position in range(1, 65):
         operands = (position, 0) if side else (0, position)
-        nodes.append(Operation(operator, operands if CALLS[operator].count("{") == 2 else (position,)))
+        nodes.append(Operation(operator, operands if OPERATOR_BY_NAME[operator].arity == 2 else (position,)))
     formula = Formula(tuple(nodes))
     assert formula.depth == 64
     assert Formula.parse(str(formula)) == formula
@@ -128,7 +121,7 @@ def test_published_spellings_are_printed_plainly(published, text):
     assert str(Formula.parse(published)) == text
 
 
-@given(st.text() | st.lists(st.sampled_from(pieces)).map("".join))
+@given(st.text() | formulas().map(str).flatmap(damaged) | st.lists(st.sampled_from(pieces)).map("".join))
 @example("(" * 10_000)
 @example("-" * 10_000 + "pred")
 @example("log(" * 10_000)

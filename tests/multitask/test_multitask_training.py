@@ -14,16 +14,9 @@ from torch.optim import SGD, Adam
 from lightning_modules.layers import Gates
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Loss
 from lightning_modules.multitask import (
-    AITM,
-    ESMM,
     PLE,
-    ConstantWeights,
-    MetaHeac,
-    MMoE,
     MultiTaskModel,
-    OMoE,
     SharedBottom,
-    SingleTask,
     UncertaintyWeighting,
 )
 
@@ -41,25 +34,6 @@ class Steps(pl.Callback):
 
     def on_train_batch_end(self, *arguments: Any) -> None:
         self.losses[-1].append(float(arguments[2]["loss"]))
-
-
-def test_there_are_models_to_test() -> None:
-    assert set(MODELS) == {AITM, ESMM, PLE, MetaHeac, MMoE, OMoE, SharedBottom, SingleTask}
-
-
-@every_model
-@pytest.mark.parametrize("num_tasks", [1, 2, 3])
-@pytest.mark.parametrize("num_numerical", [0, 2])
-def test_every_parameter_learns_for_any_number_of_tasks(
-    model_class: type[MultiTaskModel], num_tasks: int, num_numerical: int
-) -> None:
-    torch.manual_seed(0)
-    batch = planted(num_tasks=num_tasks, num_numerical=num_numerical)
-    model = build(model_class, num_tasks=num_tasks, num_numerical=num_numerical)
-    assert model(batch.categorical, batch.numerical).shape == (64, num_tasks)
-    model.mean_task_losses(batch).mean().backward()
-    without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
-    assert without == []
 
 
 @every_model
@@ -94,31 +68,6 @@ def test_test_metrics_are_those_of_the_predictions(model_class: type[MultiTaskMo
 
 
 @every_model
-@pytest.mark.parametrize("rows", [1, 2, 3])
-def test_small_training_batches_give_finite_gradients(model_class: type[MultiTaskModel], rows: int) -> None:
-    model = build(model_class).train()
-    model.mean_task_losses(planted(rows)).mean().backward()
-    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
-
-
-@every_model
-def test_a_checkpoint_of_plain_data_rebuilds_the_model(model_class: type[MultiTaskModel], tmp_path: Path) -> None:
-    losses: list[Loss] = [Focal(gamma=3.0), FormulaLoss("(pred - label)**2")]
-    weighting = ConstantWeights([1.0, 0.5])
-    sgd = {"optimizer": lambda parameters: SGD(parameters, lr=0.1)}
-    model = build(model_class, loss=losses, weighting=weighting, batch_norm=False, **sgd)
-    trainer = quiet_trainer(max_epochs=1)
-    trainer.fit(model, loader(planted(256)))
-    trainer.save_checkpoint(tmp_path / "model.ckpt")
-    loaded = model_class.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
-    assert [loss.spec() for loss in loaded.loss] == [loss.spec() for loss in losses]
-    assert loaded.weighting.spec() == weighting.spec()
-    rows = planted(64)
-    inputs = rows.categorical, rows.numerical
-    torch.testing.assert_close(loaded.eval()(*inputs), model.eval()(*inputs), rtol=0, atol=0)
-
-
-@every_model
 @pytest.mark.parametrize("loss", [MSE(), Focal(), FormulaLoss("-label * log(pred)")], ids=lambda loss: loss.title)
 def test_a_copy_trains_on_any_loss(model_class: type[MultiTaskModel], loss: Loss) -> None:
     model = build(model_class)
@@ -149,16 +98,6 @@ def test_a_loss_a_task_is_used_for_its_task() -> None:
     torch.testing.assert_close(model.task_losses(batch), torch.stack(expected, dim=1))
 
 
-def test_a_replaced_loss_is_the_one_that_is_stored(tmp_path: Path) -> None:
-    model = build(MMoE)
-    model.loss = nn.ModuleList([MSE(), FormulaLoss("1 - pred * label")])
-    trainer = quiet_trainer(max_epochs=1)
-    trainer.fit(model, loader(planted(128)))
-    trainer.save_checkpoint(tmp_path / "model.ckpt")
-    loaded = MMoE.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
-    assert [loss.spec() for loss in loaded.loss] == [loss.spec() for loss in model.loss]
-
-
 def test_too_few_losses_or_other_labels_are_refused() -> None:
     with pytest.raises(ValueError, match="3 losses for 2 tasks"):
         build(SharedBottom, loss=[BCE(), MSE(), BCE()])
@@ -172,12 +111,6 @@ def test_too_few_losses_or_other_labels_are_refused() -> None:
     model.loss = nn.ModuleList([BCE()])
     with pytest.raises(ValueError, match="1 losses for 2 tasks"):
         model.task_losses(planted())
-
-
-@every_model
-def test_a_model_without_a_bottom_layer_is_refused(model_class: type[MultiTaskModel]) -> None:
-    with pytest.raises(ValueError, match="at least one layer"):
-        build(model_class, bottom_dims=())
 
 
 def test_the_weighting_makes_the_training_loss_and_is_trained() -> None:
@@ -208,13 +141,3 @@ def test_gate_values_reach_the_logger_once_an_epoch(tmp_path: Path) -> None:
     shared = ["gate/layer_0/shared/" + each for each in ("click_specific_0", "cart_specific_0", "shared_0")]
     assert gates[shared].sum(axis=1).to_numpy() == pytest.approx([1.0, 1.0])
     assert not any("layer_1/shared" in name for name in gates)
-
-
-@pytest.mark.parametrize("model_class", [MMoE, MetaHeac])
-def test_a_traced_model_takes_any_number_of_rows(model_class: type[MultiTaskModel]) -> None:
-    model, traced, other = build(model_class).eval(), planted(64), planted(200)
-    rows = torch.export.Dim("rows", min=2)
-    shapes = ({0: rows}, {0: rows})
-    program = torch.export.export(model, (traced.categorical, traced.numerical), dynamic_shapes=shapes)
-    inputs = other.categorical, other.numerical
-    torch.testing.assert_close(program.module()(*inputs), model(*inputs))
