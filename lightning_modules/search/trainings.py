@@ -84,13 +84,23 @@ class Trainings:
             yield from ((index, self.known[places[index]]) for index in missing[number])
 
     def weights(self, place: Place, loss: Loss, start: Start) -> Mapping[str, Tensor]:
-        """Return the weights of a trained child, which is trained again if they were lost."""
+        """Return the weights of a trained child, which is trained again if they were lost.
+
+        Raises:
+            RuntimeError: If that ends its process, twice.
+        """
         assert self.best is not None
         kept = self.best.weights(place)
         if kept is not None:
             return kept
         assignment = self._assignment([0], [place], [loss], start.seed)
-        (again,) = self.executor.submit(train, self._evaluator, self._shared(start), assignment).result()
+        outcomes: dict[int, list[Evaluation] | Death] = {}
+        call = (self._evaluator, self._shared(start), assignment)
+        list(dispatch(self.executor, train, [call], outcomes.__setitem__))
+        outcome = outcomes[0]
+        if isinstance(outcome, Death):
+            raise RuntimeError(f"{place.title} could not be trained again for its weights: {outcome.reason}")
+        (again,) = outcome
         assert again.weights is not None
         return again.weights
 

@@ -12,7 +12,7 @@ from lightning_modules.search.places import Place
 from lightning_modules.search.schedule import Schedule
 from lightning_modules.search.trainings import Start, Trainings
 
-#: The reward of a child that failed, or whose loss or metric was not finite.
+#: The reward of a child that failed, or whose loss or metric was not finite; with a baseline none is smaller.
 FLOOR_REWARD = -1.0
 
 Value = TypeVar("Value")
@@ -124,7 +124,12 @@ class Trials:
                 yield Trial(places[index], losses[index], rung, evaluation, reward)
 
     def _reward(self, evaluation: Evaluation, epochs: int) -> float:
-        return FLOOR_REWARD if evaluation.score is None else evaluation.score - self._baselines.get(epochs, 0.0)
+        if evaluation.score is None:
+            return FLOOR_REWARD
+        if self.baseline is None:
+            return evaluation.score
+        # A metric without bounds, such as log-loss, may fall so far behind that the broken would look better.
+        return max(FLOOR_REWARD, evaluation.score - self._baselines[epochs])
 
 
 def in_order(numbered: Iterable[tuple[int, Value]]) -> Generator[tuple[int, Value]]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -133,6 +134,22 @@ def test_the_best_childs_weights_are_kept_or_trained_again(start: Start, tmp_pat
     again = trainings.weights(places(given)[0], given[0], start)
     assert again["length"] == len(given[0].title)
     assert len(evaluator.assignments) == done + 1
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_weights_are_trained_again_in_spite_of_one_death(start: Start, tmp_path: Path, deaths: int) -> None:
+    given, left = losses(2), [deaths]
+
+    def deadly(arguments: tuple[Any, ...]) -> bool:
+        left[0] -= 1
+        return left[0] >= 0
+
+    trainings = Trainings(FakeExecutor(deadly=deadly), Scores(), {}, lambda children: None, BestChild(tmp_path / "b"))
+    if deaths == 1:
+        assert trainings.weights(places(given)[1], given[1], start)["length"] == len(given[1].title)
+        return
+    with pytest.raises(RuntimeError, match=r"could not be trained again for its weights: killed by signal 9"):
+        trainings.weights(places(given)[1], given[1], start)
 
 
 def test_what_cannot_be_recorded_is_not_told(start: Start) -> None:

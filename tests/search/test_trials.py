@@ -67,6 +67,13 @@ def test_rewards_are_differences_to_the_baseline_under_the_same_budget() -> None
     assert results[0].place == Place(1, "candidate", 1, 4, first.title)
 
 
+def test_no_trained_loss_is_behind_a_broken_one() -> None:
+    far, broken = FORMULAS[:2]
+    tried, _ = trials({("BCE", 0): -0.5, (far.title, 0): -7.0, (broken.title, 0): None}, baseline=BCE())
+    tried.measure_baseline()
+    assert [trial.reward for _, trial in tried.candidates(1, [far, broken])] == [FLOOR_REWARD, FLOOR_REWARD]
+
+
 def test_without_a_baseline_rewards_are_scores() -> None:
     tried, evaluator = trials({("MSE", 0): 0.6, ("BCE", 0): None})
     tried.measure_baseline()
