@@ -1,7 +1,6 @@
 """The indices under which a model knows users or items."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,15 +43,6 @@ class Vocabulary:
         """Return the id of every index [n] as an array of objects; None for ``UNKNOWN``."""
         ids: np.ndarray = self._id_by_index[indices.cpu().numpy()]
         return ids
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the vocabulary as plain data that JSON can hold."""
-        return {"ids": self._ids.tolist()}
-
-    @classmethod
-    def from_state_dict(cls, state: dict[str, Any]) -> "Vocabulary":
-        """Return the vocabulary that ``state_dict`` described."""
-        return cls(state["ids"])
 
 
 def count_unknown(indices: Tensor) -> int:

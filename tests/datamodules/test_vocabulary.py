@@ -1,6 +1,3 @@
-import json
-
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -20,7 +17,8 @@ def test_known_ids_are_counted_from_one_and_come_back(ids: list[str] | list[int]
 
 def test_order_of_rows_does_not_matter() -> None:
     first, second = (Vocabulary.fit(pd.Series(ids)) for ids in (["x", "y", "z"], ["z", "x", "y", "x"]))
-    assert first.state_dict() == second.state_dict()
+    ids = pd.Series(["z", "y", "x"])
+    assert first.encode(ids).tolist() == second.encode(ids).tolist() == [3, 2, 1]
 
 
 def test_unknown_ids_are_zero() -> None:
@@ -29,13 +27,6 @@ def test_unknown_ids_are_zero() -> None:
     assert indices.tolist() == [2, 0, 1, 0]
     assert count_unknown(indices) == 2
     assert vocabulary.decode(indices).tolist() == ["b", None, "a", None]
-
-
-@pytest.mark.parametrize("ids", [["a", "b"], [5, 7]])
-def test_state_survives_json(ids: list[str] | list[int]) -> None:
-    vocabulary = Vocabulary.fit(pd.Series(ids))
-    restored = Vocabulary.from_state_dict(json.loads(json.dumps(vocabulary.state_dict())))
-    np.testing.assert_array_equal(restored.encode(pd.Series(ids)), vocabulary.encode(pd.Series(ids)))
 
 
 def test_repeated_ids_are_refused() -> None:
