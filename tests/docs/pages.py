@@ -13,6 +13,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
+#: Pages that a reader follows from the first line to the last.
+HOW_TO = [*sorted(DOCS.glob("add_*.md")), DOCS / "search_on_your_data.md"]
 
 _FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"^`(?P<path>[\w./-]+)`:\n\n\Z", re.MULTILINE)
@@ -81,8 +83,9 @@ class Reader:
 
     def commands(self, text: str) -> None:
         """Run commands, one a line, of which a backslash makes longer ones."""
-        for command in text.replace("\\\n", " ").splitlines():
-            self._command(shlex.split(command, comments=True))
+        for line in text.replace("\\\n", " ").splitlines():
+            for command in line.split(" && "):
+                self._command(shlex.split(command, comments=True))
 
     def _command(self, words: list[str]) -> None:
         if words[:1] == ["export"]:

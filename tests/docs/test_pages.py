@@ -3,9 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pages import DOCS, Reader, blocks, checkout
-
-HOW_TO = [*sorted(DOCS.glob("add_*.md")), DOCS / "search_on_your_data.md"]
+from pages import HOW_TO, Reader, blocks, checkout
 
 
 @pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)

@@ -17,7 +17,7 @@ from lightning_modules.recommenders.metrics import NAMES as RECOMMENDER_METRICS
 from lightning_modules.search import strategies
 from lightning_modules.search.strategies import Strategy
 
-PAGES = [*sorted(DOCS.rglob("*.md")), REPOSITORY / "CONTRIBUTING.md", REPOSITORY / "CHANGELOG.md"]
+PAGES = [*sorted(DOCS.rglob("*.md")), *(REPOSITORY / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG"))]
 ALGORITHMS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((DOCS / "algorithms").glob("*.md"))}
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 
@@ -37,7 +37,7 @@ def offered(package: object, base: type) -> list[str]:
     return [each.__name__ for each in found if each is not base and not getattr(each, "__abstractmethods__", None)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_links_lead_somewhere(page: Path) -> None:
     inside = [link for link in links(page) if not link.startswith("http")]
     for link in inside:

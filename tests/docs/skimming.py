@@ -1,0 +1,94 @@
+"""Follows a page whose commands are no single story: they are run in small, or parsed where that cannot be."""
+
+import contextlib
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pages import Block, Reader, checkout
+from published_layouts import WRITERS
+
+from lightning_modules.cli import main
+
+_TRAINER = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2"]
+_SMALL = {
+    "fit": _TRAINER,
+    "search": [
+        *("--rounds=1", "--candidates=2", "--warmup_updates=1", "--most_draws=2048", "--references=[]", "--workers=1"),
+        *_TRAINER,
+    ],
+    "check": ["--figures=1"],
+    "compare": [
+        *("--seeds=1", "--top=1", "--losses=[MSE]", "--learning_rates=[1e-2]", "--weight_decays=[0]"),
+        *("--extensions=0", "--refinements=0", "--resamples=20", *_TRAINER),
+    ],
+    "polish": [
+        *("--seeds=1", "--agent_epochs=1", "--fine_tuning_epochs=1", "--variants=[one_minus_q]", "--weightings=[]"),
+        *("--resamples=20", *_TRAINER),
+    ],
+}
+#: What is not there: other machines and devices, the network, libraries that are optional.
+_ELSEWHERE = re.compile(r"ray|gpu|ddp|download|GradientAggregation")
+
+
+class Skimmer(Reader):
+    """Tries every command of a page in its order, in a folder with the data that pages name."""
+
+    def follow(self, block: Block) -> None:
+        """Do what a block says in small; YAML without a file name is taken as the settings of a ``fit``."""
+        if block.language == "yaml" and not block.path:
+            (self.folder / "block.yaml").write_text(block.text, encoding="utf-8")
+            self._train(["fit", "--config=block.yaml", "--data=SyntheticInteractions", "--print_config"])
+        else:
+            super().follow(block)
+
+    def _call(self, words: list[str], given: str = "") -> None:
+        """Leave what sets up or looks at results to the reader; the files that it names are there."""
+        assert all(Path(word).exists() for word in words if word.endswith(".txt")), words
+
+    def _python(self, words: list[str]) -> None:
+        if words[0] == "train.py":
+            verb = words[1]
+            self._train([*words[1:], *(["--print_config"] if _cannot_run(words) else _SMALL.get(verb, []))])
+        elif words[0].endswith(".py"):
+            runpy.run_path(str(self.folder / words[0]), run_name="__main__")
+
+    def _train(self, arguments: list[str]) -> None:
+        with contextlib.chdir(self.folder):
+            assert main(arguments) == 0, arguments
+
+
+def folder_with_data(folder: Path) -> Path:
+    """Make a checkout with small tables where pages have theirs, and return it."""
+    checkout(folder)
+    shop = _shop(np.random.default_rng(0))
+    shop.to_parquet(folder / "shop.parquet", index=False)
+    split = folder / "data" / "ml100k01-1-5"
+    split.mkdir(parents=True)
+    for part in ("train", "validation", "test"):
+        columns = {"customer": "uid", "product": "iid", "bought": "label"}
+        rows = shop[[*columns]].rename(columns=columns)
+        rows.to_csv(split / f"ml100k01-1-5.{part}.csv", sep="\t", index=False)
+    (folder / "data" / "kuairand-pure").mkdir()
+    WRITERS["kuairand"](folder / "data" / "kuairand-pure")
+    return folder
+
+
+def _cannot_run(words: list[str]) -> bool:
+    return any(_ELSEWHERE.search(word) for word in words)
+
+
+def _shop(generator: np.random.Generator, rows: int = 1000) -> pd.DataFrame:
+    clicked = generator.integers(2, size=rows)
+    table = {
+        "customer": generator.integers(20, size=rows),
+        "product": generator.integers(30, size=rows),
+        "visit": np.arange(rows) // 4,
+        "when": np.arange(rows),
+        "price": generator.random(rows),
+        "clicked": clicked,
+        "bought": clicked * generator.integers(2, size=rows),
+    }
+    return pd.DataFrame(table)
