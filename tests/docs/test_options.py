@@ -63,5 +63,11 @@ def test_a_typo_is_found() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_options_exist(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    options = {option for span in _SPAN.findall(text) for option in _OPTION.findall(span)}
+    options = {option for span in _SPAN.findall(text) if "-m " not in span for option in _OPTION.findall(span)}
     assert {option for option in options if not exists(option)} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_benchmarks_exist(page: Path) -> None:
+    named = re.findall(r"python -m (benchmarks[.\w]*)", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (REPOSITORY / f"{name.replace('.', '/')}.py").exists()] == []
