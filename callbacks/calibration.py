@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -65,12 +66,17 @@ def calibration_figure(curve: Curve, title: str) -> Figure:
         curve: The curve of one task.
         title: Written above, with the mean prediction and observation over all rows.
     """
-    rows = curve.rows.double().cpu()
-    predicted, observed = curve.predicted.double().cpu(), curve.observed.double().cpu()
-    low, high = _wilson_interval(observed, rows)
+    rows, predicted, observed = (each.double().cpu() for each in (curve.rows, curve.predicted, curve.observed))
     figure = Figure(figsize=(5, 5.2))
     figure.subplots_adjust(left=0.17, right=0.96, bottom=0.13, top=0.84)
-    axes = figure.subplots()
+    _draw_shares(figure.subplots(), predicted, observed, rows)
+    means = [float((values * rows).sum() / rows.sum()) for values in (predicted, observed)]
+    figure.suptitle(f"{title}\npredicted {means[0]:.3g}, observed {means[1]:.3g}", fontsize=14)
+    return figure
+
+
+def _draw_shares(axes: Axes, predicted: Tensor, observed: Tensor, rows: Tensor) -> None:
+    low, high = _wilson_interval(observed, rows)
     limit = 1.05 * float(max(predicted.max(), high.max()))
     axes.plot([0, limit], [0, limit], color="grey", linewidth=1)
     axes.vlines(predicted, low, high, color="tab:blue", alpha=0.5, linewidth=2)
@@ -80,9 +86,6 @@ def calibration_figure(curve: Curve, title: str) -> Figure:
     axes.set_ylabel("share observed", fontsize=13)
     axes.tick_params(labelsize=12)
     axes.locator_params(nbins=5)
-    means = [float((values * rows).sum() / rows.sum()) for values in (predicted, observed)]
-    figure.suptitle(f"{title}\npredicted {means[0]:.3g}, observed {means[1]:.3g}", fontsize=14)
-    return figure
 
 
 def _wilson_interval(share: Tensor, rows: Tensor, z: float = 1.96) -> tuple[Tensor, Tensor]:

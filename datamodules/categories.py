@@ -30,14 +30,17 @@ def as_categories(column: pd.Series) -> pd.Series:
             "and equal ones are seldom written equally. List the column under the numerical columns, or write groups "
             "of values as text or integers"
         )
-    codes = codes_of(column)
+    return pd.Series(_without_fractions(codes_of(column), texts), index=column.index, name=column.name)
+
+
+def _without_fractions(codes: np.ndarray, texts: pd.Series) -> pd.Categorical:
+    """Return codes of texts as categories in which whole numbers have no fraction, ``4.0`` and ``4`` being one."""
     whole = texts.str.fullmatch(_WHOLE_FLOAT)
     if not whole.any():
-        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(texts)), index=column.index, name=column.name)
+        return pd.Categorical.from_codes(codes, pd.Index(texts))
     places, distinct = pd.factorize(texts.where(~whole, texts.str.split(".").str[0]))
     # The code -1 of a missing cell takes the last place.
-    recoded = np.append(places, -1)[codes]
-    return pd.Series(pd.Categorical.from_codes(recoded, pd.Index(distinct)), index=column.index, name=column.name)
+    return pd.Categorical.from_codes(np.append(places, -1)[codes], pd.Index(distinct))
 
 
 def fractional_category(categories: pd.Series) -> int | None:

@@ -145,12 +145,17 @@ def _number(column: pd.Series, rows: np.ndarray | None, tail_share: float) -> di
             "Leave the column out, or look why it is empty"
         )
         return {}
-    seen = seen[np.argsort(texts[seen], kind="stable")]
-    seen = seen[np.argsort(-counts[seen], kind="stable")]
-    before = np.cumsum(counts[seen]) - counts[seen]
+    return _by_frequency(texts[seen], counts[seen], tail_share)
+
+
+def _by_frequency(texts: np.ndarray, counts: np.ndarray, tail_share: float) -> dict[str, int]:
+    """Return the index of every text, by falling count and then by the text; those of the tail share the last."""
+    order = np.argsort(texts, kind="stable")
+    order = order[np.argsort(-counts[order], kind="stable")]
+    before = np.cumsum(counts[order]) - counts[order]
     head = int((before < (1 - tail_share) * counts.sum()).sum())
-    indices = np.minimum(np.arange(len(seen)), head) + 1
-    return dict(zip(texts[seen].tolist(), indices.tolist(), strict=True))
+    indices = np.minimum(np.arange(len(order)), head) + 1
+    return dict(zip(texts[order].tolist(), indices.tolist(), strict=True))
 
 
 def _gather(lookups: Sequence[np.ndarray], codes: Sequence[np.ndarray], rows: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from datamodules.categories import codes_of
 from datamodules.category_mapper import CategoryMapper
 from datamodules.encoding import refuse_empty_splits
 from datamodules.impression_splits import SPLITS, RowNumbers
+from datamodules.reading import exact_integers
 from datamodules.standardisation import Standardizer
 from datamodules.tasks import Tasks, task_labels, warn_of_broken_funnels, warn_of_single_labels
 from datamodules.vocabulary import count_unknown
@@ -107,16 +108,29 @@ def encode(
     warn_of_broken_funnels(table, tasks, funnel=funnel, source=source)
     if mapper is None:
         mapper = CategoryMapper.fit(table, impressions.fields, train, tail_shares=tail_shares)
-    elif mapper.fields != tuple(impressions.fields):
+    _refuse_other_fields(mapper, impressions.fields, source)
+    standardizer = Standardizer.fit(table, impressions.features, train)
+    rows = _encoded(impressions, tasks, mapper, standardizer)
+    warn_of_single_labels({name: batch.label for name, batch in rows.items()}, list(tasks), source)
+    _report_unknown(rows, mapper.fields)
+    return Encoding(mapper, standardizer, _keys(impressions), rows)
+
+
+def _refuse_other_fields(mapper: CategoryMapper, fields: Sequence[str], source: object) -> None:
+    if mapper.fields != tuple(fields):
         raise ValueError(
             f"the category mapper has the fields {', '.join(mapper.fields)}, but those of {source} are "
-            f"{', '.join(impressions.fields)}. Name the same fields in the same order, or leave category_mapper out to "
-            "fit one"
+            f"{', '.join(fields)}. Name the same fields in the same order, or leave category_mapper out to fit one"
         )
-    standardizer = Standardizer.fit(table, impressions.features, train)
+
+
+def _encoded(
+    impressions: Impressions, tasks: Tasks, mapper: CategoryMapper, standardizer: Standardizer
+) -> dict[str, ImpressionBatch]:
+    table = impressions.table
     session, user = _groups(impressions)
     categorical = mapper.encode_parts(table, impressions.rows)
-    rows = {
+    return {
         name: ImpressionBatch(
             categorical[name],
             standardizer.encode(table, rows),
@@ -127,9 +141,6 @@ def encode(
         )
         for name, rows in impressions.rows.items()
     }
-    warn_of_single_labels({name: batch.label for name, batch in rows.items()}, list(tasks), source)
-    _report_unknown(rows, mapper.fields)
-    return Encoding(mapper, standardizer, _keys(impressions), rows)
 
 
 def _groups(impressions: Impressions) -> tuple[pd.Series | None, pd.Series | None]:
@@ -156,11 +167,8 @@ def _keys(impressions: Impressions) -> Keys:
 
 def _ids(texts: pd.Index) -> pd.Index:
     """Return ids as integers where every text is exactly that of one, else as the texts they are."""
-    try:
-        integers = texts.astype("int64")
-    except (ValueError, OverflowError):
-        return texts
-    return integers if (integers.astype(str) == texts.astype(str)).all() else texts
+    integers = exact_integers(texts)
+    return texts if integers is None else integers
 
 
 def _report_unknown(rows: Mapping[str, ImpressionBatch], fields: Sequence[str]) -> None:

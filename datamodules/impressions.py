@@ -142,7 +142,12 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
             self._checked = True
 
     def read_impressions(self) -> Impressions:
-        """Read the table or tables and divide the rows."""
+        """Read the table or tables and divide the rows.
+
+        Raises:
+            FileNotFoundError: If a table is missing.
+            ValueError: If no column is a feature, or a table cannot be read or divided.
+        """
         if not self.categorical_columns and not self.numerical_columns:
             raise ValueError(f"no column of {self.root} is a feature; name categorical_columns or numerical_columns")
         tables = [read_columns(path, self._columns(), separator=self.separator) for path in find_tables(self.root)]

@@ -4,6 +4,7 @@ import difflib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 from pyarrow.parquet import read_schema
@@ -12,6 +13,8 @@ from datamodules.layout import missing_file
 
 _SEPARATORS = ("\t", "::", ";", ",")
 _IDS = ("user", "item")
+
+Ids = TypeVar("Ids", pd.Series, pd.Index)
 
 
 def read_table(
@@ -49,11 +52,20 @@ def exact_integer_ids(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     """Turn text ids into integers where every id of all tables is the decimal text of one (``7``, not ``007``)."""
     results = [table.copy(deep=False) for table in tables]
     for name in _IDS:
-        integers = [_as_integers(table[name]) for table in tables]
+        integers = [exact_integers(table[name]) for table in tables]
         for result, column in zip(results, integers, strict=True):
             if all(known is not None for known in integers):
                 result[name] = column
     return results
+
+
+def exact_integers(ids: Ids) -> Ids | None:
+    """Return ids [n] as int64 if every one is the decimal text of an integer, else None."""
+    try:
+        integers = ids.astype("int64")
+    except (ValueError, OverflowError):
+        return None
+    return integers if (integers.astype(str) == ids.astype(str)).all() else None
 
 
 def place(path: Path, line: object) -> str:
@@ -94,29 +106,34 @@ def _read_text(
 ) -> pd.DataFrame:
     content = path.read_bytes()
     separator = inferred_separator(content) if separator is None else separator
+    one_byte = separator
     if len(separator) > 1:
         # pandas' fast parser knows separators of one byte only; this one stands for "unit" in ASCII itself.
-        content, mark = content.replace(separator.encode(), b"\x1f"), "\x1f"
-    else:
-        mark = separator
+        content, one_byte = content.replace(separator.encode(), b"\x1f"), "\x1f"
     try:
-        names = list(header) if header else pd.read_csv(io.BytesIO(content), sep=mark, nrows=0).columns.tolist()
+        names = list(header) if header else pd.read_csv(io.BytesIO(content), sep=one_byte, nrows=0).columns.tolist()
         _refuse_missing_columns(names, path, columns, f" (separated by {separator!r})")
-        return pd.read_csv(
-            io.BytesIO(content),
-            sep=mark,
-            names=names,
-            header=None if header else 0,
-            usecols=list(columns.values()),
-            dtype={columns[name]: str for name in _IDS if name in columns},
-            index_col=False,
-            keep_default_na=False,
-            na_values=[""],
-            skip_blank_lines=False,
-            low_memory=False,
-        )
+        return _parse_text(content, columns, one_byte, names, has_header=not header)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read as a table of UTF-8 text: {error}") from error
+
+
+def _parse_text(
+    content: bytes, columns: Mapping[str, str], separator: str, names: list[str], *, has_header: bool
+) -> pd.DataFrame:
+    return pd.read_csv(
+        io.BytesIO(content),
+        sep=separator,
+        names=names,
+        header=0 if has_header else None,
+        usecols=list(columns.values()),
+        dtype={columns[name]: str for name in _IDS if name in columns},
+        index_col=False,
+        keep_default_na=False,
+        na_values=[""],
+        skip_blank_lines=False,
+        low_memory=False,
+    )
 
 
 def _refuse_missing_columns(present: list[str], path: Path, columns: Mapping[str, str], detail: str) -> None:
@@ -147,11 +164,3 @@ def _refuse_empty_cells(table: pd.DataFrame, path: Path, columns: Mapping[str, s
 
 def _as_text(ids: pd.Series) -> pd.Series:
     return ids.astype(str).where(ids.notna())
-
-
-def _as_integers(ids: pd.Series) -> pd.Series | None:
-    try:
-        integers = ids.astype("int64")
-    except (ValueError, OverflowError):
-        return None
-    return integers if (integers.astype(str) == ids.astype(str)).all() else None

@@ -44,7 +44,11 @@ class ResumableModule(ResumableTraining, PlayingModule):
         self._observation, self._watch = EpochObservation(self.tasks), FiniteWatch()
 
     def setup(self, stage: str) -> None:
-        """Refuse several processes, whose replays and updates would drift apart."""
+        """Refuse several processes, whose replays and updates would drift apart.
+
+        Raises:
+            MisconfigurationException: If there are several.
+        """
         if stage == "fit" and self.trainer.world_size > 1:
             raise MisconfigurationException(
                 f"{type(self).__name__} trains in one process, got {self.trainer.world_size}; set trainer.devices to 1"

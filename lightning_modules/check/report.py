@@ -56,13 +56,7 @@ def shortest(row: Mapping[str, Any]) -> str:
 
 def print_findings(console: Console, table: pd.DataFrame, path: Path) -> None:
     """Print the first rows, how many losses were kept, and where the rest is."""
-    title = "Validation check; formulas in their shortest form"
-    # Without lines between the columns there is room for it in a terminal of 80 columns.
-    shown = Table(title=title, box=None, padding=(0, 1, 0, 0), row_styles=["", "dim"])
-    shown.add_column("loss", overflow="fold")
-    for heading in _HEADINGS:
-        shown.add_column(heading, width=max(_NARROWEST, *map(len, heading.split())))
-    texts = {}
+    shown, texts = _empty_table(), {}
     for number, row in enumerate(table.head(_ROWS_SHOWN).to_dict("records"), 1):
         name = shortest(row)
         if len(name) > _LONGEST_NAME:
@@ -73,6 +67,16 @@ def print_findings(console: Console, table: pd.DataFrame, path: Path) -> None:
     hidden = len(table) - _ROWS_SHOWN
     lines = [f"{hidden} more rows are in the file."] if hidden > 0 else []
     _tell(console, *lines, f"Kept: {table['keep'].sum()} of {len(table)}.", f"Everything that was found: {path}")
+
+
+def _empty_table() -> Table:
+    title = "Validation check; formulas in their shortest form"
+    # Without lines between the columns there is room for it in a terminal of 80 columns.
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0), row_styles=["", "dim"])
+    table.add_column("loss", overflow="fold")
+    for heading in _HEADINGS:
+        table.add_column(heading, width=max(_NARROWEST, *map(len, heading.split())))
+    return table
 
 
 def _tell(console: Console, *lines: str) -> None:

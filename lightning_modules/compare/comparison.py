@@ -62,9 +62,7 @@ class Comparison:
         entrants = gather(self.settings, points_seed=self.seed)
         for remark in entrants.remarks:
             console.print(f"- {remark}", markup=False, highlight=False)
-        probe = self.build()
-        refuse_several_probabilities(probe, self.datamodule)
-        model = type(probe).__name__
+        model = self._model_name()
         if is_first():
             save_config(root / "config.yaml")
         records = Records(root, writes=is_first())
@@ -77,6 +75,12 @@ class Comparison:
             board.write(report)
         report.print(console, root)
         return report
+
+    def _model_name(self) -> str:
+        """Return the name of the model, after refusing one that a comparison cannot score."""
+        model = self.build()
+        refuse_several_probabilities(model, self.datamodule)
+        return type(model).__name__
 
     @property
     def plan(self) -> Plan:
@@ -94,24 +98,25 @@ class Comparison:
     def _train(
         self, entrants: Entrants, records: Records, console: Console, board: TensorBoardReport
     ) -> dict[str, Setting]:
-        settings = self.settings
-        training = FullTraining(
-            self.build,
-            self.datamodule,
-            self.trainer_recipe,
-            monitor=settings.monitor,
-            mode=settings.mode,
-            patience=settings.patience,
-        )
         with CompareProgress(console, losses=len(entrants.all), trainings=self.plan.trainings) as progress:
             watchers: list[CompareWatcher] = [progress, *([board] if is_first() else [])]
-            if settings.save_checkpoints:
-                watchers.append(ModelKeeper(Path(settings.root) / "checkpoints"))
-            test = EffectivenessTest(training, self.plan, records, watchers)
+            if self.settings.save_checkpoints:
+                watchers.append(ModelKeeper(Path(self.settings.root) / "checkpoints"))
+            test = EffectivenessTest(self._training(), self.plan, records, watchers)
             baseline, *others = entrants.all
             chosen = {baseline.title: test(baseline)}
             _require_baseline(baseline, records)
             return chosen | {entrant.title: test(entrant) for entrant in others}
+
+    def _training(self) -> FullTraining:
+        return FullTraining(
+            self.build,
+            self.datamodule,
+            self.trainer_recipe,
+            monitor=self.settings.monitor,
+            mode=self.settings.mode,
+            patience=self.settings.patience,
+        )
 
     def _report(self, entrants: Entrants, chosen: Mapping[str, Setting], records: Records, model: str) -> Report:
         runs = {entrant.title: self._runs(records, entrant.title, chosen) for entrant in entrants.all}

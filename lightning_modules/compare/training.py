@@ -123,12 +123,12 @@ class FullTraining:
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             return Training(FAILED, -math.inf, seconds=time.perf_counter() - start, error=message)
-        status = TRAINED if guard.status == "trained" else DIVERGED
         if best.weights:
             model.load_state_dict(best.weights)
+        trained = guard.status == "trained"
         return Training(
-            status=status,
-            score=best.score if status == TRAINED else -math.inf,
+            status=TRAINED if trained else DIVERGED,
+            score=best.score if trained else -math.inf,
             epoch=best.epoch,
             epochs=trainer.current_epoch,
             converged=stop.wait_count >= self.patience,

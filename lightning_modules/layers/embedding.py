@@ -90,10 +90,16 @@ class FieldEmbedding(nn.Module):
             return linear(vectors.flatten(1), weight, bias)
         if _only_evaluates():
             return self._evaluated(vectors, categorical, weight, bias)
+        return self._by_tables(self.table, small, vectors, categorical, weight, bias)
+
+    def _by_tables(
+        self, table: nn.Embedding, small: list[int], vectors: Tensor, categorical: Tensor, weight: Tensor, bias: Tensor
+    ) -> Tensor:
+        """Return the outputs, with the small fields' tables through the layer in place of their rows."""
         weights = weight.unflatten(1, vectors.shape[1:]).unbind(1)
         sizes = [self.field_sizes[field] for field in small]
-        tables = self.table(self._table_rows(small)).split(sizes)
-        projected = [table @ weights[field].T for field, table in zip(small, tables, strict=True)]
+        parts = table(self._table_rows(small)).split(sizes)
+        projected = [part @ weights[field].T for field, part in zip(small, parts, strict=True)]
         # A row picks one index of each field, so that the bias added to one field's table reaches every row once.
         projected[0] = projected[0] + bias
         starts = torch.tensor([0, *sizes]).cumsum(0)[:-1]

@@ -29,7 +29,11 @@ class Variable:
     name: str
 
     def __post_init__(self) -> None:
-        """Refuse an unknown name."""
+        """Refuse an unknown name.
+
+        Raises:
+            FormulaError: If there is no such variable.
+        """
         if self.name not in VARIABLES:
             raise FormulaError(unknown_name(self.name, VARIABLES))
 
@@ -45,7 +49,11 @@ class Constant:
     value: float
 
     def __post_init__(self) -> None:
-        """Refuse what has no unique text, and make ``-0.0`` the same constant as ``0.0``."""
+        """Refuse what has no unique text, and make ``-0.0`` the same constant as ``0.0``.
+
+        Raises:
+            FormulaError: If the value is negative or not finite.
+        """
         if not (math.isfinite(self.value) and self.value >= 0):
             raise FormulaError(f"constant {self.value} is not finite and >= 0; write negative numbers as negative(...)")
         object.__setattr__(self, "value", abs(float(self.value)))
@@ -64,7 +72,11 @@ class Operation:
     operands: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Refuse an unknown operator and a wrong number of operands."""
+        """Refuse an unknown operator and a wrong number of operands.
+
+        Raises:
+            FormulaError: If there is no such operator, or its arity is another.
+        """
         object.__setattr__(self, "operands", tuple(self.operands))
         if self.operator not in OPERATOR_BY_NAME:
             raise FormulaError(unknown_name(self.operator, OPERATOR_BY_NAME))

@@ -39,6 +39,9 @@ class PLE(MultiTaskModel):
         loss: See :class:`MultiTaskModel`.
         weighting: See :class:`MultiTaskModel`.
         optimizer: See :class:`MultiTaskModel`.
+
+    Raises:
+        ValueError: If ``bottom_dims`` is empty, or as for :class:`MultiTaskModel`.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -109,25 +109,30 @@ class Polish:
                 self._train(arm, seed, records, console)
 
     def _train(self, arm: Arm, seed: int, records: Records, console: Console) -> None:
-        settings, base = self.settings, records.checkpoint(BASE, seed)
-
-        def build() -> MultiTaskModel:
-            model = self.build()
-            if arm.fine_tuned:
-                model.load_state_dict(torch.load(base, map_location="cpu", weights_only=True)["state_dict"])
-            arm.equip(model, records.critics(seed, settings.critics))
-            return model
-
-        tuning = Budget(settings.fine_tuning_epochs, learning_rate=settings.fine_tuning_learning_rate)
-        budget = tuning if arm.fine_tuned else Budget(self.recipe["max_epochs"], settings.patience)
-        tested = self._training(build, budget, seed, records.checkpoint(arm.name, seed))
+        build = partial(self._model, arm, seed, records)
+        tested = self._training(build, self._budget(arm), seed, records.checkpoint(arm.name, seed))
         if arm.name == BASE and not tested.epoch:
             raise RuntimeError(
-                f"the base model of seed {seed} cannot be fine-tuned: no epoch had a finite {settings.monitor}; look "
-                "at its learning rate and at how long the trainer's options let it train"
+                f"the base model of seed {seed} cannot be fine-tuned: no epoch had a finite {self.settings.monitor}; "
+                "look at its learning rate and at how long the trainer's options let it train"
             )
         row = records.add(arm.name, seed, tested)
         self._say(console, seed, f"{arm.name}: {self._in_words(tested, row)} ({tested.seconds:.0f} s)")
+
+    def _model(self, arm: Arm, seed: int, records: Records) -> MultiTaskModel:
+        """Return the model that an arm's training starts from."""
+        model = self.build()
+        if arm.fine_tuned:
+            base = torch.load(records.checkpoint(BASE, seed), map_location="cpu", weights_only=True)
+            model.load_state_dict(base["state_dict"])
+        arm.equip(model, records.critics(seed, self.settings.critics))
+        return model
+
+    def _budget(self, arm: Arm) -> Budget:
+        settings = self.settings
+        if arm.fine_tuned:
+            return Budget(settings.fine_tuning_epochs, learning_rate=settings.fine_tuning_learning_rate)
+        return Budget(self.recipe["max_epochs"], settings.patience)
 
     def _outcome(self, records: Records) -> Outcome:
         return Outcome(
