@@ -17,6 +17,14 @@ class Described:
         named = [each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
         return {name: _plain(getattr(self, name)) for name in named}
 
+    @property
+    def title(self) -> str:
+        """The object's name in tables: its class, with the arguments that are not the default."""
+        defaults = inspect.signature(type(self)).parameters
+        changed = {name: value for name, value in self.init_args().items() if value != defaults[name].default}
+        arguments = ", ".join(f"{name}={value}" for name, value in changed.items())
+        return f"{type(self).__name__}({arguments})" if changed else type(self).__name__
+
     def spec(self) -> dict[str, Any]:
         """Return the object as plain values, ``{"class_path": ..., "init_args": {...}}``, as a configuration has it.
 

@@ -1,12 +1,13 @@
 """Trainers that are built by the dozen from one recipe, the ``trainer`` section of a configuration, and stay quiet."""
 
 import copy
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
+
+from lightning_modules.quiet_loggers import errors_only
 
 # Such a training is one of many: nothing is shown or kept of one unless asked for.
 _QUIET = {
@@ -54,12 +55,5 @@ def fit(trainer: pl.Trainer, model: pl.LightningModule, datamodule: pl.Lightning
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Keep each Trainer from announcing itself."""
-    loggers = [logging.getLogger("pytorch_lightning.utilities.rank_zero"), logging.getLogger("pytorch_lightning")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
+    with errors_only("pytorch_lightning.utilities.rank_zero", "pytorch_lightning"):
         yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,6 +1,5 @@
 """The multi-task model that acts: read from its checkpoint, described in plain values, and built again."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from lightning_modules.agents.agreement import Inputs
 from lightning_modules.agents.critics import read_checkpoint
+from lightning_modules.checkpoints import imported_class
 from lightning_modules.multitask import MultiTaskModel
 
 _EXPECTED = "give the checkpoint of a multi-task model, as fit writes it"
@@ -46,12 +46,8 @@ def stored_actor(actor: str | dict[str, Any] | MultiTaskModel, inputs: Inputs) -
         arguments, state, source = checkpoint.get("hyper_parameters", {}), checkpoint["state_dict"], f"'{actor}'"
         model = _class_of(str(arguments.get("_class_path", "")), source)
     elif isinstance(actor, MultiTaskModel):
-        arguments, state, source, model = (
-            {**actor.hparams, **actor.plain_objects()},
-            actor.state_dict(),
-            "it",
-            type(actor),
-        )
+        arguments, state, source = {**actor.hparams, **actor.plain_objects()}, actor.state_dict(), "it"
+        model = type(actor)
     else:
         arguments, state, source = {**_of_data(inputs), **actor.get("init_args", {})}, {}, "the description"
         model = _class_of(str(actor.get("class_path", "")), source)
@@ -107,11 +103,9 @@ def _without_training(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _class_of(path: str, source: str) -> type[MultiTaskModel]:
-    # Only classes that are imported already: a checkpoint must not choose what code is loaded.
-    module, _, name = path.rpartition(".")
     by_name = {model.__name__: model for model in _subclasses(cast(Any, MultiTaskModel))}
-    found = getattr(sys.modules.get(module), name, None) if module else by_name.get(name)
-    if isinstance(found, type) and issubclass(found, MultiTaskModel):
+    found = imported_class(path, cast(Any, MultiTaskModel)) if "." in path else by_name.get(path)
+    if found is not None:
         return found
     held = f"names '{path}'" if path else "names no model"
     raise ValueError(f"the actor is no multi-task model that is imported: {source} {held}; {_EXPECTED}")

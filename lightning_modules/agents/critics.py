@@ -1,6 +1,5 @@
 """The critics of all tasks, and how to read them from an agent's checkpoint."""
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.agents.critic import NonPositiveCritic
+from lightning_modules.checkpoints import load_checkpoint
 from lightning_modules.layers import FieldEmbedding
 from lightning_modules.layers.field_lookup import FieldLookup
 from lightning_modules.layers.table_gradient import ReusedGradient
@@ -126,23 +126,13 @@ def load_critics(path: str | Path) -> Critics:
 
 
 def read_checkpoint(path: str | Path, expected: str) -> dict[str, Any]:
-    """Return what a checkpoint holds, on the CPU; large parts that are not used are not read.
-
-    Args:
-        path: The checkpoint.
-        expected: What to do if it is none, the end of the message.
+    """Return what a checkpoint with weights holds; see :func:`load_checkpoint`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint.
+        ValueError: If it is no checkpoint, or holds no weights.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no checkpoint '{path}'; {expected}")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).split("\n")[0]
-        raise ValueError(f"'{path}' cannot be read as a checkpoint ({reason}); {expected}") from error
+    checkpoint = load_checkpoint(path, expected)
     if not isinstance(checkpoint, dict) or not _state(checkpoint):
         raise ValueError(f"'{path}' holds no weights; {expected}")
     return checkpoint

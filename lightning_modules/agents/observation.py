@@ -67,16 +67,14 @@ class EpochObservation:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums as plain values."""
-        means = {"critics": self._critics, "actor": self._actor}
-        return {name: {"total": each.total, "count": each.count} for name, each in means.items()} | {
-            "widest": self._widest
-        }
+        means = {"critics": self._critics.state_dict(), "actor": self._actor.state_dict()}
+        return {**means, "widest": self._widest}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Go on from sums that were stored."""
-        for name, mean in (("critics", self._critics), ("actor", self._actor)):
-            mean.total, mean.count = _to(state[name]["total"], device), state[name]["count"]
-        self._widest = _to(state["widest"], device)
+        self._critics.load_state_dict(state["critics"], device)
+        self._actor.load_state_dict(state["actor"], device)
+        self._widest = None if state["widest"] is None else state["widest"].to(device)
 
 
 class FiniteWatch:
@@ -135,7 +133,3 @@ class ConstantWarning:
                 "action from another and weighs all rows alike; with critic_activation='relu' it has probably died: "
                 "use 'softplus', or another seed"
             )
-
-
-def _to(value: Tensor | None, device: torch.device) -> Tensor | None:
-    return None if value is None else value.to(device)

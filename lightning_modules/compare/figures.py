@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lightning_modules.compare.tables import short
+
 _PALETTE = colormaps["tab10"]
 _NAME_WIDTH = 88
 _BASELINE_WIDTH = 30
@@ -69,7 +71,7 @@ def _groups(rows: Sequence[Interval]) -> list[str]:
 def _draw(axes: Axes, place: int, row: Interval, colour: tuple[float, float, float, float]) -> None:
     diverged = math.isnan(row.estimate)
     outcome = ": diverged" if diverged else ""
-    name = _cut(row.name, _NAME_WIDTH - len(outcome)) + outcome
+    name = short(row.name, _NAME_WIDTH - len(outcome)) + outcome
     # A formula is no mathtext, and where a name crosses the line at zero the name is to be read.
     text = axes.text(0.01, place - 0.28, name, transform=axes.get_yaxis_transform(), fontsize=7.5, va="center")
     text.set(parse_math=False, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
@@ -84,9 +86,5 @@ def _label_zero(axes: Axes, baseline: str) -> None:
     low, high = axes.get_xlim()
     share = -low / (high - low)
     alignment = "left" if share < 0.25 else "right" if share > 0.75 else "center"
-    text = axes.text(0, 1.01, _cut(baseline, _BASELINE_WIDTH), transform=axes.get_xaxis_transform(), fontsize=8)
+    text = axes.text(0, 1.01, short(baseline, _BASELINE_WIDTH), transform=axes.get_xaxis_transform(), fontsize=8)
     text.set(ha=alignment, va="bottom", parse_math=False)
-
-
-def _cut(name: str, width: int) -> str:
-    return name if len(name) <= width else f"{name[: width - 4]} ..."

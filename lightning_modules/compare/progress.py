@@ -1,11 +1,11 @@
 """A live display of a comparison in the terminal."""
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from lightning_modules.compare.entrants import Entrant
 from lightning_modules.compare.training import Setting
 from lightning_modules.compare.watchers import CompareWatcher
+from lightning_modules.search.progress import counted_progress
 
 _LONGEST_LABEL = 40
 
@@ -22,15 +22,7 @@ class CompareProgress(CompareWatcher):
     def __init__(self, console: Console, *, losses: int, trainings: int) -> None:
         self._left = losses
         self._trainings = trainings
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-        )
+        self.progress = counted_progress(console)
         self._task = self.progress.add_task("trainings", total=losses * trainings, note="")
 
     def __enter__(self) -> "CompareProgress":

@@ -66,9 +66,9 @@ def literal(text: str) -> str:
     return re.sub(r"([\\`*|])", r"\\\1", text)
 
 
-def short(name: str) -> str:
-    """Cut a name to what a table has room for."""
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 4]} ..."
+def short(name: str, width: int = _LONGEST_NAME) -> str:
+    """Cut a name to what there is room for, by default in a table."""
+    return name if len(name) <= width else f"{name[: width - 4]} ..."
 
 
 def _numbers(standing: Standing) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """A trained recommender as an ONNX file."""
 
 import importlib.util
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from lightning_modules.export.checkpoints import load_recommender
 from lightning_modules.files import replace_file
+from lightning_modules.quiet_loggers import errors_only
 from lightning_modules.recommenders import Recommender
 
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -120,14 +120,6 @@ def _indices(recommender: Recommender, rows: int) -> tuple[Tensor, Tensor]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hide what libraries say about their own future and packages, which no user can do anything about."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), errors_only("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
         warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        yield

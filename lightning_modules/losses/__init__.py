@@ -1,3 +1,5 @@
+"""Losses: formulas, hand-made ones, and the language that formulas are written in."""
+
 from lightning_modules.losses.base import Loss
 from lightning_modules.losses.formula import Formula
 from lightning_modules.losses.formula_loss import FormulaLoss

@@ -1,6 +1,5 @@
 """The contract that every loss of the project keeps."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -60,14 +59,6 @@ class Loss(Described, nn.Module):
             Float [n, tasks].
         """
         return self.from_logit(logit, label)
-
-    @property
-    def title(self) -> str:
-        """The loss's name in tables: its class, with the arguments that are not the default."""
-        defaults = inspect.signature(type(self)).parameters
-        changed = {name: value for name, value in self.init_args().items() if value != defaults[name].default}
-        arguments = ", ".join(f"{name}={value}" for name, value in changed.items())
-        return f"{type(self).__name__}({arguments})" if changed else type(self).__name__
 
     @property
     def identity(self) -> str:

@@ -1,7 +1,6 @@
 """The trainings that a polish holds against each other."""
 
 import copy
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -91,15 +90,7 @@ def _from_scratch(settings: PolishSettings) -> Iterator[Arm]:
     for variant in _weighing(settings)[:1]:
         yield _critic_arm(settings, variant, fine_tuned=False)
     for weighting in settings.other_weightings:
-        yield Arm(f"from scratch, {_title(weighting)}", fine_tuned=False, weighting=weighting)
-
-
-def _title(weighting: TaskWeighting) -> str:
-    """Return a weighting's name, with those of its arguments that are not the default."""
-    parameters = inspect.signature(type(weighting)).parameters
-    given = {name: value for name, value in weighting.init_args().items() if value != parameters[name].default}
-    arguments = ", ".join(f"{name}={value}" for name, value in given.items())
-    return f"{type(weighting).__name__}({arguments})" if given else type(weighting).__name__
+        yield Arm(f"from scratch, {weighting.title}", fine_tuned=False, weighting=weighting)
 
 
 def _weighing(settings: PolishSettings) -> list[Variant]:

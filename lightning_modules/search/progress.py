@@ -8,6 +8,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
 
 
+def counted_progress(console: Console) -> Progress:
+    """Return a display of tasks with a bar, their count, the times passed and left, and the task's field ``note``."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
 class ProgressDisplay(Watcher):
     """Shows the round, the candidates done, the best reward so far and the time left.
 
@@ -22,15 +35,7 @@ class ProgressDisplay(Watcher):
     def __init__(self, console: Console, *, rounds: int, candidates: int, warmup_updates: int, references: int) -> None:
         self.rounds = rounds
         self.candidates = candidates
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-        )
+        self.progress = counted_progress(console)
         self._best = float("-inf")
         self._references = self.progress.add_task("reference losses", total=references, note="")
         self._warm_up = self.progress.add_task("warm-up", total=warmup_updates, note="", visible=warmup_updates > 0)
