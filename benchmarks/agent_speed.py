@@ -6,21 +6,17 @@ DATA is KuaiRand-Pure; without it, sessions are drawn with the same sizes.
 import argparse
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from torch import nn
-from torch.profiler import ProfilerActivity
 
 from benchmarks import published_agent as published
 from benchmarks.commands import settle
-from benchmarks.multitask_speed import synthetic
 from benchmarks.replay_speed import published_replay, replay_report
 from benchmarks.report import table, write_report
+from benchmarks.speed import count, kuairand, operators, quiet_trainer, root_option, speed_parser
 from benchmarks.turns import Times, in_turn, median, rates, ratios, seconds, verdict
-from datamodules import ImpressionsDataModule, KuaiRand
+from datamodules import ImpressionsDataModule
 from datamodules.loader import BatchLoader
 from datamodules.rewards import reward_function
 from datamodules.transitions import LoggedTransition, Transition, logged_transitions, transitions
@@ -87,19 +83,15 @@ class MeasuredDDPG(DDPG):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, help="folder of KuaiRand-Pure")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser = speed_parser(__doc__, repeats=7)
     parser.add_argument("--updates", type=int, default=4, help="updates a repeat; even, as every other moves targets")
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.updates < 2 or options.updates % 2:
         parser.error(f"--updates must be even, got {options.updates}")
     settle()
     torch.manual_seed(options.seed)
     np.random.seed(options.seed)  # noqa: NPY002 (what the published replay draws from)
-    data = KuaiRand(str(options.root)) if options.root else synthetic()
-    data.setup()
+    data = kuairand(options.root)
     logged = logged_transitions(data.rows["train"])
     experience = random_experience(logged, MEMORY_SIZE)
     agents = {name: MeasuredDDPG(data, experience, learns=learns, options=options) for name, learns in ARMS.items()}
@@ -108,7 +100,7 @@ def main() -> None:
         measure(agent, logged)
     parts = [*update_report(agents, options.updates), *replay_report(experience, BATCH_SIZE, options.repeats)]
     parts += [profile_report(name, agent) for name, agent in agents.items()]
-    root = f" --root data/{options.root.name}" if options.root else ""
+    root = root_option(options.root)
     command = f"python -m benchmarks.agent_speed{root} --repeats {options.repeats} --updates {options.updates}"
     write_report("agent_speed", title="Learning speed of agents", command=command, parts=parts)
 
@@ -136,23 +128,9 @@ def compare_sizes(agent: MeasuredDDPG) -> None:
             raise RuntimeError(f"the {name} of ours has {own} parameters, and that of the published agent {others}")
 
 
-def count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
 def measure(agent: MeasuredDDPG, logged: LoggedTransition) -> None:
-    trainer = pl.Trainer(
-        max_steps=1,
-        max_epochs=1,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
     rows = LoggedTransition(*(column[:BATCH_SIZE] for column in logged))
-    trainer.fit(agent, train_dataloaders=BatchLoader(rows, BATCH_SIZE))
+    quiet_trainer(max_steps=1).fit(agent, train_dataloaders=BatchLoader(rows, BATCH_SIZE))
 
 
 def update_report(agents: dict[str, MeasuredDDPG], updates: int) -> list[str]:
@@ -187,15 +165,8 @@ def update_report(agents: dict[str, MeasuredDDPG], updates: int) -> list[str]:
 
 def profile(run: Callable[[], object], updates: int) -> str:
     """Return the table of the operators on which updates spend most time."""
-    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as profiler:
-        run()
-    operators = sorted(profiler.key_averages(), key=lambda each: -each.self_cpu_time_total)
-    total = sum(each.self_cpu_time_total for each in operators)
-    lines = [
-        [f"`{each.key}`", f"{each.count / updates:.1f}", f"{each.self_cpu_time_total / total:.1%}"]
-        for each in operators[:10]
-    ]
-    return f"{1e-3 * total / updates:,.0f} ms an update.\n\n" + table(["operator", "calls", "share of time"], lines)
+    milliseconds, lines = operators(run, updates)
+    return f"{milliseconds:,.0f} ms an update.\n\n" + table(["operator", "calls", "share of time"], lines)
 
 
 def profile_report(name: str, agent: MeasuredDDPG) -> str:

@@ -53,7 +53,7 @@ def figures(root: Path, rows: int, arm: str, candidates: int) -> Figures:
         arguments = ["--data.root", str(data.resolve()), "--search.candidates", str(candidates), *ARMS[arm]]
         command = [sys.executable, "-m", "benchmarks.scaled_search", str(output.resolve()), *arguments]
         subprocess.run(command, cwd=REPOSITORY, env=ENVIRONMENT, check=True)
-    found = json.loads(output.read_text(encoding="utf-8"))
+    found: Figures = json.loads(output.read_text(encoding="utf-8"))
     print(f"{arm}, {rows:,} rows: {_microseconds(found):.2f} microseconds a child and interaction", flush=True)
     return found
 
@@ -95,11 +95,11 @@ def _formulas(figures: Figures) -> str:
 
 def _child_seconds(figures: Figures) -> float:
     """Return the median, which the first child, for which memory is fetched, does not move."""
-    return statistics.median(figures["children_seconds"])
+    return float(statistics.median(figures["children_seconds"]))
 
 
 def _microseconds(figures: Figures) -> float:
-    return 1e6 * _child_seconds(figures) / figures["trained_rows"]
+    return 1e6 * _child_seconds(figures) / int(figures["trained_rows"])
 
 
 def _time_row(figures: Figures) -> list[str]:
@@ -119,7 +119,7 @@ def _memory_row(figures: Figures, empty: Figures) -> list[str]:
 
 def _shared_row(figures: Figures, empty: Figures) -> list[str]:
     def bytes_a_row(name: str) -> float:
-        return (figures[name] - empty[name]) / figures["rows"]
+        return float(figures[name] - empty[name]) / int(figures["rows"])
 
     resident, proportional = bytes_a_row("workers_resident"), bytes_a_row("workers_proportional")
     cells = [bytes_a_row("driver_proportional"), resident, proportional, resident - proportional]

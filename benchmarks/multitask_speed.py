@@ -6,19 +6,16 @@ DATA is KuaiRand-Pure; without it, impressions are drawn with the same sizes.
 import argparse
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
-import pytorch_lightning as pl
 import torch
-from torch import nn
-from torch.profiler import ProfilerActivity
 
 from benchmarks import published_multitask as published
 from benchmarks.commands import settle
 from benchmarks.report import table, write_report
+from benchmarks.speed import count, kuairand, operators, quiet_trainer, root_option, speed_parser
 from benchmarks.turns import Times, in_turn, median, rates, ratios, verdict
-from datamodules import ImpressionsDataModule, KuaiRand, SyntheticImpressions
+from datamodules import ImpressionsDataModule
 from datamodules.batches import ImpressionBatch
 from datamodules.loader import BatchLoader
 from lightning_modules import multitask
@@ -30,7 +27,6 @@ BATCH_SIZE = 2048
 WARM_UP_BATCHES = 2
 PROFILED_BATCHES = 5
 ADAM = partial(torch.optim.Adam, lr=published.LEARNING_RATE, weight_decay=published.WEIGHT_DECAY)
-KUAIRAND_SIZES = (23042, 10, 10, 8, 9, 8, 1388, 109, 440, 5877, 5274, 13, 5605, 107, 16, 25)
 
 
 class Pair(NamedTuple):
@@ -41,16 +37,12 @@ class Pair(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, help="folder of KuaiRand-Pure")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser = speed_parser(__doc__, repeats=5)
     parser.add_argument("--batches", type=int, default=16, help="batches a repeat")
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     settle()
     torch.manual_seed(options.seed)
-    data = KuaiRand(str(options.root)) if options.root else synthetic()
-    data.setup()
+    data = kuairand(options.root)
     rows, pairs = data.rows["train"], {name: build(name, data) for name in MODELS}
     times = {name: training_times(pair, rows, options) for name, pair in pairs.items()}
     parts = [
@@ -58,15 +50,9 @@ def main() -> None:
         *data_report(data_times(rows, options), len(rows.label)),
         profile(pairs["MMoE"].ours, rows, options.seed),
     ]
-    root = f" --root data/{options.root.name}" if options.root else ""
+    root = root_option(options.root)
     command = f"python -m benchmarks.multitask_speed{root} --repeats {options.repeats} --batches {options.batches}"
     write_report("multitask_speed", title="Training speed of multi-task models", command=command, parts=parts)
-
-
-def synthetic() -> ImpressionsDataModule:
-    """Return about as many rows, with about as many categories, as KuaiRand-Pure has."""
-    sizes = tuple(size - 1 for size in KUAIRAND_SIZES)
-    return SyntheticImpressions(num_sessions=82_000, session_length=2, num_categories=sizes)
 
 
 def build(name: str, data: ImpressionsDataModule) -> Pair:
@@ -81,10 +67,6 @@ def build(name: str, data: ImpressionsDataModule) -> Pair:
     if count(ours) != count(theirs) - unused(theirs):
         raise RuntimeError(f"{name} has {count(ours)} parameters, and the published one {count(theirs)}")
     return Pair(theirs, ours)
-
-
-def count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def unused(model: published.MultiTask) -> int:
@@ -107,16 +89,7 @@ def training_times(pair: Pair, rows: ImpressionBatch, options: argparse.Namespac
 def fit(model: MultiTaskModel, rows: ImpressionBatch, *, fused: bool | None, seed: int) -> None:
     """Train one epoch with a new optimizer, as KuaiRand's configurations do, but without validation."""
     model.optimizer = partial(ADAM, fused=fused)
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(model, train_dataloaders=BatchLoader(rows, BATCH_SIZE, shuffle=True, seed=seed))
+    quiet_trainer().fit(model, train_dataloaders=BatchLoader(rows, BATCH_SIZE, shuffle=True, seed=seed))
 
 
 def first(rows: ImpressionBatch, batches: int) -> ImpressionBatch:
@@ -182,17 +155,11 @@ def data_report(times: Times, rows: int) -> list[str]:
 
 def profile(model: MultiTaskModel, rows: ImpressionBatch, seed: int) -> str:
     """Return where a fit of ours spends its time."""
-    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as profiler:
-        fit(model, first(rows, PROFILED_BATCHES), fused=True, seed=seed)
-    operators = sorted(profiler.key_averages(), key=lambda each: -each.self_cpu_time_total)
-    total = sum(each.self_cpu_time_total for each in operators)
-    lines = [
-        [f"`{each.key}`", f"{each.count / PROFILED_BATCHES:.1f}", f"{each.self_cpu_time_total / total:.1%}"]
-        for each in operators[:10]
-    ]
+    run = partial(fit, model, first(rows, PROFILED_BATCHES), fused=True, seed=seed)
+    milliseconds, lines = operators(run, PROFILED_BATCHES)
     return (
         f"Where ours spends its time with MMoE, by torch.profiler over a fit of {PROFILED_BATCHES} batches: the ten "
-        f"operators with the largest time of their own, of {1e-3 * total / PROFILED_BATCHES:,.0f} ms a step.\n\n"
+        f"operators with the largest time of their own, of {milliseconds:,.0f} ms a step.\n\n"
         + table(["operator", "calls a step", "share of time"], lines)
     )
 

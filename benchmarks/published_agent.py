@@ -17,12 +17,13 @@ without dropout, targets without a graph, and the actor's step leaves out the cr
 
 import copy
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from benchmarks.published_layers import FieldVectors, network, tower
 
 Network = TypeVar("Network", bound=nn.Module)
 LEARNING_RATE, GAMMA, TAU, ACTOR_REG = 1e-3, 0.9, 0.2, 0.0
@@ -38,6 +39,11 @@ class Sizes(NamedTuple):
     bottom_dims: tuple[int, ...] = (512, 256)
     tower_dims: tuple[int, ...] = (128, 64)
     dropout: float = 0.2
+
+    @property
+    def tower_layers(self) -> list[int]:
+        """Sizes of a tower's layers, that of its input first."""
+        return [self.bottom_dims[-1], *self.tower_dims]
 
 
 class Rows(NamedTuple):
@@ -76,25 +82,13 @@ class Replay:
         return Rows(**{name: torch.from_numpy(column[drawn]) for name, column in self.columns.items()})
 
 
-class Embedding(nn.Module):
-    """The vectors of the fields and that of the features, one after another."""
+class StateVectors(FieldVectors):
+    """The vectors of states, in which fields and features are numbers of one row."""
 
-    offsets: Tensor
-
-    def __init__(self, sizes: Sizes) -> None:
-        super().__init__()
-        self.table = nn.Embedding(sum(sizes.field_sizes), sizes.embedding_dim)
-        nn.init.xavier_uniform_(self.table.weight)
-        self.register_buffer("offsets", torch.tensor([0, *sizes.field_sizes[:-1]]).cumsum(0))
-        self.numerical = nn.Linear(sizes.num_numerical, sizes.embedding_dim)
-        self.out_features = (len(sizes.field_sizes) + 1) * sizes.embedding_dim
-
-    def forward(self, state: Tensor) -> Tensor:
+    def forward(self, state: Tensor) -> Tensor:  # type: ignore[override]  # states in place of their parts
         """Return the vectors of the states, [n, out_features]."""
         fields = len(self.offsets)
-        categorical, numerical = state[:, :fields].long(), state[:, fields:]
-        vectors = self.table(categorical + self.offsets)
-        return torch.cat([vectors, self.numerical(numerical).unsqueeze(1)], dim=1).flatten(1)
+        return super().forward(state[:, :fields].long(), state[:, fields:])
 
 
 class ESMM(nn.Module):
@@ -102,9 +96,9 @@ class ESMM(nn.Module):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.embedding = Embedding(sizes)
-        self.bottom = network([self.embedding.out_features, *sizes.bottom_dims], sizes.dropout)
-        self.towers = nn.ModuleList(tower(sizes) for _ in range(2))
+        self.embedding = embedding(sizes)
+        self.bottom = network([self.embedding.out_features, *sizes.bottom_dims], sizes.dropout, batch_norm=False)
+        self.towers = nn.ModuleList(tower(sizes.tower_layers, sizes.dropout, batch_norm=False) for _ in range(2))
 
     def forward(self, state: Tensor) -> Tensor:
         """Return the probabilities of a click and of a click with a conversion, [n, 2]."""
@@ -118,10 +112,11 @@ class Critic(nn.Module):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.embedding = Embedding(sizes)
+        self.embedding = embedding(sizes)
         self.action = nn.Linear(1, sizes.embedding_dim)
-        self.bottom = network([self.embedding.out_features + sizes.embedding_dim, *sizes.bottom_dims], sizes.dropout)
-        self.tower = tower(sizes)
+        dims = [self.embedding.out_features + sizes.embedding_dim, *sizes.bottom_dims]
+        self.bottom = network(dims, sizes.dropout, batch_norm=False)
+        self.tower = tower(sizes.tower_layers, sizes.dropout, batch_norm=False)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         """Return the value of every row, [n], of actions [n, 1]."""
@@ -209,15 +204,6 @@ def twins(kind: Callable[[Sizes], Network], sizes: Sizes) -> tuple[Network, Netw
     return source, target.eval().requires_grad_(False)
 
 
-def network(dims: Sequence[int], dropout: float) -> nn.Sequential:
-    """Return hidden layers of the sizes after the first, that of the input."""
-    layers: list[nn.Module] = []
-    for size, next_size in pairwise(dims):
-        layers += [nn.Linear(size, next_size), nn.ReLU(), nn.Dropout(dropout)]
-    return nn.Sequential(*layers)
-
-
-def tower(sizes: Sizes) -> nn.Sequential:
-    """Return hidden layers and a Linear layer to one number."""
-    dims = [sizes.bottom_dims[-1], *sizes.tower_dims]
-    return nn.Sequential(network(dims, sizes.dropout), nn.Linear(dims[-1], 1))
+def embedding(sizes: Sizes) -> StateVectors:
+    """Return the embedding of states."""
+    return StateVectors(sizes.field_sizes, sizes.num_numerical, sizes.embedding_dim)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.published_layers import FieldVectors, network, tower
 from datamodules.batches import ImpressionBatch
 
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-6
@@ -56,23 +57,11 @@ def row_loader(rows: ImpressionBatch, batch_size: int) -> DataLoader[Row]:
 class MultiTask(nn.Module):
     """What all models have: embedded fields, and a tower for each task."""
 
-    offsets: Tensor
-
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.table = nn.Embedding(sum(sizes.field_sizes), sizes.embedding_dim)
-        nn.init.xavier_uniform_(self.table.weight)
-        self.register_buffer("offsets", torch.tensor([0, *sizes.field_sizes[:-1]]).cumsum(0))
-        self.numerical = nn.Linear(sizes.num_numerical, sizes.embedding_dim)
-        self.in_features = (len(sizes.field_sizes) + 1) * sizes.embedding_dim
+        self.embedding = FieldVectors(sizes.field_sizes, sizes.num_numerical, sizes.embedding_dim)
         dims = [sizes.bottom_dims[-1], *sizes.tower_dims]
-        towers = (nn.Sequential(network(dims, sizes.dropout), nn.Linear(dims[-1], 1)) for _ in range(sizes.num_tasks))
-        self.towers = nn.ModuleList(towers)
-
-    def embedded(self, categorical: Tensor, numerical: Tensor) -> Tensor:
-        """Return the vectors of the fields and of the features one after another, [n, in_features]."""
-        vectors = self.table(categorical + self.offsets)
-        return torch.cat([vectors, self.numerical(numerical).unsqueeze(1)], dim=1).flatten(1)
+        self.towers = nn.ModuleList(tower(dims, sizes.dropout, batch_norm=True) for _ in range(sizes.num_tasks))
 
     def probabilities(self, inputs: Iterable[Tensor]) -> list[Tensor]:
         """Return the probability of each task, [n], of what its tower reads."""
@@ -84,11 +73,11 @@ class SharedBottom(MultiTask):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
-        self.bottom = network([self.in_features, *sizes.bottom_dims], sizes.dropout)
+        self.bottom = network([self.embedding.out_features, *sizes.bottom_dims], sizes.dropout, batch_norm=True)
 
     def forward(self, categorical: Tensor, numerical: Tensor) -> list[Tensor]:
         """Return the probability of each task, [n]."""
-        features = self.bottom(self.embedded(categorical, numerical))
+        features = self.bottom(self.embedding(categorical, numerical))
         return self.probabilities([features] * len(self.towers))
 
 
@@ -97,12 +86,13 @@ class MMoE(MultiTask):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
-        self.experts = networks(sizes.num_experts, [self.in_features, *sizes.bottom_dims], sizes.dropout)
-        self.gates = nn.ModuleList(gate(self.in_features, sizes.num_experts) for _ in range(sizes.num_tasks))
+        width = self.embedding.out_features
+        self.experts = networks(sizes.num_experts, [width, *sizes.bottom_dims], sizes.dropout)
+        self.gates = nn.ModuleList(gate(width, sizes.num_experts) for _ in range(sizes.num_tasks))
 
     def forward(self, categorical: Tensor, numerical: Tensor) -> list[Tensor]:
         """Return the probability of each task, [n]."""
-        vectors = self.embedded(categorical, numerical)
+        vectors = self.embedding(categorical, numerical)
         outputs = [expert(vectors) for expert in self.experts]
         return self.probabilities([mixture(gate(vectors), outputs) for gate in self.gates])
 
@@ -112,13 +102,13 @@ class PLE(MultiTask):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
-        pairs = pairwise([self.in_features, *sizes.bottom_dims])
+        pairs = pairwise([self.embedding.out_features, *sizes.bottom_dims])
         layers = nn.ModuleList(PLELayer(pair, sizes) for pair in pairs)
         self.layers: Sequence[PLELayer] = layers  # type: ignore[assignment]  # acts as one
 
     def forward(self, categorical: Tensor, numerical: Tensor) -> list[Tensor]:
         """Return the probability of each task, [n]."""
-        paths = [self.embedded(categorical, numerical)] * (len(self.towers) + 1)
+        paths = [self.embedding(categorical, numerical)] * (len(self.towers) + 1)
         for index, layer in enumerate(self.layers):
             paths = layer(paths, is_last=index + 1 == len(self.layers))
         return self.probabilities(paths[:-1])
@@ -148,17 +138,9 @@ class PLELayer(nn.Module):
         return [*mixtures, mixture(self.shared_gate(shared), [*chain(*of_tasks), *of_all])]
 
 
-def network(dims: Sequence[int], dropout: float) -> nn.Sequential:
-    """Return hidden layers of the sizes after the first, that of the input."""
-    layers: list[nn.Module] = []
-    for size, next_size in pairwise(dims):
-        layers += [nn.Linear(size, next_size), nn.BatchNorm1d(next_size), nn.ReLU(), nn.Dropout(dropout)]
-    return nn.Sequential(*layers)
-
-
 def networks(count: int, dims: Sequence[int], dropout: float) -> nn.ModuleList:
     """Return several networks of one shape."""
-    return nn.ModuleList(network(dims, dropout) for _ in range(count))
+    return nn.ModuleList(network(dims, dropout, batch_norm=True) for _ in range(count))
 
 
 def gate(in_features: int, experts: int) -> nn.Sequential:

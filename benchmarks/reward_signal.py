@@ -138,7 +138,7 @@ def report(measured: pd.DataFrame, seed: int, model: str) -> None:
 
 
 def _rows(measured: pd.DataFrame) -> list[list[object]]:
-    return correlations(measured).to_numpy().tolist()
+    return [list(row) for row in correlations(measured).to_numpy()]
 
 
 if __name__ == "__main__":

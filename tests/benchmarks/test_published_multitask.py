@@ -98,7 +98,7 @@ def twins(request: pytest.FixtureRequest) -> Twins:
     theirs(rows().categorical, rows().numerical.double())  # running statistics that are not those of the start
     layout = LAYOUTS[name](theirs) | parallel("towers", theirs.towers)
     layout |= {
-        f"embedding.{part}": Parts(torch.cat, [theirs.get_parameter(part)])
+        f"embedding.{part}": Parts(torch.cat, [theirs.embedding.get_parameter(part)])
         for part in ("table.weight", "numerical.weight", "numerical.bias")
     }
     counters = {name: each for name, each in ours.state_dict().items() if name.endswith("num_batches_tracked")}
