@@ -2,16 +2,18 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import Field, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
-from lightning_modules.losses import FormulaLoss
+from lightning_modules.cli.classes import bases_in
+from lightning_modules.losses import FormulaLoss, Loss
 from lightning_modules.search.studies import loss_of
 
 _LOSS_OPTION = re.compile(r"--model(\.init_args)?\.loss((\.init_args)?\.base)?")
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
+_NAMES = re.compile(rf"{_NAME.pattern}(,\s*{_NAME.pattern})+")
 
 
 @dataclass(frozen=True)
@@ -20,30 +22,36 @@ class Shorthand:
 
     Attributes:
         prefix: What the parser has before their names, such as ``search.``; empty if nothing.
-        names: The names of the options.
-        lists: Those that take several values, and whether these are texts.
+        hints: The types of the options by their names.
     """
 
     prefix: str
-    names: Collection[str]
-    lists: dict[str, bool]
+    hints: Mapping[str, Any]
 
     @classmethod
     def of(cls, settings: type, prefix: str) -> "Shorthand":
         """Return the shorthand of a verb whose options are the fields of a dataclass."""
         hints = get_type_hints(settings)
-        own: Sequence[Field[Any]] = fields(settings)
-        elements = {field.name: _element(hints[field.name]) for field in own}
-        lists = {name: element not in (int, float) for name, element in elements.items() if element is not None}
-        return cls(prefix, frozenset(elements), lists)
+        return cls(prefix, {field.name: hints[field.name] for field in fields(settings)})
+
+    def is_own(self, name: str) -> bool:
+        """Whether this is an option of the verb, or an argument of the class that one of them names."""
+        return name.partition(".")[0] in self.hints
+
+    def hint(self, name: str) -> Any:
+        """Return the type of an option, or of an argument of its class; ``None`` if the class leaves it open."""
+        option, _, argument = name.partition(".")
+        hint = self.hints[option]
+        return _argument(hint, argument) if argument else hint
 
 
 def spell_out(arguments: Sequence[str], shorthand: Shorthand | None = None) -> list[str]:
     """Return a command line as the parser reads it.
 
-    A verb's own options need no prefix (``--rounds 5`` for ``--search.rounds 5``), those that are lists take several
-    values (``--losses BCE MSE``), and ``--model.loss`` takes the text of a formula, or ``RUN#RANK`` for one of a study;
-    so does ``--model.loss.base``, the loss that another one builds on.
+    A verb's own options need no prefix (``--rounds 5`` for ``--search.rounds 5``, ``--space.nodes 8`` for
+    ``--search.space.nodes 8``), and those that are lists take several values (``--losses BCE MSE``). ``--model.loss``,
+    ``--model.loss.base``, the loss that another one builds on, and a verb's own losses take the text of a formula, or
+    ``RUN#RANK`` for one of a study.
 
     Args:
         arguments: The arguments after the verb.
@@ -51,9 +59,9 @@ def spell_out(arguments: Sequence[str], shorthand: Shorthand | None = None) -> l
 
     Raises:
         FileNotFoundError: If a named study is not there.
-        ValueError: If a formula cannot be read, or a study has no such rank.
+        ValueError: If a formula cannot be read or lacks ``pred``, or a study has no such rank.
     """
-    return list(_spelled_out(list(arguments), shorthand or Shorthand("", (), {})))
+    return list(_spelled_out(list(arguments), shorthand or Shorthand("", {})))
 
 
 def _spelled_out(arguments: list[str], shorthand: Shorthand) -> Iterator[str]:
@@ -62,11 +70,12 @@ def _spelled_out(arguments: list[str], shorthand: Shorthand) -> Iterator[str]:
         name = option.removeprefix("--").removeprefix(shorthand.prefix)
         if not option.startswith("--"):
             yield option + equals + value
-        elif name in shorthand.names:
-            values = [value] if equals else _values(arguments, many=name in shorthand.lists)
-            yield from _own(f"--{shorthand.prefix}{name}", values, shorthand.lists.get(name))
+        elif shorthand.is_own(name):
+            hint = shorthand.hint(name)
+            values = [value] if equals else _values(arguments, many=_element(hint) is not None)
+            yield "=".join([f"--{shorthand.prefix}{name}", *_own(values, hint)])
         elif _LOSS_OPTION.fullmatch(option) and (equals or arguments):
-            yield f"{option}={_loss(value if equals else arguments.pop(0))}"
+            yield f"{option}={_trainable(value if equals else arguments.pop(0))}"
         else:
             yield option + equals + value
 
@@ -79,12 +88,42 @@ def _values(arguments: list[str], *, many: bool) -> list[str]:
     return values
 
 
-def _own(option: str, values: list[str], are_texts: bool | None) -> Iterator[str]:
-    is_list = are_texts is not None and not (len(values) == 1 and values[0].startswith("["))
-    if is_list and values != ["null"]:
-        yield f"{option}={json.dumps(values) if are_texts else '[' + ','.join(values) + ']'}"
-    else:
-        yield f"{option}={values[0]}" if values else option
+def _own(values: list[str], hint: Any) -> list[str]:
+    """Return what follows an option's name: one text, or nothing."""
+    element = _element(hint)
+    if element is None:
+        return [_loss(value) if _is_loss(hint) else value for value in values]
+    if len(values) <= 1 and values != [""] and all(value == "null" or value.startswith("[") for value in values):
+        return values
+    if element in (int, float):
+        return [f"[{','.join(values)}]"]
+    return [json.dumps([each for value in values for each in _elements(value, element)])]
+
+
+def _elements(value: str, element: Any) -> list[Any]:
+    """Return what one value of a list stands for: names may be joined by commas, objects are JSON."""
+    texts = re.split(r",\s*", value) if _NAMES.fullmatch(value) else [value]
+    texts = [_loss(text) for text in texts] if _is_loss(element) else texts
+    return [_object(text) if text.startswith("{") else text for text in texts]
+
+
+def _object(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        example = '{"class_path": "Focal", "init_args": {"gamma": 1}}'
+        raise ValueError(f"{text} is no JSON object ({error}); one looks like {example}") from error
+
+
+def _trainable(text: str) -> str:
+    """Spell out a model's loss; raises ``ValueError`` if it is a formula that no prediction changes."""
+    if text.startswith(("{", "[")) or Path(text).is_file():
+        return text
+    spelled = _loss(text)
+    formula = json.loads(spelled)["init_args"]["formula"] if spelled.startswith("{") else "pred"
+    if "pred" not in formula:
+        raise ValueError(f"loss '{text}' has no pred, so that a model learns nothing from it; one is (label - pred)**2")
+    return spelled
 
 
 def _loss(text: str) -> str:
@@ -93,7 +132,17 @@ def _loss(text: str) -> str:
     return json.dumps((loss_of(text) or FormulaLoss(text)).spec())
 
 
+def _is_loss(hint: Any) -> bool:
+    return any(issubclass(base, Loss) for base in bases_in(hint))
+
+
 def _element(hint: Any) -> Any:
     """Return the type of a list's elements; ``None`` if the option is no list."""
     alternatives = [hint, *get_args(hint)]
-    return next((get_args(each)[0] for each in alternatives if getattr(each, "__origin__", None) is list), None)
+    return next((get_args(each)[0] for each in alternatives if get_origin(each) in (list, Sequence)), None)
+
+
+def _argument(hint: Any, name: str) -> Any:
+    """Return the type of an argument of the class that an option names; ``None`` if it says none."""
+    hints = [get_type_hints(base.__init__) for base in bases_in(hint)]  # type: ignore[misc]
+    return next((each[name] for each in hints if name in each), None)

@@ -1,29 +1,26 @@
 """The command line: Lightning's fit, validate, test and predict beside the project's own verbs."""
 
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
 
-# Imported so that --model, --data and loss names need no path, and their checkpoints load.
-import datamodules  # noqa: F401
-import lightning_modules.agents
-import lightning_modules.losses
-import lightning_modules.multitask
-import lightning_modules.recommenders  # noqa: F401
 from callbacks import PredictionWriter
-from lightning_modules.cli.arguments import spell_out
+from lightning_modules.cli.arguments import Shorthand, spell_out
 from lightning_modules.cli.callables import freed
-from lightning_modules.cli.matching import check_match
+from lightning_modules.cli.help import HelpFormatter, arrange
+from lightning_modules.cli.matching import SIZES, check_match
 from lightning_modules.cli.messages import short_message
 from lightning_modules.cli.own_verbs import OWN_VERBS
 from lightning_modules.last_run import last_checkpoint, logger_of
 
 _PROGRAM = "train.py"
+_USAGE = f"{_PROGRAM} VERB [--OPTION VALUE ...]"
 _DESCRIPTION = "Trains recommenders and searches for the loss function to train them with."
 _EPILOG = "Ends with 0, after errors with 1 or 2, after Ctrl-C with 130; --debug adds the traceback of an error."
 _TRAINER_VERBS = {
@@ -32,23 +29,33 @@ _TRAINER_VERBS = {
     "test": "Measure a model on the test rows.",
     "predict": "Write the probabilities of every test row to a CSV or Parquet file.",
 }
-#: What only the data knows of a model's inputs and outputs.
-_SIZES = ("num_users", "num_items", "field_sizes", "num_numerical", "tasks")
+_SHORTHANDS = {"predict": Shorthand("predict.", {"output": str})}
 _TITLES = {
-    "trainer": "Trainer (in search, compare and polish, the recipe of every training)",
-    "model": "Model (--model.help NAME lists its arguments)",
-    "data": "Data (--data.help NAME lists its arguments)",
+    "model": "Model (--model.help NAME lists its arguments, --model.ARGUMENT VALUE sets one)",
+    "data": "Data (--data.help NAME lists its arguments, --data.ARGUMENT VALUE sets one)",
+    **dict.fromkeys(_TRAINER_VERBS, "Checkpoint"),
+    "trainer": "Lightning's Trainer (in search, compare and polish, the recipe of every training)",
 }
 
 
 class Parser(LightningArgumentParser):
-    """Says in a line or two what is wrong with a command line."""
+    """Says in a line or two what is wrong with a command line.
+
+    Args:
+        arguments: Positional arguments of the parser.
+        options: Settings of the parser.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"formatter_class": HelpFormatter, **options})
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """End with status 2, unless the error is to be raised."""
         if not self.exit_on_error:
             super().error(message, ex)
-        parser = getattr(ex, "subcommand_parser", None) or self
+        verbs = self._subcommands_action.choices if self._subcommands_action else {}
+        named = next((verbs[argument] for argument in getattr(self, "args", ()) if argument in verbs), self)
+        parser = getattr(ex, "subcommand_parser", None) or named
         program = parser.prog.replace(" [options]", "")
         self.exit(2, f"error: {short_message(message, parser)}\nHelp: {program} --help\n")
 
@@ -64,7 +71,7 @@ class CLI(LightningCLI):
         super().__init__(
             args=_spelled_out(args),
             parser_class=Parser,
-            parser_kwargs={"prog": _PROGRAM, "description": _DESCRIPTION, "epilog": _EPILOG},
+            parser_kwargs={"prog": _PROGRAM, "usage": _USAGE, "description": _DESCRIPTION, "epilog": _EPILOG},
             seed_everything_default=42,
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
@@ -78,32 +85,36 @@ class CLI(LightningCLI):
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:  # noqa: ARG002
         self._subcommand_parsers: dict[str, LightningArgumentParser] = {}
-        verbs = parser.add_subcommands(title="verbs", metavar="VERB", help=f"{_PROGRAM} VERB --help lists its options")
+        hint = f"{_PROGRAM} VERB --help lists its options"
+        verbs = parser.add_subcommands(title="Verbs", description=hint, help="", prog=_PROGRAM)
+        arrange(parser, {}, last="")
         for verb, description in _TRAINER_VERBS.items():
             usage = "[--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
-            settings = {"usage": f"{_PROGRAM} {verb} {usage}", "description": description}
+            settings = {"usage": f"{_PROGRAM} {verb} {usage}", "description": description, "epilog": _EPILOG}
             self._subcommand_parsers[verb] = self._trainer_verb_parser(verb, **settings)
             verbs.add_subcommand(verb, self._subcommand_parsers[verb], help=description)
         for verb, own in OWN_VERBS.items():
-            own_parser = self.init_parser(usage=f"{_PROGRAM} {verb} {own.usage}", description=own.description)
+            settings = {"usage": f"{_PROGRAM} {verb} {own.usage}", "description": own.description, "epilog": _EPILOG}
+            own_parser = self.init_parser(**settings)
             self.add_default_arguments_to_parser(own_parser)
             own.add_arguments(self, own_parser)
+            arrange(own_parser, _TITLES, last="trainer")
             self._subcommand_parsers[verb] = own_parser
             verbs.add_subcommand(verb, own_parser, help=own.description)
 
     def _trainer_verb_parser(self, verb: str, **settings: Any) -> LightningArgumentParser:
         parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
-        _entitle(parser, {verb: "Checkpoint"})
         if verb == "predict":
             help_text = "CSV or Parquet file to write, with a row's keys and a column a probability."
-            parser.add_argument("--predict.output", type=str, default="predictions.csv", help=help_text)
+            group = parser.add_argument_group("Options of a prediction")
+            group.add_argument("--predict.output", type=str, default="predictions.csv", help=help_text)
+        arrange(parser, _TITLES, last="trainer")
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Give models the sizes that only the data knows, and groups of options titles that people understand."""
-        for size in _SIZES:
+        """Give models the sizes that only the data knows."""
+        for size in SIZES:
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
-        _entitle(parser, _TITLES)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the arguments."""
@@ -111,7 +122,7 @@ class CLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Refuse a model that does not fit the data, and find what ``--ckpt_path last`` means."""
-        check_match(self._get(self.config, "model"), self._get(self.config, "data"), _SIZES)
+        check_match(self._get(self.config, "model"), self._get(self.config, "data"), SIZES)
         self._last: Path | None = None
         if self._get(self.config, "ckpt_path") == "last":
             self._last = last_checkpoint(self._root, self.save_config, resumes=self.subcommand == "fit")
@@ -137,7 +148,10 @@ class CLI(LightningCLI):
         if pkgutil.resolve_name(self._get(self.config, "model").class_path) is not class_type:
             return class_type(*args, **options)
         build = _InstantiatorFn(cli=self, key="model")
-        return build(class_type, *args, applied_instantiation_links=applied_instantiation_links, **options)
+        module: pl.LightningModule = build(
+            class_type, *args, applied_instantiation_links=applied_instantiation_links, **options
+        )
+        return module
 
     def _parse_ckpt_path(self) -> None:
         try:
@@ -158,7 +172,10 @@ class CLI(LightningCLI):
         if self._last and self.subcommand == "fit" and config["logger"] in (None, True):
             # In its own folder, so that the best checkpoint so far stays the one to beat and curves go on.
             config = config | {"logger": logger_of(self._last, self._root) or config["logger"]}
-        return super()._instantiate_trainer(config, callbacks)
+        try:
+            return super()._instantiate_trainer(config, callbacks)
+        except TypeError as error:
+            raise MisconfigurationException(f"the Trainer cannot be built: {error}") from error
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         arguments = super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True}
@@ -194,10 +211,6 @@ def _spelled_out(arguments: Sequence[str]) -> list[str]:
     place = next((place for place, each in enumerate(arguments) if each in (*_TRAINER_VERBS, *OWN_VERBS)), None)
     if place is None:
         return list(arguments)
-    own, rest = OWN_VERBS.get(arguments[place]), arguments[place + 1 :]
-    return [*arguments[: place + 1], *(own.complete(rest) if own else spell_out(rest))]
-
-
-def _entitle(parser: LightningArgumentParser, titles: Mapping[str, str]) -> None:
-    for name, group in (parser.groups or {}).items():
-        group.title = titles.get(name, group.title)
+    verb, rest = arguments[place], arguments[place + 1 :]
+    spelled = OWN_VERBS[verb].complete(rest) if verb in OWN_VERBS else spell_out(rest, _SHORTHANDS.get(verb))
+    return [*arguments[: place + 1], *spelled]

@@ -1,5 +1,6 @@
 """Runs a command line and turns whatever ends it into a message and an exit status."""
 
+import logging
 import os
 import signal
 import sys
@@ -17,6 +18,9 @@ from lightning_modules.cli.messages import own_message
 
 _FAILED, _INTERRUPTED, _TERMINATED = 1, 130, 143
 _SECONDS_TO_LEAVE_DESTRUCTOR = 0.05
+
+_CHATTERING = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed")
+_CHATTER = ("💡 Tip:", "GPU available: False", "TPU available: False", "Seed set to")
 
 #: What users cause with their data, files, formulas and settings; anything else is a defect and keeps its traceback.
 _USER_ERRORS = (ValueError, OSError, MisconfigurationException, RuntimeError)
@@ -92,7 +96,18 @@ def _signals() -> Iterator[None]:
 
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Hide warnings of libraries about their own future, which no user can do anything about."""
+    """Hide what no user can do anything about: advertisements, hardware that is not there, libraries' own future."""
+    loggers = [logging.getLogger(name) for name in _CHATTERING]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        yield
+        for logger in loggers:
+            logger.addFilter(_says_something)
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeFilter(_says_something)
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_CHATTER)

@@ -7,6 +7,9 @@ from typing import Any
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+#: What only the data knows of a model's inputs and outputs.
+SIZES = ("num_users", "num_items", "field_sizes", "num_numerical", "tasks")
+
 
 def check_match(model: Any, data: Any, sizes: Iterable[str]) -> None:
     """Refuse a model that needs to know of the data what this kind of data does not have.

@@ -1,10 +1,8 @@
 """Short words for errors: what is wrong with a command line, and the cause in a chain of exceptions."""
 
-import difflib
-import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,6 +12,8 @@ from torch.optim import Optimizer
 
 from datamodules import ImpressionsDataModule
 from lightning_modules.agents import ActorCritic
+from lightning_modules.cli.classes import named
+from lightning_modules.cli.hints import argument_names, close, close_argument, close_option
 from lightning_modules.losses import Loss
 from lightning_modules.multitask.weighting import TaskWeighting
 from lightning_modules.search.strategies import Strategy
@@ -35,11 +35,10 @@ _BASE_CLASSES: dict[str, type] = {
     "weighting": TaskWeighting,
     "weightings": TaskWeighting,
 }
-_OWN_PACKAGES = ("lightning_modules", "datamodules", "callbacks")
 _VERB = re.compile(r"^(fit|validate|test|predict|search|check|compare|polish|export)\.")
 _NOISE = re.compile(
     r"^[\s-]*(Parser key |Problem with given |Does not validate |Subtypes: |Errors:|Given value|Expected a path but "
-    r"|Expected a <class 'NoneType'>|Subclass types expect|a class path |a dict )"
+    r"|Expected a path but |Expected a <class 'NoneType'>|Subclass types expect|a class path |a dict )"
 )
 
 
@@ -71,26 +70,35 @@ def short_message(message: str, parser: ArgumentParser) -> str:
 
 def _unknown_option(match: re.Match[str], parser: ArgumentParser) -> str:
     name = match["name"].partition("=")[0]
-    flags = [flag for action in parser._actions for flag in action.option_strings if re.match(r"--.*[^+]$", flag)]
-    flags += [re.sub(r"^--(search|compare|polish)\.", "--", flag) for flag in flags]
-    if not name.startswith("-"):
-        flags = [flag.removeprefix("--") for flag in flags]
-    return f"there is no option {name}{_close(name, flags)}"
+    if not name.startswith("-") and match.re.pattern.startswith("unrecognized"):
+        return f"'{name}' belongs to no option: options begin with --, and lists are written [a,b]{_class_hint(name)}"
+    return f"there is no option {name}{close_option(name, parser)}"
+
+
+def _class_hint(name: str) -> str:
+    sections = {"model": pl.LightningModule, "data": pl.LightningDataModule}
+    option = next((section for section, base in sections.items() if name in named(base)), None)
+    return f"; did you mean --{option} {name}?" if option else ""
 
 
 def _unknown_verb(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
     verbs = re.findall(r"'(\w+)'", match["verbs"])
-    hint = _close(match["name"], verbs)
-    return f"there is no verb '{match['name']}'{hint or '; choose among ' + ', '.join(verbs)}"
+    return f"there is no verb '{match['name']}'{close(match['name'], verbs) or '; choose among ' + ', '.join(verbs)}"
+
+
+def _missing_verb(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    verbs = parser._subcommands_action.choices  # type: ignore[union-attr]
+    return f"there is no verb; choose among {', '.join(verbs)}"
 
 
 def _unknown_argument(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
     path = match["path"] or _last(r"Problem with given class_path '([\w.]+)'", match.string[: match.start()])
     module, _, name = path.rpartition(".")
     cls = getattr(sys.modules.get(module), name, None)
-    arguments = [argument for argument in inspect.signature(cls).parameters if argument != "self"] if cls else []
-    hint = _close(match["name"], arguments)
-    hint = hint or f"; it has {', '.join(arguments)}" if arguments else hint
+    if cls is not None and cls in _BASE_CLASSES.values() and cls is not ImpressionsDataModule:
+        option = _option(match.string[: match.start()])
+        return f"{option}.{match['name']} needs a class before it: {option} NAME; there are {', '.join(named(cls))}"
+    hint = close_argument(match["name"], argument_names(cls)) if cls else ""
     return f"{name or 'the class'} has no argument '{match['name']}'{hint}"
 
 
@@ -98,11 +106,14 @@ def _unknown_class(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa
     option = _option(match.string[: match.start()])
     base = _BASE_CLASSES.get(option.rpartition(".")[2].strip("-"), object)
     classes = [base, *_subclasses(base)] if base is not object else []
-    hint = _close(match["name"].rpartition(".")[2], {cls.__name__ for cls in classes})
-    own = sorted(cls.__name__ for cls in classes if cls.__module__.startswith(_OWN_PACKAGES) and not _is_base(cls))
-    if not hint and own:
-        hint = f"; there are {', '.join(own)}"
-    return f"{option}: there is no class '{match['name']}'{hint}"
+    hint = close(match["name"].rpartition(".")[2], {cls.__name__ for cls in classes})
+    own = ", ".join(named(base)) if classes else ""
+    return f"{option}: there is no class '{match['name']}'{hint or (f'; there are {own}' if own else '')}"
+
+
+def _no_class(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    option, value = _option(match.string[: match.start()]), _first(r"Given value: (.*)", match.string[match.end() :])
+    return f"{option}: {value} is no {match['name']}; set its arguments one by one, which {option}.help lists"
 
 
 def _missing_argument(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
@@ -119,24 +130,47 @@ def _missing_file(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa:
     return f"there is no file {match['name']}"
 
 
+def _no_file(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    return f"{match['name']} is a folder, where --config takes a YAML or JSON file"
+
+
+def _no_settings(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    found = f"begins with '{match['text']}'" if match["text"] else "is empty"
+    return f"the --config file {found}, which are no settings; --print_config prints some"
+
+
+def _no_value(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    return f"{match['name']} needs a value"
+
+
 def _wrong_type(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
     value = match["value"] or _first(r"Given value: (.*)", match.string[match.end() :])
-    wanted = f"one of {match['literals']}" if match["literals"] else f"of type {match['type']}"
-    return f"{_option(match.string[: match.start()])}: '{value}' is not {wanted}"
+    option = _option(match.string[: match.start()])
+    if match["type"] in ("list", "tuple"):
+        return f"{option}: '{value}' is no list; write [{value}] for one value, [a,b] for several"
+    if match["literals"]:
+        return f"{option}: '{value}' is not one of {match['literals']}"
+    types = dict.fromkeys(re.findall(r"Expected a <class '((?!NoneType)\w+)'>", match.string))
+    return f"{option}: '{value}' is not of type {' or '.join(types)}"
 
 
 _EXPLANATIONS: dict[str, Callable[[re.Match[str], ArgumentParser], str]] = {
+    r'expected "subcommand" to be one of ': _missing_verb,
     r"unrecognized arguments: (?P<name>\S+)": _unknown_option,
     r"Subcommand '\w+' does not accept option '(?P<name>[^']+)'": _unknown_option,
     r"invalid choice: '(?P<name>[^']*)' \(choose from (?P<verbs>.*)\)": _unknown_verb,
     r"Option '(?P<name>[^']+)' is not accepted"
     r"(\. Got value: Namespace\(class_path='(?P<path>[\w.]+)')?": _unknown_argument,
+    r"Not a valid subclass of (?P<name>\w+)": _no_class,
     r"Expected a dot import path string: (?P<name>\S+)": _unknown_class,
     r"module '[\w.]+' has no attribute '(?P<name>\w+)'": _unknown_class,
     r"the following arguments are required: (?P<name>.+)": _missing_argument,
     r"File does not exist: (?P<name>.+)": _missing_file,
+    r"Path is not a file: (?P<name>.+)": _no_file,
+    r"Unexpected config: (?P<text>.*)": _no_settings,
+    r"argument (?P<name>--[\w.]+): expected one argument": _no_value,
     r"Expected a (<class '(?P<type>(?!NoneType)\w+)'>|typing\.Literal\[(?P<literals>[^\]]+)\])"
-    r"(\. Got value: (?P<value>.*))?": _wrong_type,
+    r"(\. Got value: (?P<value>.*?(?=\. Got value: |\n|$)))?": _wrong_type,
 }
 
 
@@ -154,16 +188,6 @@ def _last(pattern: str, text: str) -> str:
 def _first(pattern: str, text: str) -> str:
     found = re.search(pattern, text)
     return found[1] if found else ""
-
-
-def _close(name: str, known: Iterable[str]) -> str:
-    by_lower = {each.lower(): each for each in known}
-    close = [by_lower[each] for each in difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.7)]
-    return f"; did you mean {' or '.join(close)}?" if close else ""
-
-
-def _is_base(cls: type) -> bool:
-    return inspect.isabstract(cls) or cls is Loss
 
 
 def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:

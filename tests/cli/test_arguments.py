@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.cli.arguments import Shorthand, spell_out
+from lightning_modules.cli.arguments import spell_out
 from lightning_modules.cli.own_verbs import OWN_VERBS
 from lightning_modules.losses import FormulaError, FormulaLoss, Loss
 from lightning_modules.search.studies import Study
@@ -32,6 +32,14 @@ def compare(*arguments: str) -> list[str]:
         (["--model", "BiasedMF", "--data.root", "x y"], ["--model", "BiasedMF", "--data.root", "x y"]),
         (["--model.embedding_dim=8", "--trainer.devices", "2"], ["--model.embedding_dim=8", "--trainer.devices", "2"]),
         (["--save_checkpoints"], ["--compare.save_checkpoints"]),
+        (["--losses", "Focal"], ['--compare.losses=["Focal"]']),
+        (["--losses", "BCE,MSE"], ['--compare.losses=["BCE", "MSE"]']),
+        (["--losses", '{"class_path": "Focal"}', "BCE"], ['--compare.losses=[{"class_path": "Focal"}, "BCE"]']),
+        (["--losses", '[{"class_path": "Focal"}]'], ['--compare.losses=[{"class_path": "Focal"}]']),
+        (["--losses"], ["--compare.losses"]),
+        (["--formulas", "max(pred, label)"], ['--compare.formulas=["max(pred, label)"]']),
+        (["--baseline", "Focal", "--baseline.gamma", "3"], ["--compare.baseline=Focal", "--compare.baseline.gamma=3"]),
+        (["--baseline.help", "Focal"], ["--compare.baseline.help=Focal"]),
         ([], []),
     ],
 )
@@ -45,7 +53,44 @@ def test_search_and_check_have_their_own_options() -> None:
         "runs/a",
         '--formulas=["-pred", "label"]',
     ]
-    assert Shorthand.of(OWN_VERBS["export"].settings, "").lists == {}
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        (["--space.operators", "add", "log"], ['--search.space.operators=["add", "log"]']),
+        (["--space.operators", "add,log"], ['--search.space.operators=["add", "log"]']),
+        (["--space.operators", "[add,log]"], ["--search.space.operators=[add,log]"]),
+        (
+            ["--search.space.operators=[add]", "--space.nodes", "3"],
+            ["--search.space.operators=[add]", "--search.space.nodes=3"],
+        ),
+        (["--space.help"], ["--search.space.help"]),
+        (["--strategy", "PPO", "--strategy.clip=0.1"], ["--search.strategy=PPO", "--search.strategy.clip=0.1"]),
+        (["--ladder", "1,3"], ["--search.ladder=[1,3]"]),
+        (["--ladder", "1", "3"], ["--search.ladder=[1,3]"]),
+    ],
+)
+def test_arguments_of_the_classes_that_a_verb_names_need_no_prefix_either(short: list[str], long: list[str]) -> None:
+    assert OWN_VERBS["search"].complete(short) == long
+
+
+@pytest.mark.parametrize("verb", ["compare", "search"])
+def test_a_verb_takes_the_text_of_a_formula_for_a_loss(verb: str) -> None:
+    option = {"compare": "--losses", "search": "--references"}[verb]
+    (spelled,) = OWN_VERBS[verb].complete([option, "-label * pred", "BCE"])
+    formula, name = json.loads(spelled.partition("=")[2])
+    assert Loss.from_spec(formula).title == "-label * pred"
+    assert name == "BCE"
+    (spelled,) = OWN_VERBS[verb].complete(["--baseline", "-label * pred"])
+    assert Loss.from_spec(json.loads(spelled.partition("=")[2])).title == "-label * pred"
+
+
+def test_a_loss_that_is_no_object_and_one_without_pred() -> None:
+    with pytest.raises(ValueError, match=r"\{Focal\} is no JSON object .*; one looks like \{\"class_path\""):
+        compare("--losses", "{Focal}")
+    with pytest.raises(ValueError, match="loss '3' has no pred"):
+        spell_out(["--model.loss", "3"])
 
 
 @pytest.mark.parametrize("option", ["--model.loss", "--model.init_args.loss", "--model.loss.base", BASE])

@@ -150,12 +150,44 @@ def test_number_out_of_range(failure: Failure) -> None:
         (["fit", *MODEL, "--model.embedding_dim=x"], "--model.embedding_dim: 'x' is not of type int"),
         (["fit", *MODEL, "--data=InteractionsDataModule"], "--data.root is missing"),
         (["fit", *DATA], "--model is missing"),
+        ([], "there is no verb; choose among fit, validate, test, predict, search"),
+        (["fit", "--data.root=shop.csv"], "--data.root needs a class before it: --data NAME; there are AliExpress"),
+        (["fit", *MODEL, "--model.loss.gamma=3"], "--model.loss.gamma needs a class before it: --model.loss NAME"),
+        (["fit", *MODEL, "--lr=0.1"], "there is no option --lr; did you mean --model.optimizer.lr?"),
+        (["fit", "--model=BiasedMF", "--model.learning_rate=0.1"], "did you mean optimizer.lr?"),
+        (["fit", "--embedding_dim=3"], "there is no option --embedding_dim; did you mean --model.embedding_dim?"),
+        (["fit", "--root=shop.csv"], "there is no option --root; did you mean --data.root?"),
+        (["fit", "--max_epochs=3"], "there is no option --max_epochs; did you mean --trainer.max_epochs?"),
+        (["fit", "BiasedMF"], "'BiasedMF' belongs to no option: options begin with --"),
+        (["fit", "BiasedMF"], "did you mean --model BiasedMF?"),
+        (["fit", "--model"], "--model needs a value"),
+        (["search", "--rounds"], "--search.rounds needs a value"),
+        (
+            ["search", "--rounds", "1", "2"],
+            "'2' belongs to no option: options begin with --, and lists are written [a,b]",
+        ),
+        (["fit", "--data=InteractionsDataModule", "--data.ratios=0.8"], "'0.8' is no list; write [0.8] for one value"),
+        (["fit", *MODEL, "--seed_everything=abc"], "--seed_everything: 'abc' is not of type bool or int"),
+        (["search", "--strategy.clip=x"], "--search.strategy.clip: 'x' is not of type float"),
+        (["search", "--strategy.clipp=3"], "PPO has no argument 'clipp'; did you mean clip?"),
+        (["search", "--space.operatrs=[add]"], "SearchSpace has no argument 'operatrs'; did you mean operators?"),
+        (["search", "--space=[add]"], "['add'] is no SearchSpace; set its arguments one by one"),
+        (["search", "--executor=ry"], "--search.executor: 'ry' is not one of 'serial', 'process', 'ray'"),
+        (["compare", "--losses=BCEE"], "--compare.losses: there is no class 'BCEE'; did you mean BCE?"),
+        (["compare", "--learning_rates=fast"], "--compare.learning_rates: 'fast' is not of type float"),
+        (["polish", "--variants=labelq"], "'labelq' is not one of 'one_minus_q', 'constant', 'label_q'"),
+        (["polish", "--agent=DDPGG"], "--polish.agent: there is no class 'DDPGG'; did you mean DDPG?"),
+        (["check", "--points=many"], "--points: 'many' is not of type int"),
+        (["export"], "RUN is missing: name the folder of a search"),
+        (["export", "runs/a", "--to=pyton"], "--to: 'pyton' is not one of 'python', 'latex'"),
+        (["export", "runs/a", "--ranks=3"], "there is no option --ranks; did you mean --rank?"),
     ],
 )
 def test_command_lines_that_cannot_be_understood(arguments: list[str], said: str, failure: Failure) -> None:
     text = failure(arguments, 2)
     assert said in text
-    assert text.splitlines()[-1].startswith("Help: ")
+    verb = "" if arguments in ([], ["serch"]) else f" {arguments[0]}"
+    assert text.splitlines()[1:] == [f"Help: train.py{verb} --help"]
     assert len(text) < 400
 
 
@@ -164,6 +196,12 @@ def test_wrong_configuration_files(failure: Failure) -> None:
     assert "there is no option search.rouds; did you mean search.rounds" in failure(["search", "--config=key.yaml"], 2)
     Path("text.yaml").write_text("model: [BiasedMF\n")
     assert "line 1, column 8" in failure(["search", "--config=text.yaml"], 2)
+    Path("table.csv").write_text("user,item\n1,2\n")
+    assert "begins with 'user,item', which are no settings" in failure(["fit", "--config=table.csv"], 2)
+    Path("empty.yaml").write_text("")
+    assert "the --config file is empty" in failure(["fit", "--config=empty.yaml"], 2)
+    Path("folder").mkdir()
+    assert "folder' is a folder, where --config takes" in failure(["fit", "--config=folder"], 2)
 
 
 def test_wrong_checkpoints(failure: Failure) -> None:
@@ -177,14 +215,12 @@ def test_debug_shows_the_traceback() -> None:
         main(["--debug", *on(Path("none"))])
 
 
-@pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict", "search"])
-def test_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([verb, "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert len(shown[: shown.index("options:")].splitlines()) <= 5
-    assert "--data.help NAME lists its arguments" in shown
-    assert ("--search.rounds ROUNDS" in shown) == (verb == "search")
-    assert ("--predict.output" in shown) == (verb == "predict")
+def test_devices_that_are_no_number(failure: Failure) -> None:
+    assert "the Trainer cannot be built: `devices`" in failure([*FIT, *DATA, "--trainer.devices=x"], 1)
+
+
+def test_a_formula_without_pred_is_no_loss(failure: Failure) -> None:
+    assert "loss '3' has no pred" in failure([*FIT, *DATA, "--model.loss=3"], 1)
 
 
 def test_folder_of_another_study(study: Path, failure: Failure) -> None:
