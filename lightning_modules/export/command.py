@@ -10,6 +10,7 @@ from lightning_modules.export.onnx_model import write_onnx
 from lightning_modules.export.python_module import write_python
 from lightning_modules.export.settings import ExportSettings
 from lightning_modules.losses import FormulaLoss
+from lightning_modules.search.picture import PICTURE_NAME, write_picture
 from lightning_modules.search.studies import Study
 
 
@@ -28,18 +29,31 @@ def run_export(settings: ExportSettings) -> Path:
 def _export_formula(
     settings: ExportSettings, *, suffix: str, write: Callable[[FormulaLoss, Path], None], usage: str
 ) -> Path:
+    study = _study(settings)
+    loss = study.loss(settings.rank)
+    output = _free_output(settings, study.root / f"loss_{settings.rank}{suffix}")
+    write(loss, output)
+    _say(f"{output.read_text(encoding='utf-8')}\nWrote the formula of rank {settings.rank} to {output}.")
+    _say(usage.format(module=output.stem))
+    return output
+
+
+def _export_picture(settings: ExportSettings) -> Path:
+    study = _study(settings)
+    output = _free_output(settings, study.root / PICTURE_NAME)
+    write_picture(study, output, settings.rank)
+    _say(f"Drew the search, and its formula of rank {settings.rank}, in {output}.")
+    return output
+
+
+def _study(settings: ExportSettings) -> Study:
     root = Path(settings.run)
     if root.is_file():
         raise ValueError(f"'{root}' is a file, but --to {settings.to} takes the folder of a study")
     study = Study.read(root)
-    loss = study.loss(settings.rank)
-    output = _free_output(settings, root / f"loss_{settings.rank}{suffix}")
-    write(loss, output)
     if study.is_unfinished:
         _say(f"The search is not finished: {study.progress}. Its ranks may still change.")
-    _say(f"{output.read_text(encoding='utf-8')}\nWrote the formula of rank {settings.rank} to {output}.")
-    _say(usage.format(module=output.stem))
-    return output
+    return study
 
 
 def _export_model(settings: ExportSettings) -> Path:
@@ -80,5 +94,6 @@ _EXPORTS: dict[str, Callable[[ExportSettings], Path]] = {
         write=write_latex,
         usage="Use it: \\input{{{module}}}, with \\usepackage{{amsmath}}",
     ),
+    "picture": _export_picture,
     "onnx": _export_model,
 }

@@ -11,15 +11,16 @@ class ExportSettings:
     Args:
         run: A study's folder, or, for onnx, the checkpoint of a trained recommender.
         rank: Which of the study's formulas to write, counted from 1, the best one.
-        to: What to write: a Python module that needs only PyTorch (python), LaTeX (latex), or the model (onnx).
-        output: The file to write; by default loss_RANK.py or loss_RANK.tex in the study's folder, or the checkpoint's
-            name with .onnx.
+        to: What to write: a Python module that needs only PyTorch (python), LaTeX (latex), the picture of the search
+            with the formula's curve (picture), or the model (onnx).
+        output: The file to write; by default loss_RANK.py, loss_RANK.tex or search.png in the study's folder, or the
+            checkpoint's name with .onnx.
         overwrite: Replace the file if it is there.
     """
 
     run: str
     rank: int = 1
-    to: Literal["python", "latex", "onnx"] = "python"
+    to: Literal["python", "latex", "picture", "onnx"] = "python"
     output: str | None = None
     overwrite: bool = False
 

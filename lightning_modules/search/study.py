@@ -17,6 +17,7 @@ from lightning_modules.search.evaluation import ChildEvaluator, Evaluator
 from lightning_modules.search.executors import ChildExecutor, ExecutorOptions, executor_named
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.loss_search import Budget, LossSearch
+from lightning_modules.search.picture import PictureFile
 from lightning_modules.search.population_evaluation import PopulationEvaluator
 from lightning_modules.search.progress import ProgressDisplay
 from lightning_modules.search.ranks import is_first
@@ -132,7 +133,8 @@ def _reward_data(datamodule: pl.LightningDataModule, holdout: float, seed: int) 
             f"{type(datamodule).__name__} has no hold_out(share, seed) to measure rewards on training rows; "
             "--search.holdout 0 measures them on the validation split"
         )
-    return datamodule.hold_out(holdout, seed)
+    held_out: pl.LightningDataModule = datamodule.hold_out(holdout, seed)
+    return held_out
 
 
 def _baseline(settings: SearchSettings) -> Loss | None:
@@ -191,4 +193,4 @@ def _watchers(settings: SearchSettings, ledger: Ledger, console: Console) -> lis
     root = Path(settings.root)
     report = TensorBoardReport(root, settings.named_space, settings.named_numerics)
     # The display goes first, since the others may fail to write and the terminal is to be given back all the same.
-    return [progress, ledger, FormulasFile(root), report]
+    return [progress, ledger, FormulasFile(root), PictureFile(root), report]

@@ -118,3 +118,13 @@ def test_latex_holds_the_formula_and_its_simplified_form(text, equations):
         assert Formula.parse(text).simplify().latex() in written[1]
     for line in written:
         MathTextParser("path").parse(f"${line}$")
+
+
+def test_a_study_becomes_a_picture(study, tmp_path, capsys):
+    path = run_export(ExportSettings(run=str(study), rank=2, to="picture"))
+    assert path == study / "search.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert f"its formula of rank 2, in {path}" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="no formula of rank 4"):
+        run_export(ExportSettings(run=str(study), rank=4, to="picture", output=str(tmp_path / "other.png")))
+    assert not (tmp_path / "other.png").exists()

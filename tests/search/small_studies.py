@@ -59,7 +59,7 @@ def _save(settings: Mapping[str, Any], path: Path) -> None:
 
 
 class NoFigures(Watcher):
-    """Stands for TensorBoard, whose figures take longer than a small study."""
+    """Stands for TensorBoard and the picture, which take longer than a small study."""
 
     def __init__(self, *arguments: Any) -> None:
         pass
@@ -96,6 +96,7 @@ class Stops:
         for cls, name in self.places:
             patch.setattr(cls, name, self._stopping(getattr(cls, name)))
         patch.setattr(study_module, "TensorBoardReport", NoFigures)
+        patch.setattr(study_module, "PictureFile", NoFigures)
 
     @contextmanager
     def at(self, number: int | None) -> Iterator[None]:
