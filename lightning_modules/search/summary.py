@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -23,6 +24,7 @@ _COLUMNS = [
     "simplified",
     "epochs",
 ]
+_HEADINGS = ("rank", "loss", "reward", "metric", "right signs", "round", "seconds")
 _LONGEST_SHOWN = 120
 
 
@@ -69,43 +71,37 @@ class FormulasFile(Watcher):
         ranking(as_table(self._candidates))[_COLUMNS].to_csv(self.path, index=False)
 
 
+def print_summary(console: Console, candidates: Sequence[Candidate], root: Path, top: int) -> None:
+    """Print the best formulas beside the hand-made losses, and how to look further."""
+    ranked = ranking(as_table(candidates))
+    references = ranked[ranked["kind"] == "reference"]
+    best = ranked[ranked["kind"] == "candidate"].head(top)
+    table = Table(*_HEADINGS, title="Best formulas, in their shortest form, and hand-made losses")
+    for row in pd.concat([best, references]).sort_index().itertuples():
+        table.add_row(*_cells(row))
+    console.print(table)
+    _tell(console, f"Everything that was trained: {root / 'formulas.csv'}")
+    _tell(console, f"How the search got there:    tensorboard --logdir {root}")
+
+
+def _cells(row: Any) -> list[str]:
+    hand_made = row.kind == "reference"
+    return [
+        "" if hand_made else str(row.rank),
+        f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula, row.simplified),
+        f"{row.reward:+.4f}",
+        "-" if pd.isna(row.metric) else f"{row.metric:.4f}",
+        "" if hand_made else f"{row.right_share:.0%}",
+        "" if hand_made else str(row.round),
+        f"{row.seconds:.2f}",
+    ]
+
+
 def _shortest(formula: str, simplified: str) -> str:
     """Return the shorter way to write a formula, cut to a few lines of the table; formulas.csv has all of it."""
     text = min(formula, simplified, key=len)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
-def print_summary(console: Console, candidates: Sequence[Candidate], root: Path, top: int) -> None:
-    """Print the best formulas beside the hand-made losses, and how to look further."""
-    ranked = ranking(as_table(candidates))
-    references = ranked[ranked["kind"] == "reference"]
-    best = ranked[ranked["kind"] == "candidate"].head(top)
-    shown = pd.concat([best, references]).sort_index()
-    table = Table(
-        "rank",
-        "loss",
-        "reward",
-        "metric",
-        "right signs",
-        "round",
-        "seconds",
-        title="Best formulas, in their shortest form, and hand-made losses",
-    )
-    for row in shown.itertuples():
-        hand_made = row.kind == "reference"
-        table.add_row(
-            "" if hand_made else str(row.rank),
-            f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula, row.simplified),
-            f"{row.reward:+.4f}",
-            "-" if pd.isna(row.metric) else f"{row.metric:.4f}",
-            "" if hand_made else f"{row.right_share:.0%}",
-            "" if hand_made else str(row.round),
-            f"{row.seconds:.2f}",
-        )
-    console.print(table)
-    console.print(
-        f"Everything that was trained: {root / 'formulas.csv'}", soft_wrap=True, markup=False, highlight=False
-    )
-    console.print(
-        f"How the search got there:    tensorboard --logdir {root}", soft_wrap=True, markup=False, highlight=False
-    )
+def _tell(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True, markup=False, highlight=False)

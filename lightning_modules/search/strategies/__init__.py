@@ -1,3 +1,5 @@
+"""Who writes the formulas of a search, and learns from what became of them."""
+
 from lightning_modules.search.strategies.base import Outcome, Strategy
 from lightning_modules.search.strategies.evolution import RegularizedEvolution
 from lightning_modules.search.strategies.ppo import PPO

@@ -13,8 +13,10 @@ from lightning_modules.search.strategies.mutation import mutate
 
 
 class RegularizedEvolution(Strategy):
-    """Mutates the best of a random sample of the youngest programs (Real et al., AAAI 2019,
-    https://arxiv.org/abs/1802.01548).
+    """Mutates the best of a random sample of the youngest programs.
+
+    Real et al., "Regularized Evolution for Image Classifier Architecture Search", AAAI 2019,
+    https://arxiv.org/abs/1802.01548.
 
     Args:
         space: What the programs are made of.
@@ -22,7 +24,7 @@ class RegularizedEvolution(Strategy):
         population_size: The oldest member dies when a new one is born beyond this number.
         tournament_size: Number of members, drawn with replacement, whose best becomes a parent.
         most_changes: A child differs from its parent in at most this many decisions.
-    """  # noqa: D205
+    """
 
     def __init__(
         self,
