@@ -1,18 +1,17 @@
 """Adam on the rows of a table that a batch reads, the moves of idle rows included."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lightning_modules.populations.cached_parts import cached_parts
 from lightning_modules.populations.idle_moves import IdleMoves
 from lightning_modules.populations.row_optimizers import Fetched, RowOptimizer, put_rows
 
 # Beyond this the weights of squared gradients are brought back to 1, long before single precision ends.
 _LARGEST_WEIGHT = 1e8
-# Numbers of a table that are worked on at a time: few enough that a core's cache holds those of all tensors in use.
-_PART = 2**16
 
 
 class RowAdam(RowOptimizer):
@@ -37,7 +36,7 @@ class RowAdam(RowOptimizer):
         moves = self._idle_moves(since, self.steps + 1)
         weights, eps, kept = (each.to(self.table.dtype)[..., None, None] for each in moves)
         vectors = self.table.new_empty(len(rows), *self.table.shape[1:])
-        for part in self._parts(len(rows)):
+        for part in cached_parts(len(rows), self.table):
             self._make_up(rows[part], zip(weights[:, part], eps[:, part], strict=True), out=vectors[part])
         return Fetched(rows, vectors, (kept,))
 
@@ -54,7 +53,7 @@ class RowAdam(RowOptimizer):
         rows, vectors, (kept,) = fetched
         self.steps += 1
         weight = self._weight()
-        for part in self._parts(len(rows)):
+        for part in cached_parts(len(rows), self.table):
             put_rows(self.table, rows[part], vectors[part])
             self._add(rows[part], gradient[part], kept[part], weight)
         self._last_step.index_fill_(0, rows, self.steps)
@@ -63,13 +62,6 @@ class RowAdam(RowOptimizer):
         put_rows(self._mean, rows, self._mean.index_select(0, rows).mul_(kept).add_(gradient))
         squares = self._squares.index_select(0, rows)
         put_rows(self._squares, rows, squares.addcmul_(gradient, gradient, value=weight))
-
-    def _parts(self, count: int) -> Iterator[slice]:
-        """Cut rows into parts whose numbers a processor core can keep at hand."""
-        size = count
-        if self.table.device.type == "cpu":
-            size = max(1, _PART // self.table[0].numel())
-        return (slice(start, start + size) for start in range(0, count, size))
 
     def _weight(self) -> float:
         """Return the weight of this step's squares; where it is too large, let this be the step of weight 1."""
