@@ -15,6 +15,7 @@ from datamodules.parquet_tables import read_parquet
 from datamodules.reading import inferred_separator
 from datamodules.table_columns import Columns
 from datamodules.table_errors import refuse_columns, refuse_words, unreadable
+from lightning_modules.progress import working
 
 _SEPARATORS = ("\t", ";", ",")
 _BLOCK_BYTES = 4 << 20
@@ -37,7 +38,8 @@ def read_arrow(path: Path, columns: Columns, *, separator: str | None = None) ->
     present = column_names(path, separator=separator)
     separator = None if _is_parquet(path) else separator or _separator(path)
     refuse_columns(columns.names(), present, path, separator)
-    return read_parquet(path, columns) if separator is None else _read_csv(path, columns, separator)
+    with working(f"reading {path.name}"):
+        return read_parquet(path, columns) if separator is None else _read_csv(path, columns, separator)
 
 
 def column_names(path: Path, *, separator: str | None = None) -> list[str]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from datamodules.batches import Batch, ImpressionBatch
 from datamodules.splits import Splits
 from datamodules.vocabulary import Vocabulary, count_unknown
+from lightning_modules.progress import working
 
 _HELD_OUT = ("validation", "test")
 
@@ -44,8 +45,9 @@ def encode(splits: Splits, source: object) -> Encoding:
         ValueError: If a table has no rows.
     """
     refuse_empty_splits({name: len(table) for name, table in splits._asdict().items()}, source)
-    users, items = Vocabulary.fit(splits.train["user"]), Vocabulary.fit(splits.train["item"])
-    rows = {name: _encode_table(table, users, items) for name, table in splits._asdict().items()}
+    with working("numbering users and items"):
+        users, items = Vocabulary.fit(splits.train["user"]), Vocabulary.fit(splits.train["item"])
+        rows = {name: _encode_table(table, users, items) for name, table in splits._asdict().items()}
     _report_unknown(rows)
     _warn_of_single_labels(rows, source)
     return Encoding(users, items, rows)

@@ -19,6 +19,7 @@ from datamodules.reading import exact_integers
 from datamodules.standardisation import Standardizer
 from datamodules.tasks import Tasks, task_labels, warn_of_broken_funnels, warn_of_single_labels
 from datamodules.vocabulary import count_unknown
+from lightning_modules.progress import working
 
 
 class Impressions(NamedTuple):
@@ -107,10 +108,12 @@ def encode(
     refuse_empty_splits({name: len(rows) for name, rows in impressions.rows.items()}, source)
     warn_of_broken_funnels(table, tasks, funnel=funnel, source=source)
     if mapper is None:
-        mapper = CategoryMapper.fit(table, impressions.fields, train, tail_shares=tail_shares)
+        with working("counting categories"):
+            mapper = CategoryMapper.fit(table, impressions.fields, train, tail_shares=tail_shares)
     _refuse_other_fields(mapper, impressions.fields, source)
     standardizer = Standardizer.fit(table, impressions.features, train)
-    rows = _encoded(impressions, tasks, mapper, standardizer)
+    with working("numbering categories"):
+        rows = _encoded(impressions, tasks, mapper, standardizer)
     warn_of_single_labels({name: batch.label for name, batch in rows.items()}, list(tasks), source)
     _report_unknown(rows, mapper.fields)
     return Encoding(mapper, standardizer, _keys(impressions), rows)

@@ -12,6 +12,7 @@ from datamodules.arrow_tables import column_names
 from datamodules.categories import codes_of
 from datamodules.reading import missing_column
 from datamodules.table_errors import unreadable
+from lightning_modules.progress import working
 
 _COLUMNS = {"timestamp": pa.int64(), "itemid": pa.string(), "property": pa.string(), "value": pa.string()}
 
@@ -61,6 +62,6 @@ def _filtered(path: Path, names: Sequence[str], *, several_threads: bool = True)
     # Only a single thread counts the rows, and can tell in which one it failed.
     threads = csv.ReadOptions(use_threads=several_threads)
     options = csv.ConvertOptions(include_columns=list(_COLUMNS), column_types=_COLUMNS)
-    with csv.open_csv(path, read_options=threads, convert_options=options) as batches:
+    with working(f"reading {path.name}"), csv.open_csv(path, read_options=threads, convert_options=options) as batches:
         kept = [batch.filter(compute.is_in(batch["property"], pa.array(names))) for batch in batches]
     return pa.Table.from_batches(kept, pa.schema(_COLUMNS.items())).to_pandas()

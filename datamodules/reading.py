@@ -10,6 +10,7 @@ import pandas as pd
 from pyarrow.parquet import read_schema
 
 from datamodules.layout import missing_file
+from lightning_modules.progress import working
 
 _SEPARATORS = ("\t", "::", ";", ",")
 _IDS = ("user", "item")
@@ -38,7 +39,8 @@ def read_table(
     if not path.is_file():
         raise missing_file(path)
     is_parquet = path.suffix.lower() == ".parquet"
-    table = _read_parquet(path, columns) if is_parquet else _read_text(path, columns, separator, header)
+    with working(f"reading {path.name}"):
+        table = _read_parquet(path, columns) if is_parquet else _read_text(path, columns, separator, header)
     table = table[list(columns.values())].set_axis(list(columns), axis=1)
     first = 1 if is_parquet or header is not None else 2
     table = _without_blank_end(table.set_axis(pd.RangeIndex(first, first + len(table)), axis=0))

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 from torch.utils.tensorboard import SummaryWriter
@@ -14,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from callbacks.figures import loss_figure
 from lightning_modules.files import replace_file
 from lightning_modules.losses import Loss
+from lightning_modules.progress import counted
 
 #: Name of the table inside the folder of a check, and of the folder with its figures.
 TABLE_NAME, FIGURES_NAME = "check.csv", "check"
@@ -44,7 +44,7 @@ def draw(losses: Sequence[tuple[str, Loss]], folder: Path, console: Console) -> 
         return
     folder = folder / FIGURES_NAME
     with SummaryWriter(str(folder)) as writer:
-        for number, (title, loss) in enumerate(track(losses, "figures", console=console), 1):
+        for number, (title, loss) in enumerate(counted(losses, "drawing losses"), 1):
             writer.add_figure(f"survivors/{number}", loss_figure(loss, title))
     _tell(console, f"What was kept, drawn: tensorboard --logdir {folder}")
 

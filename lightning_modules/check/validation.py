@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 import torch
 from rich.console import Console
-from rich.progress import track
 
 from lightning_modules.check.properties import check_loss
 from lightning_modules.check.report import draw, print_findings, shortest, write_table
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.check.sources import Source, gather
+from lightning_modules.progress import counted
 from lightning_modules.threads import torch_threads
 
 
@@ -37,7 +37,7 @@ def run_check(settings: CheckSettings, seed: int) -> pd.DataFrame:
         console.print(remark, soft_wrap=True, markup=False, highlight=False)
     # A loss's operations are too small to gain from more threads, and lose a lot by them on busy cores.
     with torch_threads(1):
-        rows = [_row(source, settings, seed) for source in track(sources.all, "losses checked", console=console)]
+        rows = [_row(source, settings, seed) for source in counted(sources.all, "checking losses")]
     table = _table(rows)
     path = write_table(table, settings.folder)
     print_findings(console, table, path)

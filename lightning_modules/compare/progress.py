@@ -5,7 +5,7 @@ from rich.console import Console
 from lightning_modules.compare.entrants import Entrant
 from lightning_modules.compare.training import Setting
 from lightning_modules.compare.watchers import CompareWatcher
-from lightning_modules.search.progress import counted_progress
+from lightning_modules.progress import Bars
 
 _LONGEST_LABEL = 40
 
@@ -22,7 +22,7 @@ class CompareProgress(CompareWatcher):
     def __init__(self, console: Console, *, losses: int, trainings: int) -> None:
         self._left = losses
         self._trainings = trainings
-        self.progress = counted_progress(console)
+        self.progress = Bars(console)
         self._task = self.progress.add_task("trainings", total=losses * trainings, note="")
 
     def __enter__(self) -> "CompareProgress":
@@ -48,7 +48,7 @@ class CompareProgress(CompareWatcher):
 
     def on_trained(self) -> None:
         """Count one training."""
-        self.progress.advance(self._task)
+        self.progress.update(self._task, advance=1)
 
     def _note(self, entrant: Entrant, what: str) -> None:
         self.progress.update(self._task, note=f"{entrant.label[:_LONGEST_LABEL]}: {what}")

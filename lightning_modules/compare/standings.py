@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pandas as pd
 import torch
@@ -14,6 +15,7 @@ from lightning_modules.compare.entrants import Entrant
 from lightning_modules.compare.records import Records
 from lightning_modules.compare.significance import holm
 from lightning_modules.compare.training import TRAINED, Setting
+from lightning_modules.progress import working
 
 _UNKNOWN = Difference(math.nan, math.nan, math.nan, math.nan, math.nan)
 
@@ -125,7 +127,9 @@ def resample(
     groups = user if by_user else torch.arange(len(label))
     scores = [records.test_scores(title, seeds) for title in titles]
     generator = torch.Generator().manual_seed(seed)
-    aucs = bootstrap_aucs(scores, label, groups, resamples=resamples, generator=generator)
+    with working("resampling test rows", resamples) as work:
+        reached = partial(setattr, work, "done")
+        aucs = bootstrap_aucs(scores, label, groups, resamples=resamples, generator=generator, progress=reached)
     once = [torch.cat([weighted_auc(score, label, label.new_ones(1, len(label))) for score in each]) for each in scores]
     return Resampled(dict(zip(titles, aucs, strict=True)), dict(zip(titles, once, strict=True)), confidence, seed)
 

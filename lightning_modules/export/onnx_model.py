@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lightning_modules.export.checkpoints import load_recommender
 from lightning_modules.files import replace_file
+from lightning_modules.progress import working
 from lightning_modules.quiet_loggers import errors_only
 from lightning_modules.recommenders import Recommender
 
@@ -59,7 +60,8 @@ def write_onnx(checkpoint: Path, output: Path) -> None:
             _export(model, unfinished)
         _check(model, unfinished)
 
-    replace_file(output, write)
+    with working("writing the model and checking it in ONNX Runtime"):
+        replace_file(output, write)
 
 
 def _require_packages() -> None:

@@ -9,6 +9,7 @@ from lightning_modules.export.python_check import check_module
 from lightning_modules.export.python_expressions import Statements
 from lightning_modules.files import replace_file
 from lightning_modules.losses import FormulaLoss, Numerics
+from lightning_modules.progress import working
 
 _MODULE = '''"""A loss for predicted probabilities, one value for every sample.
 
@@ -71,7 +72,8 @@ def write_python(loss: FormulaLoss, path: Path) -> None:
         unfinished.write_text(to_python(loss), encoding="utf-8")
         check_module(unfinished, loss)
 
-    replace_file(path, write)
+    with working("writing the formula and checking what it computes"):
+        replace_file(path, write)
 
 
 def _helpers(body: str, numerics: Numerics) -> list[str]:

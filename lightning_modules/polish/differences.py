@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_modules.compare.auc import Ranking
 from lightning_modules.compare.bootstrap import Difference, Resampling, difference
+from lightning_modules.progress import working
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,11 @@ def _resampled(
     arms: Mapping[str, ResampledMetrics], session: Tensor, resamples: int, seed: int
 ) -> dict[str, dict[str, Tensor]]:
     chunks: dict[str, list[dict[str, Tensor]]] = {arm: [] for arm in arms}
-    for weights in Resampling(session, resamples, torch.Generator().manual_seed(seed)):
-        for arm, each in arms.items():
-            chunks[arm].append(each.metrics(weights))
+    with working("resampling test sessions", resamples) as work:
+        for weights in Resampling(session, resamples, torch.Generator().manual_seed(seed)):
+            for arm, each in arms.items():
+                chunks[arm].append(each.metrics(weights))
+            work.done += len(weights)
     return {
         arm: {name: torch.cat([each[name] for each in parts]) for name in parts[0]} for arm, parts in chunks.items()
     }

@@ -15,6 +15,7 @@ from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.polish.arms import BASE, Arm, arms, check_arms
 from lightning_modules.polish.critics import Fitting
 from lightning_modules.polish.outcome import Outcome
+from lightning_modules.polish.progress import PolishProgress
 from lightning_modules.polish.records import Records
 from lightning_modules.polish.report import Report
 from lightning_modules.polish.settings import PolishSettings
@@ -57,8 +58,9 @@ class Polish:
             self._check()
             save_config(self._root / "config.yaml")
             records = Records(self._root)
-            for seed in self._seeds:
-                self._run_seed(seed, records, console)
+            with PolishProgress(console, len(self._seeds) * self._stages) as progress:
+                for seed in self._seeds:
+                    self._run_seed(seed, records, progress)
             report = self._outcome(records).report()
         report.write(self._root)
         report.print(console, self._root)
@@ -97,18 +99,34 @@ class Polish:
     def _fits_critics(self) -> bool:
         return self.settings.critics is None and any(arm.loss is not None for arm in self._arms)
 
-    def _run_seed(self, seed: int, records: Records, console: Console) -> None:
-        base, critics = records.checkpoint(BASE, seed), records.checkpoint("critics", seed)
-        if not records.has(BASE, seed):
-            self._train(Arm(BASE, fine_tuned=False), seed, records, console)
-        if self._fits_critics and not critics.is_file():
-            self._say(console, seed, "critics are fitted to the sessions")
-            self._fitting(base, seed, critics)
-        for arm in self._arms:
-            if not records.has(arm.name, seed):
-                self._train(arm, seed, records, console)
+    @property
+    def _stages(self) -> int:
+        """Number of stages of a seed: the base model, the critics and the arms."""
+        return 1 + self._fits_critics + len(self._arms)
 
-    def _train(self, arm: Arm, seed: int, records: Records, console: Console) -> None:
+    def _run_seed(self, seed: int, records: Records, progress: PolishProgress) -> None:
+        self._train(Arm(BASE, fine_tuned=False), seed, records, progress)
+        if self._fits_critics:
+            self._fit_critics(seed, records, progress)
+        for arm in self._arms:
+            self._train(arm, seed, records, progress)
+
+    def _fit_critics(self, seed: int, records: Records, progress: PolishProgress) -> None:
+        critics = records.checkpoint("critics", seed)
+        if not critics.is_file():
+            progress.on_stage(seed, "critics")
+            progress.say(seed, "critics are fitted to the sessions")
+            self._fitting(records.checkpoint(BASE, seed), seed, critics)
+        progress.on_done()
+
+    def _train(self, arm: Arm, seed: int, records: Records, progress: PolishProgress) -> None:
+        if not records.has(arm.name, seed):
+            progress.on_stage(seed, arm.name)
+            progress.say(seed, self._trained(arm, seed, records))
+        progress.on_done()
+
+    def _trained(self, arm: Arm, seed: int, records: Records) -> str:
+        """Train and test an arm, note the outcome and say it in words."""
         build = partial(self._model, arm, seed, records)
         tested = self._training(build, self._budget(arm), seed, records.checkpoint(arm.name, seed))
         if arm.name == BASE and not tested.epoch:
@@ -117,7 +135,7 @@ class Polish:
                 "look at its learning rate and at how long the trainer's options let it train"
             )
         row = records.add(arm.name, seed, tested)
-        self._say(console, seed, f"{arm.name}: {self._in_words(tested, row)} ({tested.seconds:.0f} s)")
+        return f"{arm.name}: {self._in_words(tested, row)} ({tested.seconds:.0f} s)"
 
     def _model(self, arm: Arm, seed: int, records: Records) -> MultiTaskModel:
         """Return the model that an arm's training starts from."""
@@ -150,9 +168,6 @@ class Polish:
             return f"no epoch had a finite {self.settings.monitor}"
         aucs = ", ".join(f"{task} {row[f'test_auc_{task}']:.4f}" for task in self.impressions.tasks)
         return f"test AUC {aucs} after epoch {tested.epoch}"
-
-    def _say(self, console: Console, seed: int, what: str) -> None:
-        console.print(f"seed {seed}: {what}", markup=False, highlight=False, soft_wrap=True)
 
     def _agent(self, actor: str | MultiTaskModel) -> ActorCritic:
         sizes = self.impressions.field_sizes, self.impressions.num_numerical, self.impressions.tasks

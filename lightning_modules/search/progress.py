@@ -3,22 +3,9 @@
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from lightning_modules.progress import Bars
 from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
-
-
-def counted_progress(console: Console) -> Progress:
-    """Return a display of tasks with a bar, their count, the times passed and left, and the task's field ``note``."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-    )
 
 
 class ProgressDisplay(Watcher):
@@ -35,9 +22,9 @@ class ProgressDisplay(Watcher):
     def __init__(self, console: Console, *, rounds: int, candidates: int, warmup_updates: int, references: int) -> None:
         self.rounds = rounds
         self.candidates = candidates
-        self.progress = counted_progress(console)
+        self.progress = Bars(console)
         self._best = float("-inf")
-        self._references = self.progress.add_task("reference losses", total=references, note="")
+        self._references = self.progress.add_task("reference losses", total=references, note="", visible=references > 0)
         self._warm_up = self.progress.add_task("warm-up", total=warmup_updates, note="", visible=warmup_updates > 0)
         self._search = self.progress.add_task("candidates", total=rounds * candidates, note="", visible=False)
         self.progress.start()
@@ -57,7 +44,7 @@ class ProgressDisplay(Watcher):
     def on_candidate(self, candidate: Candidate) -> None:
         """Count the child and show the best so far."""
         if candidate.kind == "reference":
-            self.progress.advance(self._references)
+            self.progress.update(self._references, advance=1)
             return
         self._best = max(self._best, candidate.reward)
         note = f"round {candidate.round}/{self.rounds}, best {self._best:+.4f}"

@@ -44,6 +44,7 @@ PARTS = {
     "trainer": set(inspect.signature(pl.Trainer).parameters),
     "model": arguments(agents, losses, multitask, recommenders) | {"help", "init_args"},
     "data": arguments(datamodules) | {"help", "init_args"},
+    "space": arguments(space),
     "search": arguments(space, strategies) | {field.name for field in fields(OWN_VERBS["search"].settings)},
 }
 WHOLE = {*settings(), *PARTS, *_GENERAL, *_OTHERS}
