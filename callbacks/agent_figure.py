@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -95,7 +96,8 @@ def agent_figure(curves: Mapping[str, Mapping[int, float]]) -> Figure:
     """
     panels = {title: [name for name in curves if name.startswith(names)] for title, names in _PANELS.items()}
     panels = {title: names for title, names in panels.items() if names}
-    figure = Figure(figsize=(6, 0.6 + 2 * max(len(panels), 1)), layout="constrained")
+    # TensorBoard shows figures in tiles of some 350 pixels.
+    figure = Figure(figsize=(4.2, 0.6 + 1.7 * max(len(panels), 1)), layout="constrained")
     for axes, (title, names) in zip(_axes(figure, len(panels)), panels.items(), strict=True):
         for name in sorted(names):
             epochs, values = zip(*sorted(curves[name].items()), strict=True)
@@ -106,6 +108,7 @@ def agent_figure(curves: Mapping[str, Mapping[int, float]]) -> Figure:
             axes.legend(fontsize=8)
     if panels:
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 

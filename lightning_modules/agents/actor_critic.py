@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
+from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from callbacks.scalar_layout import ScalarLayout
 from datamodules.rewards import RewardName, reward_function
 from datamodules.transitions import LoggedTransition, Transition, transitions
 from lightning_modules.agents.actors import build_actor, stored_actor
@@ -15,6 +17,7 @@ from lightning_modules.agents.agent_settings import check_settings
 from lightning_modules.agents.agreement import Inputs
 from lightning_modules.agents.behaviour import BehaviourName, behaviour_by_name
 from lightning_modules.agents.critics import Critics, reuse_gradients
+from lightning_modules.agents.layout import LAYOUT
 from lightning_modules.agents.propensity import inverse_propensity_weights
 from lightning_modules.agents.resumable import ResumableModule
 from lightning_modules.agents.targets import frozen, soft_update
@@ -171,6 +174,10 @@ class ActorCritic(ResumableModule, ABC):
         for module in (self.actor, self.actor_target, self.reference, *(target for _, target in self.critic_pairs())):
             module.eval()
         return self
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Return what puts the curves of an agent on common charts in TensorBoard."""
+        return [ScalarLayout(LAYOUT)]
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Return the optimizer of all critics and, unless it is frozen, that of the actor."""

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from lightning_modules.compare.tables import short
 
 _PALETTE = colormaps["tab10"]
-_NAME_WIDTH = 88
+_NAME_WIDTH = 60
 _BASELINE_WIDTH = 30
 
 
@@ -45,7 +45,7 @@ def intervals_figure(rows: Sequence[Interval], *, title: str, baseline: str) -> 
         baseline: Name of the loss that zero stands for.
     """
     # TensorBoard shows figures in narrow tiles: names beside the intervals would leave either no room.
-    figure = Figure(figsize=(5, 1.5 + 0.4 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(4.2, 1.5 + 0.4 * len(rows)), layout="constrained")
     axes = figure.subplots()
     colours = {group: _PALETTE(place % _PALETTE.N) for place, group in enumerate(_groups(rows))}
     axes.axvline(0, color="black", linewidth=0.8, linestyle="--", zorder=0)
@@ -58,7 +58,7 @@ def intervals_figure(rows: Sequence[Interval], *, title: str, baseline: str) -> 
     axes.tick_params(labelsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     _label_zero(axes, baseline)
-    figure.suptitle("\n".join(textwrap.wrap(title, 60, max_lines=3, placeholder=" ...")), fontsize=10)
+    figure.suptitle("\n".join(textwrap.wrap(title, 60, max_lines=3, placeholder=" ...")), fontsize=9)
     if colours:
         figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return figure
@@ -73,7 +73,7 @@ def _draw(axes: Axes, place: int, row: Interval, colour: tuple[float, float, flo
     outcome = ": diverged" if diverged else ""
     name = short(row.name, _NAME_WIDTH - len(outcome)) + outcome
     # A formula is no mathtext, and where a name crosses the line at zero the name is to be read.
-    text = axes.text(0.01, place - 0.28, name, transform=axes.get_yaxis_transform(), fontsize=7.5, va="center")
+    text = axes.text(0.01, place - 0.28, name, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
     text.set(parse_math=False, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     if diverged:
         text.set(style="italic", color="dimgrey")

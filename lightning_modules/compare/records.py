@@ -162,7 +162,11 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
+def readable(loss: str) -> str:
+    """Return a loss's name or formula as it may stand in the name of a file."""
+    return re.sub(r"[^\w.]+", "_", loss)[:40].strip("_")
+
+
 def _file_name(loss: str, seed: int) -> str:
     """Return the name, without its ending, of what is kept of a loss and seed."""
-    readable = re.sub(r"[^\w.]+", "_", loss)[:40].strip("_")
-    return f"{readable}-{hashlib.sha256(loss.encode()).hexdigest()[:8]}-{seed}"
+    return f"{readable(loss)}-{hashlib.sha256(loss.encode()).hexdigest()[:8]}-{seed}"

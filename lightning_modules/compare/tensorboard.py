@@ -8,6 +8,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from lightning_modules.compare.entrants import Entrant
+from lightning_modules.compare.records import readable
 from lightning_modules.compare.report import Report
 from lightning_modules.compare.training import Training
 from lightning_modules.compare.watchers import CompareWatcher
@@ -35,7 +36,9 @@ class TensorBoardReport(CompareWatcher):
             return
         chosen = {"learning_rate": row["learning_rate"], "weight_decay": row["weight_decay"], "seed": row["seed"]}
         loss = {"loss": entrant.label, "group": entrant.group}
-        with SummaryWriter(str(self.root / "hparams" / row["predictions"])) as writer:
+        # Called as in the report; what had the same name in another study has another hash.
+        _, identity, seed = row["predictions"].rsplit("-", 2)
+        with SummaryWriter(str(self.root / "hparams" / f"{readable(entrant.label)}-{identity}-{seed}")) as writer:
             # What add_hparams does, but in a folder that is found again, and in one file.
             for summary in hparams(self.shared | loss | chosen, metrics):
                 writer.file_writer.add_summary(summary)

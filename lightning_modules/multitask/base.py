@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 import torch
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
+from callbacks.scalar_layout import ScalarLayout
 from datamodules.batches import ImpressionBatch
 from lightning_modules.epoch_statistics import EpochStatistics
 from lightning_modules.layers import FieldEmbedding
 from lightning_modules.losses import BCE, Loss
 from lightning_modules.modules import TrainedModule
+from lightning_modules.multitask.layout import LAYOUT
 from lightning_modules.multitask.metrics import MultiTaskMetrics
 from lightning_modules.multitask.weighting import ConstantWeights, TaskWeighting
 
@@ -114,6 +117,10 @@ class MultiTaskModel(TrainedModule):
         loss: Tensor = self.weighting(task_losses)
         self.record_loss(loss, *task_losses.unbind())
         return loss
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Return what puts the tasks' curves on common charts in TensorBoard."""
+        return [ScalarLayout(LAYOUT)]
 
     def on_fit_start(self) -> None:
         """Let the losses see what they will be given; one that does not fit is refused before training starts."""

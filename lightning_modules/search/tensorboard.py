@@ -7,15 +7,33 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from callbacks.figures import loss_figure
+from callbacks.scalar_layout import Layout, write_layout
 from lightning_modules.held_signals import signals_held
 from lightning_modules.losses import FormulaLoss, Numerics
 from lightning_modules.search.screening import Verdict
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
 
+#: The charts of a search.
+LAYOUT: Layout = {
+    "Search": {
+        "reward: best so far, best and mean of the round": "reward/(best_so_far|best|mean)",
+        "reward of the hand-made losses": "reference/.*",
+        "share of the round that is better than the baseline": "reward/above_baseline",
+        "screening: shares of what was drawn": "drawn/.*",
+        "shares of the operators in what was drawn": "operators/.*",
+    },
+    "Strategy": {
+        "entropy of its decisions": "policy/entropy",
+        "objective: the policy gradient's part, that of imitation": "policy/(gain|imitation)",
+        "share of clipped decisions": "policy/clip_fraction",
+        "warm-up: right signs and different gradients among its draws": "warm_up/(right_share|distinct)",
+    },
+}
+
 
 class TensorBoardReport(Watcher):
-    """Writes scalars of every round, the top formulas as text and, when they change, their figures.
+    """Writes scalars of every round and their layout, the top formulas as text and, when they change, their figures.
 
     Args:
         root: The study's folder.
@@ -26,6 +44,7 @@ class TensorBoardReport(Watcher):
 
     def __init__(self, root: Path, space: SearchSpace, numerics: Numerics, figures: int = 5) -> None:
         self.writer = SummaryWriter(str(root))
+        write_layout(self.writer, LAYOUT)
         self.space = space
         self.numerics = numerics
         self.figures = figures

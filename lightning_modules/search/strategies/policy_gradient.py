@@ -184,8 +184,10 @@ class PolicyGradient(Strategy):
             log_ratio = scores.log_probability - old
             gain = ((self.objective(log_ratio, advantage) * used).sum((1, 2)) * weight.float()).sum()
             entropy = scores.entropy.mean()
-            self._step(gain + self.entropy_weight * entropy + self._imitation(), self.learning_rate)
-        return {"entropy": entropy.item(), **self.diagnostics(log_ratio[used.expand_as(log_ratio)])}
+            imitation = self._imitation()
+            self._step(gain + self.entropy_weight * entropy + imitation, self.learning_rate)
+        figures = {"entropy": entropy.item(), "gain": gain.item(), "imitation": imitation.item()}
+        return figures | self.diagnostics(log_ratio[used.expand_as(log_ratio)])
 
     def diagnostics(self, log_ratio: Tensor) -> dict[str, float]:  # noqa: ARG002
         """Return figures on how far the last step of an update was from the old policy."""
