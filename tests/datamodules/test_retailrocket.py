@@ -129,6 +129,9 @@ def test_unknown_events_and_missing_files_are_named(shop: Path) -> None:
     (shop / "events.csv").write_text(text.replace("addtocart", "wish"))
     with pytest.raises(ValueError, match=r"events\.csv has the event 'wish'"):
         RetailRocket(str(shop)).setup()
+    (shop / "events.csv").write_text(text.replace("view", "addtocart"))
+    with pytest.raises(ValueError, match=r"events\.csv has no event 'view'"):
+        RetailRocket(str(shop)).setup()
     (shop / "events.csv").write_text(text)
     (shop / "category_tree.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"category_tree\.csv"):

@@ -47,12 +47,23 @@ def test_equal_formulas_become_one(equal):
         ("pred / pred", "pred / pred"),
         ("0.1 + 0.2", "0.1 + 0.2"),
         ("pred / 3", "pred * (1 / 3)"),
+        ("log(3 / pred)", "log(3 / pred)"),
         ("relu(pred) + relu(-pred)", "relu(pred) + relu(-pred)"),
         ("1e300 * 1e300", "1e+300**2"),
     ],
 )
 def test_forms(text, form):
     assert Formula.parse(text).simplify() == Formula.parse(form)
+
+
+def test_a_formula_whose_canonical_form_would_be_too_deep_stays_as_it_is():
+    """A balanced sum of 70 logarithms has depth 9; from left to right it would have 71, and 64 are allowed."""
+    sums = [f"log(pred + {number})" for number in range(1, 71)]
+    while len(sums) > 1:
+        pairs = [sums[start : start + 2] for start in range(0, len(sums), 2)]
+        sums = [f"({' + '.join(pair)})" for pair in pairs]
+    formula = Formula.parse(f"{sums[0]} + 0 * label")
+    assert formula.simplify() == formula
 
 
 @settings(max_examples=300)

@@ -1,5 +1,6 @@
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,12 @@ def test_an_unknown_aggregator_is_refused_with_those_there_are(name: str) -> Non
 def test_options_that_do_not_fit_are_refused(name: str, options: dict[str, Any] | None) -> None:
     with pytest.raises(ValueError, match=f"do not fit {name}"):
         GradientAggregation(name, options).setup(2)
+
+
+@pytest.mark.skipif(find_spec("ecos") is not None, reason="the library is there")
+def test_an_aggregator_without_its_library_says_which() -> None:
+    with pytest.raises(ValueError, match=r"NashMTL needs libraries that are not installed: .*ecos"):
+        GradientAggregation("NashMTL").setup(2)
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
