@@ -12,6 +12,7 @@ from lightning_modules.losses import FormulaLoss, Loss
 from lightning_modules.search.studies import loss_of
 
 _LOSS_OPTION = re.compile(r"--model(\.init_args)?\.loss((\.init_args)?\.base)?")
+_TRUTHS = ("true", "false", "yes", "no", "null")
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 _NAMES = re.compile(rf"{_NAME.pattern}(,\s*{_NAME.pattern})+")
 
@@ -49,9 +50,9 @@ def spell_out(arguments: Sequence[str], shorthand: Shorthand | None = None) -> l
     """Return a command line as the parser reads it.
 
     A verb's own options need no prefix (``--rounds 5`` for ``--search.rounds 5``, ``--space.nodes 8`` for
-    ``--search.space.nodes 8``), and those that are lists take several values (``--losses BCE MSE``). ``--model.loss``,
-    ``--model.loss.base``, the loss that another one builds on, and a verb's own losses take the text of a formula, or
-    ``RUN#RANK`` for one of a study.
+    ``--search.space.nodes 8``), those that are lists take several values (``--losses BCE MSE``), and switches none
+    (``--overwrite``). ``--model.loss``, ``--model.loss.base``, the loss that another one builds on, and a verb's own
+    losses take the text of a formula, or ``RUN#RANK`` for one of a study.
 
     Args:
         arguments: The arguments after the verb.
@@ -72,7 +73,7 @@ def _spelled_out(arguments: list[str], shorthand: Shorthand) -> Iterator[str]:
             yield option + equals + value
         elif shorthand.is_own(name):
             hint = shorthand.hint(name)
-            values = [value] if equals else _values(arguments, many=_element(hint) is not None)
+            values = [value] if equals else _values(arguments, hint)
             yield "=".join([f"--{shorthand.prefix}{name}", *_own(values, hint)])
         elif _LOSS_OPTION.fullmatch(option) and (equals or arguments):
             yield f"{option}={_trainable(value if equals else arguments.pop(0))}"
@@ -80,10 +81,13 @@ def _spelled_out(arguments: list[str], shorthand: Shorthand) -> Iterator[str]:
             yield option + equals + value
 
 
-def _values(arguments: list[str], *, many: bool) -> list[str]:
+def _values(arguments: list[str], hint: Any) -> list[str]:
+    if hint is bool and not (arguments and arguments[0].lower() in _TRUTHS):
+        return ["true"]
     values: list[str] = []
+    is_list = _element(hint) is not None
     # A formula may begin with a minus, so a single dash does not end the list.
-    while arguments and not arguments[0].startswith("--") and (many or not values):
+    while arguments and not arguments[0].startswith("--") and (is_list or not values):
         values.append(arguments.pop(0))
     return values
 

@@ -168,7 +168,7 @@ _EXPLANATIONS: dict[str, Callable[[re.Match[str], ArgumentParser], str]] = {
     r"File does not exist: (?P<name>.+)": _missing_file,
     r"Path is not a file: (?P<name>.+)": _no_file,
     r"Unexpected config: (?P<text>.*)": _no_settings,
-    r"argument (?P<name>--[\w.]+): expected one argument": _no_value,
+    r"argument (?P<name>--[\w.]+)(/\S+)?: expected one argument": _no_value,
     r"Expected a (<class '(?P<type>(?!NoneType)\w+)'>|typing\.Literal\[(?P<literals>[^\]]+)\])"
     r"(\. Got value: (?P<value>.*?(?=\. Got value: |\n|$)))?": _wrong_type,
 }

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_modules.search.studies import settings_of
+from lightning_modules.search.studies import Study, settings_of
 
 _SECTIONS = ("trainer", "model", "data")
 #: How long a search trains its candidates, which is not how long a comparison trains.
@@ -19,6 +19,7 @@ def with_study_settings(arguments: Sequence[str], option: str) -> list[str]:
         option: The option that names the study, followed by ``=`` and its folder.
 
     Raises:
+        FileNotFoundError: If the folder holds no study.
         ValueError: If the study's settings cannot be read.
     """
     study = next((each.partition("=")[2] for each in arguments if each.startswith(f"{option}=")), None)
@@ -26,6 +27,9 @@ def with_study_settings(arguments: Sequence[str], option: str) -> list[str]:
     if study is None or given:
         return list(arguments)
     settings = settings_of(Path(study))
+    if not settings:
+        # Raises if there is no study, for which the model would be called missing.
+        Study.read(study)
     chosen = {name: settings[name] for name in _SECTIONS if name in settings}
     if "trainer" in chosen:
         chosen["trainer"] = {name: value for name, value in chosen["trainer"].items() if name not in _LENGTHS}

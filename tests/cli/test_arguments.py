@@ -31,7 +31,8 @@ def compare(*arguments: str) -> list[str]:
         (["--formulas=-label * pred"], ['--compare.formulas=["-label * pred"]']),
         (["--model", "BiasedMF", "--data.root", "x y"], ["--model", "BiasedMF", "--data.root", "x y"]),
         (["--model.embedding_dim=8", "--trainer.devices", "2"], ["--model.embedding_dim=8", "--trainer.devices", "2"]),
-        (["--save_checkpoints"], ["--compare.save_checkpoints"]),
+        (["--save_checkpoints"], ["--compare.save_checkpoints=true"]),
+        (["--save_checkpoints", "false", "--seeds", "2"], ["--compare.save_checkpoints=false", "--compare.seeds=2"]),
         (["--losses", "Focal"], ['--compare.losses=["Focal"]']),
         (["--losses", "BCE,MSE"], ['--compare.losses=["BCE", "MSE"]']),
         (["--losses", '{"class_path": "Focal"}', "BCE"], ['--compare.losses=[{"class_path": "Focal"}, "BCE"]']),
@@ -49,6 +50,7 @@ def test_own_options_need_no_prefix_and_lists_take_several_values(short: list[st
 
 def test_search_and_check_have_their_own_options() -> None:
     assert OWN_VERBS["search"].complete(["--rounds", "3"]) == ["--search.rounds=3"]
+    assert OWN_VERBS["export"].complete(["--overwrite", "runs/a"]) == ["--overwrite=true", "runs/a"]
     assert OWN_VERBS["check"].complete(["runs/a", "--formulas", "-pred", "label"]) == [
         "runs/a",
         '--formulas=["-pred", "label"]',

@@ -174,6 +174,7 @@ def test_number_out_of_range(failure: Failure) -> None:
         (["search", "--space=[add]"], "['add'] is no SearchSpace; set its arguments one by one"),
         (["search", "--executor=ry"], "--search.executor: 'ry' is not one of 'serial', 'process', 'ray'"),
         (["compare", "--losses=BCEE"], "--compare.losses: there is no class 'BCEE'; did you mean BCE?"),
+        (["compare", "--learning_rates"], "--compare.learning_rates needs a value"),
         (["compare", "--learning_rates=fast"], "--compare.learning_rates: 'fast' is not of type float"),
         (["polish", "--variants=labelq"], "'labelq' is not one of 'one_minus_q', 'constant', 'label_q'"),
         (["polish", "--agent=DDPGG"], "--polish.agent: there is no class 'DDPGG'; did you mean DDPG?"),
@@ -217,6 +218,10 @@ def test_debug_shows_the_traceback() -> None:
 
 def test_devices_that_are_no_number(failure: Failure) -> None:
     assert "the Trainer cannot be built: `devices`" in failure([*FIT, *DATA, "--trainer.devices=x"], 1)
+
+
+def test_a_comparison_of_a_study_that_is_not_there(failure: Failure) -> None:
+    assert "'nowhere' holds no study: ledger.sqlite is not there" in failure(["compare", "--study=nowhere"], 1)
 
 
 def test_a_formula_without_pred_is_no_loss(failure: Failure) -> None:
