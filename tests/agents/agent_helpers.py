@@ -1,8 +1,7 @@
-"""Sessions, small agents and a quiet Trainer."""
+"""Sessions, small agents and what they learn from."""
 
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -74,18 +73,6 @@ def data(**options: Any) -> SessionsDataModule:
     module = SessionsDataModule(drawn, batch_size=250, seed=0)
     module.setup()
     return module
-
-
-def quiet_trainer(**options: Any) -> pl.Trainer:
-    defaults: dict[str, Any] = {
-        "accelerator": "cpu",
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-    }
-    return pl.Trainer(**{**defaults, **options})
 
 
 def copied(module: torch.nn.Module) -> dict[str, Tensor]:

@@ -13,10 +13,10 @@ from agent_helpers import (
     impressions,
     loader,
     moved,
-    quiet_trainer,
     replayed,
 )
 from torch import Tensor
+from trainer_helpers import quiet_trainer
 
 from lightning_modules.agents import DDPG, TD3BC, ActorCritic
 from lightning_modules.agents.targets import frozen

@@ -15,9 +15,9 @@ from agent_helpers import (
     evaluation_loader,
     impressions,
     loader,
-    quiet_trainer,
     replayed,
 )
+from trainer_helpers import quiet_trainer
 
 from lightning_modules.agents import DDPG, ActorCritic, load_critics
 from lightning_modules.multitask import ESMM, MMoE, SharedBottom, SingleTask, UncertaintyWeighting

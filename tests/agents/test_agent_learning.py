@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from agent_helpers import AGENTS, data, quiet_trainer
+from agent_helpers import AGENTS, data
 from torch import Tensor
+from trainer_helpers import quiet_trainer
 
 from datamodules.batches import ImpressionBatch
 from datamodules.loader import BatchLoader

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from multitask_helpers import FIELD_SIZES, MODELS, build, loader, planted, quiet_trainer
+from multitask_helpers import FIELD_SIZES, MODELS, build, loader, planted
 from stored_agents import write_agent
 from torch import Tensor, nn
 from torch.optim import SGD
+from trainer_helpers import quiet_trainer
 
 from datamodules.batches import Batch, ImpressionBatch
 from lightning_modules.agents import CriticWeightedLoss, NonPositiveCritic

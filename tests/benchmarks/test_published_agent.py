@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from trainer_helpers import quiet_trainer
 
 from benchmarks import published_agent as published
 from benchmarks.replay_speed import published_replay
@@ -102,14 +102,7 @@ def copy_actor(own: Any, theirs: published.ESMM) -> None:
 
 
 def teach(agent: DDPG, updates: int) -> dict[str, Tensor]:
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet_trainer(max_epochs=1)
     trainer.fit(agent, train_dataloaders=BatchLoader(experience(updates), 1))
     return {name: value.double() for name, value in trainer.callback_metrics.items()}
 

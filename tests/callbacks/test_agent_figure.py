@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
+from trainer_helpers import quiet_trainer
 
 from callbacks import AgentFigure
 from callbacks.agent_figure import agent_figure
@@ -41,15 +42,8 @@ class Agent(pl.LightningModule):
 
 
 def fit(figure: AgentFigure, *, epochs: int = 3, logger: Any = False, ckpt_path: Path | None = None) -> pl.Trainer:
-    trainer = pl.Trainer(
-        max_epochs=epochs,
-        callbacks=[figure],
-        accelerator="cpu",
-        logger=logger,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
+    trainer = quiet_trainer(
+        max_epochs=epochs, callbacks=[figure], logger=logger, log_every_n_steps=1, num_sanity_val_steps=2
     )
     trainer.fit(Agent(), [torch.zeros(1)], [torch.zeros(1)], ckpt_path=ckpt_path, weights_only=True)
     return trainer

@@ -9,6 +9,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from scipy.stats import binomtest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
+from trainer_helpers import quiet_trainer
 
 from callbacks import CalibrationFigure
 from callbacks.calibration import calibration_figure
@@ -52,15 +53,8 @@ class Model(pl.LightningModule):
 
 
 def fit(metrics: Any, logger: Any, bins: int = 20) -> None:
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=logger,
-        callbacks=[CalibrationFigure(bins)],
-        max_epochs=2,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
+    trainer = quiet_trainer(
+        logger=logger, callbacks=[CalibrationFigure(bins)], max_epochs=2, log_every_n_steps=1, num_sanity_val_steps=2
     )
     loader = torch.utils.data.DataLoader(torch.ones(2, 1), batch_size=1)
     trainer.fit(Model(metrics), loader, loader)

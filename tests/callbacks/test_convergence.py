@@ -5,6 +5,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from trainer_helpers import quiet_trainer
 
 from callbacks import ConvergenceStopping
 
@@ -44,16 +45,7 @@ def epochs(
 ) -> int:
     """Return how many epochs were trained until the callback stopped."""
     callback = ConvergenceStopping(name, **{"threshold": 0.1, "patience": 2, **options})
-    trainer = pl.Trainer(
-        max_epochs=len(values),
-        callbacks=[callback],
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
+    trainer = quiet_trainer(max_epochs=len(values), callbacks=[callback])
     trainer.fit(Scripted(values, name), [torch.zeros(1)], [torch.zeros(1)], ckpt_path=path, weights_only=True)
     if path is None:
         trainer.save_checkpoint("stopped.ckpt")

@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
     StepLR,
 )
+from trainer_helpers import quiet_trainer
 
 from callbacks.optimizer_settings import OptimizerSettings
 
@@ -63,15 +64,7 @@ class Model(pl.LightningModule):
 
 
 def fitted(model: Model, *callbacks: pl.Callback) -> Model:
-    trainer = pl.Trainer(
-        max_epochs=EPOCHS,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[*callbacks],
-    )
+    trainer = quiet_trainer(max_epochs=EPOCHS, callbacks=[*callbacks])
     trainer.fit(model, torch.utils.data.DataLoader(torch.ones(1, 1)))  # type: ignore[arg-type]
     return model
 

@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
+from trainer_helpers import quiet_trainer
 
 from callbacks import RewardCallback
 
@@ -34,17 +35,7 @@ class Scripted(pl.LightningModule):
 
 
 def fit(model: Scripted, callback: RewardCallback, **options: Any) -> RewardCallback:
-    trainer = pl.Trainer(
-        **options,
-        num_sanity_val_steps=0,
-        max_epochs=len(model.losses),
-        callbacks=[callback],
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet_trainer(max_epochs=len(model.losses), callbacks=[callback], **options)
     steps = [torch.zeros(1)] * len(model.losses[0])
     trainer.fit(model, steps, [torch.zeros(1)])
     return callback

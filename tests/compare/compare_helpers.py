@@ -11,7 +11,6 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 import yaml
-from torch import Tensor
 
 from datamodules import SyntheticInteractions
 from lightning_modules.compare.bootstrap import Difference
@@ -44,17 +43,6 @@ def full_training(data: SyntheticInteractions | None = None, **options: Any) -> 
     data = small_data() if data is None else data
     own = {name: options.pop(name) for name in ("monitor", "mode", "patience") if name in options}
     return FullTraining(options.pop("build", builder_of(data)), data, {**RECIPE, **options}, **own)
-
-
-class Raising(Loss):
-    """Raises what it was given."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
-
-    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
-        raise self.error
 
 
 def trained(score: float, **fields: Any) -> Training:

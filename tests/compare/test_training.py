@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from compare_helpers import FAST, SLOW, Raising, builder_of, full_training, small_data
+from broken_losses import Raising
+from compare_helpers import FAST, SLOW, builder_of, full_training, small_data
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 from sklearn.metrics import roc_auc_score
 from torch import Tensor

@@ -11,7 +11,8 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 from loss_cases import ALL, rows, title, values_of_rows
-from multitask_helpers import build, loader, planted, quiet_trainer
+from multitask_helpers import build, loader, planted
+from trainer_helpers import quiet_trainer
 
 from lightning_modules import losses
 from lightning_modules.losses import InversePropensity, Loss

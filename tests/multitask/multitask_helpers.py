@@ -1,9 +1,8 @@
-"""Planted impressions, a quiet Trainer, and the models that the shared tests run over."""
+"""Planted impressions and the models that the shared tests run over."""
 
 import inspect
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 
 from datamodules.batches import ImpressionBatch
@@ -46,15 +45,3 @@ def planted(count: int = 64, *, num_tasks: int = 2, num_numerical: int = 2, seed
 
 def loader(rows: ImpressionBatch, *, shuffle: bool = False) -> Any:
     return BatchLoader(rows, 128, shuffle=shuffle, seed=0)
-
-
-def quiet_trainer(**options: Any) -> pl.Trainer:
-    defaults: dict[str, Any] = {
-        "accelerator": "cpu",
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-    }
-    return pl.Trainer(**{**defaults, **options})

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import torch
-from multitask_helpers import build, loader, planted, quiet_trainer
+from multitask_helpers import build, loader, planted
 from torch.nn.functional import binary_cross_entropy_with_logits
+from trainer_helpers import quiet_trainer
 
 from lightning_modules.compare.fresh import builder
 from lightning_modules.losses import MSE, InversePropensity

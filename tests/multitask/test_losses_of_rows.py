@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from multitask_helpers import FIELD_SIZES, MODELS, build, loader, planted, quiet_trainer
+from multitask_helpers import FIELD_SIZES, MODELS, build, loader, planted
 from torch import Tensor, nn
+from trainer_helpers import quiet_trainer
 
 from lightning_modules.epoch_statistics import EpochStatistics
 from lightning_modules.losses import BCE, MSE, InversePropensity, Loss

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from multitask_helpers import MODELS, TASKS, build, loader, planted, quiet_trainer
+from multitask_helpers import MODELS, TASKS, build, loader, planted
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.optim import SGD, Adam
+from trainer_helpers import quiet_trainer
 
 from lightning_modules.layers import Gates
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Loss

@@ -66,20 +66,6 @@ def largest_difference(left: dict[str, Tensor], right: dict[str, Tensor]) -> flo
     return max(float((left[name] - right[name]).abs().max()) for name in left)
 
 
-class Raising(Loss):
-    """Cannot be computed."""
-
-    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
-        raise ArithmeticError("boom")
-
-
-class Infinite(Loss):
-    """Is infinite for every sample, with gradients that are finite."""
-
-    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
-        return prediction + torch.inf
-
-
 class InfiniteFarAway(Loss):
     """Is finite only where training goes."""
 

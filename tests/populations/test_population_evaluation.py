@@ -4,14 +4,13 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from broken_losses import Infinite, Raising
 from population_helpers import (
     ADAGRAD,
     ADAM,
     RECIPE,
     SGD,
-    Infinite,
     InfiniteFarAway,
-    Raising,
     assignment,
     biased_mf,
     both,
@@ -111,7 +110,7 @@ def test_the_recommender_and_torchs_randomness_stay_as_they_are() -> None:
 
 
 def test_what_becomes_of_a_loss_is_not_that_of_the_others() -> None:
-    task = assignment((BCE(), Infinite(), Raising(), InfiniteFarAway()), epochs=1)
+    task = assignment((BCE(), Infinite(), Raising(ArithmeticError("boom")), InfiniteFarAway()), epochs=1)
     children, population = both(biased_mf(), task)
     assert [copy.status for copy in population] == ["trained", "non-finite", "failed", "trained"]
     assert [child.status for child in children] == [copy.status for copy in population]

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 import torch
-from population_helpers import Infinite, Raising, biased_mf, deep_mf, planted_data
+from broken_losses import Infinite, Raising
+from population_helpers import biased_mf, deep_mf, planted_data
 from torch import Tensor
 
 from lightning_modules.losses import BCE, Focal, FormulaLoss, Hinge, Loss, MaxR
@@ -46,7 +47,7 @@ def test_far_away_and_broken_logits() -> None:
 
 
 def test_losses_without_finite_values_have_no_slopes() -> None:
-    table = SlopeTable([Infinite(), Raising(), BCE()], CPU)
+    table = SlopeTable([Infinite(), Raising(ArithmeticError("boom")), BCE()], CPU)
     found = table(torch.zeros(1, 3), torch.zeros(1))
     assert found.isfinite().tolist() == [[False, False, True]]
     assert list(table.errors) == ["", "ArithmeticError: boom", ""]

@@ -1,9 +1,7 @@
-"""A small planted data set, a quiet Trainer, and the models that the shared tests run over."""
+"""A small planted data set and the models that the shared tests run over."""
 
 import inspect
 from typing import Any
-
-import pytorch_lightning as pl
 
 from datamodules import SyntheticInteractions
 from lightning_modules import recommenders
@@ -24,15 +22,3 @@ def planted_data() -> SyntheticInteractions:
 
 def build(model: type[Recommender], data: SyntheticInteractions, **options: Any) -> Any:
     return model(num_users=data.num_users, num_items=data.num_items, **options)
-
-
-def quiet_trainer(**options: Any) -> pl.Trainer:
-    defaults: dict[str, Any] = {
-        "accelerator": "cpu",
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-    }
-    return pl.Trainer(**{**defaults, **options})

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from recommender_helpers import MODELS, build, planted_data, quiet_trainer
+from recommender_helpers import MODELS, build, planted_data
 from sklearn.metrics import log_loss, roc_auc_score
 from torch.optim import SGD, Adam
+from trainer_helpers import quiet_trainer
 
 from datamodules import SyntheticInteractions
 from datamodules.batches import Batch, PairBatch

@@ -35,24 +35,6 @@ def trained(evaluate: ChildEvaluator, recommender: BiasedMF, loss: Loss, seed: i
     return evaluation
 
 
-class Raising(Loss):
-    """Raises what it was given."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
-
-    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
-        raise self.error
-
-
-class Infinite(Loss):
-    """Is infinite for every sample, with gradients that are finite."""
-
-    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
-        return prediction + torch.inf
-
-
 class NoisySquare(Loss):
     """Draws from torch's own randomness."""
 
