@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -33,6 +35,19 @@ def started(command: list[str], output: IO[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command, cwd=REPOSITORY, env=ENVIRONMENT, stdout=output, stderr=output, preexec_fn=heed_interrupts
     )
+
+
+def status_when_ended(command: list[str], number: signal.Signals, is_due: Callable[[], bool], output: Path) -> int:
+    """Return the exit status of a command that a signal ends once that is due; it shows no traceback."""
+    with output.open("w+") as file:
+        process = started(command, file)
+        while not is_due() and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(number)
+        status = process.wait(timeout=60)
+        file.seek(0)
+        assert "Traceback" not in file.read()
+    return status
 
 
 def candidates(root: Path) -> pd.DataFrame:

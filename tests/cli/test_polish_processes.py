@@ -2,12 +2,11 @@
 
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from cli_helpers import started
+from cli_helpers import status_when_ended
 from test_polish import SMALL
 
 from lightning_modules.cli import main
@@ -40,17 +39,12 @@ def test_a_polish_goes_on_where_it_was_ended(
     number: signal.Signals, status: int, after: int, whole: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "broken"
-    output = (tmp_path / "output").open("w+")
-    process = started([sys.executable, "train.py", *COMMAND, f"--root={root}"], output)
-    while not (root / "seed_42" / "base").exists() and process.poll() is None:
-        time.sleep(0.02)
-    while done(root) < after and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == status
-    output.seek(0)
-    assert "Traceback" not in output.read()
-    output.close()
+    command = [sys.executable, "train.py", *COMMAND, f"--root={root}"]
+
+    def is_due() -> bool:
+        return (root / "seed_42" / "base").exists() and done(root) >= after
+
+    assert status_when_ended(command, number, is_due, tmp_path / "output") == status
     assert not (root / "summary.md").exists()
     seconds = pd.read_csv(root / "results.csv")["seconds"].tolist() if after else []
     assert main([*COMMAND, f"--root={root}"]) == 0

@@ -5,12 +5,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from cli_helpers import ENVIRONMENT, SEARCH, candidates, started
+from cli_helpers import ENVIRONMENT, SEARCH, candidates, status_when_ended
 from test_search import HAND_MADE
 
 from datamodules import SyntheticInteractions
@@ -32,17 +31,10 @@ def rows(root: Path) -> int:
 def test_signals_end_a_search_in_order(number: signal.Signals, status: int, tmp_path: Path) -> None:
     root = tmp_path / "study"
     command = [sys.executable, "train.py", *SEARCH, "--search.rounds=100000", f"--search.root={root}"]
-    output = (tmp_path / "output").open("w+")
-    process = started(command, output)
-    while rows(root) < len(HAND_MADE) + 4 and process.poll() is None:
-        time.sleep(0.05)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == status
-    output.seek(0)
-    assert "Traceback" not in output.read()
-    output.close()
+    fewest = len(HAND_MADE) + 4
+    assert status_when_ended(command, number, lambda: rows(root) >= fewest, tmp_path / "output") == status
     ledger = read_ledger(root)
-    assert len(ledger) >= len(HAND_MADE) + 4
+    assert len(ledger) >= fewest
     assert sorted(pd.read_csv(root / "formulas.csv")["formula"]) == sorted(ledger["formula"])
 
 
