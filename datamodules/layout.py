@@ -77,6 +77,6 @@ def _only(tables: list[Path], root: Path) -> Path | None:
 
 
 def _contents(folder: Path, at_most: int = 12) -> str:
-    names = sorted(path.name for path in folder.iterdir())
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     shown = ", ".join(names[:at_most]) or "nothing"
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"

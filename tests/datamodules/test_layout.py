@@ -24,6 +24,7 @@ def test_single_table_is_found_in_its_folder_or_by_name(tmp_path: Path) -> None:
     ("names", "error", "message"),
     [
         ((), FileNotFoundError, "holds no table .* but nothing"),
+        ((".git",), FileNotFoundError, "holds no table .* but nothing"),
         (("notes.md",), FileNotFoundError, "holds no table .* but notes.md"),
         (
             ("a.train.csv", "a.test.csv"),
