@@ -39,15 +39,20 @@ def argument_names(cls: type) -> list[str]:
 def close_argument(name: str, names: list[str]) -> str:
     """Return a question after arguments that look like this one, or else what there are."""
     if "optimizer" in names and name in _OF_OPTIMIZERS:
-        return _question([f"optimizer.{_OF_OPTIMIZERS[name]}"])
+        return _question([_of_optimizer(name)])
     return close(name, names) or (f"; it has {', '.join(names)}" if names else "")
 
 
 def _homes(name: str) -> list[str]:
     sections = {"model": LightningModule, "data": LightningDataModule}
     if name in _OF_OPTIMIZERS:
-        return [f"--model.optimizer.{_OF_OPTIMIZERS[name]}"]
+        return [_of_optimizer(name)]
     return [f"--{section}.{name}" for section, base in sections.items() if _has_argument(base, name)]
+
+
+def _of_optimizer(name: str) -> str:
+    # Its class has to be named, since the default one is none on the command line.
+    return f"--model.optimizer Adam --model.optimizer.{_OF_OPTIMIZERS[name]}"
 
 
 def _has_argument(base: type, name: str) -> bool:

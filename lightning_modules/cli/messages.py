@@ -97,7 +97,8 @@ def _unknown_argument(match: re.Match[str], parser: ArgumentParser) -> str:  # n
     cls = getattr(sys.modules.get(module), name, None)
     if cls is not None and cls in _BASE_CLASSES.values() and cls is not ImpressionsDataModule:
         option = _option(match.string[: match.start()])
-        return f"{option}.{match['name']} needs a class before it: {option} NAME; there are {', '.join(named(cls))}"
+        known = f"; there are {', '.join(named(cls))}" if named(cls) else ""
+        return f"{option}.{match['name']} needs a class before it: {option} NAME{known}"
     hint = close_argument(match["name"], argument_names(cls)) if cls else ""
     return f"{name or 'the class'} has no argument '{match['name']}'{hint}"
 
