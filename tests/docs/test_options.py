@@ -17,7 +17,11 @@ from lightning_modules import agents, losses, multitask, recommenders
 from lightning_modules.cli.own_verbs import OWN_VERBS
 from lightning_modules.search import space, strategies
 
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+# What was tried holds typos on purpose.
+PAGES = [
+    *(REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"),
+    *(page for page in sorted(DOCS.rglob("*.md")) if page.stem != "tried"),
+]
 _SPAN = re.compile(r"`([^`\n]*\n?[^`\n]*)`")
 _OPTION = re.compile(r"(?<![\w-])--([A-Za-z_][\w.]*)")
 _GENERAL = {"config", "help", "print_config", "debug", "ckpt_path", "seed_everything", "predict.output"}
