@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from datamodules.batches import Batch
-from lightning_modules.populations.cached_parts import cached_parts
 from lightning_modules.populations.row_sums import row_sums
 from lightning_modules.populations.stacking import Slopes, StackedModel, stacked
 from lightning_modules.recommenders import BiasedMF
@@ -40,11 +39,8 @@ class StackedBiasedMF(StackedModel):
     def logits(self, vectors: Tensor, place: Tensor) -> Tensor:
         """Return the logit of every row under every copy; see :class:`StackedModel`."""
         user, item = place[:-1].chunk(2)
-        logits = vectors.new_empty(len(user), vectors.shape[1])
-        for part in cached_parts(len(user), vectors):
-            products = vectors.index_select(0, user[part]).mul_(vectors.index_select(0, item[part]))
-            torch.sum(products, dim=-1, out=logits[part])
-        return logits.add_(vectors[0, :, 0])
+        products = vectors.index_select(0, user).mul_(vectors.index_select(0, item))
+        return products.sum(dim=-1).add_(vectors[0, :, 0])
 
     def gradients(self, vectors: Tensor, place: Tensor, slopes: Slopes) -> list[Tensor]:
         """Return the derivatives by ``vectors``: a user's is the sum of its items, each times the slope there."""

@@ -1,12 +1,11 @@
 """Adam on the rows of a table that a batch reads, the moves of idle rows included."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lightning_modules.populations.cached_parts import cached_parts
 from lightning_modules.populations.idle_moves import IdleMoves
 from lightning_modules.populations.row_optimizers import Fetched, RowOptimizer, put_rows
 
@@ -33,41 +32,32 @@ class RowAdam(RowOptimizer):
     def fetch(self, rows: Tensor) -> Fetched:
         """Return rows of the table after the moves that they have not made yet."""
         since = self._last_step.index_select(0, rows)
-        moves = self._idle_moves(since, self.steps + 1)
-        weights, eps, kept = (each.to(self.table.dtype)[..., None, None] for each in moves)
-        vectors = self.table.new_empty(len(rows), *self.table.shape[1:])
-        for part in cached_parts(len(rows), self.table):
-            self._make_up(rows[part], zip(weights[:, part], eps[:, part], strict=True), out=vectors[part])
-        return Fetched(rows, vectors, (kept,))
-
-    def _make_up(self, rows: Tensor, terms: Iterable[tuple[Tensor, Tensor]], out: Tensor) -> None:
-        """Write rows after their moves to ``out``; the terms are the weights and eps of :class:`IdleMoves`."""
-        torch.index_select(self.table, 0, rows, out=out)
-        mean, root = self._mean.index_select(0, rows), self._squares.index_select(0, rows).sqrt_()
-        for weight, eps in terms:
-            # The weight divides the divisor, since torch is slow where a tensor meets two tensors and a number a row.
-            out.addcdiv_(mean, torch.add(root, eps).div_(weight), value=-self.learning_rate)
+        moves = [each.to(self.table.dtype)[..., None, None] for each in self._idle_moves(since, self.steps + 1)]
+        (weight, *weights), (eps, *others), kept = moves
+        mean, squares = self._mean.index_select(0, rows), self._squares.index_select(0, rows)
+        root = squares.sqrt()
+        factor = torch.div(weight, root + eps)
+        for weight, eps in zip(weights, others, strict=True):
+            factor.addcdiv_(weight, root + eps)
+        vectors = self.table.index_select(0, rows).addcmul_(mean, factor, value=-self.learning_rate)
+        return Fetched(rows, vectors, (mean, squares, kept))
 
     def step(self, fetched: Fetched, gradient: Tensor) -> None:
         """Add the gradient to the rows' moments; the move itself is made when they are fetched again."""
-        rows, vectors, (kept,) = fetched
+        rows, vectors, (mean, squares, kept) = fetched
         self.steps += 1
-        weight = self._weight()
-        for part in cached_parts(len(rows), self.table):
-            put_rows(self.table, rows[part], vectors[part])
-            self._add(rows[part], gradient[part], kept[part], weight)
+        put_rows(self.table, rows, vectors)
+        put_rows(self._mean, rows, torch.addcmul(gradient, mean, kept, out=mean))
+        weight = self._weight(squares)
+        put_rows(self._squares, rows, squares.addcmul_(gradient, gradient, value=weight))
         self._last_step.index_fill_(0, rows, self.steps)
 
-    def _add(self, rows: Tensor, gradient: Tensor, kept: Tensor, weight: float) -> None:
-        put_rows(self._mean, rows, self._mean.index_select(0, rows).mul_(kept).add_(gradient))
-        squares = self._squares.index_select(0, rows)
-        put_rows(self._squares, rows, squares.addcmul_(gradient, gradient, value=weight))
-
-    def _weight(self) -> float:
+    def _weight(self, squares: Tensor) -> float:
         """Return the weight of this step's squares; where it is too large, let this be the step of weight 1."""
         weight = self._idle_moves.weight(self.steps)
         if weight < _LARGEST_WEIGHT:
             return weight
         self._squares.div_(weight)
+        squares.div_(weight)
         self._idle_moves.start_at(self.steps)
         return 1.0
