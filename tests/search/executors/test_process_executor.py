@@ -174,8 +174,10 @@ except KeyboardInterrupt:
 
 
 def start(script: str) -> subprocess.Popen[str]:
+    # Tests that a shell started in the background inherit from it that Ctrl-C is ignored.
+    interruptible = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     return subprocess.Popen(
-        [sys.executable, "-c", script.format(paths=[str(ROOT), str(Path(__file__).parent)])],
+        [sys.executable, "-c", interruptible + script.format(paths=[str(ROOT), str(Path(__file__).parent)])],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
