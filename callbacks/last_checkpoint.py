@@ -1,5 +1,6 @@
 """The checkpoint that an interrupted training goes on from."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,10 @@ class LastCheckpoint(Checkpoint):
         path = self._folder / f"{self.filename}.ckpt"
         if trainer.is_global_zero:
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, trainer.save_checkpoint)
+            replace_file(path, partial(trainer.save_checkpoint, weights_only=False))
         else:
             # The other processes have their part in it, and write nothing.
-            trainer.save_checkpoint(path)
+            trainer.save_checkpoint(path, weights_only=False)
 
 
 def _validates_next(trainer: pl.Trainer, done: int) -> bool:
