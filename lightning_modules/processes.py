@@ -1,6 +1,12 @@
 """What the processes of one training share."""
 
+from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, distributed
+
+
+def is_first() -> bool:
+    """Return whether this is the first process, which alone writes; known before the processes are connected."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def mean_over_processes(values: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from multiprocessing import current_process
 from typing import Any, TypeVar
 
-from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,6 +22,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from lightning_modules.processes import is_first
 
 #: Work that is done by then is not worth a word.
 _DELAY = 2.0
@@ -76,7 +77,7 @@ def working(text: str, total: int | None = None) -> Iterator[Work]:
     """
     work, ended = Work(total), threading.Event()
     watcher = threading.Thread(target=_watch, args=(text, work, ended), daemon=True)
-    if current_process().name == "MainProcess" and getattr(rank_zero_only, "rank", 0) == 0:
+    if current_process().name == "MainProcess" and is_first():
         watcher.start()
     try:
         yield work

@@ -1,8 +1,10 @@
 """The classes that options take by name."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
+
+from pytorch_lightning import LightningDataModule, LightningModule
 
 import callbacks
 import datamodules
@@ -12,6 +14,10 @@ from lightning_modules.search import strategies
 
 #: Imported so that their classes need no path, and their checkpoints load.
 _PACKAGES = (datamodules, callbacks, agents, losses, multitask, recommenders, strategies)
+
+
+#: The sections of a configuration that name a class, and what it must be.
+SECTIONS: Mapping[str, type] = {"model": LightningModule, "data": LightningDataModule}
 
 
 def named(base: type) -> dict[str, type]:

@@ -6,9 +6,8 @@ from argparse import ArgumentParser
 from collections.abc import Iterable
 
 from jsonargparse import ArgumentParser as ClassParser
-from pytorch_lightning import LightningDataModule, LightningModule
 
-from lightning_modules.cli.classes import named
+from lightning_modules.cli.classes import SECTIONS, named
 
 #: Arguments of the optimizer, which are often taken for those of the model.
 _OF_OPTIMIZERS = {"lr": "lr", "learning_rate": "lr", "weight_decay": "weight_decay"}
@@ -44,10 +43,9 @@ def close_argument(name: str, names: list[str]) -> str:
 
 
 def _homes(name: str) -> list[str]:
-    sections = {"model": LightningModule, "data": LightningDataModule}
     if name in _OF_OPTIMIZERS:
         return [_of_optimizer(name)]
-    return [f"--{section}.{name}" for section, base in sections.items() if _has_argument(base, name)]
+    return [f"--{section}.{name}" for section, base in SECTIONS.items() if _has_argument(base, name)]
 
 
 def _of_optimizer(name: str) -> str:

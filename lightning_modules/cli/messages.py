@@ -12,15 +12,14 @@ from torch.optim import Optimizer
 
 from datamodules import ImpressionsDataModule
 from lightning_modules.agents import ActorCritic
-from lightning_modules.cli.classes import named
+from lightning_modules.cli.classes import SECTIONS, named
 from lightning_modules.cli.hints import argument_names, close, close_argument, close_option
 from lightning_modules.losses import Loss
 from lightning_modules.multitask.weighting import TaskWeighting
 from lightning_modules.search.strategies import Strategy
 
 _BASE_CLASSES: dict[str, type] = {
-    "model": pl.LightningModule,
-    "data": pl.LightningDataModule,
+    **SECTIONS,
     "impressions": ImpressionsDataModule,
     "callbacks": pl.Callback,
     "logger": Logger,
@@ -38,7 +37,7 @@ _BASE_CLASSES: dict[str, type] = {
 _VERB = re.compile(r"^(fit|validate|test|predict|search|check|compare|polish|export)\.")
 _NOISE = re.compile(
     r"^[\s-]*(Parser key |Problem with given |Does not validate |Subtypes: |Errors:|Given value|Expected a path but "
-    r"|Expected a path but |Expected a <class 'NoneType'>|Subclass types expect|a class path |a dict )"
+    r"|Expected a <class 'NoneType'>|Subclass types expect|a class path |a dict )"
 )
 
 
@@ -76,8 +75,7 @@ def _unknown_option(match: re.Match[str], parser: ArgumentParser) -> str:
 
 
 def _class_hint(name: str) -> str:
-    sections = {"model": pl.LightningModule, "data": pl.LightningDataModule}
-    option = next((section for section, base in sections.items() if name in named(base)), None)
+    option = next((section for section, base in SECTIONS.items() if name in named(base)), None)
     return f"; did you mean --{option} {name}?" if option else ""
 
 

@@ -24,7 +24,7 @@ from lightning_modules.compare.standings import Resampled, resample, standings
 from lightning_modules.compare.tensorboard import TensorBoardReport
 from lightning_modules.compare.training import FAILED, TRAINED, FullTraining, Setting
 from lightning_modules.compare.watchers import CompareWatcher, ModelKeeper
-from lightning_modules.search.ranks import is_first
+from lightning_modules.processes import is_first
 from lightning_modules.threads import torch_threads
 
 

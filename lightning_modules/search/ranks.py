@@ -3,7 +3,6 @@
 from typing import TypeVar
 
 import torch.distributed as dist
-from pytorch_lightning.utilities import rank_zero_only
 
 T = TypeVar("T")
 
@@ -18,8 +17,3 @@ def agree(value: T) -> T:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
-
-
-def is_first() -> bool:
-    """Return whether this is the first process, which alone writes; known before the processes are connected."""
-    return getattr(rank_zero_only, "rank", 0) == 0

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from lightning_modules.losses import BCE, Loss
+from lightning_modules.processes import is_first
 from lightning_modules.search.children import ChildTrainers
 from lightning_modules.search.drawing import Drawing
 from lightning_modules.search.evaluation import ChildEvaluator, Evaluator
@@ -20,7 +21,6 @@ from lightning_modules.search.loss_search import Budget, LossSearch
 from lightning_modules.search.picture import PictureFile
 from lightning_modules.search.population_evaluation import PopulationEvaluator
 from lightning_modules.search.progress import ProgressDisplay
-from lightning_modules.search.ranks import is_first
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.settings import SearchSettings
