@@ -17,13 +17,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.profilers import Profiler, SimpleProfiler
-from torchmetrics.functional.classification import binary_auroc
 
 from benchmarks.commands import settle
 from benchmarks.report import table, write_report
 from datamodules import InteractionsDataModule
 from datamodules.loader import BatchLoader
 from lightning_modules.losses import BCE
+from lightning_modules.ranking import auc, dense_ranks
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.children import ChildTrainers
 from lightning_modules.search.evaluation import Assignment, ChildEvaluator, TrainerFactory
@@ -63,7 +63,7 @@ def plain_loop(recommender: BiasedMF, data: InteractionsDataModule, seed: int) -
         optimizer.step()
     rows = data.rows["validation"]
     with torch.no_grad():
-        return float(binary_auroc(torch.sigmoid(model(rows.user, rows.item)), rows.label.long()))
+        return float(auc(dense_ranks(model(rows.user, rows.item)), rows.label > 0))
 
 
 def child(recommender: BiasedMF, data: InteractionsDataModule, seed: int, trainers: TrainerFactory) -> float:

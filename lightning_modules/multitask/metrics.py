@@ -10,8 +10,8 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.multitask.calibration import CalibrationCurve, calibration_curve
-from lightning_modules.multitask.ranking import auc, dense_ranks, grouped_auc
 from lightning_modules.one_class import OneClassWarning
+from lightning_modules.ranking import auc, dense_ranks, grouped_auc, scores_of
 
 NAMES: tuple[str, ...] = ("auc", "log_loss", "session_log_loss", "calibration", "grouped_auc")
 
@@ -67,7 +67,7 @@ class MultiTaskMetrics(Metric):
                 f"logits of shape {tuple(logit.shape)} and labels of shape {tuple(label.shape)} do not fit "
                 f"{len(self.tasks)} tasks ({', '.join(self.tasks)}): both need one column a task"
             )
-        self.logit.append(logit.detach().float())
+        self.logit.append(scores_of(logit))
         self.label.append(label.detach().float())
         self.session.append(session.detach())
         self.user.append(user.detach())

@@ -7,7 +7,6 @@ from torchmetrics import Metric
 from torchmetrics.functional import mean_absolute_error, mean_squared_error
 from torchmetrics.functional.classification import (
     binary_accuracy,
-    binary_auroc,
     binary_f1_score,
     binary_precision,
     binary_recall,
@@ -15,6 +14,7 @@ from torchmetrics.functional.classification import (
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.one_class import OneClassWarning
+from lightning_modules.ranking import auc, dense_ranks, scores_of
 
 _THRESHOLDED = {
     "accuracy": binary_accuracy,
@@ -30,9 +30,9 @@ class RecommenderMetrics(Metric):
     """Ranking, calibration and classification metrics of logits against 0/1 labels, over all rows of a split.
 
     One metric keeps the rows that all of them need, because eight of them with a state each cost more to update and
-    to gather from other processes than they cost to compute. ``auc`` is exact, with ties counted half; ``log_loss``
-    comes from the logits and needs no clamp; the thresholded metrics call a probability above ``threshold`` positive
-    and are 0 where their denominator is.
+    to gather from other processes than they cost to compute. ``auc`` is exact, with ties counted half; it ranks logits,
+    as probabilities are equal where they round to 0 or 1. ``log_loss`` comes from the logits and needs no clamp; the
+    thresholded metrics call a probability above ``threshold`` positive and are 0 where their denominator is.
 
     Args:
         threshold: The probability above which a prediction counts as positive, fixed and not fitted to the split.
@@ -56,7 +56,7 @@ class RecommenderMetrics(Metric):
 
     def update(self, logit: Tensor, label: Tensor) -> None:
         """Add the rows of one batch: logits and 0/1 labels, both of shape [n]."""
-        self.logit.append(logit.detach().float())
+        self.logit.append(scores_of(logit))
         self.label.append(label.detach().float())
 
     def compute(self) -> dict[str, Tensor]:
@@ -66,7 +66,7 @@ class RecommenderMetrics(Metric):
             return {name: logit.new_tensor(torch.nan) for name in NAMES}
         probability, target = torch.sigmoid(logit), label.long()
         values = {
-            "auc": self._auc(probability, target),
+            "auc": self._auc(logit, target),
             "log_loss": F.binary_cross_entropy_with_logits(logit, label),
             "rmse": mean_squared_error(probability, label, squared=False),
             "mae": mean_absolute_error(probability, label),
@@ -75,8 +75,7 @@ class RecommenderMetrics(Metric):
             values[name] = metric(probability, target, threshold=self.threshold, validate_args=False)
         return values
 
-    def _auc(self, probability: Tensor, target: Tensor) -> Tensor:
-        if target.min() != target.max():
-            return binary_auroc(probability, target, validate_args=False)
-        self._warn_one_class(rows=len(target), label=int(target[0]))
-        return probability.new_tensor(torch.nan)
+    def _auc(self, logit: Tensor, target: Tensor) -> Tensor:
+        if target.min() == target.max():
+            self._warn_one_class(rows=len(target), label=int(target[0]))
+        return auc(dense_ranks(logit), target > 0)

@@ -37,6 +37,14 @@ def test_extreme_steps_stay_finite_and_exact() -> None:
     assert torch.isfinite(steps.grad).all()
 
 
+def test_products_that_round_to_0_or_1_keep_their_order() -> None:
+    falling = torch.linspace(-400, 400, 33, dtype=torch.float64)
+    for other in (-200.0, 0.0, 200.0, 900.0):
+        product = funnel_logits(torch.stack([falling, torch.full_like(falling, other)], dim=1).float())[:, 1]
+        right = -torch.logaddexp(torch.logaddexp(-falling, falling.new_tensor(-other)), -falling - other)
+        torch.testing.assert_close(product.double(), right, rtol=1e-6, atol=1e-6)
+
+
 def test_no_step_is_likelier_than_the_one_before() -> None:
     logits = funnel_logits(torch.randn(200, 4) * 5)
     assert (logits.diff(dim=1) <= 0).all()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from far_logits import eighths, labels_of, moved
 from sklearn import metrics as reference
 from torch import Tensor, distributed
 from torch import multiprocessing as mp
@@ -70,6 +71,18 @@ def test_equals_sklearn_and_pandas_over_several_batches() -> None:
     for start in range(0, 500, 130):
         metrics.update(*data.part(slice(start, start + 130)))
     assert computed(metrics) == pytest.approx(expected(data), abs=1e-5)
+
+
+@moved
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rankings_do_not_depend_on_where_logits_lie(scale: float, shift: float, dtype: torch.dtype) -> None:
+    logit = eighths(500, 2)
+    home = rows()._replace(logit=logit, label=labels_of(logit))
+    metrics = MultiTaskMetrics(TASKS)
+    metrics.update(*home._replace(logit=(logit * scale + shift).to(dtype)))
+    found, right = computed(metrics), expected(home)
+    for name in ("auc", "grouped_auc", "auc/click", "grouped_auc/long_view"):
+        assert found[name] == pytest.approx(right[name], abs=1e-6)
 
 
 def test_metrics_of_two_processes_merge_by_their_own_reduction() -> None:

@@ -5,6 +5,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from broken_losses import Infinite, Raising
+from far_logits import moved
 from population_helpers import (
     ADAGRAD,
     ADAM,
@@ -19,6 +20,7 @@ from population_helpers import (
     losses,
     planted_data,
 )
+from sklearn.metrics import roc_auc_score
 
 from lightning_modules.losses import BCE, MSE
 from lightning_modules.populations import UnmatchedError
@@ -209,3 +211,20 @@ def test_recipes_that_cannot_be_matched_are_refused(recipe: dict[str, Any]) -> N
 def test_a_population_has_candidates() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         PopulationEvaluator(ChildTrainers(RECIPE), planted_data(), size=0)
+
+
+@moved
+def test_rewards_do_not_depend_on_where_logits_lie(scale: float, shift: float) -> None:
+    start = biased_mf(partial(torch.optim.SGD, lr=1e-20), init_std=0.5)
+    with torch.no_grad():
+        for weight in start.parameters():
+            weight.copy_((8 * weight).round() / 8)
+    data = planted_data()
+    data.setup("validate")
+    rows = data.rows["validation"]
+    right = roc_auc_score(rows.label, start(rows.user, rows.item).detach().double())
+    with torch.no_grad():
+        start.user_embedding.weight.mul_(scale)
+        start.global_bias.mul_(scale).add_(shift)
+    for child, copy in zip(*both(start, assignment((MSE(),), epochs=1)), strict=True):
+        assert (child.score, copy.score) == (pytest.approx(right, abs=1e-7), pytest.approx(right, abs=1e-7))

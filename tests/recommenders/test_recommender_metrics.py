@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from far_logits import eighths, labels_of, moved
 from sklearn import metrics as reference
 from torch import Tensor, distributed
 from torch import multiprocessing as mp
@@ -51,6 +52,29 @@ def test_half_precision_logits_are_taken() -> None:
     metrics = RecommenderMetrics()
     metrics.update(logit.bfloat16(), label)
     assert computed(metrics) == pytest.approx(by_sklearn(logit.bfloat16().float(), label, 0.5), abs=1e-5)
+
+
+@moved
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_ranking_does_not_depend_on_where_logits_lie(scale: float, shift: float, dtype: torch.dtype) -> None:
+    logit = eighths(1000)
+    label = labels_of(logit)
+    metrics = RecommenderMetrics()
+    metrics.update((logit * scale + shift).to(dtype), label)
+    assert computed(metrics)["auc"] == pytest.approx(reference.roc_auc_score(label, logit.double()), abs=1e-7)
+
+
+def test_logits_whose_probabilities_are_all_one_are_ranked() -> None:
+    metrics = RecommenderMetrics()
+    metrics.update(torch.tensor([20.0, 25.0, 30.0]), torch.tensor([0.0, 0.0, 1.0]))
+    assert computed(metrics)["auc"] == 1.0
+
+
+def test_logits_of_double_precision_are_not_rounded() -> None:
+    logit = 40 + torch.tensor([0.0, 1e-9, 2e-9], dtype=torch.float64)
+    metrics = RecommenderMetrics()
+    metrics.update(logit, torch.tensor([0.0, 1.0, 1.0]))
+    assert computed(metrics)["auc"] == 1.0
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from lightning_modules.multitask.ranking import auc, dense_ranks, grouped_auc
+from lightning_modules.ranking import auc, dense_ranks, grouped_auc
 
 rows = st.lists(
     st.tuples(st.integers(-3, 3), st.booleans(), st.integers(0, 4)),
