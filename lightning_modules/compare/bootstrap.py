@@ -132,11 +132,15 @@ def difference(
 ) -> Difference:
     """Compare a loss with the baseline over what the draw of the test rows and of the seeds leaves open.
 
-    Seed s of both starts from the same weights and batches, so its two AUCs are subtracted. The rows are bootstrapped;
-    to that comes a draw of Student's t with S - 1 degrees of freedom for the seeds, because resampling a handful of
-    them calls far too many differences significant. It is scaled by the spread between the seeds less what of it the
-    draw of the rows explains, which the bootstrap has counted already. Resamples without an AUC, for want of one class,
-    are left out.
+    Seed s of both starts from the same weights and batches, so its two AUCs are subtracted. In the crossed layout of
+    rows and seeds (Obuchowski and Rockette, Communications in Statistics 1995,
+    https://doi.org/10.1080/03610919508813243) the mean gap over S seeds has the variance ``rows + (seeds + interaction)
+    / S``. The covariance of two seeds' gaps under the bootstrap is ``rows``; the variance between the observed gaps is
+    ``seeds + interaction``, with S - 1 degrees of freedom. The two parts are put together as Behrens and Fisher do: to
+    the mean gap of a resample, scaled about its mean to ``rows``, comes a draw of Student's t. That test is not exact,
+    but errs on the side of no difference (Robinson, Annals of Statistics 1976,
+    https://doi.org/10.1214/aos/1176343594), where an approximate number of degrees of freedom finds too many with few
+    seeds. Resamples without an AUC, for want of one class, are left out.
 
     Args:
         aucs: AUCs of the loss under every resample, of shape [B, S].
@@ -151,23 +155,29 @@ def difference(
     """
     _check(aucs, baseline, observed, observed_baseline, confidence)
     estimate = float((observed - observed_baseline).mean())
-    paired = aucs - baseline
+    paired = (aucs - baseline).double()
     paired = paired[~paired.isnan().any(1)]
     if math.isnan(estimate) or len(paired) < 2:
         return Difference(math.nan, math.nan, math.nan, math.nan, math.nan)
-    seed_variance = _seed_variance(paired, observed - observed_baseline)
-    mean = paired.mean(1)
-    draws = mean + seed_variance.sqrt() * _student(len(mean), paired.shape[1] - 1, generator)
+    seed_variance = (observed - observed_baseline).double().var() / paired.shape[1]
+    row_variance = _row_variance(paired)
+    student = _student(len(paired), paired.shape[1] - 1, generator)
+    draws = _scaled(paired.mean(1), row_variance) + seed_variance.sqrt() * student
     low, high = draws.quantile(draws.new_tensor([(1 - confidence) / 2, (1 + confidence) / 2])).tolist()
-    return Difference(estimate, low, high, float((mean.var() + seed_variance).sqrt()), _two_sided(draws))
+    return Difference(estimate, low, high, float((row_variance + seed_variance).sqrt()), _two_sided(draws))
 
 
-def _seed_variance(paired: Tensor, observed: Tensor) -> Tensor:
-    """Return the variance that the draw of the seeds adds to the mean difference."""
+def _row_variance(paired: Tensor) -> Tensor:
+    """Return the variance over resamples that all seeds share: without what the rows add to each seed alone."""
     seeds = paired.shape[1]
     deviations = paired - paired.mean(1, keepdim=True)
-    explained_by_rows = deviations.var(0).mean() * seeds / (seeds - 1)
-    return ((observed.double().var() - explained_by_rows) / seeds).clamp(min=0)
+    interaction = deviations.var(0).mean() * seeds / (seeds - 1)
+    return (paired.mean(1).var() - interaction / seeds).clamp(min=0)
+
+
+def _scaled(values: Tensor, variance: Tensor) -> Tensor:
+    """Return values scaled about their mean to a variance; equal ones stay as they are."""
+    return values.mean() + (values - values.mean()) * (variance / values.var()).sqrt().nan_to_num()
 
 
 def _student(count: int, degrees: int, generator: torch.Generator) -> Tensor:

@@ -90,5 +90,6 @@ class Report:
         return (
             "sd: standard deviation over the seeds; se: standard error over the draw of the rows. Difference: mean "
             f"over the seeds of the test AUC less that of {literal(self.baseline)} from the same start, with a paired "
-            "bootstrap interval over rows and seeds; p: two-sided, adjusted for the number of losses (Holm)."
+            "bootstrap interval over rows and Student's t for what differs between seeds (Behrens-Fisher); p: "
+            "two-sided, adjusted for the number of losses (Holm)."
         )

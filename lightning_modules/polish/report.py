@@ -111,8 +111,8 @@ class Report:
 
 _LEGEND = (
     "Mean over the seeds, each with the same base model and order of batches. Intervals: paired bootstrap of the test "
-    "sessions, with Student's t for the seeds. p: two-sided; the second is adjusted for all differences of its table "
-    "(Holm)."
+    "sessions, with Student's t for what differs between seeds (Behrens-Fisher). p: two-sided; the second is adjusted "
+    "for all differences of its table (Holm)."
 )
 
 

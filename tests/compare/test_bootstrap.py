@@ -1,4 +1,5 @@
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -136,19 +137,58 @@ def test_seed_noise_alone_gives_students_interval() -> None:
     assert result.p_value == pytest.approx(stats.ttest_1samp(gaps, 0).pvalue, abs=0.01)
 
 
-@pytest.mark.parametrize("seeds", [2, 5])
-@pytest.mark.parametrize(("row", "seed", "interaction"), [(1, 0, 0), (0.1, 1, 0), (0.1, 0, 1), (1, 1, 1)])
-def test_the_level_holds_whatever_the_noise_is_made_of(seeds: int, row: float, seed: float, interaction: float) -> None:
-    trials, generator = 1500, seeded(9)
-    seen = torch.randn(trials, 1, generator=generator) * row + torch.randn(trials, seeds, generator=generator) * seed
-    seen = (seen + torch.randn(trials, seeds, generator=generator) * interaction).double()
-    significant = 0
-    for each in seen:
-        noise = torch.randn(200, 1, generator=generator) * row
-        resamples = each + noise + torch.randn(200, seeds, generator=generator) * interaction
+SPREADS = [(0, 1, 0.7), (0.2, 1, 1), (0.5, 1, 1), (1, 0, 0.5), (1, 0.3, 0.3), (0.1, 0, 1), (1, 0, 0)]
+
+
+def layouts(trials: int, seeds: int, row: float, seed: float, interaction: float) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the gaps that a null comparison observes, [seeds], and those of its resamples."""
+    generator = seeded(9)
+
+    def noise(*shape: int) -> Tensor:
+        of_rows = row * torch.randn(shape[0], 1, generator=generator, dtype=torch.float64)
+        return of_rows + interaction * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    observed = noise(trials, seeds) + seed * torch.randn(trials, seeds, generator=generator, dtype=torch.float64)
+    for each in observed:
+        yield each, each + noise(200, seeds)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("spreads", SPREADS)
+def test_the_level_holds_with_few_seeds_whatever_the_noise_is_made_of(seeds: int, spreads: tuple[float, ...]) -> None:
+    trials, generator, p_values, covered = 1500, seeded(1), [], 0
+    for gaps, resamples in layouts(trials, seeds, *spreads):
         zero = torch.zeros_like(resamples)
-        significant += difference(resamples, zero, each, torch.zeros(seeds), generator).p_value < 0.05
-    assert 0.02 < significant / trials < 0.075
+        result = difference(resamples, zero, gaps, zero[0], generator)
+        p_values.append(result.p_value)
+        covered += result.low <= 0 <= result.high
+    for level in (0.05, 0.01):
+        # Two standard errors, and what 200 resamples leave open.
+        allowed = level + 2 * math.sqrt(level / trials) + 0.002
+        assert sum(p_value <= level for p_value in p_values) / trials < allowed
+    assert covered / trials > 0.95 - 0.0135
+
+
+def test_where_rows_dominate_few_seeds_find_as_much_as_many() -> None:
+    found = dict.fromkeys((3, 10), 0)
+    for seeds in found:
+        for gaps, resamples in layouts(400, seeds, 1, 0.1, 0.1):
+            zero = torch.zeros_like(resamples)
+            found[seeds] += difference(resamples + 3, zero, gaps + 3, zero[0], seeded(0)).p_value < 0.05
+    assert min(found.values()) > 0.8 * 400
+    assert found[3] > 0.95 * found[10]
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+def test_the_variance_is_that_of_the_crossed_layout(seeds: int) -> None:
+    row, seed, interaction = 0.6, 1.0, 0.8
+    squares, means = 0.0, []
+    for gaps, resamples in layouts(1500, seeds, row, seed, interaction):
+        zero = torch.zeros_like(resamples)
+        squares += difference(resamples, zero, gaps, zero[0], seeded(0)).standard_error ** 2 / 1500
+        means.append(gaps.mean())
+    assert squares == pytest.approx(row**2 + (seed**2 + interaction**2) / seeds, rel=0.08)
+    assert squares == pytest.approx(float(torch.stack(means).var()), rel=0.12)
 
 
 def test_p_value_is_neither_zero_nor_above_one() -> None:
