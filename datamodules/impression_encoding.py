@@ -13,7 +13,7 @@ from torch import Tensor
 from datamodules.batches import ImpressionBatch
 from datamodules.categories import codes_of
 from datamodules.category_mapper import CategoryMapper
-from datamodules.encoding import refuse_empty_splits
+from datamodules.encoding import refuse_empty_splits, warn_of_unknown
 from datamodules.impression_splits import SPLITS, RowNumbers
 from datamodules.reading import exact_integers
 from datamodules.standardisation import Standardizer
@@ -115,7 +115,7 @@ def encode(
     with working("numbering categories"):
         rows = _encoded(impressions, tasks, mapper, standardizer)
     warn_of_single_labels({name: batch.label for name, batch in rows.items()}, list(tasks), source)
-    _report_unknown(rows, mapper.fields)
+    _report_unknown(rows, mapper, source)
     return Encoding(mapper, standardizer, _keys(impressions), rows)
 
 
@@ -174,10 +174,13 @@ def _ids(texts: pd.Index) -> pd.Index:
     return texts if integers is None else integers
 
 
-def _report_unknown(rows: Mapping[str, ImpressionBatch], fields: Sequence[str]) -> None:
+def _report_unknown(rows: Mapping[str, ImpressionBatch], mapper: CategoryMapper, source: object) -> None:
     for name in SPLITS[1:]:
         size = len(rows[name].row)
-        counts = {field: count_unknown(rows[name].categorical[:, place]) for place, field in enumerate(fields)}
+        counts = {field: count_unknown(rows[name].categorical[:, place]) for place, field in enumerate(mapper.fields)}
         listed = ", ".join(f"{field} {count / size:.1%}" for field, count in counts.items() if count)
         if listed:
             rank_zero_info(f"Categories missing or without training rows have the index 0 in {name} rows: {listed}")
+        # A field without any category was warned of when the categories were counted.
+        numbered = {field: counts[field] for field, known in zip(mapper.fields, mapper.sizes, strict=True) if known > 1}
+        warn_of_unknown(name, numbered, size, source)

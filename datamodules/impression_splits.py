@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from datamodules.categories import codes_of
-from datamodules.splits import Splits, ratio_cuts
+from datamodules.splits import RATIOS, Splits, ratio_cuts
 
 SPLITS = Splits._fields
 
@@ -15,9 +15,7 @@ SPLITS = Splits._fields
 RowNumbers = dict[str, np.ndarray]
 
 
-def by_time_shares(
-    time: pd.Series, ratios: Sequence[float] = (0.8, 0.1, 0.1), *, source: object = "the data"
-) -> RowNumbers:
+def by_time_shares(time: pd.Series, ratios: Sequence[float] = RATIOS, *, source: object = "the data") -> RowNumbers:
     """Divide the rows by time: the earliest for training, the latest for test; rows of one time stay together.
 
     Args:
@@ -28,8 +26,9 @@ def by_time_shares(
     Raises:
         ValueError: If the ratios are not three positive numbers that add up to 1, or there are too few times.
     """
-    order = np.argsort(time.to_numpy(), kind="stable")
-    ordered = time.to_numpy()[order]
+    values = _sortable(time)
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
     cuts = ratio_cuts(ratios, len(time))
     within = np.minimum(cuts, max(len(time) - 1, 0))
     moved = np.where(cuts < len(time), np.searchsorted(ordered, ordered[within]), cuts) if len(time) else cuts
@@ -60,7 +59,7 @@ def by_time_boundaries(
     first, second = (_comparable(boundary, time) for boundary in boundaries)
     if not first < second:
         raise ValueError(f"the test rows must begin after the validation rows, got the boundaries {boundaries}")
-    order = np.argsort(time.to_numpy(), kind="stable")
+    order = np.argsort(_sortable(time), kind="stable")
     cuts = time.iloc[order].searchsorted(pd.Series([first, second]))
     rows = dict(zip(SPLITS, np.split(order, np.asarray(cuts)), strict=True))
     for name in _empty(rows):
@@ -89,6 +88,19 @@ def one_after_another(sizes: Sequence[int]) -> RowNumbers:
     """Return the row numbers of three ready-made splits whose tables were joined."""
     cuts = np.cumsum(sizes)
     return dict(zip(SPLITS, np.split(np.arange(cuts[-1]), cuts[:-1]), strict=True))
+
+
+def in_order_of_time(rows: RowNumbers, time: pd.Series) -> RowNumbers:
+    """Return the rows of every split ordered by time, [n] for all rows; rows of one time keep their order."""
+    times = _sortable(time)
+    return {name: numbers[np.argsort(times[numbers], kind="stable")] for name, numbers in rows.items()}
+
+
+def _sortable(time: pd.Series) -> np.ndarray:
+    # Dates with a zone would become Python objects.
+    has_zone = getattr(time.dtype, "tz", None) is not None
+    values: np.ndarray = (time.dt.tz_convert(None) if has_zone else time).to_numpy()
+    return values
 
 
 def _empty(rows: RowNumbers) -> list[str]:

@@ -12,11 +12,19 @@ from datamodules.categories import concatenate
 from datamodules.category_mapper import CategoryMapper
 from datamodules.impression_encoding import Impressions, encode
 from datamodules.impression_reading import read_columns
-from datamodules.impression_splits import RowNumbers, by_column, by_time_boundaries, by_time_shares, one_after_another
+from datamodules.impression_splits import (
+    RowNumbers,
+    by_column,
+    by_time_boundaries,
+    by_time_shares,
+    in_order_of_time,
+    one_after_another,
+)
 from datamodules.in_memory import InMemoryDataModule
 from datamodules.layout import find_tables
 from datamodules.leaks import warn_of_leaks
 from datamodules.loader import BatchLoader
+from datamodules.splits import RATIOS, refuse_without_effect
 from datamodules.table_columns import Columns
 from datamodules.tasks import label_columns, task_columns, warn_of_assumed_funnel
 
@@ -38,8 +46,9 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         session_column: Column of the session ids; None takes the user's, or else every row by itself.
         user_column: Column of the user ids; None takes the session's.
         item_column: Column of the item ids, for predictions alone; name it among the fields for a model to see it.
-        time_column: Column of numbers or ISO 8601 dates that a table is split by; None takes the order of the rows.
-        split_column: Column that says ``train``, ``validation`` or ``test``.
+        time_column: Column of numbers or ISO 8601 dates: a table is split by it unless another option says how, and the
+            rows of every split, so also those of a session, are ordered by it. None takes the order of the rows.
+        split_column: Column of a single table that says ``train``, ``validation`` or ``test``.
         boundaries: First times of validation and test, instead of ``ratios``.
         ratios: Shares of training, validation and test rows in order of time; rows of one time stay together.
         tail_shares: For some fields the share of training rows whose categories, the rarest, share one index.
@@ -69,7 +78,7 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         time_column: str | None = None,
         split_column: str | None = None,
         boundaries: tuple[float | str, float | str] | None = None,
-        ratios: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        ratios: tuple[float, float, float] = RATIOS,
         tail_shares: dict[str, float] | None = None,
         category_mapper: str | None = None,
         funnel: bool = False,
@@ -97,6 +106,7 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         self._checked = False
         if boundaries is not None and time_column is None:
             raise ValueError(f"the boundaries {boundaries} are times of the rows; name their time_column too")
+        self._refuse_idle_options()
         if category_mapper is not None and tail_shares:
             raise ValueError(
                 f"the category mapper {category_mapper} is used as it was fitted, so that the tail_shares "
@@ -150,16 +160,19 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         """
         if not self.categorical_columns and not self.numerical_columns:
             raise ValueError(f"no column of {self.root} is a feature; name categorical_columns or numerical_columns")
-        tables = [read_columns(path, self._columns(), separator=self.separator) for path in find_tables(self.root)]
+        paths = find_tables(self.root)
+        if len(paths) > 1:
+            self._refuse_rules_of_division()
+        tables = [read_columns(path, self._columns(), separator=self.separator) for path in paths]
         sizes = [len(table) for table in tables]
         table = concatenate(tables)
-        rows = one_after_another(sizes) if len(sizes) > 1 else self.split_table(table)
+        rows = self._in_order(one_after_another(sizes), table) if len(sizes) > 1 else self.split_table(table)
         return self._impressions(table, rows)
 
     def split_table(self, table: pd.DataFrame) -> RowNumbers:
         """Return the numbers of each split's rows as the options say."""
         if self.split_column is not None:
-            return by_column(table[self.split_column], self.root)
+            return self._in_order(by_column(table[self.split_column], self.root), table)
         if self.time_column is None:
             return by_time_shares(pd.Series(range(len(table))), self.ratios, source=self.root)
         if self.boundaries is not None:
@@ -195,6 +208,24 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
             mapper=CategoryMapper.load(self.mapper_file) if self.mapper_file else None,
         )
         return rows
+
+    def _refuse_rules_of_division(self) -> None:
+        given = {
+            "split_column": self.split_column is not None,
+            "boundaries": self.boundaries is not None,
+            "ratios": tuple(self.ratios) != RATIOS,
+        }
+        refuse_without_effect(given, f"{self.root} holds a split of three tables")
+
+    def _in_order(self, rows: RowNumbers, table: pd.DataFrame) -> RowNumbers:
+        return rows if self.time_column is None else in_order_of_time(rows, table[self.time_column])
+
+    def _refuse_idle_options(self) -> None:
+        given = {"boundaries": self.boundaries is not None, "ratios": tuple(self.ratios) != RATIOS}
+        if self.split_column is not None:
+            refuse_without_effect(given, f"split_column {self.split_column} divides the rows")
+        if given.pop("boundaries"):
+            refuse_without_effect(given, f"the boundaries {self.boundaries} divide the rows")
 
     def _warn_of_assumed_funnel(self, model: pl.LightningModule | None) -> None:
         # With `funnel` the rows were counted when the data was read.

@@ -7,14 +7,17 @@ import pandas as pd
 import torch
 
 from datamodules.batches import Batch, PairBatch, PredictionBatch
-from datamodules.encoding import encode
+from datamodules.encoding import encode, warn_of_single_label
 from datamodules.in_memory import InMemoryDataModule
 from datamodules.labels import read_interactions
 from datamodules.layout import find_tables
 from datamodules.loader import BatchLoader
 from datamodules.pairs import PairLoader
 from datamodules.reading import exact_integer_ids
-from datamodules.splits import Splits, by_ratio, positive_leave_one_out
+from datamodules.splits import RATIOS, Splits, by_ratio, positive_leave_one_out, refuse_without_effect
+
+_LABEL = "label"
+_THRESHOLD = 3.0
 
 
 class InteractionsDataModule(InMemoryDataModule[Batch]):
@@ -55,18 +58,19 @@ class InteractionsDataModule(InMemoryDataModule[Batch]):
         seed: int | None = None,
         user_column: str = "uid",
         item_column: str = "iid",
-        label_column: str = "label",
+        label_column: str = _LABEL,
         rating_column: str | None = None,
-        rating_threshold: float = 3.0,
+        rating_threshold: float = _THRESHOLD,
         time_column: str | None = None,
         separator: str | None = None,
         split: Literal["leave_one_out", "ratio"] = "ratio",
-        ratios: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        ratios: tuple[float, float, float] = RATIOS,
         split_seed: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, eval_batch_size=eval_batch_size, seed=seed)
         self.root = Path(root)
         self.columns = {"user": user_column, "item": item_column}
+        self._label_column_given = label_column != _LABEL
         self.columns |= {"rating": rating_column} if rating_column else {"label": label_column}
         self.columns |= {"time": time_column} if time_column else {}
         self.rating_threshold = rating_threshold
@@ -74,6 +78,7 @@ class InteractionsDataModule(InMemoryDataModule[Batch]):
         self.split = split
         self.ratios = ratios
         self.split_seed = split_seed
+        self._checked = False
 
     @property
     def num_users(self) -> int:
@@ -87,24 +92,48 @@ class InteractionsDataModule(InMemoryDataModule[Batch]):
         self._load()
         return len(self._items)
 
+    def setup(self, stage: str | None = None) -> None:
+        """Read the data if that has not been done, settle the seed, and warn of training rows without a contrast."""
+        super().setup(stage)
+        if stage == "fit" and not self._checked:
+            if not self._trains_on_pairs():
+                warn_of_single_label("train", self.rows["train"], self.root)
+            self._checked = True
+
     def read_splits(self) -> Splits:
-        """Return the three tables, with the columns ``user``, ``item`` and ``label``."""
+        """Return the three tables, with the columns ``user``, ``item`` and ``label``.
+
+        Raises:
+            FileNotFoundError: If a table is missing.
+            ValueError: If a table cannot be read or divided, or an option would have no effect.
+        """
+        self._refuse_idle_labels()
+        paths = find_tables(self.root)
+        if len(paths) > 1:
+            self._refuse_rules_of_division()
         tables = [
             read_interactions(path, self.columns, threshold=self.rating_threshold, separator=self.separator)
-            for path in find_tables(self.root)
+            for path in paths
         ]
         tables = exact_integer_ids(tables)
         return Splits(*tables) if len(tables) > 1 else self.split_table(tables[0])
 
     def split_table(self, table: pd.DataFrame) -> Splits:
-        """Split a single table as the options say."""
+        """Split a single table as the options say.
+
+        Raises:
+            ValueError: If the ratios are none, or an option would have no effect.
+        """
         if self.split == "leave_one_out":
+            given = {"ratios": tuple(self.ratios) != RATIOS, "split_seed": self.split_seed != 0}
+            refuse_without_effect(given, "split leave_one_out divides the rows")
             return positive_leave_one_out(table)
+        refuse_without_effect({"split_seed": "time" in table and self.split_seed != 0}, "time divides the rows")
         return by_ratio(table, self.ratios, seed=self.split_seed)
 
     def train_dataloader(self) -> BatchLoader[Batch] | BatchLoader[PairBatch]:
         """Return the shuffled training rows; as pairs if the trainer's model says ``trains_on_pairs``."""
-        if getattr(getattr(self.trainer, "lightning_module", None), "trains_on_pairs", False):
+        if self._trains_on_pairs():
             return PairLoader(self._rows("train"), self.batch_size, num_items=self.num_items, **self._order())
         return super().train_dataloader()
 
@@ -130,3 +159,27 @@ class InteractionsDataModule(InMemoryDataModule[Batch]):
         self._users, self._items, rows = encode(splits, self.root)
         self._test_ids = splits.test[["user", "item"]].reset_index(drop=True)
         return rows
+
+    def _trains_on_pairs(self) -> bool:
+        return bool(getattr(getattr(self.trainer, "lightning_module", None), "trains_on_pairs", False))
+
+    def _refuse_rules_of_division(self) -> None:
+        given = {
+            "time_column": "time" in self.columns,
+            "split": self.split != "ratio",
+            "ratios": tuple(self.ratios) != RATIOS,
+            "split_seed": self.split_seed != 0,
+        }
+        refuse_without_effect(given, f"{self.root} holds a split of three tables")
+
+    def _refuse_idle_labels(self) -> None:
+        if "rating" in self.columns:
+            refuse_without_effect(
+                {"label_column": self._label_column_given},
+                f"the labels are made of the rating_column {self.columns['rating']}",
+            )
+        else:
+            refuse_without_effect(
+                {"rating_threshold": self.rating_threshold != _THRESHOLD},
+                f"the labels are those of the label_column {self.columns['label']} and no rating_column is named",
+            )

@@ -1,10 +1,13 @@
 """Rules that divide one table of interactions into training, validation and test rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+
+#: Shares of training, validation and test rows where none are given.
+RATIOS = (0.8, 0.1, 0.1)
 
 
 class Splits(NamedTuple):
@@ -45,7 +48,7 @@ def positive_leave_one_out(frame: pd.DataFrame, min_interactions: int = 5) -> Sp
     return Splits(*(frame[part] for part in (positives_behind >= 2, positives_behind == 1, positives_behind == 0)))
 
 
-def by_ratio(frame: pd.DataFrame, ratios: Sequence[float] = (0.8, 0.1, 0.1), *, seed: int = 0) -> Splits:
+def by_ratio(frame: pd.DataFrame, ratios: Sequence[float] = RATIOS, *, seed: int = 0) -> Splits:
     """Divide the rows by time: the earliest for training, the latest for test.
 
     Rows of the same time keep the table's order. Without a ``time`` column the rows are divided at random.
@@ -76,6 +79,21 @@ def ratio_cuts(ratios: Sequence[float], size: int) -> np.ndarray:
         raise ValueError(f"ratios must be three positive numbers that add up to 1, such as 0.8, 0.1, 0.1; got {ratios}")
     bounds: np.ndarray = np.rint(np.cumsum(ratios)[:2] * size).astype(int)
     return bounds
+
+
+def refuse_without_effect(given: Mapping[str, bool], because: str) -> None:
+    """Refuse options of a split that would be accepted and change nothing.
+
+    Args:
+        given: Whether each option, by its name, is set.
+        because: What divides the rows instead.
+
+    Raises:
+        ValueError: If one is set.
+    """
+    idle = [name for name, is_given in given.items() if is_given]
+    if idle:
+        raise ValueError(f"{' and '.join(idle)} would have no effect, since {because}; leave out the one or the other")
 
 
 def _by_time(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from datamodules import BatchLoader, CategoryMapper, ImpressionBatch, ImpressionsDataModule
+from datamodules.transitions import following_rows
 
 OPTIONS = {
     "categorical_columns": ["shop", "tab"],
@@ -220,6 +221,64 @@ def test_bad_input_says_what_is_wrong(tmp_path: Path, options: dict[str, object]
     data = module(tmp_path, **options)
     with pytest.raises(ValueError, match=expected):
         data.setup()
+
+
+@pytest.mark.parametrize("given_as", ["split_column", "three files"])
+def test_rows_of_a_session_follow_one_another_in_time_however_the_splits_are_given(
+    tmp_path: Path, given_as: str
+) -> None:
+    table = frame(90).assign(part=np.repeat(["train", "validation", "test"], 30), price=lambda rows: rows["when"])
+    if given_as == "split_column":
+        data = module(tmp_path, table, split_column="part")
+    else:
+        for name, rows in table.groupby("part"):
+            rows.to_csv(tmp_path / f"set.{name}.csv", index=False)
+        data = ImpressionsDataModule(str(tmp_path), **OPTIONS)  # type: ignore[arg-type]
+    for rows in (data._rows(name) for name in ("train", "validation", "test")):
+        following, last = following_rows(rows.session)
+        time = rows.numerical[:, 0]
+        assert len(last) - int(last.sum()) == 20
+        assert (time[following[~last]] > time[~last]).all()
+        assert rows.row.tolist() == list(range(30))
+
+
+def test_dates_with_a_zone_order_the_rows_of_a_split_column(tmp_path: Path) -> None:
+    table = frame(30).assign(part=["train", "validation", "test"] * 10)
+    dates = pd.Timestamp("2024-01-01", tz="Asia/Shanghai") + pd.to_timedelta(table["when"], unit="h")
+    table.assign(when=dates, price=table["when"]).to_parquet(tmp_path / "table.parquet")
+    options = OPTIONS | {"split_column": "part"}
+    data = ImpressionsDataModule(str(tmp_path / "table.parquet"), **options)  # type: ignore[arg-type]
+    assert (data._rows("train").numerical[:, 0].diff() > 0).all()
+
+
+IDLE = [
+    ({"split_column": "part", "boundaries": (1, 2)}, "boundaries would have no effect, since split_column part"),
+    ({"split_column": "part", "ratios": (0.5, 0.25, 0.25)}, "ratios would have no effect, since split_column part"),
+    ({"boundaries": (1, 2), "ratios": (0.5, 0.25, 0.25)}, "ratios would have no effect, since the boundaries"),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), IDLE)
+def test_options_without_effect_are_refused(tmp_path: Path, options: dict[str, object], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        module(tmp_path, **options)
+
+
+@pytest.mark.parametrize("options", [{"split_column": "who"}, {"boundaries": (1, 2)}, {"ratios": (0.5, 0.25, 0.25)}])
+def test_options_that_divide_a_published_split_are_refused(tmp_path: Path, options: dict[str, object]) -> None:
+    for name in ("train", "validation", "test"):
+        frame(9).to_csv(tmp_path / f"set.{name}.csv", index=False)
+    data = ImpressionsDataModule(str(tmp_path), **{**OPTIONS, **options})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=f"{next(iter(options))} would have no effect, since .* a split of three"):
+        data.setup()
+
+
+def test_held_out_rows_of_which_training_knows_no_category_are_warned_of(tmp_path: Path) -> None:
+    table = frame().sort_values("when")
+    table["shop"] = [*table["shop"][:54], *["new"] * 6]
+    with pytest.warns(UserWarning, match="training knows no shop of the 6 test rows") as caught:
+        module(tmp_path, table).setup()
+    assert len([each for each in caught if "training knows no" in str(each.message)]) == 1
 
 
 def test_boundaries_without_times_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import logging
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -131,6 +132,60 @@ def test_split_with_one_label_is_warned_of(published: Path) -> None:
     (published / "set.test.csv").write_text("uid\tiid\tlabel\nann\t10\t1\n")
     with pytest.warns(UserWarning, match="all test rows of .* have label 1: AUC is undefined"):
         InteractionsDataModule(str(published)).setup()
+
+
+def fitted(root: Path, trains_on_pairs: bool) -> InteractionsDataModule:
+    data = InteractionsDataModule(str(root))
+    data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(trains_on_pairs=trains_on_pairs))  # type: ignore[assignment]
+    data.setup("fit")
+    return data
+
+
+def test_training_rows_with_one_label_are_warned_of_unless_negatives_are_drawn(
+    published: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    (published / "set.train.csv").write_text(TRAIN.replace("\t0\n", "\t1\n"))
+    said = "all train rows of .* have label 1: nothing can be learned from them"
+    fitted(published, trains_on_pairs=True)
+    assert not [each for each in recwarn if "train rows" in str(each.message)]
+    with pytest.warns(UserWarning, match=said):
+        data = fitted(published, trains_on_pairs=False)
+    with pytest.raises(ValueError, match=r"all 4 training rows have label 1, .* add rows with the other label"):
+        data.hold_out(0.5, seed=0)
+
+
+@pytest.mark.parametrize("column", ["user", "item"])
+def test_held_out_rows_of_which_training_knows_nothing_are_warned_of(published: Path, column: str) -> None:
+    changed = VALIDATION.replace("eve\t10", "new\t10") if column == "user" else VALIDATION
+    unknown = {"user": changed.replace("ann", "zoe"), "item": changed.replace("11", "77").replace("10", "78")}
+    (published / "set.validation.csv").write_text(unknown[column])
+    with pytest.warns(UserWarning, match=f"training knows no {column} of the 2 validation rows") as caught:
+        InteractionsDataModule(str(published)).setup()
+    assert len([each for each in caught if "training knows no" in str(each.message)]) == 1
+
+
+IDLE = [
+    ({"rating_threshold": 4.0}, "rating_threshold would have no effect, since the labels are those"),
+    ({"rating_column": "label", "label_column": "uid"}, "label_column would have no effect, since the labels are made"),
+    ({"split": "leave_one_out", "ratios": (0.5, 0.25, 0.25)}, "ratios would have no effect, since split leave_one_out"),
+    ({"split": "leave_one_out", "split_seed": 1}, "split_seed would have no effect, since split leave_one_out"),
+    ({"time_column": "when", "split_seed": 1}, "split_seed would have no effect, since time divides"),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), IDLE)
+def test_options_without_effect_are_refused(tmp_path: Path, options: dict[str, Any], expected: str) -> None:
+    table().assign(when=range(40)).to_csv(tmp_path / "table.csv", index=False)
+    with pytest.raises(ValueError, match=expected):
+        InteractionsDataModule(str(tmp_path), **options).setup()
+
+
+@pytest.mark.parametrize(
+    "options", [{"time_column": "iid"}, {"split": "leave_one_out"}, {"ratios": (0.5, 0.25, 0.25)}, {"split_seed": 1}]
+)
+def test_options_that_divide_a_published_split_are_refused(published: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(options))} would have no effect, since .* a split of three"):
+        InteractionsDataModule(str(published), **options).setup()
 
 
 def test_hold_out_divides_the_training_rows(tmp_path: Path) -> None:
