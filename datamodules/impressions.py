@@ -10,6 +10,7 @@ import torch
 from datamodules.batches import ImpressionBatch
 from datamodules.categories import concatenate
 from datamodules.category_mapper import CategoryMapper
+from datamodules.fingerprint import Values
 from datamodules.impression_encoding import Impressions, encode
 from datamodules.impression_reading import read_columns
 from datamodules.impression_splits import (
@@ -196,6 +197,20 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         """
         self._load()
         return self._keys.decode(batch)
+
+    def column_names(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of the fields, features and tasks."""
+        return {"categorical": self._mapper.fields, "numerical": self._standardizer.names, "label": self.tasks}
+
+    def value_names(self) -> dict[str, Values]:
+        """Return the categories of every field, the ids of sessions and users, and every feature's scale."""
+        fields = self._mapper.state_dict()["fields"]
+        scales = zip(self._standardizer.means, self._standardizer.deviations, strict=True)
+        return {
+            **{f"categories of {field}": [*indices, *indices.values()] for field, indices in fields.items()},
+            **{f"{name}s": ids for name, ids in self._keys.ids.items()},
+            **{f"scales of {name}": scale for name, scale in zip(self._standardizer.names, scales, strict=True)},
+        }
 
     def load_rows(self) -> dict[str, ImpressionBatch]:
         """Read the tables and encode them."""

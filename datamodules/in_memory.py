@@ -2,14 +2,20 @@
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 
 from datamodules.batches import Batch, ImpressionBatch
 from datamodules.encoding import hold_out
+from datamodules.fingerprint import Fingerprint, Values
 from datamodules.loader import BatchLoader
+from datamodules.same_data import refuse_other_names, refuse_other_rows
+
+_CHECKPOINT = "the training of this checkpoint"
 
 HeldRows = TypeVar("HeldRows", Batch, ImpressionBatch)
 
@@ -30,6 +36,7 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
         self.seed = seed
         self.rows: dict[str, HeldRows] = {}
         self._order_seed = seed
+        self._fingerprint: tuple[dict[str, HeldRows], Fingerprint] | None = None
 
     def __str__(self) -> str:
         """Return the class's name; Lightning's own text asks the loaders for things that named tuples do not have."""
@@ -38,6 +45,21 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
     @abstractmethod
     def load_rows(self) -> dict[str, HeldRows]:
         """Read the data and return the rows of "train", "validation" and "test"."""
+
+    def column_names(self) -> Mapping[str, Sequence[str]]:
+        """Return the names of the columns of those tensors of the rows that have several, by the tensor's name."""
+        return {}
+
+    def value_names(self) -> Mapping[str, Values]:
+        """Return what gives the numbers in the rows their meaning, in the order of the indices, such as user ids."""
+        return {}
+
+    def fingerprint(self) -> Fingerprint:
+        """Return what these rows, their order and their split are known again by."""
+        self._load()
+        if self._fingerprint is None or self._fingerprint[0] is not self.rows:
+            self._fingerprint = self.rows, Fingerprint.of(self.rows, self.column_names(), self.value_names())
+        return self._fingerprint[1]
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
         """Read the data if that has not been done, and settle the seed."""
@@ -75,11 +97,21 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
         return result
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the seed of the training order, so that a resumed training goes on in the same order."""
-        return {"seed": self._order_seed}
+        """Return the seed of the training order and the fingerprint, for a training that is resumed."""
+        return {"seed": self._order_seed, "data": self.fingerprint().plain()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the seed of a checkpoint, unless the option ``seed`` names one."""
+        """Take over the seed of a checkpoint, unless the option ``seed`` names one.
+
+        Raises:
+            ValueError: If a training is to go on that was begun with other rows; if a model is to be used whose users,
+                items or categories have other numbers here.
+        """
+        before = state_dict.get("data")
+        if self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            refuse_other_rows(before, self, _CHECKPOINT, "leave --ckpt_path out to train from the start")
+        else:
+            refuse_other_names(before, self, _CHECKPOINT)
         self._order_seed = state_dict["seed"] if self.seed is None else self.seed
 
     def _order(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch
 
 from datamodules.batches import Batch, PairBatch, PredictionBatch
 from datamodules.encoding import encode, warn_of_single_label
+from datamodules.fingerprint import Values
 from datamodules.in_memory import InMemoryDataModule
 from datamodules.labels import read_interactions
 from datamodules.layout import find_tables
@@ -152,6 +153,10 @@ class InteractionsDataModule(InMemoryDataModule[Batch]):
             return self._test_ids.iloc[batch.row.cpu().numpy()].reset_index(drop=True)
         ids = {"user": self._users.decode(batch.user), "item": self._items.decode(batch.item)}
         return pd.DataFrame(ids).infer_objects()
+
+    def value_names(self) -> dict[str, Values]:
+        """Return the ids of the users and of the items."""
+        return {"users": self._users.ids, "items": self._items.ids}
 
     def load_rows(self) -> dict[str, Batch]:
         """Read the tables and encode them."""

@@ -5,6 +5,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.batches import ImpressionBatch
+from datamodules.fingerprint import Fingerprint
 from datamodules.impressions import ImpressionsDataModule
 from datamodules.in_memory import InMemoryDataModule
 from datamodules.loader import BatchLoader
@@ -54,6 +55,10 @@ class SessionsDataModule(InMemoryDataModule[ImpressionBatch]):
         self.impressions.trainer = self.trainer
         self.impressions.setup(stage)
         super().setup(stage)
+
+    def fingerprint(self) -> Fingerprint:
+        """Return that of the impressions, by which an agent's critics are known to fit a model of the same data."""
+        return self.impressions.fingerprint()
 
     def load_rows(self) -> dict[str, ImpressionBatch]:
         """Return the rows of the impressions.

@@ -32,6 +32,11 @@ class Vocabulary:
         """Return the sorted vocabulary of the ids that occur in a column, which ought to hold training rows alone."""
         return cls(pd.Index(ids.unique()).sort_values())
 
+    @property
+    def ids(self) -> pd.Index:
+        """The ids in the order of their indices."""
+        return self._ids
+
     def __len__(self) -> int:
         return len(self._ids) + 1
 

@@ -1,13 +1,18 @@
-"""Goes on in a folder only with the settings that it was begun with."""
+"""Goes on in a folder only with the settings and the data that it was begun with."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_modules.bounded_yaml import SettingsError, read_settings
+import yaml
+
+from datamodules.same_data import HasFingerprint, refuse_other_rows
 from lightning_modules.files import replace_file
 
-_SHOWN, _LONGEST = 5, 200
+#: Name of the data's fingerprint inside a folder.
+DATA_NAME = "data.json"
+_SHOWN = 5
 
 
 def continue_with(
@@ -44,6 +49,45 @@ def _check_and_save(
         )
 
 
+def continue_with_data(folder: Path, datamodule: object, *, begun: bool) -> None:
+    """Write the fingerprint of the data, or refuse other data than the folder was begun with.
+
+    Args:
+        folder: The folder, which is there.
+        datamodule: The data; one without a fingerprint is said not to be checked.
+        begun: Whether anything is there that depends on the data.
+
+    Raises:
+        OSError: If the fingerprint cannot be written.
+        ValueError: If the data differ, or the file there holds no fingerprint.
+    """
+    if begun:
+        refuse_other_data(folder, datamodule, "name a new folder")
+    elif isinstance(datamodule, HasFingerprint):
+        text = json.dumps(datamodule.fingerprint().plain(), indent=1)
+        replace_file(folder / DATA_NAME, lambda path: path.write_text(text, encoding="utf-8"))
+    else:
+        # Of a datamodule that was replaced by another.
+        (folder / DATA_NAME).unlink(missing_ok=True)
+
+
+def refuse_other_data(folder: Path, datamodule: object, remedy: str) -> None:
+    """Refuse other data than a folder was begun with, or say that they cannot be checked.
+
+    Raises:
+        ValueError: If the data differ, or the file there holds no fingerprint.
+    """
+    path = folder / DATA_NAME
+    refuse_other_rows(_load_json(path) if path.is_file() else None, datamodule, f"'{folder}'", remedy)
+
+
+def _load_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read as the fingerprint of data: {error}") from error
+
+
 def changed_settings(before: Path, now: Path, *, fixed: Sequence[str], without: Sequence[str] = ()) -> list[str]:
     """Return what differs between two configuration files, a text a setting; see :func:`continue_with`.
 
@@ -53,18 +97,13 @@ def changed_settings(before: Path, now: Path, *, fixed: Sequence[str], without: 
     """
     old, new = dict(_flat(_load(before))), dict(_flat(_load(now)))
     keys = [key for key in {**old, **new} if _is_below(key, fixed) and not _is_below(key, without)]
-    return [_difference(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
-
-
-def _difference(key: str, old: Any, new: Any) -> str:
-    before, now = (f"{text[:_LONGEST]}..." if len(text) > _LONGEST else text for text in (str(old), str(new)))
-    return f"{key[:_LONGEST]} was {before} and is {now}"
+    return [f"{key} was {old.get(key)} and is {new.get(key)}" for key in keys if old.get(key) != new.get(key)]
 
 
 def _load(path: Path) -> Any:
     try:
-        return read_settings(path)
-    except SettingsError as error:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read as a configuration: {error}") from error
 
 

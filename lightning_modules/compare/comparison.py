@@ -24,6 +24,7 @@ from lightning_modules.compare.standings import Resampled, resample, standings
 from lightning_modules.compare.tensorboard import TensorBoardReport
 from lightning_modules.compare.training import FAILED, TRAINED, FullTraining, Setting
 from lightning_modules.compare.watchers import CompareWatcher, ModelKeeper
+from lightning_modules.continuation import continue_with_data
 from lightning_modules.processes import is_first
 from lightning_modules.threads import torch_threads
 
@@ -56,7 +57,7 @@ class Comparison:
             FileNotFoundError: If a study or file of formulas is not there.
             OSError: If the folder cannot be written.
             RuntimeError: If the baseline cannot be trained.
-            ValueError: If an option, formula, study or the data cannot be used.
+            ValueError: If an option, formula, study or the data cannot be used or are not those that were begun with.
         """
         console, root = Console(quiet=not is_first()), Path(self.settings.root)
         entrants = gather(self.settings, points_seed=self.seed)
@@ -66,6 +67,8 @@ class Comparison:
         if is_first():
             save_config(root / "config.yaml")
         records = Records(root, writes=is_first())
+        if is_first():
+            continue_with_data(root, self.datamodule, begun=not records.is_empty)
         board = TensorBoardReport(root, model, type(self.datamodule).__name__)
         with torch_threads(self.settings.threads):
             chosen = self._train(entrants, records, console, board)

@@ -45,6 +45,11 @@ class Records:
         """One row a loss and seed, as ``results.csv`` has it."""
         return pd.DataFrame(self._results)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no training yet."""
+        return not self._trainings and not self._results
+
     def training(self, loss: str, seed: int, setting: Setting) -> Mapping[str, Any] | None:
         """Return the row of a training that is done, or ``None``; one that failed with an error is not done."""
         return _find(self._trainings, loss, seed, setting)

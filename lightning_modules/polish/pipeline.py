@@ -11,6 +11,7 @@ from rich.console import Console
 
 from datamodules import ImpressionsDataModule
 from lightning_modules.agents import DDPG, ActorCritic
+from lightning_modules.continuation import continue_with_data
 from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.polish.arms import BASE, Arm, arms, check_arms
 from lightning_modules.polish.critics import Fitting
@@ -51,13 +52,14 @@ class Polish:
             FileNotFoundError: If the critics' checkpoint is not there.
             OSError: If the folder cannot be written.
             RuntimeError: If the base model cannot be trained, or the critics' values are not finite.
-            ValueError: If an option or the data cannot be used.
+            ValueError: If an option or the data cannot be used, or the folder was begun with other data.
         """
         console = Console()
         with torch_threads(self.settings.threads):
             self._check()
             save_config(self._root / "config.yaml")
             records = Records(self._root)
+            continue_with_data(self._root, self.impressions, begun=not records.is_empty)
             with PolishProgress(console, len(self._seeds) * self._stages) as progress:
                 for seed in self._seeds:
                     self._run_seed(seed, records, progress)

@@ -33,6 +33,11 @@ class Records:
         self.root = root
         self._rows = _read(root / "results.csv")
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no model is there yet."""
+        return not self._rows
+
     def results(self, arms: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
         """Return one row an arm and seed, in this order, with the columns of ``results.csv``."""
         found = (self._row(arm, seed) for arm in arms for seed in seeds)

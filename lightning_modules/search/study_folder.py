@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from lightning_modules.continuation import continue_with
+from lightning_modules.continuation import continue_with, continue_with_data
 from lightning_modules.files import remove_leftovers
 from lightning_modules.search.best_child import BestChild
 from lightning_modules.search.evaluation import Evaluation
@@ -33,7 +33,6 @@ class StudyFolder:
     Args:
         root: The folder.
         writes: Whether this is the process that writes.
-        check_state: Raises if the search cannot go on from what a file of a state holds.
 
     Attributes:
         state: The newest state of the search; ``None`` in a new study, or if all are damaged.
@@ -41,10 +40,10 @@ class StudyFolder:
         ledger: Where children and candidates are recorded; ``None`` in a process that does not write.
     """
 
-    def __init__(self, root: Path, *, writes: bool, check_state: Callable[[Any], object] = lambda _: None) -> None:
+    def __init__(self, root: Path, *, writes: bool) -> None:
         self.root = root
         self.writes = writes
-        self.states = States(root, check=check_state)
+        self.states = States(root)
         self.state: dict[str, Any] | None = None
         self.known: Mapping[Place, Evaluation] = {}
         self.ledger: Ledger | None = None
@@ -68,12 +67,16 @@ class StudyFolder:
                 if self.ledger is not None:
                     self.ledger.on_end()
 
-    def open(self, save_config: Callable[[Path], object]) -> None:
-        """Read how far the study has come, if there is one, and write its settings.
+    def open(self, save_config: Callable[[Path], object], datamodule: object) -> None:
+        """Read how far the study has come, if there is one, and write its settings and the fingerprint of its data.
+
+        Args:
+            save_config: Writes the configuration to a path.
+            datamodule: The data, before any of it is held out for rewards.
 
         Raises:
             OSError: If the folder cannot be written.
-            ValueError: If the study was begun with other settings, or cannot be continued.
+            ValueError: If the study was begun with other settings or data, or cannot be continued.
         """
         self.state = self.states.newest()
         self.known = self._children()
@@ -84,6 +87,7 @@ class StudyFolder:
             return
         fixed = _FIXED if self.begun else ()
         continue_with(self.root / CONFIG_NAME, save_config, fixed=fixed, without=_FREE)
+        continue_with_data(self.root, datamodule, begun=self.begun)
         self.ledger = Ledger(self.root)
 
     @property

@@ -102,5 +102,5 @@ def test_what_is_lost_is_trained_again(reference: Polish, tmp_path: Path) -> Non
 def test_other_data_of_the_same_name_are_noticed(tmp_path: Path) -> None:
     given = {"variants": [], "weightings": []}
     polish(tmp_path / "run", **given).run(save)
-    with pytest.raises(ValueError, match=r"begun with other data: the predictions of 'base' are for 48 test rows"):
+    with pytest.raises(ValueError, match=r"begun with other data: train: 512 rows in place of 384; "):
         polish(tmp_path / "run", small_data(num_sessions=160), **given).run(save)

@@ -1,1 +1,0 @@
-"""Inputs that no command line should fall over, and what they are run with."""
