@@ -1,13 +1,33 @@
 """Reads checkpoints without running what they name."""
 
-import pickle
+import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 Class = TypeVar("Class")
+
+_LONGEST_REASON = 200
+
+
+def load_plain(path: str | Path, *, mmap: bool = False) -> Any:
+    """Return what ``torch.save`` wrote, on the CPU; classes and functions in it are refused.
+
+    Args:
+        path: The file.
+        mmap: Leave tensors in the file until they are used.
+
+    Raises:
+        Exception: Whatever torch's parser meets in a damaged file.
+        ValueError: If it is no file, such as a pipe, which might never end.
+    """
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise ValueError("it is a folder, a pipe or a device, and no file")
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
 
 
 def load_checkpoint(path: str | Path, expected: str) -> Any:
@@ -21,13 +41,36 @@ def load_checkpoint(path: str | Path, expected: str) -> Any:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no checkpoint.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no checkpoint '{path}'; {expected}")
+    if not is_file(path):
+        raise FileNotFoundError(f"there is no checkpoint '{_name(path)}'; {expected}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).split("\n")[0]
-        raise ValueError(f"'{path}' cannot be read as a checkpoint ({reason}); {expected}") from error
+        return load_plain(path, mmap=True)
+    except Exception as error:  # whatever torch's parser meets in a damaged file
+        raise ValueError(f"'{path}' cannot be read as a checkpoint ({shortened(error)}); {expected}") from error
+
+
+def weights_of(checkpoint: Any) -> Mapping[str, Tensor]:
+    """Return the weights that a checkpoint holds; nothing where they are missing or no tensors by name."""
+    state = checkpoint.get("state_dict") if isinstance(checkpoint, Mapping) else None
+    if not isinstance(state, Mapping):
+        return {}
+    is_sound = all(isinstance(name, str) and isinstance(each, Tensor) for name, each in state.items())
+    return state if is_sound else {}
+
+
+def is_file(path: str | Path) -> bool:
+    """Return whether there is a file, and no folder, pipe or device, at a path that may be no path at all."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def shortened(error: BaseException) -> str:
+    """Return the first line of an error's message, cut where it is long; its class if there is none."""
+    lines = str(error).strip().splitlines()
+    reason = lines[0] if lines else type(error).__name__
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}..."
 
 
 def imported_class(path: str, base: type[Class]) -> type[Class] | None:
@@ -38,3 +81,8 @@ def imported_class(path: str, base: type[Class]) -> type[Class] | None:
     module, _, name = path.rpartition(".")
     found = getattr(sys.modules.get(module), name, None)
     return found if isinstance(found, type) and issubclass(found, base) else None
+
+
+def _name(path: str | Path) -> str:
+    text = ascii(str(path))[1:-1] if not str(path).isprintable() else str(path)
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."

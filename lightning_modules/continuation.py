@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from datamodules.same_data import HasFingerprint, refuse_other_rows
+from lightning_modules.bounded_yaml import SettingsError, read_settings
 from lightning_modules.files import replace_file
 
 #: Name of the data's fingerprint inside a folder.
 DATA_NAME = "data.json"
-_SHOWN = 5
+_SHOWN, _LONGEST = 5, 200
 
 
 def continue_with(
@@ -97,13 +96,18 @@ def changed_settings(before: Path, now: Path, *, fixed: Sequence[str], without: 
     """
     old, new = dict(_flat(_load(before))), dict(_flat(_load(now)))
     keys = [key for key in {**old, **new} if _is_below(key, fixed) and not _is_below(key, without)]
-    return [f"{key} was {old.get(key)} and is {new.get(key)}" for key in keys if old.get(key) != new.get(key)]
+    return [_difference(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+
+
+def _difference(key: str, old: Any, new: Any) -> str:
+    before, now = (f"{text[:_LONGEST]}..." if len(text) > _LONGEST else text for text in (str(old), str(new)))
+    return f"{key[:_LONGEST]} was {before} and is {now}"
 
 
 def _load(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return read_settings(path)
+    except SettingsError as error:
         raise ValueError(f"{path} cannot be read as a configuration: {error}") from error
 
 

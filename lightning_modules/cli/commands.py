@@ -11,6 +11,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
 
 from callbacks import PredictionWriter
+from lightning_modules.bounded_yaml import BOUNDED
 from lightning_modules.cli.arguments import Shorthand, spell_out
 from lightning_modules.cli.callables import freed
 from lightning_modules.cli.help import HelpFormatter, arrange
@@ -47,7 +48,7 @@ class Parser(LightningArgumentParser):
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{"formatter_class": HelpFormatter, **options})
+        super().__init__(*arguments, **{"formatter_class": HelpFormatter, "parser_mode": BOUNDED, **options})
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """End with status 2, unless the error is to be raised."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from lightning_modules.field_types import built
 from lightning_modules.losses import Formula
 from lightning_modules.search.drawing import Draws
 from lightning_modules.search.strategies.base import Outcome
@@ -68,8 +69,12 @@ class Findings:
         return {"candidates": rows, "signature_rewards": self._signature_rewards}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Go on from what :meth:`state_dict` returned.
+
+        Raises:
+            ValueError: If a candidate is none.
+        """
         self.candidates, self._formulas, self._failures = [], {}, 0
         self._signature_rewards = state["signature_rewards"]
         for row in state["candidates"]:
-            self.add(Candidate(**row))
+            self.add(built(Candidate, row))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from lightning_modules.held_signals import signals_held
 from lightning_modules.search.evaluation import Evaluation
+from lightning_modules.search.ledger_check import limit, refuse_programs, refuse_wrong_types
 from lightning_modules.search.places import Place
 from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
 
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS children (
 COMMIT;
 """
 _INSERT = f"INSERT INTO candidates ({', '.join(_COLUMNS)}) VALUES ({', '.join(':' + name for name in _COLUMNS)})"  # noqa: S608
+_CHILD_COLUMNS = "round, kind, position, epochs, name, status, score, seconds, error"
 _INSERT_CHILD = "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -132,7 +134,9 @@ def check_ledger(root: str | Path) -> None:
     with _opened(root) as connection:
         columns = {row[1] for row in connection.execute("PRAGMA table_info(candidates)")}
         ((verdict,), *_) = connection.execute("PRAGMA quick_check(1)")
-    if columns and not {"position", "epochs"} <= columns:
+        if {*_COLUMNS} <= columns:
+            refuse_wrong_types(connection, "candidates", Candidate)
+    if columns and not {*_COLUMNS} <= columns:
         raise ValueError(
             f"'{root}' holds a study of an earlier version, which can be read but not continued. Name a new folder."
         )
@@ -148,6 +152,7 @@ def read_ledger(root: str | Path) -> pd.DataFrame:
         ValueError: If the file there is no ledger or is damaged.
     """
     with _opened(root) as connection:
+        refuse_wrong_types(connection, "candidates", Candidate)
         return pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection)
 
 
@@ -155,7 +160,10 @@ def read_children(root: str | Path) -> Mapping[Place, Evaluation]:
     """Read a study's trained children, without their weights; raises like :func:`read_ledger`."""
     with _opened(root) as connection:
         is_there = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'children'").fetchone()
-        rows = connection.execute("SELECT * FROM children").fetchall() if is_there else []
+        if not is_there:
+            return {}
+        refuse_wrong_types(connection, "children", Place, Evaluation)
+        rows = connection.execute(f"SELECT {_CHILD_COLUMNS} FROM children").fetchall()  # noqa: S608
     return {Place(*row[:5]): Evaluation(*row[5:]) for row in rows}
 
 
@@ -167,8 +175,10 @@ def _opened(root: str | Path) -> Iterator[sqlite3.Connection]:
     try:
         # Not read-only, which could not roll back what a killed search was writing.
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+            limit(connection)
+            refuse_programs(connection)
             yield connection
-    except (sqlite3.Error, pd.errors.DatabaseError) as error:
+    except (sqlite3.Error, pd.errors.DatabaseError, ValueError) as error:
         raise ValueError(f"'{path}' cannot be read as a ledger: {error}") from error
 
 

@@ -10,6 +10,7 @@ from lightning_modules.search.drawing import Drawing, Draws
 from lightning_modules.search.findings import Findings
 from lightning_modules.search.ladder import told_rewards
 from lightning_modules.search.ranks import agree
+from lightning_modules.search.state_check import Part
 from lightning_modules.search.states import States
 from lightning_modules.search.strategies.base import Strategy
 from lightning_modules.search.trials import FLOOR_REWARD, Trial, Trials
@@ -153,21 +154,22 @@ class LossSearch:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the rest of the search depends on, as plain values and tensors."""
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
         return {
             "rounds": self.rounds,
             "warm_up": self.warm_up,
-            "findings": self.findings.state_dict(),
-            "strategy": self.strategy.state_dict(),
-            "screening": self.drawing.screening.state_dict(),
+            **parts,
             "schedule": self.trials.schedule.state_dict(),
         }
+
+    def _parts(self) -> dict[str, Part]:
+        return {"findings": self.findings, "strategy": self.strategy, "screening": self.drawing.screening}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state_dict` returned, and tell those who watch."""
         self.rounds, self.warm_up = state["rounds"], state["warm_up"]
-        self.findings.load_state_dict(state["findings"])
-        self.strategy.load_state_dict(state["strategy"])
-        self.drawing.screening.load_state_dict(state["screening"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
         self.trials.schedule.load_state_dict(state["schedule"])
         standing = Standing(self.warm_up, self.rounds, tuple(self.candidates))
         for watcher in self.watchers:

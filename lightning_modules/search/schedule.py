@@ -108,6 +108,10 @@ class Alternating(Schedule):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state that :meth:`state_dict` returned."""
+        if "score" not in state:
+            raise ValueError(
+                "the study was begun without --search.alternate true; set it as it was, or name a new folder"
+            )
         self._score = state["score"]
         super().load_state_dict(state)
 

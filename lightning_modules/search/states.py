@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from lightning_modules.checkpoints import load_plain, shortened
 from lightning_modules.files import save_tensors
 
 #: Name of the folder inside a study's folder.
@@ -24,11 +23,13 @@ class States:
     Args:
         root: The study's folder.
         patience: How many times longer.
+        check: Raises if what a file holds is no state that the search can go on from.
     """
 
-    def __init__(self, root: Path, patience: float = 50.0) -> None:
+    def __init__(self, root: Path, patience: float = 50.0, check: Callable[[Any], object] = lambda _: None) -> None:
         self.folder = root / STATES_NAME
         self.patience = patience
+        self.check = check
         self._seconds = 0.0
         self._written = time.perf_counter()
 
@@ -50,14 +51,16 @@ class States:
         self._seconds = self._written - begin
 
     def newest(self) -> dict[str, Any] | None:
-        """Return the newest state that can be read, with a warning for each that cannot; ``None`` if there is none."""
+        """Return the newest state that can be used, with a warning for each that cannot; ``None`` if there is none."""
         for path in reversed(self._files()):
             try:
-                state: dict[str, Any] = torch.load(path, weights_only=True)
+                state: dict[str, Any] = load_plain(path)
+                self.check(state)
                 return state
-            except Exception as error:  # torch raises whatever its parser meets in a damaged file
+            except Exception as error:  # whatever torch's parser, or a part of the search, meets in a damaged file
                 warnings.warn(
-                    f"'{path}' cannot be read ({type(error).__name__}); the search goes on from the state before it",
+                    f"'{path}' cannot be read as a state ({type(error).__name__}: {shortened(error)}); the "
+                    "search goes on from the state before it",
                     stacklevel=2,
                 )
         return None

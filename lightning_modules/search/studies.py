@@ -2,19 +2,23 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from lightning_modules.bounded_yaml import read_settings
+from lightning_modules.field_types import built
 from lightning_modules.losses import Formula, FormulaLoss, Numerics
 from lightning_modules.search.ledger import read_ledger
 from lightning_modules.search.summary import ranking
+from lightning_modules.search.watchers import Candidate
 
 #: Name of the settings inside a study's folder.
 CONFIG_NAME = "config.yaml"
+_SHOWN = 40
 _REFERENCE = re.compile(r"(?P<root>.+)#(?P<rank>\d+)")
 
 
@@ -44,16 +48,21 @@ class Study:
             FileNotFoundError: If the folder holds no ledger.
             ValueError: If the ledger or the settings cannot be read.
         """
-        losses = ranking(read_ledger(root))
+        ledger = read_ledger(root)
+        missing = sorted({field.name for field in fields(Candidate) if field.default is MISSING} - {*ledger})
+        if missing:
+            raise ValueError(f"the ledger of '{root}' has no column {missing[0]}; name the folder of a search")
+        losses = ranking(ledger)
         settings = settings_of(Path(root)).get("search", {})
         try:
             numerics = _numerics(settings.get("numerics", "protected"))
             strategy = _class_name(settings.get("strategy", ""))
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"{Path(root) / CONFIG_NAME} does not hold the settings of a search: {error}") from error
-        return cls(Path(root), losses, numerics, strategy, settings.get("rounds"))
+            rounds = _rounds(settings.get("rounds"))
+        except ValueError as error:
+            raise ValueError(f"'{Path(root) / CONFIG_NAME}' does not hold the settings of a search: {error}") from error
+        return cls(Path(root), losses, numerics, strategy, rounds)
 
-    @property
+    @cached_property
     def candidates(self) -> pd.DataFrame:
         """The rows of the searched formulas, best first."""
         return self.losses[self.losses["kind"] == "candidate"]
@@ -125,23 +134,28 @@ def settings_of(root: Path) -> Mapping[str, Any]:
         ValueError: If the file there does not hold the settings of a search.
     """
     path = root / CONFIG_NAME
-    if not path.is_file():
+    if not path.exists():
         return {}
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as settings: {error}") from error
+    settings = read_settings(path)
     if not isinstance(settings, Mapping) or not isinstance(settings.get("search"), Mapping):
         raise ValueError(f"{path} does not hold the settings of a search")
     return settings
 
 
-def _numerics(value: str | Mapping[str, Any]) -> Numerics:
+def _numerics(value: Any) -> Numerics:
     if isinstance(value, str):
         return Numerics.named(value)
-    return Numerics(**value.get("init_args", value))
+    return built(Numerics, value.get("init_args", value) if isinstance(value, Mapping) else value)
 
 
-def _class_name(value: str | Mapping[str, Any]) -> str:
-    path = value if isinstance(value, str) else value["class_path"]
-    return path.rpartition(".")[2]
+def _class_name(value: Any) -> str:
+    path = value.get("class_path") if isinstance(value, Mapping) else value
+    if not isinstance(path, str):
+        raise ValueError(f"its strategy is {str(value)[:_SHOWN]}")
+    return path.rpartition(".")[2][:_SHOWN]
+
+
+def _rounds(value: Any) -> int | None:
+    if value is not None and (type(value) is not int or value < 0):
+        raise ValueError(f"its rounds are {str(value)[:_SHOWN]}")
+    return value

@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lightning_modules.search.children import ChildTrainers
 from lightning_modules.search.drawing import Drawing
 from lightning_modules.search.evaluation import ChildEvaluator, Evaluator
 from lightning_modules.search.executors import ChildExecutor, ExecutorOptions, executor_named
+from lightning_modules.search.findings import Findings
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.loss_search import Budget, LossSearch
 from lightning_modules.search.picture import PictureFile
@@ -24,6 +26,8 @@ from lightning_modules.search.progress import ProgressDisplay
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.settings import SearchSettings
+from lightning_modules.search.state_check import check_state
+from lightning_modules.search.strategies import Strategy
 from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.search.summary import FormulasFile, print_summary
 from lightning_modules.search.tensorboard import TensorBoardReport
@@ -59,7 +63,7 @@ def run_search(
     """
     _check_devices(settings, trainer_recipe)
     # Only the first process writes; the others walk in step with it.
-    folder = StudyFolder(Path(settings.root), writes=is_first())
+    folder = StudyFolder(Path(settings.root), writes=is_first(), check_state=partial(_check_state, settings, seed))
     trainers = ChildTrainers(trainer_recipe, folder.root / "candidates" if settings.log_candidates else None)
     data = _reward_data(datamodule, settings.holdout, seed)
     evaluator = _evaluator(settings, trainers, data)
@@ -85,12 +89,21 @@ def run_search(
     return study
 
 
-def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
+def _check_state(settings: SearchSettings, seed: int, state: Any) -> None:
+    strategy, screening = _learning(settings, seed)
+    check_state(state, {"findings": Findings(settings.most_failures), "strategy": strategy, "screening": screening})
+
+
+def _learning(settings: SearchSettings, seed: int) -> tuple[Strategy, Screening]:
     space = settings.named_space
-    strategy = settings.strategy(space, _generator(seed))
     screening = Screening(
         space, settings.named_numerics, _generator(seed), least_right_share=settings.least_right_share
     )
+    return settings.strategy(space, _generator(seed)), screening
+
+
+def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
+    strategy, screening = _learning(settings, seed)
     drawing = Drawing(
         strategy,
         screening,

@@ -33,6 +33,7 @@ class StudyFolder:
     Args:
         root: The folder.
         writes: Whether this is the process that writes.
+        check_state: Raises if the search cannot go on from what a file of a state holds.
 
     Attributes:
         state: The newest state of the search; ``None`` in a new study, or if all are damaged.
@@ -40,10 +41,10 @@ class StudyFolder:
         ledger: Where children and candidates are recorded; ``None`` in a process that does not write.
     """
 
-    def __init__(self, root: Path, *, writes: bool) -> None:
+    def __init__(self, root: Path, *, writes: bool, check_state: Callable[[Any], object] = lambda _: None) -> None:
         self.root = root
         self.writes = writes
-        self.states = States(root)
+        self.states = States(root, check=check_state)
         self.state: dict[str, Any] | None = None
         self.known: Mapping[Place, Evaluation] = {}
         self.ledger: Ledger | None = None

@@ -213,3 +213,75 @@ def test_a_signal_right_after_the_first_child_leaves_it_there(tmp_path: Path) ->
         ledger.record([child])
     ledger.on_end()
     assert read_children(tmp_path) == dict([child])
+
+
+def changed(root: Path, script: str) -> Path:
+    """Return a folder whose ledger of one candidate and one child a script has changed, whatever its constraints."""
+    ledger = Ledger(root)
+    ledger.on_candidate(CANDIDATES[1])
+    ledger.record([(Place(1, "candidate", 1, 0, "pred"), Evaluation("trained", 0.5, 0.1))])
+    ledger.on_end()
+    with sqlite3.connect(root / LEDGER_NAME) as connection:
+        connection.executescript(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '')"
+        )
+    with sqlite3.connect(root / LEDGER_NAME) as connection:
+        connection.executescript(script)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("value", "column"),
+    [
+        ("'much'", "reward"),
+        ("NULL", "reward"),
+        ("x'00ff'", "formula"),
+        ("NULL", "formula"),
+        ("'first'", "round"),
+        ("-1", "round"),
+        ("1e300", "round"),
+        ("'x'", "signature"),
+        ("x'ff'", "error"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_its_place(tmp_path: Path, value: str, column: str) -> None:
+    root = changed(tmp_path, f"UPDATE candidates SET {column} = {value}")
+    with pytest.raises(ValueError, match=rf"cannot be read as a ledger: row 1 of its table candidates .* {column}"):
+        read_ledger(root)
+    with pytest.raises(ValueError, match="cannot be read as a ledger"):
+        Ledger(root)
+
+
+@pytest.mark.parametrize("change", ["score = 'x'", "position = x'ff'", "seconds = NULL", "status = x'ff'"])
+def test_a_child_of_another_type_is_refused(tmp_path: Path, change: str) -> None:
+    with pytest.raises(ValueError, match="row 1 of its table children"):
+        read_children(changed(tmp_path, f"UPDATE children SET {change}"))
+
+
+@pytest.mark.parametrize("table", ["candidates", "children"])
+def test_tables_that_are_computed_are_refused_at_once(tmp_path: Path, table: str) -> None:
+    endless = f"""
+        DROP TABLE {table};
+        CREATE VIEW {table} AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT id FROM n;
+    """
+    root = changed(tmp_path, endless)
+    for read in (read_ledger, read_children, Ledger):
+        with pytest.raises(ValueError, match=f"it holds a view, '{table}'"):
+            read(root)
+
+
+def test_a_trigger_is_refused(tmp_path: Path) -> None:
+    root = changed(tmp_path, "CREATE TRIGGER t AFTER INSERT ON candidates BEGIN UPDATE candidates SET reward = 1; END")
+    with pytest.raises(ValueError, match="it holds a trigger"):
+        Ledger(root)
+
+
+def test_a_ledger_without_a_column_is_not_continued(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"ledger|not continued"):
+        Ledger(changed(tmp_path, "ALTER TABLE candidates DROP COLUMN reward"))
+
+
+def test_further_columns_are_no_harm(tmp_path: Path) -> None:
+    root = changed(tmp_path, "ALTER TABLE children ADD COLUMN note; ALTER TABLE candidates ADD COLUMN note")
+    assert read_ledger(root)["formula"].tolist() == ["max(pred, label)"]
+    assert list(read_children(root)) == [Place(1, "candidate", 1, 0, "pred")]

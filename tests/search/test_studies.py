@@ -1,3 +1,4 @@
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,20 @@ def test_a_folder_without_a_study_is_an_error_even_with_settings(tmp_path: Path)
     (tmp_path / CONFIG_NAME).write_text("search: {}")
     with pytest.raises(FileNotFoundError, match="holds no study"):
         Study.read(tmp_path)
+
+
+def test_a_ledger_without_a_column_is_no_study(root: Path) -> None:
+    with sqlite3.connect(root / LEDGER_NAME) as connection:
+        connection.execute("ALTER TABLE candidates DROP COLUMN reward")
+    with pytest.raises(ValueError, match="has no column reward"):
+        Study.read(root)
+
+
+@pytest.mark.parametrize(
+    "search",
+    [{"numerics": [1]}, {"numerics": {"eps": "x"}}, {"strategy": 7}, {"strategy": {"init_args": {}}}, {"rounds": "x"}],
+    ids=str,
+)
+def test_settings_of_another_type_are_refused_with_their_file(root: Path, search: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"{CONFIG_NAME}' does not hold the settings of a search: ."):
+        configured(root, **search)

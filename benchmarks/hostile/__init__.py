@@ -1,0 +1,1 @@
+"""Inputs that no command line should fall over, and what they are run with."""
