@@ -10,6 +10,7 @@ from torch.nn.functional import softplus
 from lightning_modules.agents.first_layer import first_layer
 from lightning_modules.layers import MLP, FieldEmbedding
 from lightning_modules.layers.field_lookup import FieldLookup, look_up
+from lightning_modules.layers.mlp import without_bias_gradient
 from lightning_modules.layers.table_gradient import TableGradient, new_gradient
 
 
@@ -43,8 +44,9 @@ class Critic(nn.Module):
         batch_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim)
-        self.action = nn.Linear(1, embedding_dim)
+        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim, batch_norm=batch_norm)
+        action = nn.Linear(1, embedding_dim)
+        self.action = without_bias_gradient(action) if batch_norm else action
         width = self.embedding.out_features + embedding_dim
         self.bottom = MLP(width, bottom_dims, dropout=dropout, batch_norm=batch_norm)
         self.tower = MLP(

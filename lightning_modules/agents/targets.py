@@ -21,8 +21,11 @@ def soft_update(pairs: Iterable[tuple[nn.Module, nn.Module]], tau: float) -> Non
 def frozen(critics: Critics) -> Iterator[None]:
     """Keep critics in evaluation mode and without gradients of their own, which an actor's update does not need."""
     before = critics.training
+    trained = [parameter for parameter in critics.parameters() if parameter.requires_grad]
     critics.eval().requires_grad_(False)
     try:
         yield
     finally:
-        critics.train(before).requires_grad_(True)
+        critics.train(before)
+        for parameter in trained:
+            parameter.requires_grad_(True)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, linear, pad
 
 from lightning_modules.layers.field_lookup import field_linear, look_up
+from lightning_modules.layers.mlp import without_bias_gradient
 
 # A field's table is projected as a whole if it has so many times fewer indices than the batch has rows.
 _ROWS_AN_INDEX = 4
@@ -23,6 +24,9 @@ class FieldEmbedding(nn.Module):
         field_sizes: Number of indices of every categorical field, that of unknown values included.
         num_numerical: Number of numerical features; 0 leaves their vector out.
         embedding_dim: Size of every vector.
+        batch_norm: Whether all that reads the vectors are Linear layers whose outputs are normalised over the batch;
+            the bias of the numerical features is then not trained, see
+            :func:`~lightning_modules.layers.mlp.without_bias_gradient`.
 
     Attributes:
         num_fields: Number of vectors a row.
@@ -34,13 +38,17 @@ class FieldEmbedding(nn.Module):
 
     offsets: Tensor
 
-    def __init__(self, field_sizes: Sequence[int], num_numerical: int, embedding_dim: int) -> None:
+    def __init__(
+        self, field_sizes: Sequence[int], num_numerical: int, embedding_dim: int, *, batch_norm: bool = False
+    ) -> None:
         super().__init__()
         _check(field_sizes, num_numerical, embedding_dim)
         self.table = nn.Embedding(sum(field_sizes), embedding_dim) if field_sizes else None
         if self.table is not None:
             nn.init.xavier_uniform_(self.table.weight)
         self.numerical = nn.Linear(num_numerical, embedding_dim) if num_numerical else None
+        if self.numerical is not None and batch_norm:
+            without_bias_gradient(self.numerical)
         sizes = torch.tensor([0, *field_sizes], dtype=torch.int64)
         # The same for every model of these sizes, so that it need not be in the checkpoint.
         self.register_buffer("offsets", sizes.cumsum(0)[:-1], persistent=False)

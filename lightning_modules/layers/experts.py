@@ -10,7 +10,7 @@ from torch.nn.functional import relu
 
 from lightning_modules.epoch_statistics import EpochStatistics
 from lightning_modules.layers.embedding import FieldEmbedding
-from lightning_modules.layers.mlp import BatchNorm, Dropout, check_layers
+from lightning_modules.layers.mlp import BatchNorm, Dropout, check_layers, without_bias_gradient
 
 
 class ParallelLinear(nn.Module):
@@ -47,7 +47,8 @@ class ParallelMLP(nn.Module):
         in_features: Size of the input of each.
         hidden_features: Size of every hidden layer, first to last; Linear, BatchNorm, ReLU, dropout each.
         dropout: Share of hidden units that are dropped in training.
-        batch_norm: Whether hidden layers are normalised over the batch.
+        batch_norm: Whether hidden layers are normalised over the batch; their Linear layers' biases are then not
+            trained, see :func:`~lightning_modules.layers.mlp.without_bias_gradient`.
         output_features: Size of a last Linear layer without activation; None ends with the last hidden layer.
 
     Attributes:
@@ -77,6 +78,8 @@ class ParallelMLP(nn.Module):
         self.layers: Sequence[ParallelLinear] = nn.ModuleList(layers)  # type: ignore[assignment]  # acts as one
         norms = [BatchNorm(num_networks * size) for size in hidden_features] if batch_norm else []
         self.norms = nn.ModuleList(norms)
+        for layer in layers[: len(norms)]:
+            without_bias_gradient(layer)
         # What BatchNorm returns is needed nowhere else, so that it may be overwritten.
         self.dropout = Dropout(dropout, inplace=batch_norm)
         self.num_hidden = len(hidden_features)

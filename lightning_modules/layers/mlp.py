@@ -2,10 +2,25 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def without_bias_gradient(layer: Layer) -> Layer:
+    """Let the bias of a layer stay as it starts, because nothing of it is left in the loss; return the layer.
+
+    Batch normalisation subtracts what is the same in all rows of a batch, and so does a loss of differences of scores.
+    The gradient of such a bias is 0, but computed it is what rounding leaves, which Adam turns into full steps. As a
+    parameter that is not trained it still has its place in checkpoints and counts. While running statistics stand in
+    for those of a batch, it does have a gradient, which that of batch normalisation's own bias can make up for.
+    """
+    layer.get_parameter("bias").requires_grad_(False)
+    return layer
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -53,7 +68,8 @@ class MLP(nn.Sequential):
         in_features: Size of the input.
         hidden_features: Size of every hidden layer, first to last.
         dropout: Share of hidden units that are dropped in training.
-        batch_norm: Whether hidden layers are normalised over the batch.
+        batch_norm: Whether hidden layers are normalised over the batch; their Linear layers' biases are then not
+            trained, see :func:`without_bias_gradient`.
         output_features: Size of a last Linear layer without activation; None ends with the last hidden layer.
 
     Attributes:
@@ -92,9 +108,8 @@ def check_layers(sizes: Sequence[int], dropout: float) -> None:
 
 
 def _hidden_layer(in_features: int, out_features: int, *, dropout: float, batch_norm: bool) -> list[nn.Module]:
-    layers: list[nn.Module] = [nn.Linear(in_features, out_features)]
-    if batch_norm:
-        layers.append(BatchNorm(out_features))
+    linear = nn.Linear(in_features, out_features)
+    layers: list[nn.Module] = [without_bias_gradient(linear), BatchNorm(out_features)] if batch_norm else [linear]
     layers.append(nn.ReLU())
     if dropout > 0.0:
         layers.append(Dropout(dropout))

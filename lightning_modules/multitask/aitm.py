@@ -7,6 +7,7 @@ from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_modules.layers import FieldEmbedding, ParallelMLP
+from lightning_modules.layers.mlp import without_bias_gradient
 from lightning_modules.losses import Loss
 from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.multitask.weighting import TaskWeighting
@@ -53,7 +54,7 @@ class AITM(MultiTaskModel):
         optimizer: OptimizerCallable | None = None,
     ) -> None:
         super().__init__(field_sizes, num_numerical, tasks, loss=loss, weighting=weighting, optimizer=optimizer)
-        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim)
+        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim, batch_norm=batch_norm)
         self.bottoms = ParallelMLP(
             len(self.tasks), self.embedding.out_features, bottom_dims, dropout=dropout, batch_norm=batch_norm
         )
@@ -69,6 +70,9 @@ class AITM(MultiTaskModel):
             batch_norm=batch_norm,
             output_features=1,
         )
+        if self.transfer is not None and len(self.tasks) == 2 and batch_norm and tower_dims:
+            # Weights that add up to 1 pass it on as it is, and only to a tower that normalises its inputs' products.
+            without_bias_gradient(self.transfer.value)
 
     def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the logit of every task: int64 [n, fields], float [n, features] -> float [n, tasks]."""

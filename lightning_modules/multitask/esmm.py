@@ -63,7 +63,7 @@ class ESMM(MultiTaskModel):
         super().__init__(field_sizes, num_numerical, tasks, loss=loss, weighting=weighting, optimizer=optimizer)
         self.inverse_propensity = inverse_propensity
         self.save_plain_hyperparameters()
-        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim)
+        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim, batch_norm=batch_norm)
         self.bottoms = ParallelMLP(
             len(self.tasks), self.embedding.out_features, bottom_dims, dropout=dropout, batch_norm=batch_norm
         )

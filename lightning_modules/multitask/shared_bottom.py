@@ -48,7 +48,7 @@ class SharedBottom(MultiTaskModel):
         optimizer: OptimizerCallable | None = None,
     ) -> None:
         super().__init__(field_sizes, num_numerical, tasks, loss=loss, weighting=weighting, optimizer=optimizer)
-        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim)
+        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim, batch_norm=batch_norm)
         self.bottom = ParallelMLP(1, self.embedding.out_features, bottom_dims, dropout=dropout, batch_norm=batch_norm)
         self.towers = ParallelMLP(
             len(self.tasks),

@@ -50,7 +50,9 @@ class SingleTask(MultiTaskModel):
         optimizer: OptimizerCallable | None = None,
     ) -> None:
         super().__init__(field_sizes, num_numerical, tasks, loss=loss, weighting=weighting, optimizer=optimizer)
-        embeddings = [FieldEmbedding(field_sizes, num_numerical, embedding_dim) for _ in self.tasks]
+        embeddings = [
+            FieldEmbedding(field_sizes, num_numerical, embedding_dim, batch_norm=batch_norm) for _ in self.tasks
+        ]
         self.embeddings = nn.ModuleList(embeddings)
         width = embeddings[0].out_features
         self.bottoms = ParallelMLP(len(self.tasks), width, bottom_dims, dropout=dropout, batch_norm=batch_norm)

@@ -41,12 +41,13 @@ class MatchedOptimizer(NamedTuple):
         return self.dense(parameters, **self.settings) if parameters else None
 
 
-def matched_optimizer(optimizer: object, recommender: nn.Module) -> MatchedOptimizer:
+def matched_optimizer(optimizer: object, recommender: nn.Module, copies: nn.Module) -> MatchedOptimizer:
     """Return what takes the steps of a recommender's optimizer.
 
     Args:
         optimizer: What the recommender's ``configure_optimizers`` returns.
         recommender: The recommender.
+        copies: Its stacked form.
 
     Raises:
         UnmatchedError: If there is nothing that does.
@@ -56,7 +57,7 @@ def matched_optimizer(optimizer: object, recommender: nn.Module) -> MatchedOptim
         kind = type(optimizer).__name__
         raise UnmatchedError(f"a population cannot match what configure_optimizers returns, a {kind}; {_ADVICE}")
     assert isinstance(optimizer, Optimizer)
-    _check_parameters(optimizer, recommender)
+    _check_parameters(optimizer, recommender, _untrained(copies))
     settings = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
     for name, value in settings.items():
         if name not in _IMPLEMENTATION | rows.follows and value:
@@ -65,10 +66,15 @@ def matched_optimizer(optimizer: object, recommender: nn.Module) -> MatchedOptim
     return MatchedOptimizer(rows, type(optimizer), settings)
 
 
-def _check_parameters(optimizer: Optimizer, recommender: nn.Module) -> None:
+def _untrained(module: nn.Module) -> set[str]:
+    return {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+
+
+def _check_parameters(optimizer: Optimizer, recommender: nn.Module, untrained: set[str]) -> None:
     (group, *others) = optimizer.param_groups
     trained = {id(each) for each in group["params"] if each.requires_grad}
-    if others or trained != {id(each) for each in recommender.parameters()}:
+    wanted = {id(each) for each in recommender.parameters() if each.requires_grad}
+    if others or trained != wanted or _untrained(recommender) != untrained:
         raise UnmatchedError(f"a population cannot match an optimizer of some parameters or several groups; {_ADVICE}")
 
 

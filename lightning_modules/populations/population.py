@@ -51,7 +51,7 @@ class Population(QuickHooks, pl.LightningModule):
         self.automatic_optimization = False
         check_stacked(recommender)
         self.copies = stacked(recommender, len(losses))
-        self._matched = matched_optimizer(recommender.configure_optimizers(), recommender)
+        self._matched = matched_optimizer(recommender.configure_optimizers(), recommender, self.copies)
         self.losses = nn.ModuleList(losses)
         self.metrics = copy.deepcopy(cast(Metric, recommender.metrics))
         self.clipping = clipping
@@ -70,7 +70,7 @@ class Population(QuickHooks, pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer of the table and the parameters."""
         self._rows = self._matched.of_table(self.copies.table)
-        self._optimizer = PopulationOptimizer(self._rows, self._matched.of_parameters(list(self.copies.parameters())))
+        self._optimizer = PopulationOptimizer(self._rows, self._matched.of_parameters(self.copies.trained_parameters()))
         return self._optimizer
 
     def on_fit_start(self) -> None:

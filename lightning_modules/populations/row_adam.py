@@ -11,6 +11,8 @@ from lightning_modules.populations.row_optimizers import Fetched, RowOptimizer, 
 
 # Beyond this the weights of squared gradients are brought back to 1, long before single precision ends.
 _LARGEST_WEIGHT = 1e8
+# So many rows are brought up to date at a time.
+_MOST_ROWS = 1024
 
 
 class RowAdam(RowOptimizer):
@@ -33,12 +35,10 @@ class RowAdam(RowOptimizer):
         """Return rows of the table after the moves that they have not made yet."""
         since = self._last_step.index_select(0, rows)
         moves = [each.to(self.table.dtype)[..., None, None] for each in self._idle_moves(since, self.steps + 1)]
-        (weight, *weights), (eps, *others), kept = moves
+        (weight, other_weight), (eps, other_eps), kept = moves
         mean, squares = self._mean.index_select(0, rows), self._squares.index_select(0, rows)
         root = squares.sqrt()
-        factor = torch.div(weight, root + eps)
-        for weight, eps in zip(weights, others, strict=True):
-            factor.addcdiv_(weight, root + eps)
+        factor = torch.div(weight, root + eps).addcdiv_(other_weight, root + other_eps)
         vectors = self.table.index_select(0, rows).addcmul_(mean, factor, value=-self.learning_rate)
         return Fetched(rows, vectors, (mean, squares, kept))
 
@@ -48,16 +48,19 @@ class RowAdam(RowOptimizer):
         self.steps += 1
         put_rows(self.table, rows, vectors)
         put_rows(self._mean, rows, torch.addcmul(gradient, mean, kept, out=mean))
-        weight = self._weight(squares)
+        weight = self._idle_moves.weight(self.steps)
         put_rows(self._squares, rows, squares.addcmul_(gradient, gradient, value=weight))
         self._last_step.index_fill_(0, rows, self.steps)
+        if self._idle_moves.weight(self.steps + 1) >= _LARGEST_WEIGHT:
+            self._settle()
 
-    def _weight(self, squares: Tensor) -> float:
-        """Return the weight of this step's squares; where it is too large, let this be the step of weight 1."""
-        weight = self._idle_moves.weight(self.steps)
-        if weight < _LARGEST_WEIGHT:
-            return weight
-        self._squares.div_(weight)
-        squares.div_(weight)
-        self._idle_moves.start_at(self.steps)
-        return 1.0
+    def _settle(self) -> None:
+        """Make all moves that are left, and let the next step be the one of weight 1."""
+        upcoming = self.steps + 1
+        for rows in torch.arange(len(self.table), device=self.table.device).split(_MOST_ROWS):
+            _, vectors, (mean, _, kept) = self.fetch(rows)
+            put_rows(self.table, rows, vectors)
+            put_rows(self._mean, rows, mean.mul_(kept))
+        self._squares.div_(self._idle_moves.weight(upcoming))
+        self._last_step.fill_(upcoming)
+        self._idle_moves.start_at(upcoming)

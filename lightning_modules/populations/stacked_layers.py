@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_modules.layers.mlp import BatchNorm, Dropout
-from lightning_modules.populations.stacking import UnmatchedError, stack
+from lightning_modules.populations.stacking import UnmatchedError, stack, stack_parameter
 
 
 @singledispatch
@@ -31,8 +31,8 @@ class StackedLinear(nn.Module):
 
     def __init__(self, layer: nn.Linear, count: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(stack(layer.weight, count))
-        self.bias = nn.Parameter(stack(layer.bias, count))
+        self.weight = stack_parameter(layer.weight, count)
+        self.bias = stack_parameter(layer.bias, count)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs of every copy."""
@@ -51,8 +51,8 @@ class StackedBatchNorm(nn.Module):
         super().__init__()
         self.eps = layer.eps
         self.momentum = layer.momentum
-        self.weight = nn.Parameter(stack(layer.weight, count))
-        self.bias = nn.Parameter(stack(layer.bias, count))
+        self.weight = stack_parameter(layer.weight, count)
+        self.bias = stack_parameter(layer.bias, count)
         for name, statistic in layer.named_buffers():
             self.register_buffer(name, stack(statistic, count))
 

@@ -23,7 +23,8 @@ class StackedModel(nn.Module, ABC):
     """K copies of a recommender, whose weights are slices of stacked tensors.
 
     Everything that a batch reads only a part of lies in one table, whose row holds the vectors that all copies have
-    for one user, item or the like. The other weights are parameters, whose first dimension is the copies'.
+    for one user, item or the like. The other weights are parameters with the recommender's names, whose first dimension
+    is the copies'; those that the recommender does not train need no gradient.
 
     Args:
         table: Float [rows, K, width]; its last row is no copy's weight but room for padding.
@@ -60,12 +61,16 @@ class StackedModel(nn.Module, ABC):
             copy: Number of the copy.
         """
 
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that need a gradient."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
     def gradients(self, vectors: Tensor, place: Tensor, slopes: Slopes) -> list[Tensor]:
-        """Return the derivatives of the mean losses by ``vectors`` and by every parameter; see :meth:`logits`."""
+        """Return the derivatives of the mean losses by ``vectors`` and by what is trained; see :meth:`logits`."""
         vectors = vectors.detach().requires_grad_()
         with torch.enable_grad():
             logit = self.logits(vectors, place)
-            return list(torch.autograd.grad(logit, [vectors, *self.parameters()], slopes(logit.detach())))
+            return list(torch.autograd.grad(logit, [vectors, *self.trained_parameters()], slopes(logit.detach())))
 
 
 @singledispatch
@@ -101,3 +106,8 @@ def check_stacked(recommender: nn.Module) -> None:
 def stack(weight: Tensor, count: int) -> Tensor:
     """Return ``count`` copies of a weight along a new first dimension."""
     return weight.detach().unsqueeze(0).repeat(count, *(1 for _ in weight.shape))
+
+
+def stack_parameter(parameter: Tensor, count: int) -> nn.Parameter:
+    """Return ``count`` copies of a parameter along a new first dimension, trained if it is."""
+    return nn.Parameter(stack(parameter, count), requires_grad=parameter.requires_grad)

@@ -1,12 +1,14 @@
 """A deep scorer over user and item embeddings."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from pytorch_lightning.cli import OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_modules.layers import MLP
+from lightning_modules.layers.mlp import without_bias_gradient
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders.base import Recommender, normal_embedding
 
@@ -49,6 +51,9 @@ class DeepMF(Recommender):
         self.user_embedding = normal_embedding(num_users, embedding_dim, std=init_std)
         self.item_embedding = normal_embedding(num_items, embedding_dim, std=init_std)
         self.mlp = MLP(2 * embedding_dim, hidden_features, dropout=dropout, batch_norm=batch_norm, output_features=1)
+        if self.trains_on_pairs:
+            # What is added to all scores cancels out of their differences.
+            without_bias_gradient(cast(nn.Linear, self.mlp[-1]))
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
         """Return the logit of every row: ``user``, ``item`` int64 [n] -> float [n]."""

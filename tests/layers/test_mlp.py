@@ -27,6 +27,35 @@ def test_equals_its_layers_written_out() -> None:
     torch.testing.assert_close(mlp(x), hidden @ last.weight.T + last.bias)
 
 
+def test_a_bias_that_normalisation_takes_away_is_not_trained() -> None:
+    mlp = MLP(3, (5, 4), output_features=1).double()
+    biases = {name: each for name, each in mlp.named_parameters() if not each.requires_grad}
+    assert list(biases) == ["0.bias", "3.bias"]
+    inputs = torch.randn(20, 3, dtype=torch.float64)
+    mlp.requires_grad_(True)
+    before = mlp(inputs)
+    assert all(each.abs().max() < 1e-12 for each in torch.autograd.grad(before.sum(), list(biases.values())))
+    with torch.no_grad():
+        biases["0.bias"].add_(0.7)
+    torch.testing.assert_close(mlp(inputs), before)
+    assert all(each.requires_grad for each in MLP(3, (5,), batch_norm=False, output_features=1).parameters())
+
+
+def test_an_optimizer_that_trained_such_a_bias_goes_on_without() -> None:
+    earlier, mlp = (MLP(3, (4,), output_features=1) for _ in range(2))
+    earlier.requires_grad_(True)
+    inputs = torch.randn(20, 3)
+    optimizers = [torch.optim.Adam(each.parameters(), weight_decay=0.1) for each in (earlier, mlp)]
+    earlier(inputs).square().mean().backward()
+    optimizers[0].step()
+    mlp.load_state_dict(earlier.state_dict())
+    optimizers[1].load_state_dict(optimizers[0].state_dict())
+    mlp(inputs).square().mean().backward()
+    optimizers[1].step()
+    assert torch.equal(mlp[0].bias, earlier[0].bias)
+    assert not torch.equal(mlp[0].weight, earlier[0].weight)
+
+
 def test_a_single_training_row_uses_running_statistics_and_keeps_them() -> None:
     mlp = MLP(3, (4,), output_features=1)
     mlp(torch.randn(16, 3))

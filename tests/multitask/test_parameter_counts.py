@@ -109,6 +109,7 @@ def test_parameters_are_those_that_the_settings_ask_for(
     assert sum(each.numel() for each in parameters) == COUNTS[model_class.__name__](Settings(**varied))
 
 
+# Biases in front of BatchNorm count, as they do in the published models, though they are not trained here.
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_they_are_as_many_as_in_the_published_models(name: str) -> None:
     assert COUNTS[name](Settings()) == PUBLISHED[name]

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from population_helpers import (
 )
 from sklearn.metrics import roc_auc_score
 
-from lightning_modules.losses import BCE, MSE
+from lightning_modules.losses import BCE, MSE, Focal
 from lightning_modules.populations import UnmatchedError
 from lightning_modules.recommenders import BiasedMF, RankNet, Recommender
 from lightning_modules.search.children import ChildTrainers
@@ -65,6 +66,32 @@ def test_the_deep_scorer_too(optimizer: Any, options: dict[str, Any]) -> None:
         assert child.weights is not None
         assert copy.weights is not None
         assert largest_difference(child.weights, copy.weights) < 1e-3
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_equal_trainings_of_the_deep_scorer_end_alike(dropout: float) -> None:
+    recommender, task = deep_mf(ADAM, dropout=dropout), assignment((BCE(), MSE(), Focal()))
+    near = deepcopy(recommender)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in near.parameters():
+            parameter.add_(1e-7 * torch.randn(parameter.shape, generator=generator))
+    scores = [[each.score for each in kind] for start in (recommender, near) for kind in both(start, task)]
+    for others in scores[1:]:
+        assert others == pytest.approx(scores[0], abs=1e-5)
+
+
+def test_what_a_child_does_not_train_a_population_does_not() -> None:
+    recommender = deep_mf(ADAM)
+    recommender.mlp[-1].requires_grad_(False)
+    children, population = both(recommender, assignment((BCE(),), keep_weights=True))
+    before, (child, copied) = recommender.state_dict(), (each[0].weights for each in (children, population))
+    assert child is not None
+    assert copied is not None
+    assert largest_difference(child, copied) < 1e-4
+    for name in ("mlp.0.bias", "mlp.4.bias", "mlp.8.weight"):
+        assert torch.equal(copied[name], before[name])
+    assert not torch.equal(copied["mlp.0.weight"], before["mlp.0.weight"])
 
 
 def test_a_last_batch_of_one_row_is_normalised_as_in_a_child() -> None:
@@ -167,6 +194,12 @@ class Plain(pl.LightningModule):
     pass
 
 
+def with_frozen_users() -> Recommender:
+    recommender = biased_mf()
+    recommender.user_embedding.requires_grad_(False)
+    return recommender
+
+
 def with_scheduler(recommender: Recommender) -> Recommender:
     optimizer = torch.optim.SGD(recommender.parameters(), lr=0.1)
     recommender.optimizer = lambda _: [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1)]
@@ -183,6 +216,7 @@ def with_scheduler(recommender: Recommender) -> Recommender:
         (lambda: biased_mf(torch.optim.AdamW), "AdamW"),
         (lambda: biased_mf(lambda parameters: ([torch.optim.SGD(parameters)], [])), "tuple"),
         (lambda: biased_mf(lambda parameters: torch.optim.SGD(list(parameters)[:2])), "some parameters"),
+        (with_frozen_users, "some parameters"),
         (lambda: Twisted(9, 9, optimizer=ADAM), "its own forward"),
         (lambda: RankNet(9, 9, optimizer=ADAM), "its own sample_loss"),
         (Plain, "nothing stacks it"),

@@ -132,7 +132,7 @@ class AutogradLogits:
     """The product of vectors without anything in place, which autograd can follow."""
 
     def __init__(self, copies: StackedModel) -> None:
-        self.parameters = copies.parameters
+        self.trained_parameters = copies.trained_parameters
 
     def logits(self, vectors: Tensor, place: Tensor) -> Tensor:
         user, item = place[:-1].chunk(2)

@@ -150,6 +150,14 @@ def test_parameter_counts(model_class: type[Recommender], count: int) -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == count
 
 
+def test_scores_that_only_count_by_their_differences_have_no_trained_bias() -> None:
+    names = {"batch_norm": ["mlp.0.bias", "mlp.4.bias", "mlp.8.bias"], "plain": ["mlp.6.bias"]}
+    for kind, untrained in names.items():
+        model = RankNet(num_users=7, num_items=5, batch_norm=kind == "batch_norm")
+        assert [name for name, each in model.named_parameters() if not each.requires_grad] == untrained
+    assert DeepMF(num_users=7, num_items=5).mlp[-1].bias.requires_grad
+
+
 def test_biased_mf_is_its_formula() -> None:
     model = BiasedMF(num_users=4, num_items=3, embedding_dim=2, init_std=1.0)
     torch.nn.init.normal_(model.user_bias.weight)
