@@ -94,7 +94,7 @@ def main(data_root: str, count: int = 20, seed: int = 0) -> None:
             "deep scorer) less those of a child each. A near start has normal noise of 1e-7 on every weight. Formulas "
             "are random ones that pass screening; those with kinks may fall to either side of one.",
             "A unit of the deep scorer whose input comes to lie on the other side of 0 has another gradient, so that "
-            "with ReLU the last bits of the weights decide on the next digits of the reward, under any optimizer, and in "
+            "with ReLU the last bits of the weights decide on digits of the reward, under any optimizer and in "
             "double precision too. Differences of that size between rewards of the deep scorer mean nothing.",
             table(["model", "losses, trained how", "median", "90 %", "largest"], lines),
         ],
