@@ -3,6 +3,7 @@
 from callbacks.agent_figure import AgentFigure
 from callbacks.calibration import CalibrationFigure
 from callbacks.convergence import ConvergenceStopping
+from callbacks.fit_summary import FitSummary
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.predictions import PredictionWriter
 from callbacks.reward import RewardCallback
@@ -11,6 +12,7 @@ __all__ = [
     "AgentFigure",
     "CalibrationFigure",
     "ConvergenceStopping",
+    "FitSummary",
     "LastCheckpoint",
     "PredictionWriter",
     "RewardCallback",

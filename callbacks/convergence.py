@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 from torch import Tensor
 
 
@@ -46,6 +47,7 @@ class ConvergenceStopping(EarlyStopping):
     def _evaluate_stopping_criteria(self, current: Tensor) -> tuple[bool, str | None]:
         value = float(current)
         if not math.isfinite(value):
+            self.stopping_reason = EarlyStoppingReason.NON_FINITE_METRIC
             return True, f"{self.monitor} is {value}, which cannot converge."
         is_small = self.last is not None and abs(value - self.last) < self.threshold
         self.wait_count = self.wait_count + 1 if is_small else 0

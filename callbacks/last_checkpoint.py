@@ -36,6 +36,11 @@ class LastCheckpoint(Checkpoint):
         """Find the folder of the run, which all processes must ask for."""
         self._folder = Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
 
+    @property
+    def path(self) -> Path:
+        """The file, once a training has been set up."""
+        return self._folder / f"{self.filename}.ckpt"
+
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
@@ -58,13 +63,12 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: pl.Trainer) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # set outside the Trainer's class
             return
-        path = self._folder / f"{self.filename}.ckpt"
         if trainer.is_global_zero:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, partial(trainer.save_checkpoint, weights_only=False))
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self.path, partial(trainer.save_checkpoint, weights_only=False))
         else:
             # The other processes have their part in it, and write nothing.
-            trainer.save_checkpoint(path, weights_only=False)
+            trainer.save_checkpoint(self.path, weights_only=False)
 
 
 def _validates_next(trainer: pl.Trainer, done: int) -> bool:

@@ -94,7 +94,7 @@ def changed_settings(before: Path, now: Path, *, fixed: Sequence[str], without: 
         OSError: If a file is not there.
         ValueError: If a file cannot be read as a configuration.
     """
-    old, new = dict(_flat(_load(before))), dict(_flat(_load(now)))
+    old, new = dict(flattened(_load(before))), dict(flattened(_load(now)))
     keys = [key for key in {**old, **new} if _is_below(key, fixed) and not _is_below(key, without)]
     return [_difference(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
 
@@ -111,10 +111,11 @@ def _load(path: Path) -> Any:
         raise ValueError(f"{path} cannot be read as a configuration: {error}") from error
 
 
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def flattened(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the settings below a key by their dotted keys; a list is one setting."""
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
-            yield from _flat(inner, f"{key}.{name}" if key else str(name))
+            yield from flattened(inner, f"{key}.{name}" if key else str(name))
     else:
         yield key, value
 

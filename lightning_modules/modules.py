@@ -46,6 +46,9 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
     default_learning_rate: ClassVar[float] = 2e-3
     default_weight_decay: ClassVar[float] = 1e-4
 
+    #: The metric, more of which is better, that a training's best epoch is chosen by.
+    validation_metric: ClassVar[str] = "val/auc"
+
     loss: nn.Module
     metrics: Metric
 

@@ -1,6 +1,7 @@
 """The command line: Lightning's fit, validate, test and predict beside the project's own verbs."""
 
 import pkgutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,15 @@ from callbacks import PredictionWriter
 from lightning_modules.bounded_yaml import BOUNDED
 from lightning_modules.cli.arguments import Shorthand, spell_out
 from lightning_modules.cli.callables import freed
+from lightning_modules.cli.checkpoint_settings import (
+    check_agreement,
+    stored_sections,
+    with_checkpoint_settings,
+    without_sizes,
+)
+from lightning_modules.cli.fit_callbacks import callbacks_of_fit
 from lightning_modules.cli.help import HelpFormatter, arrange
-from lightning_modules.cli.matching import SIZES, check_match
+from lightning_modules.cli.matching import SIZES, check_match, knows_sizes
 from lightning_modules.cli.messages import short_message
 from lightning_modules.cli.own_verbs import OWN_VERBS
 from lightning_modules.last_run import last_checkpoint, logger_of
@@ -155,11 +163,24 @@ class CLI(LightningCLI):
         return module
 
     def _parse_ckpt_path(self) -> None:
-        try:
-            super()._parse_ckpt_path()
-        except Exception as error:
-            path = self.config[self.config.subcommand].ckpt_path
-            raise ValueError(f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error})") from error
+        verb = self.config.subcommand
+        path = self.config[verb].get("ckpt_path")
+        if not path or not Path(path).is_file():
+            return
+        sections = stored_sections(path)
+        given = {name: self.config[verb][name].as_dict() for name in sections if self.config[verb].get(name)}
+        check_agreement(path, given, sections)
+        if "model" in sections:
+            data = self.config[verb].get("data")
+            model = without_sizes(sections["model"]) if data and knows_sizes(data) else sections["model"]
+            self.config = self.parser.parse_object({verb: {"model": model}}, self.config)
+
+    def after_instantiate_classes(self) -> None:
+        """Let checkpoints say what data the model is trained on, class included."""
+        data = self.config_dump.get("data") if self.datamodule is not None else None
+        if data:
+            arguments = {"_class_path": data["class_path"], **data.get("init_args", {}), **data.get("dict_kwargs", {})}
+            self.datamodule.save_hyperparameters(arguments, logger=False)
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Build the Trainer; the project's own verbs build one for every training instead."""
@@ -170,6 +191,8 @@ class CLI(LightningCLI):
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
         if self.subcommand == "predict":
             callbacks = [*callbacks, PredictionWriter(self._get(self.config_init, "predict.output"))]
+        if self.subcommand == "fit":
+            callbacks = [*callbacks, *callbacks_of_fit(self.model, config)]
         if self._last and self.subcommand == "fit" and config["logger"] in (None, True):
             # In its own folder, so that the best checkpoint so far stays the one to beat and curves go on.
             config = config | {"logger": logger_of(self._last, self._root) or config["logger"]}
@@ -188,7 +211,11 @@ class CLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand in OWN_VERBS:
             OWN_VERBS[subcommand].run(self)
-        else:
+            return
+        with warnings.catch_warnings():
+            if subcommand != "fit":
+                # An evaluation does without what kept the checkpoints of the training.
+                warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint")
             super()._run_subcommand(subcommand)
 
     @property
@@ -213,5 +240,6 @@ def _spelled_out(arguments: Sequence[str]) -> list[str]:
     if place is None:
         return list(arguments)
     verb, rest = arguments[place], arguments[place + 1 :]
-    spelled = OWN_VERBS[verb].complete(rest) if verb in OWN_VERBS else spell_out(rest, _SHORTHANDS.get(verb))
-    return [*arguments[: place + 1], *spelled]
+    if verb in OWN_VERBS:
+        return [*arguments[: place + 1], *OWN_VERBS[verb].complete(rest)]
+    return [*arguments[: place + 1], *with_checkpoint_settings(spell_out(rest, _SHORTHANDS.get(verb)))]

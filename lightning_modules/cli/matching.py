@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import LightningModule
 
 #: What only the data knows of a model's inputs and outputs.
 SIZES = ("num_users", "num_items", "field_sizes", "num_numerical", "tasks")
 
 
 def check_match(model: Any, data: Any, sizes: Iterable[str]) -> None:
-    """Refuse a model that needs to know of the data what this kind of data does not have.
+    """Refuse a model without data, and one that needs to know of the data what this kind of data does not have.
 
     Args:
         model: The model's section of the configuration, with ``class_path`` and ``init_args``, or ``None``.
@@ -20,11 +21,17 @@ def check_match(model: Any, data: Any, sizes: Iterable[str]) -> None:
         sizes: Arguments of models that come from properties of the data.
 
     Raises:
-        MisconfigurationException: If an argument without a default is neither given nor a property of the data.
+        MisconfigurationException: If an argument without a default is neither given nor a property of the data, or a
+            model that does not bring its own data has none.
     """
-    if model is None or data is None:
+    if model is None:
         return
-    model_class, data_class = _class(model["class_path"]), _class(data["class_path"])
+    model_class = _class(model["class_path"])
+    if data is None:
+        if model_class.train_dataloader is LightningModule.train_dataloader:
+            raise MisconfigurationException("--data is missing; give it there or in a file named with --config")
+        return
+    data_class = _class(data["class_path"])
     parameters, given = inspect.signature(model_class).parameters, model.get("init_args") or {}
     needed = [size for size in sizes if size in parameters and parameters[size].default is inspect.Parameter.empty]
     missing = [size for size in needed if given.get(size) is None and not hasattr(data_class, size)]
@@ -36,8 +43,12 @@ def check_match(model: Any, data: Any, sizes: Iterable[str]) -> None:
         )
 
 
-def _class(path: str) -> type:
+def knows_sizes(data: Any) -> bool:
+    """Whether the class of the data's section tells models any size."""
+    return any(hasattr(_class(data["class_path"]), size) for size in SIZES)
+
+
+def _class(path: str) -> Any:
     # The parser has imported it to find its arguments.
     module, _, name = path.rpartition(".")
-    found: type = getattr(sys.modules[module], name)
-    return found
+    return getattr(sys.modules[module], name)

@@ -28,8 +28,8 @@ def _agent(tmp_path: Path) -> None:
 
 
 def trained_loss() -> dict[str, Any]:
-    """Return the loss's description in the only checkpoint."""
-    (checkpoint,) = Path("lightning_logs").rglob("*.ckpt")
+    """Return the loss's description in the last checkpoint."""
+    (checkpoint,) = Path("lightning_logs").rglob("last.ckpt")
     return torch.load(checkpoint, weights_only=True)["hyper_parameters"]["loss"]
 
 

@@ -209,10 +209,15 @@ def test_wrong_configuration_files(failure: Failure) -> None:
     assert "folder' is a folder, where --config takes" in failure(["fit", "--config=folder"], 2)
 
 
+@pytest.mark.parametrize("verb", ["fit", "test", "search", "compare"])
+def test_a_model_without_data(verb: str, failure: Failure) -> None:
+    assert "--data is missing" in failure([verb, *MODEL], 1)
+
+
 def test_wrong_checkpoints(failure: Failure) -> None:
     assert "none.ckpt" in failure(["test", *DATA, *MODEL, "--ckpt_path=none.ckpt"], 1)
     Path("text.ckpt").write_text("hello")
-    assert "text.ckpt cannot be read as a checkpoint" in failure(["test", *DATA, *MODEL, "--ckpt_path=text.ckpt"], 1)
+    assert "'text.ckpt' cannot be read as a checkpoint" in failure(["test", *DATA, *MODEL, "--ckpt_path=text.ckpt"], 1)
 
 
 def test_debug_shows_the_traceback() -> None:

@@ -132,7 +132,7 @@ def test_printed_configuration_runs(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_found_formula_trains_a_model_that_predicts(tmp_path: Path) -> None:
     formula = ["--model.loss=FormulaLoss", "--model.loss.formula=(Label - Pred) ^ 2"]
     assert main(["fit", *DATA, *MODEL, *formula, *TRAINER, f"--trainer.default_root_dir={tmp_path}"]) == 0
-    (checkpoint,) = tmp_path.rglob("*.ckpt")
+    (checkpoint,) = tmp_path.rglob("best.ckpt")
     stored = torch.load(checkpoint, weights_only=True)["hyper_parameters"]["loss"]
     assert stored["init_args"]["formula"] == "(label - pred)**2"
     model = BiasedMF.load_from_checkpoint(checkpoint, weights_only=True)

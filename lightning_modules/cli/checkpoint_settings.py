@@ -1,0 +1,163 @@
+"""Model and data of a checkpoint, where the command line leaves them to it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pytorch_lightning import LightningDataModule, LightningModule
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_modules.checkpoints import imported_class, load_checkpoint
+from lightning_modules.cli.matching import SIZES
+from lightning_modules.continuation import flattened
+
+#: Where Lightning keeps the arguments of either, and their class among them.
+_KEYS = {
+    "model": LightningModule.CHECKPOINT_HYPER_PARAMS_KEY,
+    "data": LightningDataModule.CHECKPOINT_HYPER_PARAMS_KEY,
+}
+_CLASS = "_class_path"
+#: What Lightning finds a checkpoint by, beside its file.
+_WORDS = ("last", "best", "hpc", "registry")
+#: What changes no figure, and the sizes that the data decide.
+_FREE = ("data.batch_size", "data.eval_batch_size", *(f"model.{size}" for size in SIZES))
+_SHOWN = 5
+
+#: A section of a configuration: ``class_path`` and ``init_args``.
+Section = dict[str, Any]
+
+
+def with_checkpoint_settings(arguments: Sequence[str]) -> list[str]:
+    """Return a command line with model and data of the checkpoint that it names in front, for what it does not say.
+
+    Of data of another class than ``--data`` names, nothing is taken.
+
+    Args:
+        arguments: The arguments after the verb, spelled out.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If the file is no checkpoint, or its model is of a class that has to be named.
+    """
+    path = _value(arguments, "--ckpt_path")
+    if path is None or path.partition(":")[0] in _WORDS or "://" in path:
+        return list(arguments)
+    stored = stored_sections(path).items()
+    sections = {name: section for name, section in stored if _is_wanted(path, name, section, arguments)}
+    if "model" in sections:
+        sections["model"] = without_sizes(sections["model"])
+    return [f"--config={json.dumps(sections)}", *arguments] if sections else list(arguments)
+
+
+def _is_wanted(path: str, name: str, section: Section, arguments: Sequence[str]) -> bool:
+    given = _value(arguments, f"--{name}")
+    unknown = [each for each in _unimported(section) if each != given]
+    if unknown and given is None and _value(arguments, "--config") is None:
+        raise ValueError(_not_imported(path, name, unknown[0]))
+    is_same = given in (None, section["class_path"], _class_name(section))
+    return not unknown and (is_same or name == "model")
+
+
+def stored_sections(path: str) -> dict[str, Section]:
+    """Return the sections ``model`` and ``data`` that a checkpoint holds.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If the file is no checkpoint.
+    """
+    checkpoint = load_checkpoint(path, "name one that fit has written")
+    held = {name: checkpoint.get(key) for name, key in _KEYS.items()} if isinstance(checkpoint, Mapping) else {}
+    return {name: _section(each) for name, each in held.items() if isinstance(each, Mapping) and _CLASS in each}
+
+
+def _section(arguments: Mapping[str, Any]) -> Section:
+    own = {name: each for name, each in arguments.items() if not str(name).startswith("_") and _is_plain(each)}
+    return {"class_path": str(arguments[_CLASS]), "init_args": own}
+
+
+def without_sizes(model: Section) -> Section:
+    """Return a model's section without the sizes that the data decide."""
+    return {**model, "init_args": {name: each for name, each in model["init_args"].items() if name not in SIZES}}
+
+
+def check_agreement(path: str, given: Mapping[str, Any], sections: Mapping[str, Section]) -> None:
+    """Say which given settings are not those of a checkpoint.
+
+    Args:
+        path: The checkpoint.
+        given: The sections of the configuration by name.
+        sections: Those of the checkpoint.
+
+    Raises:
+        ValueError: If the model's class is another, or a class of the checkpoint is not imported.
+    """
+    for name, section in sections.items():
+        unknown = _unimported(section)
+        if unknown:
+            raise ValueError(_not_imported(path, name, unknown[0]))
+    differences = {name: _differences(name, given.get(name) or {}, section) for name, section in sections.items()}
+    if "model" in differences.get("model", {}):
+        raise ValueError(f"'{path}' holds another model: {_listed({'model': differences['model']['model']})}")
+    if differences.get("model"):
+        rank_zero_warn(f"the model is as in '{path}', whatever else was given: {_listed(differences['model'])}")
+    if differences.get("data"):
+        rank_zero_warn(f"the data are not as in the training of '{path}': {_listed(differences['data'])}")
+
+
+def _differences(name: str, given: Any, section: Section) -> dict[str, tuple[Any, Any]]:
+    """Return what both have and differs, by option: what is given, and what is stored."""
+    now, stored = (dict(flattened(json.loads(json.dumps(each, default=str)), name)) for each in (given, section))
+    options = {key: key.replace(".init_args", "").replace(".class_path", "") for key in now if key in stored}
+    differs = [key for key, option in options.items() if now[key] != stored[key] and option not in _FREE]
+    if f"{name}.class_path" in differs:
+        differs = [f"{name}.class_path"]
+    return {options[key]: (now[key], stored[key]) for key in differs}
+
+
+def _listed(differences: Mapping[str, tuple[Any, Any]]) -> str:
+    texts = [f"--{option} is {given}, there {stored}" for option, (given, stored) in differences.items()]
+    more = f", and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return "; ".join(texts[:_SHOWN]) + more
+
+
+def _unimported(section: Section) -> list[str]:
+    """Return the classes of a section that no module imported so far has: a checkpoint does not choose what is run."""
+    return [path for path in _class_paths(section) if "." in path and imported_class(path, object) is None]
+
+
+def _class_paths(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from (str(value[name]) for name in ("class_path",) if name in value)
+        value = [*value.values()]
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from _class_paths(inner)
+
+
+def _not_imported(path: str, name: str, cls: str) -> str:
+    return (
+        f"'{path}' has a {name} of the class {cls}, which is imported only if it is named: add --{name} {cls}, or "
+        "the option that it was given with"
+    )
+
+
+def _class_name(section: Section) -> str:
+    return str(section["class_path"]).rpartition(".")[2]
+
+
+def _value(arguments: Sequence[str], option: str) -> str | None:
+    """Return what follows an option, the last time that it is there."""
+    found = None
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == option:
+            found = value if equals else next(iter(arguments[place + 1 : place + 2]), None)
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
