@@ -5,13 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.arrow_tables import column_names
 from datamodules.categories import codes_of, concatenate
 from datamodules.impression_encoding import Impressions
-from datamodules.impression_reading import read_columns
 from datamodules.impressions import ImpressionsDataModule
-from datamodules.layout import matching_tables
-from datamodules.table_columns import Columns
+from datamodules.tables import Columns, column_names, matching_tables, read_columns
 
 _CATEGORICAL = re.compile(r"categorical_\d+")
 _NUMERICAL = re.compile(r"numerical_\d+")
@@ -76,7 +73,7 @@ class AliExpress(ImpressionsDataModule):
         cut = _cut(codes_of(tables[0][_SESSION]), 1 - self.validation_share)
         train, total = len(tables[0]), len(tables[0]) + len(tables[1])
         rows = {"train": np.arange(cut), "validation": np.arange(cut, train), "test": np.arange(train, total)}
-        return self._impressions(concatenate(tables), rows)
+        return self._impressions(concatenate(tables, paths), rows)
 
 
 def _features(path: Path) -> tuple[list[str], list[str]]:

@@ -1,11 +1,16 @@
 """Columns as categories: codes of distinct texts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-_WHOLE_FLOAT = r"[+-]?\d+\.0*"
+from datamodules.tables.cells import fraction_refused
+from datamodules.tables.frames import as_categorical
+from datamodules.tables.ids import encoded, fractional_number
+from datamodules.tables.times import joined_times
 
 
 def as_categories(column: pd.Series) -> pd.Series:
@@ -19,39 +24,11 @@ def as_categories(column: pd.Series) -> pd.Series:
     """
     if not isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("category")
-    is_text = isinstance(column.cat.categories.dtype, pd.StringDtype)
-    texts = pd.Series(column.cat.categories if is_text else column.cat.categories.astype(str))
-    if is_text and not texts.str.contains(".", regex=False).any():
-        return column
-    fraction = fractional_category(texts)
+    texts = encoded(pa.chunked_array([_as_arrow(column)]))
+    fraction = fractional_number(texts.chunks[0].dictionary)
     if fraction is not None:
-        raise ValueError(
-            f"column '{column.name}' holds the category {texts[fraction]}: numbers with a fraction are measurements, "
-            "and equal ones are seldom written equally. List the column under the numerical columns, or write groups "
-            "of values as text or integers"
-        )
-    return pd.Series(_without_fractions(codes_of(column), texts), index=column.index, name=column.name)
-
-
-def _without_fractions(codes: np.ndarray, texts: pd.Series) -> pd.Categorical:
-    """Return codes of texts as categories in which whole numbers have no fraction, ``4.0`` and ``4`` being one."""
-    whole = texts.str.fullmatch(_WHOLE_FLOAT)
-    if not whole.any():
-        return pd.Categorical.from_codes(codes, pd.Index(texts))
-    places, distinct = pd.factorize(texts.where(~whole, texts.str.split(".").str[0]))
-    # The code -1 of a missing cell takes the last place.
-    return pd.Categorical.from_codes(np.append(places, -1)[codes], pd.Index(distinct))
-
-
-def fractional_category(categories: pd.Series) -> int | None:
-    """Return the place of the first number with a fraction if all categories are numbers, else None."""
-    if not categories.str.contains(".", regex=False).any():
-        return None
-    numbers = pd.to_numeric(categories, errors="coerce")
-    if numbers.isna().any():
-        return None
-    fractional = (numbers != np.floor(numbers)).to_numpy()
-    return int(fractional.argmax()) if fractional.any() else None
+        raise ValueError(fraction_refused(str(column.name), fraction))
+    return pd.Series(as_categorical(texts), index=column.index, name=column.name)
 
 
 def codes_of(column: pd.Series) -> np.ndarray:
@@ -61,11 +38,19 @@ def codes_of(column: pd.Series) -> np.ndarray:
     return codes
 
 
-def concatenate(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return the rows of tables with the same columns one after another, with common categories."""
+def concatenate(tables: list[pd.DataFrame], sources: Sequence[object]) -> pd.DataFrame:
+    """Return the rows of tables with the same columns one after another, with common categories.
+
+    Args:
+        tables: The tables.
+        sources: What to call each in messages.
+
+    Raises:
+        ValueError: If a column holds numbers in one table and dates in another, or dates with and without a zone.
+    """
     if len(tables) == 1:
         return tables[0]
-    return pd.DataFrame({name: _joined([table[name] for table in tables]) for name in tables[0].columns})
+    return pd.DataFrame({name: _joined([table[name] for table in tables], sources) for name in tables[0].columns})
 
 
 def attach(table: pd.DataFrame, features: pd.DataFrame, key: str, source: object) -> pd.DataFrame:
@@ -91,7 +76,12 @@ def attach(table: pd.DataFrame, features: pd.DataFrame, key: str, source: object
     return table.assign(**added)
 
 
-def _joined(columns: list[pd.Series]) -> Any:
+def _as_arrow(column: pd.Series) -> pa.Array:
+    codes = codes_of(column)
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(column.cat.categories))
+
+
+def _joined(columns: list[pd.Series], sources: Sequence[object]) -> Any:
     if isinstance(columns[0].dtype, pd.CategoricalDtype):
         return pd.api.types.union_categoricals(columns)
-    return pd.concat(columns, ignore_index=True)
+    return joined_times(columns, sources)

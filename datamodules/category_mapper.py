@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from datamodules.categories import as_categories, codes_of
-from datamodules.layout import missing_file
+from datamodules.tables import missing_file
 from datamodules.vocabulary import UNKNOWN
 
 # Looked up field by field and turned into rows block by block, which then stay in the processor's cache.

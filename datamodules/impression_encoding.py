@@ -15,8 +15,8 @@ from datamodules.categories import codes_of
 from datamodules.category_mapper import CategoryMapper
 from datamodules.encoding import refuse_empty_splits, warn_of_unknown
 from datamodules.impression_splits import SPLITS, RowNumbers
-from datamodules.reading import exact_integers
 from datamodules.standardisation import Standardizer
+from datamodules.tables.ids import exact_integers
 from datamodules.tasks import Tasks, task_labels, warn_of_broken_funnels, warn_of_single_labels
 from datamodules.vocabulary import count_unknown
 from lightning_modules.progress import working

@@ -1,13 +1,13 @@
 """Rules that divide impressions into training, validation and test rows: numbers of rows, in order of time."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from datamodules.categories import codes_of
 from datamodules.splits import RATIOS, Splits, ratio_cuts
+from datamodules.tables.times import as_boundary
 
 SPLITS = Splits._fields
 
@@ -49,14 +49,14 @@ def by_time_boundaries(
 
     Args:
         time: Time of every row, numbers or dates, [n].
-        boundaries: Two numbers, or two ISO 8601 dates.
+        boundaries: Two numbers, or two ISO 8601 dates; a date without a zone is in that of the times.
         source: What to call the data set in messages.
 
     Raises:
         ValueError: If a boundary cannot be compared with the times, the second is not the later one, or a split would
             have no rows.
     """
-    first, second = (_comparable(boundary, time) for boundary in boundaries)
+    first, second = (as_boundary(boundary, time) for boundary in boundaries)
     if not first < second:
         raise ValueError(f"the test rows must begin after the validation rows, got the boundaries {boundaries}")
     order = np.argsort(_sortable(time), kind="stable")
@@ -105,16 +105,3 @@ def _sortable(time: pd.Series) -> np.ndarray:
 
 def _empty(rows: RowNumbers) -> list[str]:
     return [name for name, numbers in rows.items() if not len(numbers)]
-
-
-def _comparable(boundary: object, time: pd.Series) -> Any:
-    try:
-        if pd.api.types.is_numeric_dtype(time):
-            return float(str(boundary))
-        return pd.to_datetime(str(boundary), utc=getattr(time.dtype, "tz", None) is not None)
-    except ValueError as error:
-        kind = "numbers" if pd.api.types.is_numeric_dtype(time) else "dates"
-        raise ValueError(
-            f"the boundary '{boundary}' is no time like those of the rows, which are {kind} such as {time.iloc[0]}; "
-            "write it as one"
-        ) from error

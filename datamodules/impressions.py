@@ -12,7 +12,6 @@ from datamodules.categories import concatenate
 from datamodules.category_mapper import CategoryMapper
 from datamodules.fingerprint import Values
 from datamodules.impression_encoding import Impressions, encode
-from datamodules.impression_reading import read_columns
 from datamodules.impression_splits import (
     RowNumbers,
     by_column,
@@ -22,11 +21,10 @@ from datamodules.impression_splits import (
     one_after_another,
 )
 from datamodules.in_memory import InMemoryDataModule
-from datamodules.layout import find_tables
 from datamodules.leaks import warn_of_leaks
 from datamodules.loader import BatchLoader
 from datamodules.splits import RATIOS, refuse_without_effect
-from datamodules.table_columns import Columns
+from datamodules.tables import Columns, find_tables, read_columns
 from datamodules.tasks import label_columns, task_columns, warn_of_assumed_funnel
 
 
@@ -166,7 +164,7 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
             self._refuse_rules_of_division()
         tables = [read_columns(path, self._columns(), separator=self.separator) for path in paths]
         sizes = [len(table) for table in tables]
-        table = concatenate(tables)
+        table = concatenate(tables, paths)
         rows = self._in_order(one_after_another(sizes), table) if len(sizes) > 1 else self.split_table(table)
         return self._impressions(table, rows)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -10,12 +11,11 @@ from datamodules.batches import Batch, PairBatch, PredictionBatch
 from datamodules.encoding import encode, warn_of_single_label
 from datamodules.fingerprint import Values
 from datamodules.in_memory import InMemoryDataModule
-from datamodules.labels import read_interactions
-from datamodules.layout import find_tables
+from datamodules.interaction_reading import exact_integer_ids, read_interactions
 from datamodules.loader import BatchLoader
 from datamodules.pairs import PairLoader
-from datamodules.reading import exact_integer_ids
 from datamodules.splits import RATIOS, Splits, by_ratio, positive_leave_one_out, refuse_without_effect
+from datamodules.tables import find_tables
 
 _LABEL = "label"
 _THRESHOLD = 3.0
@@ -150,7 +150,8 @@ class InteractionsDataModule(InMemoryDataModule[Batch]):
         """
         self._load()
         if isinstance(batch, PredictionBatch):
-            return self._test_ids.iloc[batch.row.cpu().numpy()].reset_index(drop=True)
+            rows = self._test_ids.iloc[batch.row.cpu().numpy()]
+            return pd.DataFrame({name: np.asarray(ids) for name, ids in rows.items()}).infer_objects()
         ids = {"user": self._users.decode(batch.user), "item": self._items.decode(batch.item)}
         return pd.DataFrame(ids).infer_objects()
 

@@ -1,20 +1,20 @@
 """Properties of items that change with time, looked up as of an event's time."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-from pyarrow import compute, csv
+from pyarrow import compute
 
-from datamodules.arrow_tables import column_names
 from datamodules.categories import codes_of
-from datamodules.reading import missing_column
-from datamodules.table_errors import unreadable
+from datamodules.tables import Columns
+from datamodules.tables.errors import refuse_columns
+from datamodules.tables.text import TextPart
 from lightning_modules.progress import working
 
 _COLUMNS = {"timestamp": pa.int64(), "itemid": pa.string(), "property": pa.string(), "value": pa.string()}
+_REMEDY = "Take the table as it is published"
 
 
 def read_properties(paths: Sequence[Path], names: Sequence[str]) -> pd.DataFrame:
@@ -46,22 +46,10 @@ def as_of(properties: pd.DataFrame, name: str, items: pd.Series, time: pd.Series
 
 
 def _read_some(path: Path, names: Sequence[str]) -> pd.DataFrame:
-    present = column_names(path)
-    for column in _COLUMNS:
-        if column not in present:
-            raise missing_column(column, present, path, free=present, remedy="Take the table as it is published")
-    with suppress(pa.ArrowInvalid):
-        return _filtered(path, names)
-    try:
-        return _filtered(path, names, several_threads=False)
-    except pa.ArrowInvalid as error:
-        raise unreadable(path, error, present) from error
-
-
-def _filtered(path: Path, names: Sequence[str], *, several_threads: bool = True) -> pd.DataFrame:
-    # Only a single thread counts the rows, and can tell in which one it failed.
-    threads = csv.ReadOptions(use_threads=several_threads)
-    options = csv.ConvertOptions(include_columns=list(_COLUMNS), column_types=_COLUMNS)
-    with working(f"reading {path.name}"), csv.open_csv(path, read_options=threads, convert_options=options) as batches:
-        kept = [batch.filter(compute.is_in(batch["property"], pa.array(names))) for batch in batches]
+    table = TextPart(path)
+    refuse_columns(
+        Columns(keys=list(_COLUMNS), hints=dict.fromkeys(_COLUMNS, _REMEDY)), table.names, path, table.separator
+    )
+    with working(f"reading {path.name}"):
+        kept = [batch.filter(compute.is_in(batch["property"], pa.array(names))) for batch in table.batches(_COLUMNS)]
     return pa.Table.from_batches(kept, pa.schema(_COLUMNS.items())).to_pandas()

@@ -5,15 +5,12 @@ from typing import Literal
 
 import pandas as pd
 
-from datamodules.arrow_tables import column_names
 from datamodules.categories import attach, codes_of, concatenate
 from datamodules.impression_encoding import Impressions
-from datamodules.impression_reading import read_columns
 from datamodules.impression_splits import by_time_boundaries
 from datamodules.impressions import ImpressionsDataModule
-from datamodules.layout import matching_tables
-from datamodules.reading import missing_column
-from datamodules.table_columns import Columns
+from datamodules.tables import Columns, column_names, matching_tables, read_columns
+from datamodules.tables.errors import missing_column
 from datamodules.tasks import label_columns
 
 TASKS = {"click": ["is_click"], "long_view": ["is_click", "long_view"]}
@@ -118,7 +115,7 @@ class KuaiRand(ImpressionsDataModule):
         wanted = [*self.categorical_columns, *self.numerical_columns]
         self._refuse_unknown(wanted, [logs[0], *self._feature_tables()])
         in_log = [name for name in column_names(logs[0]) if name in wanted]
-        table = concatenate([read_columns(log, self._log_columns(in_log)) for log in logs])
+        table = concatenate([read_columns(log, self._log_columns(in_log)) for log in logs], logs)
         table = table.sort_values("time_ms", kind="stable", ignore_index=True)
         table, known = self._with_features(table, [name for name in wanted if name not in in_log])
         if self.session_column is not None:

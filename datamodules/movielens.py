@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Literal
 
 from datamodules.download import Archive, fetch
+from datamodules.interaction_reading import exact_integer_ids, read_interactions
 from datamodules.interactions import InteractionsDataModule
-from datamodules.labels import read_interactions
-from datamodules.layout import missing_file
-from datamodules.reading import exact_integer_ids
 from datamodules.splits import Splits
+from datamodules.tables import missing_file
 
 _COLUMNS = ("user", "item", "rating", "time")
 _RATINGS = {"100k": "u.data", "1m": "ratings.dat"}

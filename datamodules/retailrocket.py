@@ -7,13 +7,11 @@ import pandas as pd
 
 from datamodules.categories import as_categories, attach, codes_of
 from datamodules.impression_encoding import Impressions
-from datamodules.impression_reading import read_columns
 from datamodules.impression_splits import by_time_shares
 from datamodules.impressions import ImpressionsDataModule
 from datamodules.item_properties import as_of, read_properties
-from datamodules.layout import matching_tables
 from datamodules.sessionization import sessions_by_inactivity
-from datamodules.table_columns import Columns
+from datamodules.tables import Columns, matching_tables, read_columns
 
 CATEGORICAL_COLUMNS = ("itemid", "categoryid", "parentid", "available", "hour", "weekday")
 NUMERICAL_COLUMNS = ("views_before", "time_in_session")

@@ -40,7 +40,7 @@ def positive_leave_one_out(frame: pd.DataFrame, min_interactions: int = 5) -> Sp
         min_interactions: Fewest rows of a user who is held out from.
     """
     frame = _by_time(frame)
-    rows_of_user = frame.groupby("user", sort=False).label
+    rows_of_user = frame.groupby("user", sort=False, observed=True).label
     seen = rows_of_user.cumsum()
     positives = rows_of_user.transform("sum")
     held_out = (rows_of_user.transform("size") >= min_interactions) & (positives >= _FEWEST_POSITIVES)

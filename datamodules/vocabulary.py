@@ -30,7 +30,7 @@ class Vocabulary:
     @classmethod
     def fit(cls, ids: pd.Series) -> "Vocabulary":
         """Return the sorted vocabulary of the ids that occur in a column, which ought to hold training rows alone."""
-        return cls(pd.Index(ids.unique()).sort_values())
+        return cls(pd.Index(_distinct(ids)).sort_values())
 
     @property
     def ids(self) -> pd.Index:
@@ -42,12 +42,22 @@ class Vocabulary:
 
     def encode(self, ids: pd.Series) -> Tensor:
         """Return the index of every id, int64 [n]; ``UNKNOWN`` for ids outside the vocabulary."""
+        if isinstance(ids.dtype, pd.CategoricalDtype):
+            # Looked up once an id, and not once a row; the code -1 of a missing one takes the last place.
+            places = self._ids.get_indexer(ids.cat.categories)
+            return torch.from_numpy(np.append(places, -1)[ids.cat.codes.to_numpy()].astype(np.int64) + 1)
         return torch.from_numpy(self._ids.get_indexer(pd.Index(ids)).astype(np.int64) + 1)
 
     def decode(self, indices: Tensor) -> np.ndarray:
         """Return the id of every index [n] as an array of objects; None for ``UNKNOWN``."""
         ids: np.ndarray = self._id_by_index[indices.cpu().numpy()]
         return ids
+
+
+def _distinct(ids: pd.Series) -> pd.Index:
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        return ids.cat.categories[np.unique(ids.cat.codes.to_numpy())]
+    return pd.Index(ids.unique())
 
 
 def count_unknown(indices: Tensor) -> int:

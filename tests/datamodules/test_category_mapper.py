@@ -95,7 +95,7 @@ def test_whole_floats_are_integers_and_other_texts_stay() -> None:
 
 def test_tables_are_joined_under_common_categories() -> None:
     shops = [as_categories(pd.Series(values)) for values in (["b", "a"], ["c", None])]
-    joined = concatenate([pd.DataFrame({"shop": shop, "n": 1.0}) for shop in shops])
+    joined = concatenate([pd.DataFrame({"shop": shop, "n": 1.0}) for shop in shops], ["a.csv", "b.csv"])
     assert joined["shop"].astype(object).fillna("none").tolist() == ["b", "a", "c", "none"]
     assert len(joined["n"]) == 4
 

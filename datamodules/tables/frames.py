@@ -9,11 +9,6 @@ import pyarrow as pa
 _ARROW_TEXT = pd.StringDtype("pyarrow")
 
 
-def take_columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:
-    """Return the columns of a table by name."""
-    return dict(zip(table.column_names, table.columns, strict=True))
-
-
 def to_frame(columns: dict[str, pa.ChunkedArray]) -> pd.DataFrame:
     """Return a pandas table with dictionaries as categories; ``columns`` is emptied, so that memory holds them once."""
     result = pd.DataFrame({name: _converted(columns.pop(name)) for name in list(columns)}, copy=False)
@@ -24,6 +19,11 @@ def to_frame(columns: dict[str, pa.ChunkedArray]) -> pd.DataFrame:
 def _converted(column: pa.ChunkedArray) -> Any:
     if not pa.types.is_dictionary(column.type):
         return column.to_pandas(date_as_object=False)
+    return as_categorical(column)
+
+
+def as_categorical(column: pa.ChunkedArray) -> pd.Categorical:
+    """Return a column of dictionaries, whose values are texts, as pandas categories."""
     chunks = column.unify_dictionaries().chunks
     codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks]
     # The texts stay in Arrow's memory: as Python objects they would be most of a table with many ids.

@@ -3,8 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from datamodules.labels import read_interactions
-from datamodules.reading import exact_integer_ids, read_table
+from datamodules.interaction_reading import exact_integer_ids, read_interactions
 
 COLUMNS = {"user": "uid", "item": "iid", "label": "label"}
 RATINGS = {"user": "uid", "item": "iid", "rating": "stars"}
@@ -29,14 +28,15 @@ def test_separator_is_taken_from_the_first_line(tmp_path: Path, separator: str) 
     lines = [["uid", "other", "iid", "label"], ["a", "x", "007", "1"], ["b", "y", "7", "0"]]
     path = write(tmp_path, "\n".join(separator.join(line) for line in lines) + "\n")
     for option in (separator, None):
-        table = read_table(path, COLUMNS, separator=option)
+        table = read_interactions(path, COLUMNS, threshold=3, separator=option)
         assert table.to_dict("list") == {"user": ["a", "b"], "item": ["007", "7"], "label": [1, 0]}
 
 
 def test_file_without_header(tmp_path: Path) -> None:
     path = write(tmp_path, "1::10::5::99\n2::20::3::98\n")
-    table = read_table(path, {"user": "u", "rating": "r"}, header=["u", "i", "r", "t"])
-    assert table.to_dict("list") == {"user": ["1", "2"], "rating": [5, 3]}
+    columns = {"user": "u", "item": "i", "rating": "r"}
+    table = read_interactions(path, columns, threshold=3, header=["u", "i", "r", "t"])
+    assert table.to_dict("list") == {"user": ["1", "2"], "item": ["10", "20"], "label": [1, 0]}
 
 
 def test_parquet_gives_what_csv_gives(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_times_may_be_numbers_or_iso_dates(tmp_path: Path) -> None:
 def test_missing_file_names_what_is_there(tmp_path: Path) -> None:
     write(tmp_path, "x", "other.csv")
     with pytest.raises(FileNotFoundError, match=r"there is no .*table\.csv; .* holds other\.csv"):
-        read_table(tmp_path / "table.csv", COLUMNS)
+        read_interactions(tmp_path / "table.csv", COLUMNS, threshold=3)
 
 
 def test_missing_column_names_the_columns_the_option_and_a_suggestion(tmp_path: Path) -> None:
@@ -101,14 +101,15 @@ def test_unusable_label_or_rating_names_value_and_line(
     assert ("line 4:" if kind == "csv" else "row 3:") in message
 
 
-@pytest.mark.parametrize(("row", "column"), [(",1,1", "uid"), ("1,,1", "iid"), ("1,1,", "label"), ("", "uid")])
+@pytest.mark.parametrize(("row", "column"), [(",1,1", "uid"), ("1,,1", "iid"), ("1,1,", "label")])
 def test_empty_cell_names_column_and_line(tmp_path: Path, row: str, column: str) -> None:
     message = refusal(write(tmp_path, f"uid,iid,label\n1,1,1\n{row}\n1,2,1\n"))
     assert f"line 3: column '{column}' is empty (1 such rows)" in message
 
 
-def test_blank_lines_at_the_end_are_no_rows(tmp_path: Path) -> None:
-    assert len(read_table(write(tmp_path, "uid,iid,label\n1,1,1\n\n\n"), COLUMNS)) == 1
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    assert len(read_interactions(write(tmp_path, "uid,iid,label\n1,1,1\n\n2,1,0\n"), COLUMNS, threshold=3)) == 2
+    assert len(read_interactions(write(tmp_path, "uid,iid,label\n1,1,1\n\n\n"), COLUMNS, threshold=3)) == 1
 
 
 @pytest.mark.parametrize("text", ["uid,iid,label\n", "uid,iid,label\n\n"])
@@ -116,16 +117,23 @@ def test_table_without_rows_is_refused(tmp_path: Path, text: str) -> None:
     assert "no rows" in refusal(write(tmp_path, text))
 
 
-@pytest.mark.parametrize("content", [b"", b"uid,iid,label\n\xff\xfe,1,1\n", b"PAR1 no parquet"])
-def test_unreadable_file_is_named(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "is empty"),
+        (b"uid,iid,label\n\xff\xfe,1,1\n", "line 2 is not UTF-8"),
+        (b"PAR1 no parquet", "cannot be read as Parquet"),
+    ],
+)
+def test_unreadable_file_is_named(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / ("table.parquet" if content.startswith(b"PAR1") else "table.csv")
     path.write_bytes(content)
-    assert "cannot be read" in refusal(path)
+    assert expected in refusal(path)
 
 
 def test_ids_become_integers_only_where_nothing_is_lost() -> None:
-    exact = pd.DataFrame({"user": ["1", "20"], "item": ["7", "8"]})
-    padded = pd.DataFrame({"user": ["3", "-4"], "item": ["7", "007"]})
+    exact = pd.DataFrame({"user": ["1", "20"], "item": ["7", "8"]}, dtype="category")
+    padded = pd.DataFrame({"user": ["3", "-4"], "item": ["7", "007"]}, dtype="category")
     first, second = exact_integer_ids([exact, padded])
     assert first.user.tolist() + second.user.tolist() == [1, 20, 3, -4]
     assert first["item"].tolist() + second["item"].tolist() == ["7", "8", "7", "007"]

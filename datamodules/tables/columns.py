@@ -1,7 +1,7 @@
 """Which columns of a table are read, and as what."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,14 +13,18 @@ class Columns:
         categories: Read as categories.
         numbers: Read as float32, missing ones as nan.
         labels: 0 or 1, read as float32.
+        ratings: Finite numbers, read as float64; none may be missing.
         times: Numbers or ISO 8601 dates; none may be missing.
+        hints: For some columns what to do where they are missing or hold something else, a sentence without its stop.
     """
 
     keys: Sequence[str] = ()
     categories: Sequence[str] = ()
     numbers: Sequence[str] = ()
     labels: Sequence[str] = ()
+    ratings: Sequence[str] = ()
     times: Sequence[str] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def texts(self) -> list[str]:
@@ -29,8 +33,8 @@ class Columns:
 
     @property
     def floats(self) -> list[str]:
-        """The columns that are read as float32."""
-        return [*self.numbers, *self.labels]
+        """The columns that are read as floating-point numbers."""
+        return [*self.numbers, *self.labels, *self.ratings]
 
     def names(self) -> list[str]:
         """Return all columns.

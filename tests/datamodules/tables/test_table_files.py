@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.layout import find_tables
+from datamodules.tables import find_tables
 
 
 def touch(folder: Path, *names: str) -> None:

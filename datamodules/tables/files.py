@@ -1,0 +1,117 @@
+"""Where a data set's tables lie, each a file or a folder of parts."""
+
+from pathlib import Path
+
+_KINDS = (".csv", ".tsv", ".parquet")
+_COMPRESSIONS = ("", ".gz", ".zst")
+_SUFFIXES = tuple(kind + compression for kind in _KINDS for compression in _COMPRESSIONS)
+_NAMES_OF_PARTS = "part-*"
+_SPLITS = ("train", "validation", "test")
+
+
+def find_tables(root: Path) -> tuple[Path, ...]:
+    """Return the one table to split, or the three tables train, validation, test of a published split.
+
+    A table is a CSV or Parquet file, which may be compressed, or a folder of its parts, as Spark and Hive write them:
+    ``part-*``.
+
+    Args:
+        root: A table, a folder with one table, or a folder with ``NAME.train.csv``, ``NAME.validation.csv`` and
+            ``NAME.test.csv`` (the layout of AutoLossGen, https://arxiv.org/abs/2204.13160), or another suffix.
+
+    Raises:
+        FileNotFoundError: If a table is missing.
+        ValueError: If the folder holds more than one data set, or ``root`` is a device or a pipe.
+    """
+    if root.is_file() or _parts(root):
+        return (root,)
+    if not root.is_dir():
+        raise missing_file(root)
+    train = _only(sorted(path for path in root.iterdir() if _suffix_of(path, ".train")), root)
+    return _single_table(root) if train is None else _published_split(train)
+
+
+def parts_of(table: Path) -> tuple[Path, ...]:
+    """Return the files of a table: itself, or the parts in its folder by name, without empty ones unless all are.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+    if table.is_file():
+        return (table,)
+    parts = _parts(table)
+    if not parts:
+        raise missing_file(table)
+    return tuple(part for part in parts if part.stat().st_size) or parts[:1]
+
+
+def matching_tables(folder: Path, pattern: str, *, at_most: int | None = None) -> list[Path]:
+    """Return the files of a folder that match a pattern, ordered by name.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If there are more than ``at_most``.
+    """
+    if not folder.is_dir():
+        raise missing_file(folder)
+    found = sorted(path for ending in _COMPRESSIONS for path in folder.glob(pattern + ending))
+    if not found:
+        raise FileNotFoundError(f"{folder} holds no {pattern}, but {_contents(folder)}. Correct the path")
+    if at_most is not None and len(found) > at_most:
+        names = ", ".join(path.name for path in found)
+        raise ValueError(f"{folder} holds several {pattern}: {names}. Leave {at_most} of them there")
+    return found
+
+
+def missing_file(path: Path) -> FileNotFoundError | ValueError:
+    """Return the error for a missing file or folder, which says what there is instead."""
+    if path.exists() and not path.is_dir():
+        return ValueError(f"{path} is a device or a pipe, and a table is a file that can be read again. Give a file")
+    folder = next(parent for parent in (path.parent, *path.parent.parents) if parent.is_dir())
+    return FileNotFoundError(f"there is no {path}; {folder.absolute()} holds {_contents(folder)}. Correct the path")
+
+
+def _parts(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(path for path in folder.glob(_NAMES_OF_PARTS) if path.is_file())) if folder.is_dir() else ()
+
+
+def _suffix_of(path: Path, before: str = "") -> str | None:
+    """Return the suffix, behind another one, by which a file or folder is a table."""
+    name = path.name.lower()
+    return next((before + suffix for suffix in _SUFFIXES if name.endswith(before + suffix)), None)
+
+
+def _single_table(root: Path) -> tuple[Path, ...]:
+    tables = [path for path in root.iterdir() if (_suffix_of(path) and path.is_file()) or _parts(path)]
+    table = _only(sorted(tables), root)
+    if table is None:
+        raise FileNotFoundError(
+            f"{root} holds no table (NAME.train.csv with its validation and test, or one of {', '.join(_KINDS)}, which "
+            f"may be compressed, or a folder of parts), but {_contents(root)}. Let root name the table or its folder"
+        )
+    return (table,)
+
+
+def _published_split(train: Path) -> tuple[Path, ...]:
+    suffix = _suffix_of(train, ".train") or ""
+    name, ending = train.name[: -len(suffix)], train.name[-len(suffix) :].removeprefix(".train")
+    tables = tuple(train.with_name(f"{name}.{split}{ending}") for split in _SPLITS)
+    for table in tables:
+        if not table.exists():
+            raise missing_file(table)
+    return tables
+
+
+def _only(tables: list[Path], root: Path) -> Path | None:
+    if len(tables) > 1:
+        names = ", ".join(table.name for table in tables)
+        raise ValueError(
+            f"{root} holds several data sets: {names}. Let root name one table, or give each its own folder"
+        )
+    return tables[0] if tables else None
+
+
+def _contents(folder: Path, at_most: int = 12) -> str:
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    shown = ", ".join(names[:at_most]) or "nothing"
+    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"

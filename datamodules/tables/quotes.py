@@ -1,0 +1,97 @@
+"""Quotes that swallow rows: a stray one opens a cell that goes on for lines, to the next quote or the file's end."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+from pyarrow import compute
+from pytorch_lightning.utilities import rank_zero_warn
+
+from datamodules.tables.errors import shortened
+from datamodules.tables.records import Cell, Record
+
+_REMEDY = "Remove the quote, or double it and put the whole cell in quotes"
+_FIELDS = "Give every line as many fields as the header, with quotes where needed"
+
+
+class Text(Protocol):
+    """A text as its records."""
+
+    path: Path
+    names: list[str]
+    separator_bytes: bytes
+
+    def records(self) -> Iterator[Record]:
+        """Yield all records."""
+
+
+def refuse_broken_records(text: Text) -> None:
+    """Refuse the first record with another number of cells than there are columns, or with a quote left open.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    separator, columns = text.separator_bytes, len(text.names)
+    for record in text.records():
+        if b'"' not in record.content and record.content.count(separator) + 1 == columns:
+            continue
+        cells = record.cells(separator)
+        spanning = [cell for cell in cells if cell.breaks]
+        if not cells[-1].closed or (spanning and len(cells) != columns):
+            raise ValueError(f"{_opened(text.path, (spanning or cells)[-1])}. {_REMEDY}")
+        if len(cells) != columns:
+            content = shortened(record.content.decode(errors="replace"))
+            where = f"{text.path}, line {record.line}"
+            raise ValueError(f"{where}: Expected {columns} columns, got {len(cells)}: {content}. {_FIELDS}")
+
+
+def refuse_line_ends(column: pa.ChunkedArray, cells: Iterable[Cell], path: Path, name: str) -> None:
+    """Refuse a column of ids or categories, texts as dictionaries, if one goes on over several lines.
+
+    Args:
+        column: The column, [n].
+        cells: The same column's cells as they stand in the file, which are looked at only then.
+        path: The file.
+        name: The column.
+
+    Raises:
+        ValueError: If one does.
+    """
+    if any(_has_line_ends(chunk.dictionary) for chunk in column.chunks):
+        cell = next(cell for cell in cells if cell.breaks)
+        raise ValueError(
+            f"{_opened(path, cell)}, so that column '{name}' is {shortened(cell.text)!r}. Ids and categories are of "
+            f"one line. {_REMEDY}"
+        )
+
+
+def warn_of_swallowed_rows(text: Text) -> None:
+    """Warn of cells, in columns that are not read, whose lines look like rows.
+
+    Raises:
+        ValueError: If a quote is left open.
+    """
+    refuse_broken_records(text)
+    separator, columns = text.separator_bytes, len(text.names)
+    spanning = [
+        cell
+        for record in text.records()
+        if b"\n" in record.content or b"\r" in record.content
+        for cell in record.cells(separator)
+        if cell.breaks and columns > 1 and cell.text.encode().count(separator) == cell.breaks * (columns - 1)
+    ]
+    if spanning:
+        rank_zero_warn(
+            f"{_opened(text.path, spanning[0])}, and the lines between look like rows, which are not read "
+            f"({len(spanning)} such cells). Unless they are one text: {_REMEDY[0].lower()}{_REMEDY[1:]}"
+        )
+
+
+def _has_line_ends(texts: pa.Array) -> bool:
+    return bool(compute.any(compute.match_substring_regex(texts, "[\r\n]")).as_py())
+
+
+def _opened(path: Path, cell: Cell) -> str:
+    closed = f"closed {cell.breaks} lines later" if cell.closed else "never closed"
+    return f"{path}, line {cell.line}: a quote is opened here and {closed}"
