@@ -31,9 +31,9 @@ def refuse_other_rows(before: Any, datamodule: object, what: str, remedy: str) -
         ValueError: If a row, the order, the split, an id or a category differs, or the fingerprint is none.
     """
     if not isinstance(datamodule, HasFingerprint):
-        _say_unchecked(what, f"{type(datamodule).__name__} has no fingerprint()")
+        say_unchecked(what, f"{type(datamodule).__name__} has no fingerprint()")
     elif before is None:
-        _say_unchecked(what, "it holds no fingerprint of them")
+        say_unchecked(what, "it holds no fingerprint of them")
     else:
         _refuse(_read(before, what).differences(datamodule.fingerprint()), what, remedy)
 
@@ -71,5 +71,6 @@ def _refuse(differences: Sequence[str], what: str, remedy: str) -> None:
         raise ValueError(f"{what} was begun with other data: {listed}. Restore the data as they were, or {remedy}")
 
 
-def _say_unchecked(what: str, reason: str) -> None:
+def say_unchecked(what: str, reason: str) -> None:
+    """Warn that the data cannot be held against those that something was begun with."""
     rank_zero_warn(f"whether the data are those that {what} was begun with cannot be checked: {reason}")

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from datamodules.same_data import HasFingerprint, refuse_other_rows
 from lightning_modules.bounded_yaml import SettingsError, read_settings
 from lightning_modules.files import replace_file
 
-#: Name of the data's fingerprint inside a folder.
-DATA_NAME = "data.json"
+#: Names of the settings and of the data's fingerprint inside a folder.
+CONFIG_NAME, DATA_NAME = "config.yaml", "data.json"
+#: Settings of data that no row depends on.
+_NO_ROWS = tuple(f"data.init_args.{name}" for name in ("batch_size", "eval_batch_size", "seed"))
 _SHOWN, _LONGEST = 5, 200
 
 
@@ -78,6 +82,34 @@ def refuse_other_data(folder: Path, datamodule: object, remedy: str) -> None:
     """
     path = folder / DATA_NAME
     refuse_other_rows(_load_json(path) if path.is_file() else None, datamodule, f"'{folder}'", remedy)
+
+
+def refuse_changed_data(study: Path, save_config: Callable[[Path], object], datamodule: object) -> None:
+    """Refuse data that are named as a study's settings name them, and are others than it was begun with.
+
+    Args:
+        study: Folder of the study.
+        save_config: Writes the configuration of now to a path.
+        datamodule: The data of now.
+
+    Raises:
+        ValueError: If the data differ, or a file of the study cannot be read.
+    """
+    before = study / CONFIG_NAME
+    if before.is_file():
+        with current_settings(save_config) as now:
+            others = changed_settings(before, now, fixed=("data",), without=_NO_ROWS)
+        if not others:
+            refuse_other_data(study, datamodule, "name these by another path with --data")
+
+
+@contextmanager
+def current_settings(save_config: Callable[[Path], object]) -> Iterator[Path]:
+    """Yield a file that holds the configuration of now."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / CONFIG_NAME
+        save_config(path)
+        yield path
 
 
 def _load_json(path: Path) -> Any:

@@ -3,12 +3,11 @@
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from lightning_modules.continuation import changed_settings
+from lightning_modules.continuation import changed_settings, current_settings
 
 #: What a run must have been begun with to be gone on with, and what of it is of no consequence.
 _FIXED, _FREE = ("model", "data", "seed_everything"), ("data.init_args.eval_batch_size",)
@@ -31,9 +30,7 @@ def last_checkpoint(root: Path, save_config: Callable[[Path], object], *, resume
         ValueError: If none of its checkpoints can be used.
     """
     runs = sorted(_runs(root), key=lambda run: _age(_checkpoints(run)[0]))
-    with TemporaryDirectory() as folder:
-        now = Path(folder) / "config.yaml"
-        save_config(now)
+    with current_settings(save_config) as now:
         changes = {run: changed_settings(run / "config.yaml", now, fixed=_FIXED, without=_FREE) for run in runs}
     chosen = next((run for run, changed in changes.items() if not changed), None)
     if chosen is None:

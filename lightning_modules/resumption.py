@@ -41,8 +41,15 @@ class ResumableTraining:
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what a resumed training needs until it starts; other uses of a checkpoint do without."""
         trainer = self._module._trainer
+        self._load_data_state(checkpoint)
         resumes = trainer is not None and trainer.state.fn == TrainerFn.FITTING
         self._resumed = checkpoint.get(_STATE) if resumes else None
+
+    def _load_data_state(self, checkpoint: dict[str, Any]) -> None:
+        # Lightning does so after it has loaded the weights, whose sizes would tell less of what is wrong.
+        data = getattr(self._module._trainer, "datamodule", None)
+        if data is not None and type(data).__qualname__ in checkpoint:
+            data.load_state_dict(checkpoint[type(data).__qualname__])
 
     def on_train_start(self) -> None:
         """Go on where a checkpoint was written, if the training is a resumed one."""

@@ -12,6 +12,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
 
 from callbacks import PredictionWriter
+from datamodules.same_data import HasFingerprint, say_unchecked
 from lightning_modules.bounded_yaml import BOUNDED
 from lightning_modules.cli.arguments import Shorthand, spell_out
 from lightning_modules.cli.callables import freed
@@ -205,6 +206,10 @@ class CLI(LightningCLI):
         arguments = super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True}
         if self._last:
             arguments["ckpt_path"] = str(self._last)
+        if subcommand == "fit" and arguments.get("ckpt_path") and not isinstance(self.datamodule, HasFingerprint):
+            # Other data modules compare their own with the checkpoint's.
+            reason = f"{type(self.datamodule).__name__} has no fingerprint()"
+            say_unchecked(f"'{arguments['ckpt_path']}'", reason)
         # PredictionWriter has written them by then; all of them need not fit into memory.
         return arguments | {"return_predictions": False} if subcommand == "predict" else arguments
 

@@ -1,6 +1,7 @@
 """The project's own verbs, by name."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.check.validation import run_check
@@ -9,7 +10,7 @@ from lightning_modules.cli.verbs import CommandLine, OwnVerb, PlainVerb, Trainin
 from lightning_modules.compare.comparison import Comparison
 from lightning_modules.compare.fresh import builder
 from lightning_modules.compare.settings import CompareSettings
-from lightning_modules.continuation import continue_with
+from lightning_modules.continuation import continue_with, refuse_changed_data
 from lightning_modules.export.command import run_export
 from lightning_modules.export.settings import ExportSettings
 from lightning_modules.polish import PolishSettings
@@ -61,8 +62,11 @@ class CompareVerb(TrainingVerb):
 
     def run(self, cli: CommandLine) -> None:
         """Compare."""
+        settings = cli.option("compare")
+        for study in filter(None, (settings.study, settings.random_study)):
+            refuse_changed_data(Path(study), cli.save_config, cli.datamodule)
         Comparison(
-            settings=cli.option("compare"),
+            settings=settings,
             build=builder(cli.model),
             datamodule=cli.datamodule,
             trainer_recipe=cli.option("trainer").as_dict(),

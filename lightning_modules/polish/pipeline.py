@@ -14,7 +14,7 @@ from lightning_modules.agents import DDPG, ActorCritic
 from lightning_modules.continuation import continue_with_data
 from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.polish.arms import BASE, Arm, arms, check_arms
-from lightning_modules.polish.critics import Fitting
+from lightning_modules.polish.critics import Fitting, refuse_other_sessions
 from lightning_modules.polish.outcome import Outcome
 from lightning_modules.polish.progress import PolishProgress
 from lightning_modules.polish.records import Records
@@ -93,6 +93,8 @@ class Polish:
         """Find what is wrong before the first training, not after hours of it."""
         settings, model = self.settings, self.build()
         check_arms(self._arms, self.build, settings.critics)
+        if settings.critics is not None and any(arm.loss is not None for arm in self._arms):
+            refuse_other_sessions(settings.critics, self.impressions)
         if self._fits_critics:
             self._fitting.check(model)
         self._training.check(model, settings.fine_tuning_epochs)

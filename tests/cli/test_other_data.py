@@ -18,6 +18,7 @@ TABLE = ["--data=InteractionsDataModule", *COLUMNS, *MODEL, *TRAINER]
 RANDOM = ["--search.strategy=RandomSearch", "--search.warmup_updates=0", "--search.references=[BCE]"]
 SEARCH = ["search", *TABLE, *RANDOM, "--search.candidates=2", "--search.draws=256", "--search.root=run"]
 GRID = ["--learning_rates", "1e-2", "--weight_decays", "0", "--extensions", "0", "--refinements", "0"]
+FIT = ["fit", *TABLE, "--trainer.callbacks+=LastCheckpoint", "--trainer.default_root_dir=run"]
 COMPARE = ["compare", *TABLE, *GRID, "--losses", "MSE", "--resamples", "50", "--root", "run"]
 BEGIN = {"search": [*SEARCH, "--search.rounds=1"], "compare": [*COMPARE, "--seeds", "1"]}
 GO_ON = {"search": [*SEARCH, "--search.rounds=2"], "compare": [*COMPARE, "--seeds", "2"]}
@@ -113,3 +114,94 @@ def test_a_folder_without_a_fingerprint_goes_on_and_says_so(verb: str, recwarn: 
     (Path("run") / DATA_NAME).unlink()
     with pytest.warns(UserWarning, match="whether the data are those that 'run' was begun with cannot be checked"):
         assert main(GO_ON[verb]) == 0
+
+
+@pytest.fixture
+def checkpoint() -> Path:
+    """The checkpoint of a training that was begun."""
+    table().to_csv("shop.csv", index=False)
+    assert main([*FIT, "--trainer.max_epochs=1"]) == 0
+    return next(Path("run").rglob("last.ckpt"))
+
+
+def test_a_fit_goes_on_with_its_data_alone(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for change, words in OTHERS:
+        change(table()).to_csv("shop.csv", index=False)
+        for path in ("last", str(checkpoint)):
+            assert main([*FIT, "--trainer.max_epochs=2", f"--ckpt_path={path}"]) == 1
+            said = capsys.readouterr().err
+            assert "the training of this checkpoint was begun with other data: " in said
+            assert words in said
+    table().to_csv("shop.csv", index=False)
+    assert main([*FIT, "--trainer.max_epochs=2", "--ckpt_path=last"]) == 0
+
+
+def test_a_model_is_used_on_other_rows_but_not_with_other_ids(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = ["test", *TABLE, f"--ckpt_path={checkpoint}"]
+    labels_turned(table()).to_csv("shop.csv", index=False)
+    assert main(test) == 0
+    user_renamed(table()).to_csv("shop.csv", index=False)
+    capsys.readouterr()
+    assert main(test) == 1
+    assert "other users (as many, 30)" in capsys.readouterr().err
+
+
+def test_a_comparison_takes_a_study_s_data_only_as_they_were(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    table().to_csv("shop.csv", index=False)
+    assert main(BEGIN["search"]) == 0
+    shutil.move("run", "study")
+    labels_turned(table()).to_csv("shop.csv", index=False)
+    compare = ["compare", "--study", "study", *GRID, "--losses", "MSE", "--resamples=50", "--seeds=1", "--top=1"]
+    short = ["--trainer.max_epochs=1", "--trainer.enable_progress_bar=false", "--root=run"]
+    capsys.readouterr()
+    assert main([*compare, *short]) == 1
+    said = capsys.readouterr().err
+    assert "'study' was begun with other data: train, validation, test: other values of label" in said
+    assert "name these by another path with --data" in said
+    assert not Path("run").exists()
+    # Other data are what a comparison may well be of.
+    shutil.copy("shop.csv", "other.csv")
+    assert main([*compare, *short, "--data.root=other.csv"]) == 0
+
+
+POLISH = [
+    *("polish", "--model=ESMM", "--model.embedding_dim=4", "--model.bottom_dims=[8]", "--model.tower_dims=[4]"),
+    *("--data=ImpressionsDataModule", "--data.root=shop.csv", "--data.categorical_columns=[user,item]"),
+    *("--data.tasks=[label,bought]", "--data.user_column=user", *TRAINER, "--trainer.devices=1", "--weightings=[]"),
+    *("--fine_tuning_epochs=1", "--resamples=50", "--root=run", "--from_scratch=false"),
+    *("--agent_epochs=1", "--agent_rows=128", "--agent=DDPG", "--polish.agent.embed_dim=4"),
+    *("--polish.agent.bottom_mlp_dims=[8]", "--polish.agent.tower_mlp_dims=[4]"),
+]
+
+
+def impressions() -> pd.DataFrame:
+    rows = table()
+    return rows.assign(bought=rows["label"] * (rows["item"] % 2))
+
+
+def test_a_polish_goes_on_with_its_data_and_with_critics_of_its_data_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    impressions().to_csv("shop.csv", index=False)
+    assert main([*POLISH, "--seeds=1", "--variants=[minus_q]"]) == 0
+    critics = ["--critics=run/seed_42/critics.ckpt", "--seeds=1", "--variants=[minus_q]", "--root=other"]
+    for change, words in OTHERS:
+        change(impressions()).to_csv("shop.csv", index=False)
+        if change is user_renamed:
+            words = "other categories of user"
+        if change is reversed_order:
+            words = "other values of"
+        capsys.readouterr()
+        assert main([*POLISH, "--seeds=2", "--variants=[minus_q]"]) == 1
+        said = capsys.readouterr().err
+        assert "'run' was begun with other data: " in said
+        assert words in said
+        assert main([*POLISH, *critics]) == 1
+        assert "'run/seed_42/critics.ckpt' was begun with other data: " in capsys.readouterr().err
+    impressions().to_csv("shop.csv", index=False)
+    assert main([*POLISH, "--seeds=2", "--variants=[]"]) == 0
+    assert main([*POLISH, *critics]) == 0
