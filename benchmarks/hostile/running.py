@@ -141,7 +141,7 @@ def _redirect(folder: Path) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     # What pytest, or whoever else captured them, has in their place.
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def _ending(folder: Path, given: HostileInput, status: int, seconds: float) -> Ending:

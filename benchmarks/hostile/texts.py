@@ -12,13 +12,14 @@ from benchmarks.hostile.base import (
     IMPRESSIONS,
     QUIET,
     SEARCH,
+    TABLE,
     TRAINER,
     WIDE_TABLE,
 )
 from benchmarks.hostile.running import HostileInput
 
 _TERM = "(label - pred)**2"
-_LONG = " + ".join([_TERM] * 300)
+_LONG = " + ".join([_TERM + " " * 200] * 40)
 _FORMULAS = {
     "deep parentheses": "(" * 100_000 + "pred" + ")" * 100_000,
     "deep calls": "log(" * 5_000 + "pred" + ")" * 5_000,
@@ -124,7 +125,7 @@ def alias_bomb() -> str:
 
 def _names() -> Iterator[HostileInput]:
     wide = ("fit", *WIDE_TABLE, "--data.root={base}/wide.csv", *TRAINER, *QUIET, "--data.tasks=[click]")
-    names = "[101,121,yes,on,1e3,true]"
+    names = "[101,121,yes,null,1e3,true]"
     for option in _NAMES:
         other = "--data.categorical_columns=[on]" if option == "numerical_columns" else "--data.numerical_columns=[]"
         yield HostileInput("names", f"{option} {names}", (*wide, other, f"--data.{option}={names}"), statuses=(0,))
@@ -145,8 +146,7 @@ def _names() -> Iterator[HostileInput]:
             yield HostileInput("names", f"{option} {value}", given, statuses=statuses)
     for option in ("label_column", "user_column", "item_column", "time_column"):
         for value in ("null", "yes", "101", "", "[a]", "{a: 1}"):
-            given = (*COMMANDS["fit"][:3], "--data=InteractionsDataModule", "--data.root={base}/shop.csv")
-            arguments = (*given, *TRAINER, *QUIET, f"--data.{option}={value}")
+            arguments = ("fit", *TABLE, "--data.root={base}/shop.csv", *TRAINER, *QUIET, f"--data.{option}={value}")
             yield HostileInput("names", f"{option} {value}", arguments, statuses=_ANY)
     for value in ("[101]", "[yes,click]", "[]", "null", "[null]", "click"):
         given = (*wide, "--data.categorical_columns=[on]", f"--data.tasks={value}")

@@ -1,19 +1,24 @@
 """Short ways to write a command line, spelled out for the parser."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from lightning_modules.checkpoints import is_file
 from lightning_modules.cli.classes import bases_in
+from lightning_modules.cli.names import as_names, takes_names
 from lightning_modules.losses import FormulaLoss, Loss
 from lightning_modules.search.studies import loss_of
 
 _LOSS_OPTION = re.compile(r"--model(\.init_args)?\.loss((\.init_args)?\.base)?")
 _TRUTHS = ("true", "false", "yes", "no", "null")
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
+#: Files of settings are known by their names, since a loss may be called like any other file.
+_SETTINGS = (".yaml", ".yml", ".json")
+_LONGEST_SHOWN = 100
 _NAMES = re.compile(rf"{_NAME.pattern}(,\s*{_NAME.pattern})+")
 
 
@@ -77,6 +82,8 @@ def _spelled_out(arguments: list[str], shorthand: Shorthand) -> Iterator[str]:
             yield "=".join([f"--{shorthand.prefix}{name}", *_own(values, hint)])
         elif _LOSS_OPTION.fullmatch(option) and (equals or arguments):
             yield f"{option}={_trainable(value if equals else arguments.pop(0))}"
+        elif takes_names(option) and (equals or arguments):
+            yield f"{option}={as_names(value if equals else arguments.pop(0))}"
         else:
             yield option + equals + value
 
@@ -121,18 +128,23 @@ def _object(text: str) -> Any:
 
 def _trainable(text: str) -> str:
     """Spell out a model's loss; raises ``ValueError`` if it is a formula that no prediction changes."""
-    if text.startswith(("{", "[")) or Path(text).is_file():
-        return text
     spelled = _loss(text)
-    formula = json.loads(spelled)["init_args"]["formula"] if spelled.startswith("{") else "pred"
-    if "pred" not in formula:
-        raise ValueError(f"loss '{text}' has no pred, so that a model learns nothing from it; one is (label - pred)**2")
+    if spelled == text or "init_args" not in (spec := json.loads(spelled)):
+        return spelled
+    if "pred" not in spec["init_args"]["formula"]:
+        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+        raise ValueError(
+            f"loss '{shown}' has no pred, so that a model learns nothing from it; one is (label - pred)**2"
+        )
     return spelled
 
 
 def _loss(text: str) -> str:
-    if _NAME.fullmatch(text) or text.startswith(("{", "[")) or Path(text).is_file():
+    """Spell out a loss so that the parser, which reads a file of any name as settings, takes it for none."""
+    if text.startswith(("{", "[")) or (text.endswith(_SETTINGS) and is_file(text)):
         return text
+    if _NAME.fullmatch(text):
+        return json.dumps({"class_path": text}) if os.path.lexists(text) else text
     return json.dumps((loss_of(text) or FormulaLoss(text)).spec())
 
 

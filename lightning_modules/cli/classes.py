@@ -1,8 +1,9 @@
 """The classes that options take by name."""
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from pytorch_lightning import LightningDataModule, LightningModule
 
@@ -37,6 +38,23 @@ def bases_in(hint: Any) -> Iterator[type]:
         yield hint
     for argument in arguments:
         yield from bases_in(argument)
+
+
+def class_at(path: str) -> Any:
+    """Return the class at a dotted path that the parser has imported to find its arguments."""
+    module, _, name = path.rpartition(".")
+    return getattr(sys.modules[module], name)
+
+
+def argument_hints(cls: type) -> dict[str, Any]:
+    """Return the types of a class's arguments, and of those that it hands on to the classes it derives from."""
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        own = vars(base).get("__init__")
+        if inspect.isfunction(own):
+            hints |= get_type_hints(own)
+    hints.pop("return", None)
+    return hints
 
 
 def _is_base(cls: type) -> bool:

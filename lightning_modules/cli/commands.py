@@ -22,10 +22,12 @@ from lightning_modules.cli.checkpoint_settings import (
     with_checkpoint_settings,
     without_sizes,
 )
+from lightning_modules.cli.classes import SECTIONS
 from lightning_modules.cli.fit_callbacks import callbacks_of_fit
 from lightning_modules.cli.help import HelpFormatter, arrange
 from lightning_modules.cli.matching import SIZES, check_match, knows_sizes
 from lightning_modules.cli.messages import short_message
+from lightning_modules.cli.null_arguments import refuse_nulls
 from lightning_modules.cli.own_verbs import OWN_VERBS
 from lightning_modules.last_run import last_checkpoint, logger_of
 
@@ -132,6 +134,8 @@ class CLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Refuse a model that does not fit the data, and find what ``--ckpt_path last`` means."""
+        for name in SECTIONS:
+            refuse_nulls(name, self._get(self.config, name))
         check_match(self._get(self.config, "model"), self._get(self.config, "data"), SIZES)
         self._last: Path | None = None
         if self._get(self.config, "ckpt_path") == "last":

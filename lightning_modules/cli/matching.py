@@ -1,12 +1,13 @@
 """Does a model fit the data that it is named with?"""
 
 import inspect
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningModule
+
+from lightning_modules.cli.classes import class_at
 
 #: What only the data knows of a model's inputs and outputs.
 SIZES = ("num_users", "num_items", "field_sizes", "num_numerical", "tasks")
@@ -26,12 +27,12 @@ def check_match(model: Any, data: Any, sizes: Iterable[str]) -> None:
     """
     if model is None:
         return
-    model_class = _class(model["class_path"])
+    model_class = class_at(model["class_path"])
     if data is None:
         if model_class.train_dataloader is LightningModule.train_dataloader:
             raise MisconfigurationException("--data is missing; give it there or in a file named with --config")
         return
-    data_class = _class(data["class_path"])
+    data_class = class_at(data["class_path"])
     parameters, given = inspect.signature(model_class).parameters, model.get("init_args") or {}
     needed = [size for size in sizes if size in parameters and parameters[size].default is inspect.Parameter.empty]
     missing = [size for size in needed if given.get(size) is None and not hasattr(data_class, size)]
@@ -45,10 +46,4 @@ def check_match(model: Any, data: Any, sizes: Iterable[str]) -> None:
 
 def knows_sizes(data: Any) -> bool:
     """Whether the class of the data's section tells models any size."""
-    return any(hasattr(_class(data["class_path"]), size) for size in SIZES)
-
-
-def _class(path: str) -> Any:
-    # The parser has imported it to find its arguments.
-    module, _, name = path.rpartition(".")
-    return getattr(sys.modules[module], name)
+    return any(hasattr(class_at(data["class_path"]), size) for size in SIZES)

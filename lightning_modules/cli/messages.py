@@ -150,7 +150,8 @@ def _wrong_type(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: A
     if match["literals"]:
         return f"{option}: '{value}' is not one of {match['literals']}"
     types = dict.fromkeys(re.findall(r"Expected a <class '((?!NoneType)\w+)'>", match.string))
-    return f"{option}: '{value}' is not of type {' or '.join(types)}"
+    hint = f'; write names in quotes: "{value}"' if [*types] == ["str"] else ""
+    return f"{option}: '{value}' is not of type {' or '.join(types)}{hint}"
 
 
 _EXPLANATIONS: dict[str, Callable[[re.Match[str], ArgumentParser], str]] = {

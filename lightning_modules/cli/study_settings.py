@@ -1,18 +1,22 @@
 """A comparison's model, data and trainer, where the command line leaves them to the study that it names."""
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from lightning_modules.search.studies import Study, settings_of
+from lightning_modules.cli.foreign_settings import known_section, plain_trainer
+from lightning_modules.search.studies import CONFIG_NAME, Study, settings_of
 
-_SECTIONS = ("trainer", "model", "data")
-#: How long a search trains its candidates, which is not how long a comparison trains.
-_LENGTHS = ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "check_val_every_n_epoch")
+_SECTIONS = ("model", "data")
 
 
 def with_study_settings(arguments: Sequence[str], option: str) -> list[str]:
     """Return a command line with the study's own settings in front, unless it says which model and data to take.
+
+    Of the Trainer's options only figures are taken, and not how long a search trains its candidates, which is not how
+    long a comparison trains. The folder may be anybody's, so nothing of it is run.
 
     Args:
         arguments: The arguments after the verb, spelled out.
@@ -20,7 +24,7 @@ def with_study_settings(arguments: Sequence[str], option: str) -> list[str]:
 
     Raises:
         FileNotFoundError: If the folder holds no study.
-        ValueError: If the study's settings cannot be read.
+        ValueError: If the study's settings cannot be read, or name a class that is not the project's.
     """
     study = next((each.partition("=")[2] for each in arguments if each.startswith(f"{option}=")), None)
     given = any(each.partition("=")[0] in ("--config", "--model", "--data") for each in arguments)
@@ -30,7 +34,23 @@ def with_study_settings(arguments: Sequence[str], option: str) -> list[str]:
     if not settings:
         # Raises if there is no study, for which the model would be called missing.
         Study.read(study)
-    chosen = {name: settings[name] for name in _SECTIONS if name in settings}
-    if "trainer" in chosen:
-        chosen["trainer"] = {name: value for name, value in chosen["trainer"].items() if name not in _LENGTHS}
-    return [f"--config={json.dumps(chosen)}", *arguments] if chosen else list(arguments)
+    chosen = _chosen(settings, Path(study) / CONFIG_NAME)
+    return [f"--config={json.dumps(chosen, default=str)}", *arguments] if chosen else list(arguments)
+
+
+def _chosen(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    try:
+        chosen = {name: known_section(name, settings[name]) for name in _SECTIONS if name in settings}
+        trainer, left_out = plain_trainer(settings.get("trainer", {}))
+    except ValueError as error:
+        raise ValueError(
+            f"'{path}' is not taken over: {error}. Name --model and --data with their arguments, or, if you trust the "
+            "file, copy these sections of it to one that you name with --config, which may run any code"
+        ) from error
+    if left_out:
+        warnings.warn(
+            f"of '{path}' the trainer's {', '.join(left_out[:10])} are left out, since the file may be anybody's; "
+            "name them on the command line if the comparison is to have them",
+            stacklevel=2,
+        )
+    return {**chosen, "trainer": trainer} if trainer else chosen

@@ -1,0 +1,123 @@
+"""Settings of a folder that anybody may have written: figures, texts, and classes that are known to be harmless.
+
+A configuration file is code, since it may name any class or function and say with what to call it. Here nothing is
+built but the project's own classes and torch's optimizers, and no module is imported.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from collections.abc import Callable as AnyCallable
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from torch.optim import Optimizer
+
+from lightning_modules.checkpoints import imported_class
+from lightning_modules.cli.classes import argument_hints, bases_in, named
+
+_PROJECT = ("lightning_modules", "datamodules")
+_PLAIN = (str, int, float, bool, NoneType, Path)
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+#: What of a Trainer is a figure or a word, and is no place to write to.
+_OF_TRAINERS = (
+    *("accelerator", "devices", "precision", "deterministic", "benchmark", "inference_mode", "detect_anomaly"),
+    *("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches", "use_distributed_sampler"),
+    *("limit_train_batches", "limit_val_batches", "limit_test_batches", "val_check_interval", "overfit_batches"),
+    *("reload_dataloaders_every_n_epochs", "sync_batchnorm", "num_nodes", "log_every_n_steps"),
+)
+#: What of a Trainer is code, or a place to write to, and values of it that ask for nothing.
+_CODE = ("callbacks", "logger", "plugins", "strategy", "profiler", "default_root_dir")
+_NOTHING: tuple[Any, ...] = (None, True, False, "auto", [], {})
+_SHOWN = 60
+
+
+def known_section(name: str, section: Any) -> dict[str, Any]:
+    """Return the section ``model`` or ``data`` of a foreign configuration.
+
+    Args:
+        name: The section's name.
+        section: What the file holds of it.
+
+    Raises:
+        ValueError: If it is no class with arguments, or it, or a class in it, is not known to be harmless.
+    """
+    if not isinstance(section, Mapping) or not isinstance(section.get("class_path"), str):
+        raise ValueError(f"its section {name} names no class: {str(section)[:_SHOWN]}")
+    found: dict[str, Any] = _known(section, Any, name)
+    return found
+
+
+def plain_trainer(section: Any) -> tuple[dict[str, Any], list[str]]:
+    """Return the figures of a foreign configuration's section ``trainer``, and the names of the code that is left out.
+
+    Raises:
+        ValueError: If it holds no options of a Trainer.
+    """
+    if not isinstance(section, Mapping):
+        raise ValueError(f"its section trainer holds no options: {str(section)[:_SHOWN]}")
+    taken = {name: value for name, value in section.items() if name in _OF_TRAINERS and _is_plain(value)}
+    return taken, [name for name in _CODE if section.get(name) not in _NOTHING]
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(type(each) is int for each in value)
+    return isinstance(value, _PLAIN) and not (isinstance(value, str) and _DOTTED.fullmatch(value))
+
+
+def _known(value: Any, hint: Any, place: str) -> Any:
+    """Return a value with class paths in place of what might be read as a file or imported."""
+    if isinstance(value, Mapping):
+        return _known_class(value, place) if "class_path" in value else _known_items(value, lambda _: Any, place)
+    if isinstance(value, list):
+        return [_known(each, hint, place) for each in value]
+    if not isinstance(value, str) or _is_text(hint):
+        return value
+    if _known_type(value) is not None:
+        return {"class_path": value}
+    if _IDENTIFIER.fullmatch(value) and not _takes_classes(hint):
+        return value
+    raise ValueError(f"its {place} is '{value[:_SHOWN]}', which might be a file of settings or a function")
+
+
+def _known_class(spec: Mapping[Any, Any], place: str) -> dict[str, Any]:
+    path = spec["class_path"]
+    cls = _known_type(path) if isinstance(path, str) else None
+    if cls is None:
+        raise ValueError(f"its {place} is of the class {str(path)[:_SHOWN]}, which is none of the project's own")
+    hints = argument_hints(cls)
+    rest = {name: value for name, value in spec.items() if name != "class_path"}
+    if not {*rest} <= {"init_args", "dict_kwargs"} or not all(isinstance(each, Mapping) for each in rest.values()):
+        raise ValueError(f"the arguments of its {place} are no names with values")
+    return {
+        "class_path": path,
+        **{name: _known_items(value, lambda key: hints.get(key, Any), place) for name, value in rest.items()},
+    }
+
+
+def _known_items(items: Mapping[Any, Any], hint: Callable[[Any], Any], place: str) -> dict[str, Any]:
+    return {str(key): _known(value, hint(key), f"{place}.{key}"[:_SHOWN]) for key, value in items.items()}
+
+
+def _known_type(path: str) -> type | None:
+    """Return a class of the project, or one of torch's optimizers, by its path or name; ``None`` for any other."""
+    cls = named(object).get(path) or imported_class(path, object)
+    if cls is None or cls.__module__.partition(".")[0] in _PROJECT:
+        return cls
+    return cls if issubclass(cls, Optimizer) and cls.__module__.startswith("torch.optim.") else None
+
+
+def _is_text(hint: Any) -> bool:
+    """Return whether a value of this type can be nothing but a text, a number, or several of them."""
+    if get_origin(hint) is Literal:
+        return True
+    parts = [each for each in get_args(hint) if each is not Ellipsis]
+    if get_origin(hint) is AnyCallable:
+        return False
+    return all(map(_is_text, parts)) if parts else hint in _PLAIN
+
+
+def _takes_classes(hint: Any) -> bool:
+    return any(base not in _PLAIN for base in bases_in(hint))

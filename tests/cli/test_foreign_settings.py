@@ -1,0 +1,106 @@
+"""What a folder of somebody else says is taken where it is figures and the project's own classes, and refused else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lightning_modules.cli import main
+from lightning_modules.cli.foreign_settings import known_section, plain_trainer
+from lightning_modules.cli.study_settings import with_study_settings
+
+TOUCH = {"class_path": "subprocess.Popen", "init_args": {"args": ["touch", "ran"]}}
+REMOVE = {"class_path": "pytorch_lightning.callbacks.LambdaCallback", "init_args": {"setup": "shutil.rmtree"}}
+ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.01}}
+MODEL = {
+    "class_path": "lightning_modules.recommenders.BiasedMF",
+    "init_args": {"embedding_dim": 4, "optimizer": ADAM, "loss": None},
+}
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        MODEL,
+        {"class_path": "BiasedMF"},
+        MODEL | {"init_args": {"loss": {"class_path": "lightning_modules.losses.Focal", "init_args": {"gamma": 1}}}},
+        {"class_path": "datamodules.InteractionsDataModule", "init_args": {"root": "my/shop.csv", "ratios": [1, 2, 3]}},
+        {"class_path": "datamodules.KuaiRand", "init_args": {"root": "shop.csv", "batch_size": 4}},
+    ],
+    ids=str,
+)
+def test_classes_of_the_project_are_taken_as_they_are(section: dict[str, Any]) -> None:
+    assert known_section("model", section) == section
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        [1],
+        7,
+        None,
+        "BiasedMF",
+        "settings.yaml",
+        TOUCH,
+        {"class_path": "os.system", "init_args": {"command": "touch ran"}},
+        {"class_path": "pytorch_lightning.demos.boring_classes.BoringModel"},
+        {"class_path": "Nothing"},
+        {"class_path": 7},
+        MODEL | {"init_args": [1]},
+        MODEL | {"init_args": {"optimizer": TOUCH}},
+        MODEL | {"init_args": {"optimizer": "os.system"}},
+        MODEL | {"init_args": {"optimizer": "shutil.rmtree"}},
+        MODEL | {"init_args": {"loss": "loss.yaml"}},
+        MODEL | {"init_args": {"loss": [TOUCH]}},
+        MODEL | {"init_args": {"more": {"deep": [TOUCH]}}},
+        MODEL | {"dict_kwargs": {"more": "a.b"}},
+        MODEL | {"also": 1},
+        {"class_path": "datamodules.SessionsDataModule", "init_args": {"impressions": "other.yaml"}},
+    ],
+    ids=str,
+)
+def test_what_might_run_code_is_refused(section: Any) -> None:
+    with pytest.raises(ValueError, match=r"^its |^the arguments of its "):
+        known_section("model", section)
+
+
+def test_a_class_named_alone_cannot_become_a_file() -> None:
+    section = {"class_path": "BiasedMF", "init_args": {"loss": "BCE"}}
+    assert known_section("model", section)["init_args"]["loss"] == {"class_path": "BCE"}
+
+
+def test_of_a_trainer_figures_are_taken_and_code_is_named() -> None:
+    figures = {"accelerator": "cpu", "devices": [0], "gradient_clip_val": 5.0, "deterministic": True}
+    code = {"callbacks": [REMOVE], "logger": TOUCH, "plugins": [TOUCH], "default_root_dir": "/tmp"}
+    others = {"profiler": None, "strategy": "auto", "max_epochs": 2, "enable_progress_bar": False}
+    assert plain_trainer({**figures, **code, **others}) == (figures, [*code])
+    assert plain_trainer({"accelerator": TOUCH, "precision": "os.path"}) == ({}, [])
+
+
+def written(folder: Path, **settings: Any) -> list[str]:
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump({"search": {}, "model": MODEL, **settings}))
+    return with_study_settings([f"--compare.study={folder}"], "--compare.study")
+
+
+def test_a_study_hands_on_no_callbacks(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="the trainer's callbacks, logger are left out"):
+        config, *_ = written(tmp_path / "study", trainer={"callbacks": [REMOVE], "logger": TOUCH, "accelerator": "cpu"})
+    assert yaml.safe_load(config.partition("=")[2]) == {"model": MODEL, "trainer": {"accelerator": "cpu"}}
+
+
+def test_a_study_whose_model_might_run_code_is_refused_with_its_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"config.yaml' is not taken over: its model is of the class subprocess.Popen"):
+        written(tmp_path / "study", model=TOUCH)
+
+
+@pytest.mark.parametrize("verb", [["check"], ["export"], ["compare", "--study"]], ids=str)
+def test_no_verb_runs_what_a_study_names(verb: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("study").mkdir()
+    settings = {"search": {"strategy": TOUCH, "numerics": TOUCH}, "model": TOUCH, "trainer": {"callbacks": [TOUCH]}}
+    Path("study", "config.yaml").write_text(yaml.safe_dump(settings))
+    assert main([*verb, "study"]) in (1, 2)
+    assert "Traceback" not in capsys.readouterr().err
+    assert not Path("ran").exists()
