@@ -135,7 +135,7 @@ class CLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse a model that does not fit the data, and find what ``--ckpt_path last`` means."""
         for name in SECTIONS:
-            refuse_nulls(name, self._get(self.config, name))
+            refuse_nulls(name, self._get(self.config, name), unknown=SIZES)
         check_match(self._get(self.config, "model"), self._get(self.config, "data"), SIZES)
         self._last: Path | None = None
         if self._get(self.config, "ckpt_path") == "last":

@@ -97,3 +97,13 @@ def test_a_long_loss_without_pred_has_a_short_message(capsys: pytest.CaptureFixt
     said = capsys.readouterr().err
     assert "has no pred" in said
     assert len(said) < 400
+
+
+@pytest.mark.parametrize("option", ["--data.user_column", "--data.label_column", "--data.root", "--data.batch_size"])
+def test_null_where_a_value_is_needed_is_refused_by_name(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("shop.csv").write_text("uid,iid,label\n1,2,1\n")
+    data = ["--data=InteractionsDataModule", "--data.root=shop.csv", f"{option}=null"]
+    assert main(["fit", *MODEL, *data, *SHORT]) in (1, 2)
+    said = capsys.readouterr().err
+    assert option in said
+    assert "Traceback" not in said
