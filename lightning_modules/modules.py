@@ -3,7 +3,7 @@
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytorch_lightning as pl
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torchmetrics import Metric
 
+from lightning_modules.losses import Loss, Prediction
 from lightning_modules.resumption import ResumableTraining
 
 # Rebuilds a model from plain hyperparameters, its loss included; Lightning allows this one function for that.
@@ -48,6 +49,8 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
 
     #: The metric, more of which is better, that a training's best epoch is chosen by.
     validation_metric: ClassVar[str] = "val/auc"
+    #: What the loss is given.
+    gives: ClassVar[Prediction] = "logit"
 
     loss: nn.Module
     metrics: Metric
@@ -60,6 +63,18 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
     @abstractmethod
     def plain_objects(self) -> dict[str, Any]:
         """Return those of the constructor's arguments that are objects as the plain values that checkpoints hold."""
+
+    def check_loss(self) -> None:
+        """Refuse a loss that the model cannot be trained on.
+
+        Raises:
+            MisfitError: If there is one.
+        """
+        cast(Loss, self.loss).check_model(self)
+
+    def on_fit_start(self) -> None:
+        """Refuse a loss that does not fit before training starts."""
+        self.check_loss()
 
     def record_loss(self, loss: Tensor, *parts: Tensor) -> None:
         """Add the batch's loss, and any parts of it, to the epoch's means, which stay on the device."""

@@ -2,11 +2,12 @@
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
 
+from lightning_modules.losses import Loss
 from lightning_modules.quiet_loggers import errors_only
 
 # Such a training is one of many: nothing is shown or kept of one unless asked for.
@@ -42,9 +43,16 @@ def fit(trainer: pl.Trainer, model: pl.LightningModule, datamodule: pl.Lightning
 
     Raises:
         KeyboardInterrupt: If the user interrupted the training.
+        MisfitError: If the model gives its loss something else than that wants.
     """
+    loss = getattr(model, "loss", None)
+    checked: AbstractContextManager[None] = nullcontext()
+    if isinstance(loss, Loss):
+        loss.check_model(model)
+        checked = loss.first_call_checked()
     try:
-        trainer.fit(model, datamodule=datamodule)
+        with checked:
+            trainer.fit(model, datamodule=datamodule)
     except SystemExit as error:
         # Lightning turns Ctrl-C into a plain exit with status 1.
         if type(error) is SystemExit and trainer.interrupted:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_modules.agents.agent_values import AgentValues
 from lightning_modules.agents.agreement import Inputs
@@ -92,6 +92,10 @@ class CriticWeightedLoss(EpochStatistics, Loss):
                 f"the agent '{self.agent}' cannot weigh this loss: it has {'; '.join(differences)}. "
                 "A CriticWeightedLoss is for all tasks of a model, and its agent must be trained on the same data"
             )
+
+    def check_model(self, model: nn.Module) -> None:
+        """Refuse a model that the base loss cannot train; see :class:`Loss`."""
+        self.base.check_model(model)
 
     def of_rows(self, logit: Tensor, label: Tensor, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the weighted loss of every row and task, in the shapes of :class:`Loss`."""

@@ -59,13 +59,17 @@ class PlayingModule(pl.LightningModule):
         """Log the actor's metrics of the test split."""
         self._log_metrics("test")
 
+    def logit_step(self, batch: ImpressionBatch) -> Tensor:
+        """Return the logit of the actions for every row, shape [n, tasks]."""
+        return self.actor.logit_step(batch)
+
     def predict_step(self, batch: ImpressionBatch) -> Tensor:
         """Return the actions for every row, shape [n, tasks]."""
         action: Tensor = self(batch.categorical, batch.numerical)
         return action
 
     def _play(self, batch: ImpressionBatch) -> None:
-        logit = self.actor(batch.categorical, batch.numerical)
+        logit = self.logit_step(batch)
         self.metrics.update(logit, batch.label, batch.session, batch.user)
         self.score.update(self.reward(torch.sigmoid(logit), batch.label), batch.session)
 

@@ -1,6 +1,6 @@
 """Puts a comparison together from its options and runs it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from lightning_modules.compare.tensorboard import TensorBoardReport
 from lightning_modules.compare.training import FAILED, TRAINED, FullTraining, Setting
 from lightning_modules.compare.watchers import CompareWatcher, ModelKeeper
 from lightning_modules.continuation import continue_with_data
+from lightning_modules.losses import Loss
 from lightning_modules.processes import is_first
 from lightning_modules.threads import torch_threads
 
@@ -63,7 +64,7 @@ class Comparison:
         entrants = gather(self.settings, points_seed=self.seed)
         for remark in entrants.remarks:
             console.print(f"- {remark}", markup=False, highlight=False)
-        model = self._model_name()
+        model = self._model_name([entrant.loss for entrant in entrants.all])
         if is_first():
             save_config(root / "config.yaml")
         records = Records(root, writes=is_first())
@@ -79,9 +80,11 @@ class Comparison:
         report.print(console, root)
         return report
 
-    def _model_name(self) -> str:
-        """Return the name of the model, after refusing one that a comparison cannot score."""
+    def _model_name(self, losses: Sequence[Loss]) -> str:
+        """Return the name of the model, after refusing one that a comparison cannot train or score."""
         model = self.build()
+        for loss in losses:
+            loss.check_model(model)
         refuse_several_probabilities(model, self.datamodule)
         return type(model).__name__
 

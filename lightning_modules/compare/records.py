@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.compare.auc import auc_standard_error
-from lightning_modules.compare.scoring import Scores
+from lightning_modules.compare.scoring import Scores, load_scores, save_scores
 from lightning_modules.compare.training import FAILED, TRAINED, Measured, Setting, Training
 from lightning_modules.files import load_arrays, replace_file, save_arrays
 
@@ -24,7 +24,7 @@ class Records:
     """Every training of a comparison, on disk before the next one starts.
 
     ``trainings.csv`` holds all trainings with their validation metrics, ``results.csv`` those with the chosen settings,
-    tested, ``predictions/`` their probabilities.
+    tested, ``predictions/`` what they rank rows by.
 
     Args:
         root: The comparison's folder; made if it is not there.
@@ -83,9 +83,8 @@ class Records:
         return row
 
     def test_scores(self, loss: str, seeds: Sequence[int]) -> Tensor:
-        """Return the probabilities of the test rows, float32 ``[seeds, rows]``."""
-        files = [self._predictions(loss, seed) for seed in seeds]
-        return torch.stack([torch.from_numpy(load_arrays(file)["test"]) for file in files])
+        """Return the scores of the test rows, float ``[seeds, rows]``; raises like :func:`load_scores`."""
+        return torch.stack([load_scores(self._predictions(loss, seed), "test") for seed in seeds])
 
     def rows(self, split: str) -> tuple[Tensor, Tensor]:
         """Return the labels and users of the rows of ``validation`` or ``test``."""
@@ -105,7 +104,7 @@ class Records:
             labels = {f"{split}_label": both[split].label.numpy() for split in _SPLITS}
             users = {f"{split}_user": both[split].user.numpy() for split in _SPLITS}
             save_arrays(rows, labels | users)
-        save_arrays(self._predictions(loss, seed), {split: both[split].probability.numpy() for split in _SPLITS})
+        save_scores(self._predictions(loss, seed), {split: both[split].score for split in _SPLITS})
 
     def _write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if self.writes:
@@ -137,7 +136,7 @@ def _metrics(metrics: Mapping[str, float], split: str) -> dict[str, float]:
 
 
 def _error(scores: Scores) -> float:
-    return auc_standard_error(scores.probability, scores.label)
+    return auc_standard_error(scores.score, scores.label)
 
 
 def _find(

@@ -69,8 +69,8 @@ class Measured:
 
     Attributes:
         metrics: Its test metrics.
-        validation: Its probabilities of the validation rows.
-        test: Its probabilities of the test rows.
+        validation: Its scores of the validation rows.
+        test: Its scores of the test rows.
     """
 
     metrics: Mapping[str, float]
@@ -139,7 +139,7 @@ class FullTraining:
         )
 
     def measure(self, training: Training) -> Measured:
-        """Return the test metrics of a trained model and its probabilities, which the test rows give this once."""
+        """Return the test metrics of a trained model and its scores, which the test rows give this once."""
         trainer, model = training.trainer, training.model
         assert trainer is not None
         assert model is not None

@@ -1,6 +1,7 @@
 """Losses: formulas, hand-made ones, and the language that formulas are written in."""
 
 from lightning_modules.losses.base import Loss
+from lightning_modules.losses.contract import MisfitError, Prediction
 from lightning_modules.losses.formula import Formula
 from lightning_modules.losses.formula_loss import FormulaLoss
 from lightning_modules.losses.multitask import InversePropensity
@@ -27,10 +28,12 @@ __all__ = [
     "LogMin",
     "Loss",
     "MaxR",
+    "MisfitError",
     "Node",
     "Numerics",
     "Operation",
     "Operator",
+    "Prediction",
     "RankNetLoss",
     "SumR",
     "Variable",

@@ -1,13 +1,29 @@
 """The contract that every loss of the project keeps."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor, nn
 
 from lightning_modules.described import Described
+from lightning_modules.losses.contract import (
+    SERVED,
+    MisfitError,
+    Prediction,
+    given_by,
+    refuse_logit,
+    refuse_probability,
+)
+
+_ADVICE = {
+    "logit": "let its training step call self.loss.from_logit(logit, label) and set gives = 'logit', or name a loss of "
+    "probabilities",
+    "difference": "name a loss of one prediction, such as BCE; if {model} trains on pairs, let it say so by gives = "
+    "'difference'",
+}
 
 
 class Loss(Described, nn.Module):
@@ -17,10 +33,10 @@ class Loss(Described, nn.Module):
     its constructor's arguments as attributes of the same names, so that :meth:`spec` can describe it.
 
     Attributes:
-        wants: Whether ``prediction`` is a probability or a logit (for pairs: the difference of two scores).
+        wants: Whether ``prediction`` is a probability, a logit or the difference of a pair's scores.
     """
 
-    wants: ClassVar[Literal["probability", "logit"]] = "probability"
+    wants: ClassVar[Prediction] = "probability"
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,10 +45,65 @@ class Loss(Described, nn.Module):
         """Return the loss of every sample, in the shape of ``prediction``; ``label`` has that shape and type too."""
         raise NotImplementedError
 
+    def __call__(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Return what ``forward`` does, after a look at its arguments that costs no more than a microsecond.
+
+        Raises:
+            MisfitError: If the loss wants a logit and a sigmoid has just made a probability of it.
+            ValueError: If prediction and label differ in shape, of which broadcasting would make a loss of every pair.
+        """
+        if prediction.shape != label.shape:
+            raise ValueError(
+                f"the prediction has shape {tuple(prediction.shape)} and the label {tuple(label.shape)}, but every "
+                "prediction has one label: give both in one shape, for instance with squeeze(-1)"
+            )
+        if self.wants != "probability":
+            refuse_probability(prediction)
+        losses: Tensor = super().__call__(prediction, label)
+        return losses
+
     def from_logit(self, logit: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every sample for predictions given as logits, whatever the loss itself wants."""
-        losses: Tensor = self(logit if self.wants == "logit" else torch.sigmoid(logit), label)
-        return losses
+        if self.wants != "probability":
+            return self(logit, label)
+        refuse_probability(logit)
+        return self(torch.sigmoid(logit), label)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Refuse a model that the loss cannot train, before it is trained.
+
+        Args:
+            model: Says in its attribute ``gives`` what it gives its loss.
+
+        Raises:
+            MisfitError: If the model does not say so, or gives something else than the loss wants.
+        """
+        gives, name = given_by(model), type(model).__name__
+        if self.wants not in SERVED[gives]:
+            raise MisfitError(
+                f"the loss {self.title} wants a {self.wants} and {name} gives a {gives}: "
+                f"{_ADVICE[self.wants].format(model=name)}"
+            )
+
+    @contextmanager
+    def first_call_checked(self) -> Iterator[None]:
+        """Refuse, in the first call of a training, values that are no probabilities where those are wanted.
+
+        Raises:
+            MisfitError: If a value lies outside [0, 1].
+        """
+
+        def check(_: nn.Module, arguments: tuple[Tensor, Tensor]) -> None:
+            handle.remove()
+            refuse_logit(arguments[0])
+
+        handle = self.register_forward_pre_hook(check)
+        if self.wants != "probability":
+            handle.remove()
+        try:
+            yield
+        finally:
+            handle.remove()
 
     def prepare(self, field_sizes: Sequence[int], num_numerical: int, tasks: Sequence[str]) -> None:
         """Take in, before training starts, what :meth:`of_rows` will be given; most losses need not know.

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import asdict, replace
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_modules.losses.base import Loss
+from lightning_modules.losses.contract import MisfitError
 from lightning_modules.losses.formula import Formula
 from lightning_modules.losses.numerics import Numerics
 
@@ -23,8 +24,6 @@ class FormulaLoss(Loss):
         ValueError: If there are no numerics of that name.
     """
 
-    wants: ClassVar[Literal["probability", "logit"]] = "probability"
-
     def __init__(self, formula: Formula | str, numerics: Numerics | str = "protected") -> None:
         super().__init__()
         self.formula = Formula.parse(formula) if isinstance(formula, str) else formula
@@ -35,6 +34,21 @@ class FormulaLoss(Loss):
         value = self.formula.evaluate(prediction, label, self.numerics)
         # Training calls backward on every loss, also on one that nothing moves.
         return value if "pred" in self.formula.variables else value + 0 * prediction
+
+    def check_model(self, model: nn.Module) -> None:
+        """Refuse, beside what :class:`Loss` does, to train on a formula that no prediction moves.
+
+        Raises:
+            MisfitError: If that is so, or the model gives no predictions.
+        """
+        super().check_model(model)
+        simplified = self.formula.simplify() if "pred" in self.formula.variables else self.formula
+        if "pred" not in simplified.variables:
+            equal = "" if simplified == self.formula else f", which is {simplified},"
+            raise MisfitError(
+                f"nothing can be trained on the formula {self.title}{equal} as it has no prediction in it: write "
+                "pred where the predicted probability stands, for instance (label - pred)**2"
+            )
 
     @property
     def title(self) -> str:

@@ -44,6 +44,10 @@ class InversePropensity(Described, nn.Module):
         self.max_weight = max_weight
         self.loss = BCE() if loss is None else loss
 
+    def check_model(self, model: nn.Module) -> None:
+        """Refuse a model that the inner loss cannot train; see :class:`Loss`."""
+        self.loss.check_model(model)
+
     def forward(self, logit: Tensor, label: Tensor) -> Tensor:
         """Return the term of every row and task, to be added to the tasks' losses; that of the first task is 0.
 

@@ -1,11 +1,12 @@
 """Losses of a pair of items: ``prediction`` is the first score minus the second, ``label`` tells which is preferred."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_modules.losses.base import Loss
+from lightning_modules.losses.contract import Prediction
 
 
 class BPR(Loss):
@@ -15,7 +16,7 @@ class BPR(Loss):
     ``y`` is 1 where the first item is preferred and 0 where the second is; at 0.5, undecided, the gradient is 0.
     """
 
-    wants: ClassVar[Literal["probability", "logit"]] = "logit"
+    wants: ClassVar[Prediction] = "difference"
 
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every pair; ``prediction`` is a score difference."""
@@ -29,7 +30,7 @@ class RankNetLoss(Loss):
     target probability that the first item is preferred: 1, 0, or 0.5 for a tie, which draws the scores together.
     """
 
-    wants: ClassVar[Literal["probability", "logit"]] = "logit"
+    wants: ClassVar[Prediction] = "difference"
 
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every pair; ``prediction`` is a score difference."""

@@ -3,19 +3,20 @@
 MaxR, SumR and LogMin were found by AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_modules.losses.base import Loss
+from lightning_modules.losses.contract import Prediction
 
 
 class BCE(Loss):
     """Binary cross-entropy ``-y log p - (1 - y) log(1 - p)`` with ``p = sigmoid(logit)``, computed stably."""
 
-    wants: ClassVar[Literal["probability", "logit"]] = "logit"
+    wants: ClassVar[Prediction] = "logit"
 
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every sample; ``prediction`` is a logit."""
@@ -37,7 +38,7 @@ class Hinge(Loss):
         margin: Logit from which on a right prediction costs nothing, > 0.
     """
 
-    wants: ClassVar[Literal["probability", "logit"]] = "logit"
+    wants: ClassVar[Prediction] = "logit"
 
     def __init__(self, margin: float = 1.0) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class Focal(Loss):
         gamma: How much less a well predicted sample counts, >= 0; 0 gives binary cross-entropy.
     """
 
-    wants: ClassVar[Literal["probability", "logit"]] = "logit"
+    wants: ClassVar[Prediction] = "logit"
 
     def __init__(self, gamma: float = 2.0) -> None:
         super().__init__()

@@ -81,6 +81,11 @@ class MultiTaskModel(TrainedModule):
             Float [n, tasks].
         """
 
+    def logit_step(self, batch: ImpressionBatch) -> Tensor:
+        """Return the logit of every task for every row, shape [n, tasks]."""
+        logit: Tensor = self(batch.categorical, batch.numerical)
+        return logit
+
     def shared_embedding(self) -> FieldEmbedding | None:
         """Return the embedding that all tasks read; None if a model has several, or none."""
         embeddings = [module for module in self.modules() if isinstance(module, FieldEmbedding)]
@@ -93,7 +98,7 @@ class MultiTaskModel(TrainedModule):
             ValueError: If there are more or fewer losses or labels than tasks.
         """
         self._check_labels(batch.label)
-        return self._losses_of(self(batch.categorical, batch.numerical), batch)
+        return self._losses_of(self.logit_step(batch), batch)
 
     def _losses_of(self, logit: Tensor, batch: ImpressionBatch) -> Tensor:
         features = batch.categorical, batch.numerical
@@ -122,9 +127,19 @@ class MultiTaskModel(TrainedModule):
         """Return what puts the tasks' curves on common charts in TensorBoard."""
         return [ScalarLayout(LAYOUT)]
 
+    def check_loss(self) -> None:
+        """Refuse losses that the model cannot be trained on, or that are not one a task.
+
+        Raises:
+            ValueError: If there are any.
+        """
+        self._check_losses()
+        for loss in self._each_loss():
+            loss.check_model(self)
+
     def on_fit_start(self) -> None:
         """Let the losses see what they will be given; one that does not fit is refused before training starts."""
-        self._check_losses()
+        super().on_fit_start()
         tasks_of_losses = [self.tasks] if isinstance(self.loss, Loss) else [(task,) for task in self.tasks]
         for loss, tasks in zip(self._each_loss(), tasks_of_losses, strict=True):
             loss.prepare(self.field_sizes, self.num_numerical, tasks)
@@ -163,11 +178,11 @@ class MultiTaskModel(TrainedModule):
 
     def _evaluate(self, batch: ImpressionBatch) -> None:
         self._check_labels(batch.label)
-        self.metrics.update(self(batch.categorical, batch.numerical), batch.label, batch.session, batch.user)
+        self.metrics.update(self.logit_step(batch), batch.label, batch.session, batch.user)
 
     def predict_step(self, batch: ImpressionBatch) -> Tensor:
         """Return every task's probability for every row, shape [n, tasks]."""
-        return torch.sigmoid(self(batch.categorical, batch.numerical))
+        return torch.sigmoid(self.logit_step(batch))
 
     def plain_objects(self) -> dict[str, Any]:
         """Return the losses of this moment and the weighting as plain values."""

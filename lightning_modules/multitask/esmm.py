@@ -80,6 +80,12 @@ class ESMM(MultiTaskModel):
         """Return the logit of every task: int64 [n, fields], float [n, features] -> float [n, tasks]."""
         return funnel_logits(self.step_logits(categorical, numerical))
 
+    def check_loss(self) -> None:
+        """Refuse losses that the model cannot be trained on, that of the counterfactual term included."""
+        super().check_loss()
+        if self.inverse_propensity is not None:
+            self.inverse_propensity.check_model(self)
+
     def task_losses(self, batch: ImpressionBatch) -> Tensor:
         """Return the training loss of every row and task, the counterfactual term included, shape [n, tasks]."""
         if self.inverse_propensity is None:

@@ -82,6 +82,7 @@ def check_arms(found: list[Arm], build: Callable[[], MultiTaskModel], critics: s
     for arm in found:
         model = build()
         arm.equip(model, Path(critics or ""))
+        model.check_loss()
         if arm.loss is not None and critics is not None:
             model.loss.prepare(model.field_sizes, model.num_numerical, model.tasks)  # type: ignore[operator]
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_modules.compare.auc import Ranking
@@ -30,19 +31,17 @@ class ResampledMetrics:
     """AUC and session log-loss of one arm's predictions, for any weighting of the rows by whole sessions.
 
     Args:
-        probability: Probabilities of one task, float [seeds, n].
+        logit: Logits of one task, float [seeds, n].
         label: Labels of the task, float [n].
         session: Number of every row's session, int64 [n].
     """
 
-    def __init__(self, probability: Tensor, label: Tensor, session: Tensor) -> None:
-        self._rankings = [Ranking(each, label) for each in probability]
+    def __init__(self, logit: Tensor, label: Tensor, session: Tensor) -> None:
+        self._rankings = [Ranking(each, label) for each in logit]
         # What the mean over sessions of the session's mean sums up over rows.
         _, index, rows = session.unique(return_inverse=True, return_counts=True)
-        clipped = probability.double().clamp(1e-7, 1 - 1e-7)
-        log_loss = -torch.where(label > 0.5, clipped.log(), (1 - clipped).log())
         self._share = 1.0 / rows[index].double()
-        self._log_loss = log_loss * self._share
+        self._log_loss = F.softplus(torch.where(label > 0.5, -logit, logit).double()) * self._share
 
     def metrics(self, weights: Tensor) -> dict[str, Tensor]:
         """Return AUC and session log-loss of every seed, float64 [B, seeds]; ``weights`` are [B, n]."""
@@ -53,7 +52,7 @@ class ResampledMetrics:
 
 
 def differences(
-    probability: Mapping[str, Tensor],
+    logit: Mapping[str, Tensor],
     control: str,
     sessions: Sessions,
     *,
@@ -66,7 +65,7 @@ def differences(
     All arms are measured on the same resamples of the test sessions, and their seeds are paired with the control's.
 
     Args:
-        probability: Probabilities of every arm, float [seeds, n, tasks], with two seeds at least.
+        logit: Logits of every arm, float [seeds, n, tasks], with two seeds at least.
         control: The arm that the others are held against.
         sessions: The test rows.
         resamples: Number of resamples.
@@ -76,7 +75,7 @@ def differences(
     found = {}
     for place, task in enumerate(sessions.tasks):
         label = sessions.label[:, place]
-        arms = {arm: ResampledMetrics(each[..., place], label, sessions.session) for arm, each in probability.items()}
+        arms = {arm: ResampledMetrics(each[..., place], label, sessions.session) for arm, each in logit.items()}
         observed = {arm: each.metrics(torch.ones(1, len(label))) for arm, each in arms.items()}
         resampled = _resampled(arms, sessions.session, resamples, seed)
         for arm, metric in _pairs(observed, control):

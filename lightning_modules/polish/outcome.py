@@ -47,7 +47,7 @@ class Outcome:
         """
         rows: ImpressionBatch = self.impressions.test_dataloader().rows
         names = [BASE, *(arm.name for arm in self.arms)]
-        found = {name: self._probability(name, rows) for name in names}
+        found = {name: self._logit(name, rows) for name in names}
         sound = {name: each for name, each in found.items() if each is not None and each.isfinite().all()}
         return Report(
             results=self.records.results(names, self.seeds),
@@ -62,8 +62,8 @@ class Outcome:
             ],
         )
 
-    def _probability(self, arm: str, rows: ImpressionBatch) -> torch.Tensor | None:
-        found = self.records.probabilities(arm, self.seeds)
+    def _logit(self, arm: str, rows: ImpressionBatch) -> torch.Tensor | None:
+        found = self.records.logits(arm, self.seeds)
         if found is not None and found.shape[1:] != rows.label.shape:
             raise ValueError(
                 f"'{self.settings.root}' was begun with other data: the predictions of '{arm}' are for "
@@ -71,13 +71,11 @@ class Outcome:
             )
         return found
 
-    def _differences(
-        self, probabilities: dict[str, torch.Tensor], rows: ImpressionBatch
-    ) -> dict[tuple[str, str], Difference]:
-        if len(self.seeds) < 2 or CONTROL not in probabilities:
+    def _differences(self, logits: dict[str, torch.Tensor], rows: ImpressionBatch) -> dict[tuple[str, str], Difference]:
+        if len(self.seeds) < 2 or CONTROL not in logits:
             return {}
         return differences(
-            probabilities,
+            logits,
             CONTROL,
             Sessions(rows.label, rows.session, self.impressions.tasks),
             resamples=self.settings.resamples,
@@ -85,10 +83,10 @@ class Outcome:
             seed=self.seeds[0],
         )
 
-    def _on_critics(self, probability: torch.Tensor | None, rows: ImpressionBatch) -> Iterator[str]:
-        if probability is None or not self._uses_critics:
+    def _on_critics(self, logit: torch.Tensor | None, rows: ImpressionBatch) -> Iterator[str]:
+        if logit is None or not self._uses_critics:
             return
-        for seed, predicted in zip(self.seeds, probability, strict=True):
+        for seed, predicted in zip(self.seeds, torch.sigmoid(logit.float()), strict=True):
             critics = self.records.critics(seed, self.settings.critics)
             for task, (mean, spread) in values(critics, rows, predicted).items():
                 note = "; it weighs all rows alike" if spread < LEAST_SPREAD else ""

@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lightning_modules.files import load_arrays, replace_file, save_arrays
+from lightning_modules.compare.scoring import load_scores, save_scores
+from lightning_modules.files import replace_file
 from lightning_modules.polish.training import Tested
 
 _KINDS: Mapping[str, Callable[[str], Any]] = {"arm": str, "seed": int, "epoch": int}
@@ -20,7 +21,7 @@ _NEEDED = (*_KINDS, "seconds")
 class Records:
     """Every tested model of a polish, on disk before the next training starts.
 
-    ``results.csv`` has one row a model, ``seed_N/`` its checkpoint and ``seed_N/*.npz`` its probabilities.
+    ``results.csv`` has one row a model, ``seed_N/`` its checkpoint and ``seed_N/*.npz`` its logits.
 
     Args:
         root: The folder of the polish; made if it is not there.
@@ -60,8 +61,8 @@ class Records:
 
     def add(self, arm: str, seed: int, tested: Tested) -> Mapping[str, Any]:
         """Write a tested model, in place of one that was there before, and return its row."""
-        if tested.probability is not None:
-            save_arrays(self._predictions(arm, seed), {"test": tested.probability.numpy()})
+        if tested.logit is not None:
+            save_scores(self._predictions(arm, seed), {"test": tested.logit})
         metrics = {name.replace("/", "_"): value for name, value in tested.metrics.items()}
         row = {"arm": arm, "seed": seed, "epoch": tested.epoch, "seconds": round(tested.seconds, 3), **metrics}
         self._rows = [*(each for each in self._rows if each is not self._row(arm, seed)), row]
@@ -69,12 +70,16 @@ class Records:
         replace_file(self.root / "results.csv", lambda path: table.to_csv(path, index=False))
         return row
 
-    def probabilities(self, arm: str, seeds: Sequence[int]) -> Tensor | None:
-        """Return the probabilities of the test rows, float32 [seeds, n, tasks]; None if a seed has none."""
+    def logits(self, arm: str, seeds: Sequence[int]) -> Tensor | None:
+        """Return the logits of the test rows, float [seeds, n, tasks]; None if a seed has none.
+
+        Raises:
+            ValueError: If a file cannot be read, or holds an earlier version's probabilities that were rounded.
+        """
         files = [self._predictions(arm, seed) for seed in seeds]
         if not all(file.is_file() for file in files):
             return None
-        return torch.stack([torch.from_numpy(load_arrays(file)["test"]) for file in files])
+        return torch.stack([load_scores(file, "test") for file in files])
 
     def _row(self, arm: str, seed: int) -> dict[str, Any] | None:
         return next((row for row in self._rows if (row["arm"], row["seed"]) == (arm, seed)), None)

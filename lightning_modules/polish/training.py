@@ -49,13 +49,13 @@ class Tested:
 
     Attributes:
         metrics: Validation metrics of the best epoch, test metrics; empty if no epoch had a metric.
-        probability: Probabilities of the test rows, float32 [n, tasks]; None if there is no model.
+        logit: Logits of the test rows, float [n, tasks]; None if there is no model.
         epoch: The best epoch, counted from 1; 0 if there is none.
         seconds: Wall time of the training.
     """
 
     metrics: Mapping[str, float]
-    probability: torch.Tensor | None
+    logit: torch.Tensor | None
     epoch: int
     seconds: float
 
@@ -140,9 +140,9 @@ class Training:
     def _tested(self, trainer: pl.Trainer, model: MultiTaskModel, best: BestWeights, seconds: float) -> Tested:
         (test,) = trainer.test(model, datamodule=self.datamodule, verbose=False)
         loader = self.datamodule.test_dataloader()
-        probability = scores(trainer, model, loader).probability
+        logit = scores(trainer, model, loader).score
         validation = {name: value for name, value in best.metrics.items() if name.startswith("val/")}
-        return Tested({**validation, **test}, probability, best.epoch, seconds)
+        return Tested({**validation, **test}, logit, best.epoch, seconds)
 
 
 def _check_trainer(trainer: pl.Trainer, epochs: int) -> None:

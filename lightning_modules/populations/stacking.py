@@ -12,7 +12,7 @@ from torch import Tensor, nn
 Slopes = Callable[[Tensor], Tensor]
 
 # What decides on the weights that a recommender is trained to.
-_DECISIVE = ("forward", "sample_loss", "training_step", "configure_optimizers", "trains_on_pairs")
+_DECISIVE = ("forward", "logit_step", "sample_loss", "training_step", "configure_optimizers", "trains_on_pairs")
 
 
 class UnmatchedError(ValueError):

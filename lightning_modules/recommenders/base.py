@@ -58,9 +58,14 @@ class Recommender(TrainedModule):
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
         """Return the logit of every row: ``user``, ``item`` int64 [n] -> float [n]."""
 
+    def logit_step(self, batch: Batch) -> Tensor:
+        """Return the logit of every row, by which it is ranked, shape [n]."""
+        logit: Tensor = self(batch.user, batch.item)
+        return logit
+
     def sample_loss(self, batch: Any) -> Tensor:
         """Return the training loss of every row of the batch, shape [n]."""
-        return self.loss.from_logit(self(batch.user, batch.item), batch.label)
+        return self.loss.from_logit(self.logit_step(batch), batch.label)
 
     def training_step(self, batch: Batch | PairBatch) -> Tensor:
         """Return the mean loss of the batch; the epoch's sum stays on the device, so that no step waits for it."""
@@ -70,15 +75,15 @@ class Recommender(TrainedModule):
 
     def validation_step(self, batch: Batch) -> None:
         """Add the batch to the validation metrics."""
-        self.metrics.update(self(batch.user, batch.item), batch.label)
+        self.metrics.update(self.logit_step(batch), batch.label)
 
     def test_step(self, batch: Batch) -> None:
         """Add the batch to the test metrics."""
-        self.metrics.update(self(batch.user, batch.item), batch.label)
+        self.metrics.update(self.logit_step(batch), batch.label)
 
     def predict_step(self, batch: Batch) -> Tensor:
         """Return the probability of label 1 for every row, shape [n]."""
-        return torch.sigmoid(self(batch.user, batch.item))
+        return torch.sigmoid(self.logit_step(batch))
 
     def plain_objects(self) -> dict[str, Any]:
         """Return the loss of this moment as plain values."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import PairBatch
-from lightning_modules.losses import Loss, RankNetLoss
+from lightning_modules.losses import Loss, Prediction, RankNetLoss
 from lightning_modules.recommenders.deep_mf import DeepMF
 
 
@@ -21,6 +21,7 @@ class RankNet(DeepMF):
     """
 
     trains_on_pairs: ClassVar[bool] = True
+    gives: ClassVar[Prediction] = "difference"
     default_loss: ClassVar[type[Loss]] = RankNetLoss
 
     def sample_loss(self, batch: PairBatch) -> Tensor:

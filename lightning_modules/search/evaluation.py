@@ -14,6 +14,7 @@ from torch import Tensor
 
 from callbacks.reward import RewardCallback
 from lightning_modules.losses import Loss
+from lightning_modules.losses.contract import given_by
 from lightning_modules.recipes import fit, quiet_lightning
 from lightning_modules.search.executors import in_worker
 from lightning_modules.search.time_limit import time_limit
@@ -104,7 +105,7 @@ class ChildEvaluator:
     """Trains a child at a time.
 
     A child depends on nothing but its loss, the recommender's weights, the seed and the number of epochs. It works on
-    any module with a ``loss`` attribute that logs the monitored metric in validation.
+    any module that says what it ``gives`` its ``loss`` and logs the monitored metric in validation.
 
     Args:
         trainer_factory: Builds a child's Trainer.
@@ -132,7 +133,8 @@ class ChildEvaluator:
         self.timeout = timeout
 
     def check(self, recommender: pl.LightningModule) -> None:
-        """Accept every recommender: a Trainer says what it cannot train."""
+        """Refuse a recommender without a loss, or one that does not say what it gives it."""
+        given_by(recommender)
 
     def __call__(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
         """Train and validate a copy of ``recommender`` with each loss; the given one stays as it is.

@@ -68,6 +68,9 @@ def run_search(
     data = _reward_data(datamodule, settings.holdout, seed)
     evaluator = _evaluator(settings, trainers, data)
     evaluator.check(recommender)
+    for loss in (*settings.named_references.values(), _baseline(settings)):
+        if loss is not None:
+            loss.check_model(recommender)
     console = Console()
     with ExitStack() as stack:
         stack.enter_context(_full_disk_explained(settings.root))

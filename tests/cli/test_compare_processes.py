@@ -52,5 +52,7 @@ def test_two_processes_compare_together(tmp_path: Path) -> None:
     for result in results.itertuples():
         scores = np.load(root / "predictions" / f"{result.predictions}.npz")
         # Gathered from both processes, and in the order of the rows.
-        assert roc_auc_score(rows["validation_label"], scores["validation"]) == pytest.approx(result.val_auc, abs=1e-6)
-        assert roc_auc_score(rows["test_label"], scores["test"]) == pytest.approx(result.test_auc, abs=1e-6)
+        assert roc_auc_score(rows["validation_label"], scores["validation_score"]) == pytest.approx(
+            result.val_auc, abs=1e-6
+        )
+        assert roc_auc_score(rows["test_label"], scores["test_score"]) == pytest.approx(result.test_auc, abs=1e-6)

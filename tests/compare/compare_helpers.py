@@ -59,11 +59,11 @@ def failed(error: str = "ValueError: boom") -> Training:
 
 
 def scores_of(split_seed: int, noise_seed: int, rows: int = 60, skill: float = 1.0) -> Scores:
-    """Return labels and users that belong to the split, and probabilities that know the labels more or less."""
+    """Return labels and users that belong to the split, and logits that know the labels more or less."""
     split, noise = (torch.Generator().manual_seed(seed) for seed in (split_seed, noise_seed))
     label = (torch.rand(rows, generator=split) < 0.5).float()
     user = torch.randint(12, (rows,), generator=split)
-    return Scores(torch.sigmoid(skill * (2 * label - 1) + torch.randn(rows, generator=noise)), label, user)
+    return Scores(skill * (2 * label - 1) + torch.randn(rows, generator=noise), label, user)
 
 
 def measured(noise_seed: int, *, skill: float = 1.0, auc: float = 0.7) -> Measured:

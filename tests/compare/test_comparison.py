@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from lightning_modules.compare.comparison import Comparison
 from lightning_modules.compare.entrants import GIVEN, HAND_MADE, SEARCH
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.compare.training import FullTraining
-from lightning_modules.losses import MSE, Loss
+from lightning_modules.losses import BPR, MSE, Loss, MisfitError, RankNetLoss
 
 SEED = 11
 FORMULA, SEARCHED = "(label - pred)**2 * 3", "exp((label - pred)**2)"
@@ -87,14 +88,16 @@ def test_the_aucs_are_those_of_the_predictions(root: Path) -> None:
     for row in pd.read_csv(root / "results.csv").itertuples():
         predictions = np.load(root / "predictions" / f"{row.predictions}.npz")
         for split, auc in (("validation", row.val_auc), ("test", row.test_auc)):
-            assert roc_auc_score(rows[f"{split}_label"], predictions[split]) == pytest.approx(auc, abs=1e-6)
+            assert roc_auc_score(rows[f"{split}_label"], predictions[f"{split}_score"]) == pytest.approx(auc, abs=1e-6)
 
 
 def test_the_differences_are_those_of_the_predictions(root: Path) -> None:
     results, summary = pd.read_csv(root / "results.csv"), pd.read_csv(root / "summary.csv")
     label = np.load(root / "predictions" / "rows.npz")["test_label"]
     means = {
-        title: np.mean([roc_auc_score(label, np.load(root / "predictions" / f"{name}.npz")["test"]) for name in names])
+        title: np.mean(
+            [roc_auc_score(label, np.load(root / "predictions" / f"{name}.npz")["test_score"]) for name in names]
+        )
         for title, names in results.groupby("loss")["predictions"]
     }
     assert summary["loss"].tolist() == TITLES
@@ -143,9 +146,9 @@ def test_the_checkpoints_are_the_tested_models(whole: Comparison, root: Path) ->
     model, rows = whole.build(), whole.datamodule.rows["test"]  # type: ignore[attr-defined]
     model.load_state_dict(kept["state_dict"])
     with torch.no_grad():
-        probability = model(rows.user, rows.item).sigmoid()
-    tested = np.load(root / "predictions" / f"{name}.npz")["test"]
-    assert probability.numpy() == pytest.approx(tested, abs=1e-6)
+        logit = model(rows.user, rows.item)
+    tested = np.load(root / "predictions" / f"{name}.npz")["test_score"]
+    assert logit.numpy() == pytest.approx(tested, abs=1e-6)
     assert kept["hyper_parameters"]["loss"]["init_args"]["formula"] == SEARCHED
 
 
@@ -206,3 +209,19 @@ def test_a_folder_that_another_comparison_began_is_refused_before_anything_is_tr
     with pytest.raises(ValueError, match="begun with other settings"):
         comparison(tmp_path / "run").run(refuse)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"losses": [MSE(), BPR()]}, "BPR wants a difference and BiasedMF gives a logit"),
+        ({"baseline": RankNetLoss()}, "RankNetLoss wants a difference"),
+        ({"formulas": [FORMULA, "1 + label"]}, "nothing can be trained on the formula 1 \\+ label"),
+    ],
+)
+def test_a_loss_that_does_not_fit_is_refused_before_anything_is_trained(
+    options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(MisfitError, match=said):
+        comparison(tmp_path / "run", **options).run(save)
+    assert not (tmp_path / "run").exists()

@@ -50,7 +50,7 @@ def test_results_and_predictions_are_found_again_bit_for_bit(tmp_path: Path) -> 
         found = again.result(TITLE, seed, FAST)
         assert found is not None
         assert same(row, found)
-    expected = torch.stack([outcomes[seed].test.probability for seed in (8, 7)])
+    expected = torch.stack([outcomes[seed].test.score for seed in (8, 7)])
     assert torch.equal(again.test_scores(TITLE, (8, 7)), expected)
     label, user = again.rows("test")
     assert torch.equal(label, outcomes[7].test.label)
@@ -63,7 +63,7 @@ def test_a_result_has_metrics_of_both_splits_and_their_standard_errors(tmp_path:
     outcome = measured(1, auc=0.625)
     row = Records(tmp_path).add_result("BCE", 1, FAST, trained(0.75), outcome)
     assert (row["val_auc"], row["test_auc"], row["test_log_loss"]) == (0.75, 0.625, 0.375)
-    auc = roc_auc_score(outcome.test.label, outcome.test.probability)
+    auc = roc_auc_score(outcome.test.label, outcome.test.score)
     positives = float(outcome.test.label.sum())
     largest = math.sqrt(auc * (1 - auc) / (min(positives, len(outcome.test.label) - positives) - 1))
     assert 0 < row["test_auc_se"] < largest
@@ -123,7 +123,7 @@ def test_a_result_with_another_setting_takes_the_place_of_the_first(tmp_path: Pa
     assert again.result("BCE", 1, SLOW) is None
     assert again.result("BCE", 1, FAST) is not None
     assert again.results["seed"].tolist() == [1, 2]
-    assert torch.equal(again.test_scores("BCE", [1])[0], measured(2).test.probability)
+    assert torch.equal(again.test_scores("BCE", [1])[0], measured(2).test.score)
 
 
 def test_losses_with_like_titles_keep_predictions_apart(tmp_path: Path) -> None:

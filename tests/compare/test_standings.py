@@ -122,7 +122,7 @@ def test_resampling_starts_from_the_aucs_of_the_rows_as_they_are(tmp_path: Path,
     result = resample(records, ["MSE", "BCE"], seeds, by_user=by_user, resamples=300, confidence=0.9, seed=1)
     for title, skill in {"BCE": 0.5, "MSE": 1.5}.items():
         tests = [scores_of(2, seed, skill=skill) for seed in seeds]
-        expected = [roc_auc_score(test.label, test.probability) for test in tests]
+        expected = [roc_auc_score(test.label, test.score) for test in tests]
         assert result.observed[title].tolist() == pytest.approx(expected)
         assert result.aucs[title].shape == (300, 3)
         assert result.aucs[title].mean(0).tolist() == pytest.approx(expected, abs=0.02)

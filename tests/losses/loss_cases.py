@@ -84,7 +84,7 @@ def drawn(loss: Loss, count: int = 40, dtype: torch.dtype = torch.double) -> tup
     generator = torch.Generator().manual_seed(7)
     logit = 3 * torch.randn(count, generator=generator, dtype=torch.double)
     label = torch.randint(0, 2, (count,), generator=generator)
-    prediction = logit if loss.wants == "logit" else torch.sigmoid(logit)
+    prediction = torch.sigmoid(logit) if loss.wants == "probability" else logit
     return prediction.to(dtype), label.to(dtype)
 
 

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.usefixtures("stored_agent")
 TINY = 1e-38
 EDGES = {
     "logit": [-100.0, -50.0, -TINY, 0.0, TINY, 50.0, 100.0],
+    "difference": [-100.0, -TINY, 0.0, TINY, 100.0],
     "probability": [0.0, TINY, 1e-7, 0.5, 1 - 1e-7, 1.0],
 }
 
@@ -33,6 +34,23 @@ def test_value_of_every_sample(case: Case) -> None:
 def test_shape_stays(case: Case, shape: tuple[int, ...]) -> None:
     prediction, label = (each[: int(np.prod(shape))].reshape(shape) for each in drawn(case.loss))
     assert case.loss(prediction, label).shape == shape
+
+
+@all_losses
+@pytest.mark.parametrize("shapes", [((4, 1), (4,)), ((4,), (4, 1)), ((4,), (1,)), ((), (4,)), ((4,), (5,))])
+def test_one_label_a_prediction(case: Case, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    prediction, label = (torch.full(shape, 0.5) for shape in shapes)
+    for call in (case.loss, case.loss.from_logit):
+        with pytest.raises(ValueError, match="has shape"):
+            call(prediction, label)
+
+
+@all_losses
+def test_a_stack_of_losses_is_mapped(case: Case) -> None:
+    prediction, label = (each.view(8, 5) for each in drawn(case.loss))
+    torch.testing.assert_close(torch.func.vmap(case.loss)(prediction, label), case.loss(prediction, label))
+    slope = torch.func.vmap(torch.func.grad(lambda each, of: case.loss(each, of).sum()))(prediction, label)
+    assert slope.shape == prediction.shape
 
 
 @all_losses
@@ -83,7 +101,7 @@ def test_losses_of_rows_are_finite_at_the_edges(loss: losses.Loss, edge: float) 
 @all_losses
 def test_logits_serve_every_loss(case: Case) -> None:
     logit, label = drawn(losses.BCE())
-    given = logit if case.loss.wants == "logit" else torch.sigmoid(logit)
+    given = torch.sigmoid(logit) if case.loss.wants == "probability" else logit
     torch.testing.assert_close(case.loss.from_logit(logit, label), case.loss(given, label))
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from far_logits import moved
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -26,19 +28,19 @@ def sessions(rows: int = 90, seed: int = 0) -> Sessions:
 def predicted(given: Sessions, skill: float, seeds: int = 3, seed: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(seeds, *given.label.shape, generator=generator)
-    return torch.sigmoid(skill * (2 * given.label - 1) + noise)
+    return skill * (2 * given.label - 1) + noise
 
 
-def plain_metrics(probability: np.ndarray, label: np.ndarray, drawn: list[np.ndarray]) -> tuple[float, float]:
+def plain_metrics(logit: np.ndarray, label: np.ndarray, drawn: list[np.ndarray]) -> tuple[float, float]:
     """Return AUC and session log-loss of sessions, each given by its rows, drawn any number of times."""
-    rows = np.concatenate(drawn)
+    rows, probability = np.concatenate(drawn), expit(logit)
     losses = []
     for session in drawn:
         terms = [
             -math.log(p) if y else -math.log(1 - p) for p, y in zip(probability[session], label[session], strict=True)
         ]
         losses.append(sum(terms) / len(terms))
-    return roc_auc_score(label[rows], probability[rows]), sum(losses) / len(losses)
+    return roc_auc_score(label[rows], logit[rows]), sum(losses) / len(losses)
 
 
 def rows_of_sessions(given: Sessions) -> list[np.ndarray]:
@@ -46,24 +48,24 @@ def rows_of_sessions(given: Sessions) -> list[np.ndarray]:
     return [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
 
 
-def compared(probability: Mapping[str, Tensor], given: Sessions, **options: Any) -> dict[tuple[str, str], Difference]:
-    return differences(probability, "control", given, **{"resamples": 300, "confidence": 0.9, "seed": 3, **options})
+def compared(logit: Mapping[str, Tensor], given: Sessions, **options: Any) -> dict[tuple[str, str], Difference]:
+    return differences(logit, "control", given, **{"resamples": 300, "confidence": 0.9, "seed": 3, **options})
 
 
 def test_metrics_of_drawn_sessions_are_those_of_their_rows() -> None:
     given = sessions()
-    probability, label = predicted(given, 0.5)[..., 0], given.label[:, 0]
+    logit, label = predicted(given, 0.5)[..., 0], given.label[:, 0]
     of_session = rows_of_sessions(given)
     draws = np.random.default_rng(0).integers(len(of_session), size=(5, len(of_session)))
     weights = torch.zeros(5, len(label))
     for resample, drawn in enumerate(draws):
         for session in drawn:
             weights[resample, of_session[session]] += 1
-    found = ResampledMetrics(probability, label, given.session).metrics(weights)
+    found = ResampledMetrics(logit, label, given.session).metrics(weights)
     for resample, drawn in enumerate(draws):
-        for seed in range(len(probability)):
+        for seed in range(len(logit)):
             expected = plain_metrics(
-                probability[seed].double().numpy(), label.numpy(), [of_session[session] for session in drawn]
+                logit[seed].double().numpy(), label.numpy(), [of_session[session] for session in drawn]
             )
             assert float(found["auc"][resample, seed]) == pytest.approx(expected[0], abs=1e-9)
             assert float(found["session_log_loss"][resample, seed]) == pytest.approx(expected[1], abs=1e-6)
@@ -113,7 +115,7 @@ def test_a_planted_difference_is_found_in_its_task_alone() -> None:
     given = sessions(400)
     control = predicted(given, 0.5)
     better = control.clone()
-    better[..., 0] = torch.sigmoid(torch.logit(control[..., 0]) + 0.6 * (2 * given.label[:, 0] - 1))
+    better[..., 0] = control[..., 0] + 0.6 * (2 * given.label[:, 0] - 1)
     found = compared({"control": control, "better": better}, given)
     assert found["better", "auc/click"].low > 0
     assert found["better", "session_log_loss/click"].high < 0
@@ -133,9 +135,18 @@ def test_what_is_said_of_an_arm_does_not_depend_on_the_others() -> None:
     assert shown.high - shown.low > 0.1
 
 
-def test_probabilities_of_0_and_1_have_a_finite_loss() -> None:
+def test_probabilities_that_round_to_0_and_1_have_a_finite_loss() -> None:
     given = sessions()
-    sure = (predicted(given, 0.5) > 0.5).float()
+    sure = 500 * predicted(given, 0.5).sign()
     found = compared({"control": predicted(given, 0.5), "sure": sure}, given)
     assert found["sure", "session_log_loss/click"].estimate > 0
     assert math.isfinite(found["sure", "session_log_loss/click"].estimate)
+
+
+@moved
+def test_differences_of_auc_do_not_depend_on_where_logits_lie(scale: float, shift: float) -> None:
+    given = sessions()
+    arms = {name: (8 * predicted(given, skill)).round() / 8 for name, skill in (("control", 0.5), ("arm", 0.8))}
+    found = compared({name: each * scale + shift for name, each in arms.items()}, given)
+    for key, difference in compared(arms, given).items():
+        assert key[1].startswith("session") or found[key] == difference

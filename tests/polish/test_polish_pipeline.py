@@ -52,18 +52,18 @@ def test_every_arm_has_a_row_a_checkpoint_probabilities_and_curves_with_every_se
 
 
 @pytest.mark.parametrize(("arm", "file"), [("base", "base"), ("fine-tuned, -Q", "fine_tuned_Q")])
-def test_the_metrics_are_those_of_the_probabilities_and_of_the_checkpoint(
+def test_the_metrics_are_those_of_the_logits_and_of_the_checkpoint(
     arm: str, file: str, whole: Polish, root: Path
 ) -> None:
     rows = whole.impressions.test_dataloader().rows
     row = results(root).set_index(["seed", "arm"]).loc[(6, arm)]
-    probability = np.load(root / "seed_6" / f"{file}.npz")["test"]
-    assert roc_auc_score(rows.label[:, 0], probability[:, 0]) == pytest.approx(row["test_auc_click"], abs=1e-6)
+    logit = np.load(root / "seed_6" / f"{file}.npz")["test_score"]
+    assert roc_auc_score(rows.label[:, 0], logit[:, 0]) == pytest.approx(row["test_auc_click"], abs=1e-6)
     model = whole.build().eval()
     model.load_state_dict(loaded(root / "seed_6" / f"{file}.ckpt")["state_dict"])
     with torch.no_grad():
-        found = torch.sigmoid(model(rows.categorical, rows.numerical))
-    assert found.numpy() == pytest.approx(probability, abs=1e-6)
+        found = model(rows.categorical, rows.numerical)
+    assert found.numpy() == pytest.approx(logit, abs=1e-6)
 
 
 def test_the_checkpoint_is_of_the_best_epoch(root: Path) -> None:
@@ -110,9 +110,11 @@ def test_constant_weights_are_the_control_bit_for_bit(whole: Polish, root: Path)
             check_names=False,
             check_exact=True,
         )
-        equal = [np.load(root / f"seed_{seed}" / f"{name}.npz")["test"] for name in ("fine_tuned", "fine_tuned_1_0_Q")]
+        equal = [
+            np.load(root / f"seed_{seed}" / f"{name}.npz")["test_score"] for name in ("fine_tuned", "fine_tuned_1_0_Q")
+        ]
         assert np.array_equal(*equal)
-        assert not np.array_equal(equal[0], np.load(root / f"seed_{seed}" / "fine_tuned_Q.npz")["test"])
+        assert not np.array_equal(equal[0], np.load(root / f"seed_{seed}" / "fine_tuned_Q.npz")["test_score"])
 
 
 def test_the_constant_variant_is_the_control_bit_for_bit(whole: Polish, root: Path, tmp_path: Path) -> None:
@@ -127,8 +129,8 @@ def test_the_constant_variant_is_the_control_bit_for_bit(whole: Polish, root: Pa
 
     training = Training(whole.impressions, whole.recipe, "val/auc", "max")
     tested = training(build, Budget(2, learning_rate=1e-3), SEED, tmp_path / "constant.ckpt")
-    assert tested.probability is not None
-    assert np.array_equal(tested.probability.numpy(), np.load(root / "seed_5" / "fine_tuned.npz")["test"])
+    assert tested.logit is not None
+    assert np.array_equal(tested.logit.numpy(), np.load(root / "seed_5" / "fine_tuned.npz")["test_score"])
 
 
 def test_the_critics_were_fitted_to_the_bases_predictions(root: Path) -> None:

@@ -3,9 +3,11 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from lightning_modules.files import save_arrays
 from lightning_modules.polish import training
 from lightning_modules.polish.records import Records
 
@@ -18,7 +20,7 @@ def trained(scale: float = 1.0) -> training.Tested:
 
 
 def added(records: Records, arm: str, seed: int, tested: training.Tested) -> None:
-    if tested.probability is not None:
+    if tested.logit is not None:
         records.checkpoint(arm, seed).write_bytes(b"weights")
     records.add(arm, seed, tested)
 
@@ -36,7 +38,7 @@ def test_what_was_written_is_read_to_the_last_digit(tmp_path: Path) -> None:
     assert math.isnan(row["test_log_loss"])
     added(again, "base", 2, DIVERGED)
     assert (tmp_path / "results.csv").read_text().startswith(text)
-    stacked = again.probabilities("fine-tuned, -Q", [1, 2])
+    stacked = again.logits("fine-tuned, -Q", [1, 2])
     assert stacked is not None
     assert stacked[:, 0].tolist() == [[0.25, 0.5], [0.125, 0.25]]
 
@@ -47,8 +49,8 @@ def test_only_what_is_there_whole_is_done(tmp_path: Path) -> None:
     added(records, "fine-tuned", 1, DIVERGED)
     assert [records.has("base", 1), records.has("fine-tuned", 1)] == [True, True]
     assert [records.has("base", 2), records.has("other", 1)] == [False, False]
-    assert records.probabilities("fine-tuned", [1]) is None
-    assert records.probabilities("base", [1, 2]) is None
+    assert records.logits("fine-tuned", [1]) is None
+    assert records.logits("base", [1, 2]) is None
     for name in ("base.ckpt", "base.npz"):
         content = (tmp_path / "seed_1" / name).read_bytes()
         (tmp_path / "seed_1" / name).unlink()
@@ -100,4 +102,17 @@ def test_torn_probabilities_are_told(tmp_path: Path) -> None:
     file = tmp_path / "seed_1" / "base.npz"
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"base.npz is damaged"):
-        records.probabilities("base", [1])
+        records.logits("base", [1])
+
+
+def test_probabilities_of_an_earlier_version_are_read_as_logits_unless_they_were_rounded(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    added(records, "base", 1, trained())
+    for probability in ([[0.25, 0.5], [0.75, 0.9]], [[0.25, 0.5], [0.75, 1.0]]):
+        save_arrays(tmp_path / "seed_1" / "base.npz", {"test": np.array(probability, dtype=np.float32)})
+        if probability[1][1] < 1:
+            logits = records.logits("base", [1])
+            assert logits is not None
+            assert logits[0].tolist() == pytest.approx(np.log(probability) - np.log1p(-np.array(probability)), abs=1e-6)
+    with pytest.raises(ValueError, match=r"base\.npz holds probabilities.* 1 of them were rounded to 0 or 1"):
+        records.logits("base", [1])

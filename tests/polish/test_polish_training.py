@@ -53,7 +53,7 @@ def test_the_order_of_the_batches_and_dropout_depend_on_the_seed_alone(tmp_path:
     found = []
     for number, (build, seed) in enumerate([(partial(small_model, DATA), 1), (drawing_more, 1), (drawing_more, 2)]):
         torch.rand(number)
-        found.append(training()(build, Budget(2), seed, tmp_path / f"{number}.ckpt").probability)
+        found.append(training()(build, Budget(2), seed, tmp_path / f"{number}.ckpt").logit)
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[1], found[2])
 
@@ -68,13 +68,13 @@ def test_the_random_numbers_of_the_caller_stay_as_they_are(tmp_path: Path) -> No
 def test_all_test_rows_are_scored_however_much_of_an_epoch_is_trained(tmp_path: Path) -> None:
     short = training(limit_train_batches=1, limit_predict_batches=1, limit_test_batches=1)
     tested = short(partial(small_model, DATA), Budget(1), SEED, tmp_path / "model.ckpt")
-    assert tested.probability is not None
-    assert tested.probability.shape == DATA.rows["test"].label.shape
+    assert tested.logit is not None
+    assert tested.logit.shape == DATA.rows["test"].label.shape
 
 
 def test_a_training_without_a_finite_metric_leaves_nothing(tmp_path: Path) -> None:
     tested = training()(OVERFITTING, Budget(2, learning_rate=1e30), SEED, tmp_path / "model.ckpt")
-    assert (tested.metrics, tested.probability, tested.epoch) == ({}, None, 0)
+    assert (tested.metrics, tested.logit, tested.epoch) == ({}, None, 0)
     assert not (tmp_path / "model.ckpt").exists()
 
 

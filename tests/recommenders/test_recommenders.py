@@ -12,7 +12,7 @@ from trainer_helpers import quiet_trainer
 
 from datamodules import SyntheticInteractions
 from datamodules.batches import Batch, PairBatch
-from lightning_modules.losses import BCE, BPR, MSE, FormulaLoss
+from lightning_modules.losses import BCE, BPR, MSE, FormulaLoss, Loss, MisfitError, RankNetLoss
 from lightning_modules.recommenders import BiasedMF, DeepMF, RankNet, Recommender
 from lightning_modules.recommenders.metrics import NAMES
 
@@ -111,8 +111,8 @@ def test_the_same_seed_trains_the_same_weights(model_class: type[Recommender], d
 
 
 @every_model
-@pytest.mark.parametrize("loss", [BCE(), MSE(), BPR(), FormulaLoss("(pred - label)**2")], ids=lambda loss: str(loss))
-def test_any_loss_trains_any_model(
+@pytest.mark.parametrize("loss", [BCE(), MSE(), FormulaLoss("(pred - label)**2")], ids=lambda loss: str(loss))
+def test_any_pointwise_loss_trains_any_model(
     model_class: type[Recommender], loss: torch.nn.Module, data: SyntheticInteractions
 ) -> None:
     model = build(model_class, data)
@@ -122,6 +122,40 @@ def test_any_loss_trains_any_model(
     after = list(model.parameters())
     assert all(torch.isfinite(parameter).all() for parameter in after)
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+@every_model
+@pytest.mark.parametrize("loss", [BPR(), RankNetLoss()], ids=lambda loss: str(loss))
+def test_pairwise_losses_are_for_models_that_train_on_pairs(
+    model_class: type[Recommender], loss: Loss, data: SyntheticInteractions
+) -> None:
+    model = build(model_class, data, loss=loss)
+    if model.trains_on_pairs:
+        fit(model, data, epochs=1)
+    else:
+        with pytest.raises(
+            MisfitError, match=rf"{loss.title} wants a difference and {model_class.__name__} gives a logit"
+        ):
+            fit(model, data, epochs=1)
+
+
+@every_model
+@pytest.mark.parametrize("formula", ["label", "1 + label", "pred - pred + label"])
+def test_a_formula_without_a_prediction_trains_no_model(
+    model_class: type[Recommender], formula: str, data: SyntheticInteractions
+) -> None:
+    with pytest.raises(MisfitError, match="no prediction in it"):
+        fit(build(model_class, data, loss=FormulaLoss(formula)), data, epochs=1)
+
+
+def test_a_model_that_returns_probabilities_is_refused_in_its_first_step(data: SyntheticInteractions) -> None:
+    class Squashed(BiasedMF):
+        def forward(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+            return torch.sigmoid(super().forward(user, item))
+
+    for loss in (BCE(), MSE()):
+        with pytest.raises(MisfitError, match="comes out of a sigmoid"):
+            fit(build(Squashed, data, loss=loss), data, epochs=1)
 
 
 @every_model
