@@ -6,9 +6,12 @@ from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from callbacks.table_files import CsvFile, ParquetFile, TableFile
+from lightning_modules.finite_weights import refuse_non_finite
 
 
 class PredictionWriter(pl.Callback):
@@ -16,6 +19,9 @@ class PredictionWriter(pl.Callback):
 
     The keys are the columns of what the data module's ``decode(batch)`` returns. Predictions of shape [n] are the
     column ``probability``; those of shape [n, tasks] are one column a task, named by the data module's ``tasks``.
+    Single precision rounds probabilities to 1 above a logit of 16.6, so that rows that are to be ranked by the file may
+    need their logits, in a column ``logit``, or ``click_logit`` for the task ``click``; the model's ``logit_step`` is
+    asked for them. A warning tells of rounded probabilities, and of predictions that are not finite.
 
     Batches are written as they come, to a part file for each process next to ``output``; when prediction is over the
     first process joins the parts to ``output``, in the order of the processes. The processes therefore need a common
@@ -23,14 +29,17 @@ class PredictionWriter(pl.Callback):
 
     Args:
         output: Path of the file, which ends in .csv or .parquet; its folder is created.
+        logits: Whether to write logits beside the probabilities.
 
     Raises:
         ValueError: If ``output`` has another ending; in ``predict``, if the trainer has no data module that decodes
-            batches, or one with another number of tasks than the model predicts.
+            batches, or one with another number of tasks than the model predicts, if a weight of the model is not
+            finite, or if it is to give logits and has no ``logit_step``.
     """
 
-    def __init__(self, output: str) -> None:
+    def __init__(self, output: str, logits: bool = False) -> None:
         self.output = Path(output)
+        self.logits = logits
         if self.output.suffix not in (".csv", ".parquet"):
             raise ValueError(f"{output} names no known format; let the predictions' file end in .csv or .parquet")
 
@@ -42,7 +51,11 @@ class PredictionWriter(pl.Callback):
                 f"{self.output} is to hold original ids, but the trainer's data module ({type(data).__name__}) has no "
                 "decode(batch) to give them; call trainer.predict(model, datamodule=...) with one that has"
             )
+        if self.logits and not hasattr(pl_module, "logit_step"):
+            raise ValueError(f"{type(pl_module).__name__} has no logit_step(batch) to give the logits of {self.output}")
+        refuse_non_finite(pl_module, f"{self.output} is not written")
         self._data = data
+        self._counts = torch.zeros(2, dtype=torch.int64, device=pl_module.device)
         self.output.parent.mkdir(parents=True, exist_ok=True)
         path = self._part(trainer.global_rank)
         self._file: TableFile = (
@@ -60,7 +73,11 @@ class PredictionWriter(pl.Callback):
     ) -> None:
         """Append the rows of one batch."""
         keys: pd.DataFrame = self._data.decode(batch)
-        self._file.append(keys.assign(**self._columns(outputs)))
+        self._counts += torch.stack([((outputs == 0) | (outputs == 1)).sum(), (~torch.isfinite(outputs)).sum()])
+        columns = self._columns(outputs, "probability", "{}")
+        if self.logits:
+            columns |= self._columns(pl_module.logit_step(batch), "logit", "{}_logit")  # type: ignore[operator]
+        self._file.append(keys.assign(**columns))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Join the parts."""
@@ -68,18 +85,28 @@ class PredictionWriter(pl.Callback):
         trainer.strategy.barrier("predictions")
         if trainer.is_global_zero:
             self._join(trainer.world_size)
+        self._warn(*trainer.strategy.reduce(self._counts, reduce_op="sum").tolist())
 
-    def _columns(self, probability: Tensor) -> dict[str, Any]:
-        values = probability.float().cpu().numpy()
+    def _warn(self, rounded: int, not_finite: int) -> None:
+        if rounded > 1 and not self.logits:
+            rank_zero_warn(
+                f"{rounded} probabilities in {self.output} are rounded to 0 or 1 and say nothing of the order of their "
+                "rows; --predict.logits true, PredictionWriter(logits=True) in Python, writes logits beside them"
+            )
+        if not_finite:
+            rank_zero_warn(f"{not_finite} predictions in {self.output} are not finite: the model's logits overflow")
+
+    def _columns(self, predicted: Tensor, name: str, name_of_task: str) -> dict[str, Any]:
+        values = predicted.float().cpu().numpy()
         if values.ndim == 1:
-            return {"probability": values}
+            return {name: values}
         tasks = tuple(getattr(self._data, "tasks", ()))
         if len(tasks) != values.shape[1]:
             raise ValueError(
                 f"the model predicts {values.shape[1]} tasks and the data has {len(tasks)} ({', '.join(tasks)}); "
                 "predict with data that has the tasks that the model was trained on"
             )
-        return dict(zip(tasks, values.T, strict=True))
+        return dict(zip(map(name_of_task.format, tasks), values.T, strict=True))
 
     def _is_parquet(self) -> bool:
         return self.output.suffix == ".parquet"

@@ -15,7 +15,7 @@ ALLOWED = {
     "datamodules": {"lightning_modules.progress"},
     "lightning_modules.losses": {"lightning_modules.described"},
     "lightning_modules.layers": {"lightning_modules.epoch_statistics"},
-    "callbacks": {"lightning_modules.files", "lightning_modules.losses"},
+    "callbacks": {f"lightning_modules.{name}" for name in ("files", "finite_weights", "losses")},
 }
 MODELS = ("lightning_modules.recommenders", "lightning_modules.multitask", "lightning_modules.agents")
 VERBS = tuple(f"lightning_modules.{name}" for name in ("search", "check", "compare", "polish", "export", "cli"))

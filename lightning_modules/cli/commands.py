@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
+from pytorch_lightning.utilities import rank_zero_warn
 
 from callbacks import PredictionWriter
 from datamodules.same_data import HasFingerprint, say_unchecked
@@ -41,7 +42,9 @@ _TRAINER_VERBS = {
     "test": "Measure a model on the test rows.",
     "predict": "Write the probabilities of every test row to a CSV or Parquet file.",
 }
-_SHORTHANDS = {"predict": Shorthand("predict.", {"output": str})}
+#: Verbs that ask a trained model, and what of it.
+_MEASURING = {"validate": "metrics", "test": "metrics", "predict": "predictions"}
+_SHORTHANDS = {"predict": Shorthand("predict.", {"output": str, "logits": bool})}
 _TITLES = {
     "model": "Model (--model.help NAME lists its arguments, --model.ARGUMENT VALUE sets one)",
     "data": "Data (--data.help NAME lists its arguments, --data.ARGUMENT VALUE sets one)",
@@ -120,6 +123,8 @@ class CLI(LightningCLI):
             help_text = "CSV or Parquet file to write, with a row's keys and a column a probability."
             group = parser.add_argument_group("Options of a prediction")
             group.add_argument("--predict.output", type=str, default="predictions.csv", help=help_text)
+            help_text = "Write a column of logits beside: probabilities that are rounded to 0 or 1 rank nothing."
+            group.add_argument("--predict.logits", type=bool, default=False, help=help_text)
         arrange(parser, _TITLES, last="trainer")
         return parser
 
@@ -137,6 +142,8 @@ class CLI(LightningCLI):
         for name in SECTIONS:
             refuse_nulls(name, self._get(self.config, name), unknown=SIZES)
         check_match(self._get(self.config, "model"), self._get(self.config, "data"), SIZES)
+        if self.subcommand in _MEASURING and self._get(self.config, "ckpt_path") is None:
+            _miss_checkpoint(self.subcommand)
         self._last: Path | None = None
         if self._get(self.config, "ckpt_path") == "last":
             self._last = last_checkpoint(self._root, self.save_config, resumes=self.subcommand == "fit")
@@ -195,7 +202,8 @@ class CLI(LightningCLI):
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
         if self.subcommand == "predict":
-            callbacks = [*callbacks, PredictionWriter(self._get(self.config_init, "predict.output"))]
+            output, logits = (self._get(self.config_init, f"predict.{name}") for name in ("output", "logits"))
+            callbacks = [*callbacks, PredictionWriter(output, logits)]
         if self.subcommand == "fit":
             callbacks = [*callbacks, *callbacks_of_fit(self.model, config)]
         if self._last and self.subcommand == "fit" and config["logger"] in (None, True):
@@ -242,6 +250,17 @@ class CLI(LightningCLI):
         verb = self.subcommand
         # Nulls are kept: one that overrides a default would otherwise come back as the default.
         self._parser(verb).save(self.config[verb], path, skip_unset=False, multifile=False, overwrite=True)
+
+
+def _miss_checkpoint(verb: str) -> None:
+    """Refuse to write the predictions of initial weights, and tell of metrics of them."""
+    message = (
+        f"{verb} without --ckpt_path gives the {_MEASURING[verb]} of a model that is not trained. Name a checkpoint, "
+        "such as lightning_logs/version_0/checkpoints/best.ckpt, or last for the newest one"
+    )
+    if verb == "predict":
+        raise MisconfigurationException(message)
+    rank_zero_warn(message)
 
 
 def _spelled_out(arguments: Sequence[str]) -> list[str]:

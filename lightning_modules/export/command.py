@@ -63,7 +63,8 @@ def _export_model(settings: ExportSettings) -> Path:
     output = _free_output(settings, checkpoint.with_suffix(".onnx"))
     write_onnx(checkpoint, output)
     _say(f"Wrote the model of {checkpoint} to {output}; ONNX Runtime finds the same probabilities.")
-    _say(f'Use it: onnxruntime.InferenceSession("{output}").run(None, {{"user": users, "item": items}}), int64 arrays')
+    feed = '{"user": users, "item": items}'
+    _say(f'Use it: onnxruntime.InferenceSession("{output}").run(["probability", "logit"], {feed}), int64 arrays')
     return output
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lightning_modules.export.checkpoints import load_recommender
 from lightning_modules.files import replace_file
+from lightning_modules.finite_weights import refuse_non_finite
 from lightning_modules.progress import working
 from lightning_modules.quiet_loggers import errors_only
 from lightning_modules.recommenders import Recommender
@@ -19,26 +20,29 @@ from lightning_modules.recommenders import Recommender
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 # A file of this format is one message of Protocol Buffers, which ends at 2 GiB.
 _LARGEST_BYTES = 2**31 - 2**20
+_OUTPUTS = ("probability", "logit")
 _CHECKED_ROWS = (1, 2, 257)
 _TOLERANCE = 1e-5
 
 
-class Probability(nn.Module):
-    """The probability of label 1, which a recommender predicts: ``user``, ``item`` int64 [n] -> float [n]."""
+class Predicted(nn.Module):
+    """The probability of label 1 and its logit, which rows are ranked by: ``user``, ``item`` int64 [n] -> float [n]."""
 
     def __init__(self, recommender: Recommender) -> None:
         super().__init__()
         self.recommender = recommender
 
-    def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """Return the probability of every row."""
-        return torch.sigmoid(self.recommender(user, item))
+    def forward(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the probability and the logit of every row."""
+        logit = self.recommender(user, item)
+        return torch.sigmoid(logit), logit
 
 
 def write_onnx(checkpoint: Path, output: Path) -> None:
     """Write the recommender of a checkpoint as an ONNX file, once ONNX Runtime finds the same probabilities with it.
 
-    The file's inputs are ``user`` and ``item``, int64 [n], its output is ``probability``, float [n]; n is free. Indices
+    The file's inputs are ``user`` and ``item``, int64 [n], its outputs ``probability`` and
+    ``logit``, float [n]; n is free. Rank by the logit: probabilities are rounded to 1 where it is above 16.6. Indices
     are those of training: ``user`` in [0, num_users), ``item`` in [0, num_items), where 0 stands for unknown ones if
     the data module maps ids to indices. The file does not check them: beyond the last ONNX Runtime fails on the CPU and
     may read anything elsewhere, and negative indices count from the end, so callers look at their indices before.
@@ -46,14 +50,15 @@ def write_onnx(checkpoint: Path, output: Path) -> None:
     Raises:
         FileNotFoundError: If there is no such checkpoint.
         RuntimeError: If ONNX Runtime finds other probabilities; the file is not written then.
-        ValueError: If the checkpoint is not that of a recommender, the model does not fit into an ONNX file, or a
-            package is missing.
+        ValueError: If the checkpoint is not that of a recommender, a weight of it is not finite, the model does not fit
+            into an ONNX file, or a package is missing.
     """
     _require_packages()
     with _quiet():
         recommender = load_recommender(checkpoint)
+    refuse_non_finite(recommender, f"'{checkpoint}' cannot be exported")
     _require_size(recommender)
-    model = Probability(recommender).eval()
+    model = Predicted(recommender).eval()
 
     def write(unfinished: Path) -> None:
         with _quiet():
@@ -79,7 +84,7 @@ def _require_size(model: nn.Module) -> None:
         )
 
 
-def _export(model: Probability, path: Path) -> None:
+def _export(model: Predicted, path: Path) -> None:
     # Two tensors, since the exporter takes one that is given twice for one input.
     user, item = torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
     rows = {0: torch.export.Dim("rows")}
@@ -90,26 +95,30 @@ def _export(model: Probability, path: Path) -> None:
         dynamo=True,
         external_data=False,
         input_names=["user", "item"],
-        output_names=["probability"],
+        output_names=list(_OUTPUTS),
         dynamic_shapes={"user": rows, "item": rows},
         verbose=False,
     )
 
 
-def _check(model: Probability, path: Path) -> None:
+def _check(model: Predicted, path: Path) -> None:
     import onnxruntime  # an optional package
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for rows in _CHECKED_ROWS:
         user, item = _indices(model.recommender, rows)
         with torch.inference_mode():
-            right = model(user, item).numpy()
-        (found,) = session.run(["probability"], {"user": user.numpy(), "item": item.numpy()})
-        if found.shape != right.shape or not np.allclose(found, right, rtol=0, atol=_TOLERANCE, equal_nan=True):
+            right = [each.numpy() for each in model(user, item)]
+        found = session.run(_OUTPUTS, {"user": user.numpy(), "item": item.numpy()})
+        if not all(map(_agree, found, right)):
             raise RuntimeError(
                 f"ONNX Runtime {onnxruntime.__version__} does not find the model's probabilities for {rows} rows, "
                 "so the file was not written; try another version of onnxruntime and onnxscript"
             )
+
+
+def _agree(found: np.ndarray, right: np.ndarray) -> bool:
+    return found.shape == right.shape and np.allclose(found, right, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True)
 
 
 def _indices(recommender: Recommender, rows: int) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,8 @@
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
@@ -148,3 +150,63 @@ def test_data_with_other_tasks_than_the_model_is_refused(tmp_path: Path, tasks: 
     data.tasks = tasks
     with pytest.raises(ValueError, match=f"predicts 2 tasks and the data has {len(tasks)}"):
         predict_tasks(tmp_path / "scores.csv", data)
+
+
+class Shifted(BiasedMF):
+    """Predicts so far from 0 that single precision has no probabilities for it."""
+
+    shift = 100.0
+
+    def forward(self, user: Tensor, item: Tensor) -> Tensor:
+        return super().forward(user, item) + self.shift
+
+
+def written(model: pl.LightningModule, data: Any, output: Path, **options: Any) -> pd.DataFrame:
+    writer = PredictionWriter(str(output), **options)
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[writer])
+    trainer.predict(model, datamodule=data, return_predictions=False)
+    return pd.read_csv(output)
+
+
+def test_rows_whose_probabilities_are_rounded_are_ranked_by_logits(
+    data: InteractionsDataModule, tmp_path: Path
+) -> None:
+    model = Shifted(data.num_users, data.num_items, init_std=1.0)
+    with pytest.warns(UserWarning, match=r"24 probabilities in .*p\.csv are rounded to 0 or 1 .*--predict.logits"):
+        table = written(model, data, tmp_path / "p.csv")
+    assert (table["probability"] == 1).all()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*probabilities in.*")
+        table = written(model, data, tmp_path / "p.csv", logits=True)
+    rows = data.rows["test"]
+    assert list(table.columns) == ["user", "item", "probability", "logit"]
+    assert table["logit"].to_numpy() == pytest.approx(model(rows.user, rows.item).detach().numpy(), abs=1e-5)
+    assert table["logit"].nunique() > 5
+
+
+def test_logits_of_tasks_stand_behind_their_probabilities(tmp_path: Path) -> None:
+    class Both(TwoTasks):
+        def logit_step(self, batch: Row) -> Tensor:
+            return torch.logit(self.predict_step(batch))
+
+    table = written(Both(), Sessions(), tmp_path / "p.csv", logits=True)
+    assert list(table.columns) == ["session", "video", "click", "long_view", "click_logit", "long_view_logit"]
+    assert table["long_view_logit"][5] == pytest.approx(np.log(0.995 / 0.005), rel=1e-4)
+    with pytest.raises(ValueError, match=r"TwoTasks has no logit_step"):
+        written(TwoTasks(), Sessions(), tmp_path / "p.csv", logits=True)
+
+
+def test_a_model_that_diverged_writes_nothing(data: InteractionsDataModule, tmp_path: Path) -> None:
+    model = BiasedMF(data.num_users, data.num_items)
+    with torch.no_grad():
+        model.item_bias.weight[0] = torch.inf
+    with pytest.raises(ValueError, match=r"p\.csv is not written: 1 of \d+ values of item_bias.weight are not finite"):
+        written(model, data, tmp_path / "p.csv")
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_predictions_that_overflow_are_counted(data: InteractionsDataModule, tmp_path: Path) -> None:
+    model = Shifted(data.num_users, data.num_items)
+    model.shift = torch.nan
+    with pytest.warns(UserWarning, match=r"24 predictions in .*p\.csv are not finite"):
+        written(model, data, tmp_path / "p.csv")

@@ -26,7 +26,9 @@ def test_every_model_is_trained_and_tested(model: str) -> None:
 
 @pytest.mark.parametrize("name", ["predicted.csv", "predicted.parquet"])
 def test_predictions_have_a_column_a_task(name: str) -> None:
-    assert main(["predict", "--model=ESMM", *SMALL, *DATA, *TRAINER, f"--predict.output={name}"]) == 0
+    options = ["--model=ESMM", *SMALL, *DATA, *TRAINER]
+    assert main(["fit", *options]) == 0
+    assert main(["predict", *options, "--ckpt_path=last", f"--predict.output={name}"]) == 0
     table = pd.read_csv(name) if name.endswith("csv") else pd.read_parquet(name)
     data = SyntheticImpressions(num_sessions=300)
     assert len(table) == len(data.test_dataloader().rows.label)

@@ -145,11 +145,10 @@ def test_a_found_formula_trains_a_model_that_predicts(tmp_path: Path) -> None:
     rows = data.rows["test"]
     expected = torch.sigmoid(model(rows.user, rows.item)).tolist()
     assert table["probability"].tolist() == pytest.approx(expected, abs=1e-6)
-
-
-def test_predictions_have_a_default_place(tmp_path: Path) -> None:
-    assert main(["predict", *DATA, *MODEL, "--trainer.accelerator=cpu"]) == 0
-    assert len(pd.read_csv("predictions.csv")) == 200
+    assert main(["predict", *arguments, "--logits"]) == 0
+    table = pd.read_csv("predictions.csv")
+    assert table.columns.tolist() == ["user", "item", "probability", "logit"]
+    assert table["logit"].tolist() == pytest.approx(model(rows.user, rows.item).tolist(), abs=1e-6)
 
 
 @pytest.mark.parametrize("strategy", ["RegularizedEvolution", "REINFORCE"])

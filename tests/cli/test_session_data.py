@@ -16,7 +16,7 @@ FIT = ["fit", *MODEL, *TRAINER, "--data=SessionsDataModule"]
 def test_any_impressions_are_wrapped_by_name() -> None:
     options = [*FIT[1:], "--data.impressions=SyntheticImpressions", "--data.impressions.num_sessions=300"]
     assert main(["fit", *options]) == 0
-    assert main(["predict", *options]) == 0
+    assert main(["predict", *options, "--ckpt_path=last"]) == 0
     assert list(pd.read_csv("predictions.csv")) == ["session", "user", "click", "conversion"]
 
 

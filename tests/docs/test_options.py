@@ -24,7 +24,8 @@ PAGES = [
 ]
 _SPAN = re.compile(r"`([^`\n]*\n?[^`\n]*)`")
 _OPTION = re.compile(r"(?<![\w-])--([A-Za-z_][\w.]*)")
-_GENERAL = {"config", "help", "print_config", "debug", "ckpt_path", "seed_everything", "predict.output"}
+_GENERAL = {"config", "help", "print_config", "debug", "ckpt_path", "seed_everything"}
+_GENERAL |= {"predict.output", "predict.logits"}
 #: Of TensorBoard, ray and Docker.
 _OTHERS = {"logdir", "head", "num", "address", "build", "rm"}
 

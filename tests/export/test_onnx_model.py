@@ -48,14 +48,17 @@ def test_the_file_predicts_what_the_model_predicts(model_class, tmp_path, capfd)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     for rows in (1, 3, 1000):
         user, item = torch.randint(0, 13, (rows,)), torch.randint(0, 7, (rows,))
-        (found,) = session.run(None, {"user": user.numpy(), "item": item.numpy()})
+        found, logit = session.run(None, {"user": user.numpy(), "item": item.numpy()})
         with torch.no_grad():
             right = model.eval().predict_step(Batch(user, item, torch.zeros(rows)))
+            right_logit = model(user, item)
         torch.testing.assert_close(torch.from_numpy(found), right, rtol=0, atol=1e-5)
+        torch.testing.assert_close(torch.from_numpy(logit), right_logit, rtol=1e-5, atol=1e-5)
     assert [(each.name, each.type, each.shape) for each in (*session.get_inputs(), *session.get_outputs())] == [
         ("user", "tensor(int64)", ["rows"]),
         ("item", "tensor(int64)", ["rows"]),
         ("probability", "tensor(float)", ["rows"]),
+        ("logit", "tensor(float)", ["rows"]),
     ]
 
 
@@ -64,12 +67,24 @@ def test_a_file_that_predicts_something_else_is_refused(tmp_path, monkeypatch):
     honest = onnx_model._export
 
     def tampered(model, path):
-        wrong = onnx_model.Probability(BiasedMF(**SIZES)).eval()
+        wrong = onnx_model.Predicted(BiasedMF(**SIZES)).eval()
         honest(wrong, path)
 
     monkeypatch.setattr(onnx_model, "_export", tampered)
     with pytest.raises(RuntimeError, match="does not find the model's probabilities for 1 rows"):
         write_onnx(checkpoint, tmp_path / "model.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    model = BiasedMF(**SIZES)
+    with torch.no_grad():
+        model.item_embedding.weight[3, :2] = value
+    with pytest.raises(
+        ValueError, match=r"model\.ckpt' cannot be exported: 2 of 56 values of item_embedding.weight are not"
+    ):
+        write_onnx(saved(model, tmp_path / "model.ckpt"), tmp_path / "model.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt"]
 
 
