@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.compare.auc import auc_standard_error
-from lightning_modules.compare.scoring import Scores, load_scores, save_scores
+from lightning_modules.compare.scoring import Scores, load_scores, refuse_rounded, save_scores
 from lightning_modules.compare.training import FAILED, TRAINED, Measured, Setting, Training
 from lightning_modules.files import load_arrays, replace_file, save_arrays
 
@@ -31,12 +31,13 @@ class Records:
         writes: Whether this process writes; the others of a distributed run only remember.
 
     Raises:
-        ValueError: If a file there cannot be read.
+        ValueError: If a file there cannot be read, or holds an earlier version's probabilities that rank nothing.
     """
 
     def __init__(self, root: Path, *, writes: bool = True) -> None:
         self.root = root
         self.writes = writes
+        refuse_rounded((root / "predictions").glob("*.npz"))
         self._trainings = _read(root / "trainings.csv")
         self._results = _read(root / "results.csv")
 

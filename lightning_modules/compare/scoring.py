@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipFile, is_zipfile
 
 import pytorch_lightning as pl
 import torch
@@ -38,6 +39,20 @@ def scores(trainer: pl.Trainer, model: pl.LightningModule, loader: Iterable[Any]
         own.append(torch.cat([batch.user for batch in batches]).cpu())
     columns = [torch.cat(parts) for parts in zip(*_of_all_processes(own), strict=True)]
     return Scores(columns[0], columns[1], columns[2] if len(columns) > 2 else torch.arange(len(columns[0])))
+
+
+def refuse_rounded(paths: Iterable[Path]) -> None:
+    """Refuse, before anything is trained, files that :func:`load_scores` would refuse in the end for what they hold.
+
+    Raises:
+        ValueError: If a file holds an earlier version's probabilities, and some were rounded to 0 or 1.
+    """
+    for path in paths:
+        if is_zipfile(path):
+            with ZipFile(path) as file:
+                names = file.namelist()
+            if "test.npy" in names:
+                load_scores(path, "test")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lightning_modules.compare.scoring import load_scores, save_scores
+from lightning_modules.compare.scoring import load_scores, refuse_rounded, save_scores
 from lightning_modules.files import replace_file
 from lightning_modules.polish.training import Tested
 
@@ -27,11 +27,12 @@ class Records:
         root: The folder of the polish; made if it is not there.
 
     Raises:
-        ValueError: If a file there cannot be read.
+        ValueError: If a file there cannot be read, or holds an earlier version's probabilities that rank nothing.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        refuse_rounded(root.glob("seed_*/*.npz"))
         self._rows = _read(root / "results.csv")
 
     @property

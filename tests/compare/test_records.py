@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from lightning_modules.compare.records import Records
 from lightning_modules.compare.training import Setting, Training
+from lightning_modules.files import save_arrays
 
 AWKWARD = Setting(0.1 + 0.2, 1 / 3 * 1e-5)
 TITLE = 'max(label, pred) - "quoted", and\nbroken'
@@ -162,3 +163,15 @@ def test_a_process_that_does_not_write_remembers_all_the_same(tmp_path: Path) ->
     assert records.training("BCE", 1, FAST) is not None
     assert records.result("BCE", 1, FAST) is not None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_whose_probabilities_were_rounded_is_refused_at_once(tmp_path: Path) -> None:
+    row = Records(tmp_path).add_result("BCE", 1, FAST, trained(0.7), measured(1))
+    path = tmp_path / "predictions" / f"{row['predictions']}.npz"
+    score = torch.sigmoid(measured(1).test.score)
+    save_arrays(path, {"validation": score.numpy(), "test": score.numpy()})
+    order = Records(tmp_path).test_scores("BCE", [1])[0].argsort(stable=True)
+    assert torch.equal(order, score.argsort(stable=True))
+    save_arrays(path, {"validation": score.numpy(), "test": score.round().numpy()})
+    with pytest.raises(ValueError, match=rf"{path.name} holds probabilities.* {len(score)} of them were rounded"):
+        Records(tmp_path)

@@ -114,5 +114,6 @@ def test_probabilities_of_an_earlier_version_are_read_as_logits_unless_they_were
             logits = records.logits("base", [1])
             assert logits is not None
             assert logits[0].tolist() == pytest.approx(np.log(probability) - np.log1p(-np.array(probability)), abs=1e-6)
-    with pytest.raises(ValueError, match=r"base\.npz holds probabilities.* 1 of them were rounded to 0 or 1"):
-        records.logits("base", [1])
+    for read in (lambda: records.logits("base", [1]), lambda: Records(tmp_path)):
+        with pytest.raises(ValueError, match=r"base\.npz holds probabilities.* 1 of them were rounded to 0 or 1"):
+            read()
