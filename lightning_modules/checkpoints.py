@@ -4,6 +4,7 @@ import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, TypeVar
 
 import torch
@@ -12,6 +13,10 @@ from torch import Tensor
 Class = TypeVar("Class")
 
 _LONGEST_REASON = 200
+#: Where Lightning, and then a model, takes over what a checkpoint holds.
+_RESTORING = "pytorch_lightning.trainer.connectors.checkpoint_connector"
+_RESUMING, _HOOKS = "lightning_modules.resumption", ("on_load_checkpoint", "on_train_start")
+_OWN = ("lightning_modules", "datamodules", "callbacks")
 
 
 def load_plain(path: str | Path, *, mmap: bool = False) -> Any:
@@ -71,6 +76,17 @@ def shortened(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}..."
+
+
+def is_of_restoring(error: BaseException) -> bool:
+    """Return whether an error arose while Lightning took over what a checkpoint holds, which may be anything.
+
+    What the project's own code says of a checkpoint with a ValueError is no such error.
+    """
+    frames = [(frame.f_globals.get("__name__", ""), frame.f_code.co_name) for frame, _ in walk_tb(error.__traceback__)]
+    if isinstance(error, ValueError) and frames and frames[-1][0].partition(".")[0] in _OWN:
+        return False
+    return any(module == _RESTORING or (module == _RESUMING and name in _HOOKS) for module, name in frames)
 
 
 def imported_class(path: str, base: type[Class]) -> type[Class] | None:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from lightning_modules.losses import Loss
 from lightning_modules.quiet_loggers import errors_only
@@ -30,12 +31,24 @@ def quiet_trainer(
         callbacks: Further callbacks.
         without: Kinds of callbacks that are left out of the recipe.
         settings: Arguments that go before the recipe's.
+
+    Raises:
+        MisconfigurationException: If it cannot be built.
     """
     arguments = copy.deepcopy({**recipe, **_QUIET, **settings})
     own = arguments.pop("callbacks", None) or []
     own = own if isinstance(own, list) else [own]
     own = [callback for callback in own if not isinstance(callback, without)]
-    return pl.Trainer(**arguments, callbacks=[*own, *callbacks])
+    try:
+        return pl.Trainer(**arguments, callbacks=[*own, *callbacks])
+    except Exception as error:  # whatever Lightning, or a library that it asks for, makes of an option
+        raise trainer_error(error) from error
+
+
+def trainer_error(error: Exception) -> MisconfigurationException:
+    """Return what to raise for an error that a Trainer's options have caused."""
+    reason = str(error).strip() or type(error).__name__
+    return MisconfigurationException(f"the Trainer cannot be built with these options (--trainer...): {reason}")
 
 
 def fit(trainer: pl.Trainer, model: pl.LightningModule, datamodule: pl.LightningDataModule) -> None:

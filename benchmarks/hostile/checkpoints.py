@@ -94,7 +94,7 @@ _CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
             10**15,
         )
     },
-    "weights of another shape": lambda stored: _with_weights(stored, lambda weight: weight[..., :1]),
+    "weights of another shape": lambda stored: _with_weights(stored, lambda weight: weight.reshape(-1)[:1]),
     "weights that are texts": lambda stored: _with_weights(stored, lambda _: "x"),
     "weights that are integers": lambda stored: _with_weights(stored, lambda weight: weight.long()),
     "weights that are complex": lambda stored: _with_weights(stored, lambda weight: weight.to(torch.complex64)),

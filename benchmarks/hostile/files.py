@@ -165,7 +165,7 @@ def _tables() -> Iterator[HostileInput]:
 def _formula_files() -> Iterator[HostileInput]:
     line = "(label - pred)**2\n"
     texts: dict[str, bytes | str] = {
-        "200,000 equal lines": line * 200_000,
+        "200,000 equal lines": "formula\n" + line * 200_000,
         "a cell of 200,000 characters": 'formula,note\n"' + "x" * 200_000 + '",1\n' + line.strip() + ",2\n",
         "a note of 200,000 characters": "formula,note\n" + line.strip() + ',"' + "x" * 200_000 + '"\n',
         "an unclosed quote": 'formula\n"' + line * 100,

@@ -128,18 +128,23 @@ def _data_sizes() -> Iterator[HostileInput]:
 
 def _trainer_options() -> Iterator[HostileInput]:
     for name, values in _TRAINER.items():
-        yield from _each("the trainer", COMMANDS["fit"], "trainer", (name,), values)
+        yield from _each("the trainer", COMMANDS["fit"], "trainer", (name,), values, says="")
     for verb in ("validate", "predict", "search", "compare", "polish"):
         for name in ("accelerator", "devices", "callbacks", "precision"):
-            yield from _each("the trainer", COMMANDS[verb], "trainer", (name,), _TRAINER[name][:3])
+            yield from _each("the trainer", COMMANDS[verb], "trainer", (name,), _TRAINER[name][:3], says="")
 
 
 def _each(
-    kind: str, command: tuple[str, ...], section: str, names: tuple[str, ...], values: tuple[str, ...]
+    kind: str,
+    command: tuple[str, ...],
+    section: str,
+    names: tuple[str, ...],
+    values: tuple[str, ...],
+    says: str | None = None,
 ) -> Iterator[HostileInput]:
     for name in names:
         for value in values:
-            yield _with(kind, command, f"--{section}.{name}={value}", name)
+            yield _with(kind, command, f"--{section}.{name}={value}", name if says is None else says)
 
 
 def _with(kind: str, command: tuple[str, ...], option: str, says: str) -> HostileInput:

@@ -107,7 +107,7 @@ _LEDGERS = {
     "a column too many": "ALTER TABLE candidates ADD COLUMN wonderful DEFAULT 1;",
     "a column too many of children": "ALTER TABLE children ADD COLUMN wonderful DEFAULT 1;",
     "a child's score that is a text": "UPDATE children SET score = 'x';",
-    "a child's place that is none": "UPDATE children SET position = x'ff';",
+    "a child's place that is none": "UPDATE children SET position = x'ff' WHERE rowid = 1;",
     "a child's status that is none": "UPDATE children SET status = 7, error = x'ff', seconds = 'x';",
     "no rows": "DELETE FROM candidates;",
     "a trigger": "CREATE TRIGGER t BEFORE INSERT ON candidates BEGIN SELECT RAISE(ABORT, 'no'); END;",

@@ -2,12 +2,16 @@
 
 import csv
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightning_modules.checkpoints import is_file
 from lightning_modules.losses import Formula, FormulaError
+from lightning_modules.progress import Work, working
 
 _COLUMN = "formula"
+_SHOWN, _LONGEST_NAME = 20, 40
 _TABLES = (".csv", ".tsv")
 _SHAPE = f"a CSV or TSV file with a column '{_COLUMN}', or plain text with one formula a line"
 
@@ -23,6 +27,13 @@ class FormulaFile:
 
     formulas: list[Formula]
     problems: list[str]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be told of the first problems, and how many more there are."""
+        more = len(self.problems) - _SHOWN
+        told = [f"left out: {problem}" for problem in self.problems[:_SHOWN]]
+        return [*told, f"left out: {more:,} more lines"] if more > 0 else told
 
 
 @dataclass(frozen=True)
@@ -43,21 +54,44 @@ def read_formulas(path: str | Path) -> FormulaFile:
         ValueError: If it is no text, a table without the column ``formula``, or holds no formula that can be read.
     """
     path = Path(path)
-    formulas: dict[Formula, None] = {}
-    problems: list[str] = []
-    for entry in _entries(path, _text(path)):
-        try:
-            formulas[_formula(entry)] = None
-        except FormulaError as error:
-            problems.append(f"{path}, line {entry.line}: {error}")
+    text = _text(path)
+    with _cells_of(len(text)), working(f"reading {path.name}", text.count("\n")) as work:
+        formulas, problems = _read(path, text, work)
     if not formulas:
         reason = f"the first problem is in {problems[0]}" if problems else f"it needs to be {_SHAPE}"
         raise ValueError(f"'{path}' holds no formula that can be read; {reason}")
-    return FormulaFile(list(formulas), problems)
+    return FormulaFile(formulas, problems)
+
+
+def _read(path: Path, text: str, work: Work) -> tuple[list[Formula], list[str]]:
+    """Return a file's formulas and problems, each formula and each text once, however often the file has it."""
+    known: dict[tuple[str, str], Formula | FormulaError] = {}
+    formulas: dict[Formula, None] = {}
+    problems: list[str] = []
+    for entry in _entries(path, text):
+        work.done = entry.line
+        key = entry.text, entry.problem
+        if key not in known:
+            known[key] = _formula(entry)
+            if isinstance(known[key], Formula):
+                formulas[known[key]] = None  # type: ignore[index]
+        if isinstance(known[key], FormulaError):
+            problems.append(f"{path}, line {entry.line}: {known[key]}")
+    return list(formulas), problems
+
+
+@contextmanager
+def _cells_of(length: int) -> Iterator[None]:
+    """Let a table have cells of this length, which the csv module limits for the whole process."""
+    before = csv.field_size_limit(max(length, csv.field_size_limit()))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _text(path: Path) -> str:
-    if not path.is_file():
+    if not is_file(path):
         raise FileNotFoundError(f"'{path}' is no file; name {_SHAPE}")
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -65,10 +99,11 @@ def _text(path: Path) -> str:
         raise ValueError(f"'{path}' is no UTF-8 text (byte {error.start + 1}); name {_SHAPE}") from error
 
 
-def _formula(entry: _Entry) -> Formula:
-    if entry.problem:
-        raise FormulaError(entry.problem)
-    return Formula.parse(entry.text)
+def _formula(entry: _Entry) -> Formula | FormulaError:
+    try:
+        return FormulaError(entry.problem) if entry.problem else Formula.parse(entry.text)
+    except FormulaError as error:
+        return error
 
 
 def _entries(path: Path, text: str) -> Iterator[_Entry]:
@@ -79,8 +114,13 @@ def _entries(path: Path, text: str) -> Iterator[_Entry]:
     if _COLUMN in header:
         return _rows(path, lines, delimiter, header)
     if path.suffix.lower() in _TABLES and lines:
-        raise ValueError(f"'{path}' has no column '{_COLUMN}' but {', '.join(header)}; rename the one with formulas")
+        raise ValueError(f"'{path}' has no column '{_COLUMN}' but {_listed(header)}; rename the one with formulas")
     return _lines(lines)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(name[:_LONGEST_NAME] for name in names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else shown
 
 
 def _lines(lines: Iterable[str]) -> Iterator[_Entry]:

@@ -8,6 +8,8 @@ from lightning_modules.check.settings import CheckSettings
 from lightning_modules.losses import Formula, FormulaError, FormulaLoss, Loss
 from lightning_modules.search.studies import Study, loss_of, numerics_of
 
+_LONGEST_SHOWN = 100
+
 
 @dataclass(frozen=True)
 class Source:
@@ -78,7 +80,7 @@ class _Gathering:
 
     def _of_file(self, path: str) -> Iterator[Source]:
         file = read_formulas(path)
-        self.remarks.extend(f"left out: {problem}" for problem in file.problems)
+        self.remarks.extend(file.remarks)
         yield from (Source(self._loss(formula)) for formula in file.formulas)
 
     def _given(self) -> Iterator[Source]:
@@ -86,7 +88,8 @@ class _Gathering:
             try:
                 yield Source(loss_of(text) or self._loss(text))
             except FormulaError as error:
-                self.remarks.append(f"left out: '{text}': {error}")
+                shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+                self.remarks.append(f"left out: '{shown}': {error}")
 
     def _loss(self, formula: Formula | str) -> FormulaLoss:
         return FormulaLoss(formula, self.numerics)

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from lightning_modules.checkpoints import is_file
 from lightning_modules.cli.classes import bases_in
+from lightning_modules.cli.limits import refuse_endless
 from lightning_modules.cli.names import as_names, takes_names
 from lightning_modules.losses import FormulaLoss, Loss
 from lightning_modules.search.studies import loss_of
@@ -85,6 +86,7 @@ def _spelled_out(arguments: list[str], shorthand: Shorthand) -> Iterator[str]:
         elif takes_names(option) and (equals or arguments):
             yield f"{option}={as_names(value if equals else arguments.pop(0))}"
         else:
+            refuse_endless(option, value if equals else next(iter(arguments), ""))
             yield option + equals + value
 
 
@@ -121,9 +123,10 @@ def _elements(value: str, element: Any) -> list[Any]:
 def _object(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         example = '{"class_path": "Focal", "init_args": {"gamma": 1}}'
-        raise ValueError(f"{text} is no JSON object ({error}); one looks like {example}") from error
+        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+        raise ValueError(f"{shown} is no JSON object ({error}); one looks like {example}") from error
 
 
 def _trainable(text: str) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
 from pytorch_lightning.utilities import rank_zero_warn
 
 from callbacks import PredictionWriter
 from datamodules.same_data import HasFingerprint, say_unchecked
 from lightning_modules.bounded_yaml import BOUNDED
+from lightning_modules.checkpoints import is_of_restoring, shortened
 from lightning_modules.cli.arguments import Shorthand, spell_out
 from lightning_modules.cli.callables import freed
 from lightning_modules.cli.checkpoint_settings import (
@@ -26,11 +26,13 @@ from lightning_modules.cli.checkpoint_settings import (
 from lightning_modules.cli.classes import SECTIONS
 from lightning_modules.cli.fit_callbacks import callbacks_of_fit
 from lightning_modules.cli.help import HelpFormatter, arrange
+from lightning_modules.cli.limits import refuse_address, refuse_impossible, refuse_other_bytes
 from lightning_modules.cli.matching import SIZES, check_match, knows_sizes
 from lightning_modules.cli.messages import short_message
 from lightning_modules.cli.null_arguments import refuse_nulls
 from lightning_modules.cli.own_verbs import OWN_VERBS
 from lightning_modules.last_run import last_checkpoint, logger_of
+from lightning_modules.recipes import trainer_error
 
 _PROGRAM = "train.py"
 _USAGE = f"{_PROGRAM} VERB [--OPTION VALUE ...]"
@@ -139,12 +141,14 @@ class CLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Refuse a model that does not fit the data, and find what ``--ckpt_path last`` means."""
+        refuse_impossible(self.config[self.subcommand].as_dict())
         for name in SECTIONS:
             refuse_nulls(name, self._get(self.config, name), unknown=SIZES)
         check_match(self._get(self.config, "model"), self._get(self.config, "data"), SIZES)
         if self.subcommand in _MEASURING and self._get(self.config, "ckpt_path") is None:
             _miss_checkpoint(self.subcommand)
         self._last: Path | None = None
+        refuse_address(self._get(self.config, "ckpt_path"))
         if self._get(self.config, "ckpt_path") == "last":
             self._last = last_checkpoint(self._root, self.save_config, resumes=self.subcommand == "fit")
 
@@ -211,8 +215,8 @@ class CLI(LightningCLI):
             config = config | {"logger": logger_of(self._last, self._root) or config["logger"]}
         try:
             return super()._instantiate_trainer(config, callbacks)
-        except TypeError as error:
-            raise MisconfigurationException(f"the Trainer cannot be built: {error}") from error
+        except Exception as error:  # whatever Lightning, or a library that it asks for, makes of an option
+            raise trainer_error(error) from error
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         arguments = super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True}
@@ -233,7 +237,16 @@ class CLI(LightningCLI):
             if subcommand != "fit":
                 # An evaluation does without what kept the checkpoints of the training.
                 warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint")
-            super()._run_subcommand(subcommand)
+            try:
+                super()._run_subcommand(subcommand)
+            except Exception as error:
+                if not is_of_restoring(error):
+                    raise
+                path = self._get(self.config, "ckpt_path")
+                raise ValueError(
+                    f"'{path}' cannot be gone on from: {shortened(error)}. Name the checkpoint of this model, as fit "
+                    "has written it"
+                ) from error
 
     @property
     def seed(self) -> int:
@@ -264,6 +277,7 @@ def _miss_checkpoint(verb: str) -> None:
 
 
 def _spelled_out(arguments: Sequence[str]) -> list[str]:
+    refuse_other_bytes(arguments)
     place = next((place for place, each in enumerate(arguments) if each in (*_TRAINER_VERBS, *OWN_VERBS)), None)
     if place is None:
         return list(arguments)

@@ -22,8 +22,8 @@ _SECONDS_TO_LEAVE_DESTRUCTOR = 0.05
 _CHATTERING = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed")
 _CHATTER = ("💡 Tip:", "GPU available: False", "TPU available: False", "Seed set to")
 
-#: What users cause with their data, files, formulas and settings; anything else is a defect and keeps its traceback.
-_USER_ERRORS = (ValueError, OSError, MisconfigurationException, RuntimeError)
+#: What users cause with their data, files, formulas, settings, packages; all else is a defect and keeps its traceback.
+_USER_ERRORS = (ValueError, OSError, MisconfigurationException, RuntimeError, MemoryError, ImportError)
 
 
 def main(args: Sequence[str] | None = None) -> int:

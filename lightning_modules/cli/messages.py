@@ -34,6 +34,9 @@ _BASE_CLASSES: dict[str, type] = {
     "weighting": TaskWeighting,
     "weightings": TaskWeighting,
 }
+#: What torch says where it has no memory left, as a plain RuntimeError.
+_ALLOCATOR = "can't allocate memory"
+_LONGEST_LINE, _LONGEST_MESSAGE, _MOST_LINES = 1_000, 1_500, 8
 _VERB = re.compile(r"^(fit|validate|test|predict|search|check|compare|polish|export)\.")
 _NOISE = re.compile(
     r"^[\s-]*(Parser key |Problem with given |Does not validate |Subtypes: |Errors:|Given value|Expected a path but "
@@ -47,7 +50,23 @@ def own_message(error: BaseException) -> str:
         r"\s*-?\s*(Does not validate|Problem with given|Parser key)", str(error)
     ):
         error = error.__cause__
-    return str(error).strip() or type(error).__name__
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, MemoryError) or _ALLOCATOR in text:
+        text = f"there is not enough memory: {text}. Make sizes smaller, such as batches, embeddings or layers"
+    return shortened_message(text)
+
+
+def shortened_message(text: str) -> str:
+    """Return a message as it is, or, where it is too long for anybody to read, its begin and its end."""
+    lines = [_shortened(line, _LONGEST_LINE) for line in text.splitlines()]
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[: _MOST_LINES - 2], "...", lines[-1]]
+    return _shortened("\n".join(lines), _LONGEST_MESSAGE)
+
+
+def _shortened(text: str, length: int) -> str:
+    half = length // 2
+    return text if len(text) <= length else f"{text[: length - half]} ... {text[-half:]}"
 
 
 def short_message(message: str, parser: ArgumentParser) -> str:
@@ -60,7 +79,7 @@ def short_message(message: str, parser: ArgumentParser) -> str:
     for pattern, explain in _EXPLANATIONS.items():
         match = re.search(pattern, message)
         if match is not None:
-            return explain(match, parser)
+            return shortened_message(explain(match, parser))
     lines = [line.strip(" -") for line in message.splitlines() if line.strip() and not _NOISE.match(line)]
     text = "; ".join(dict.fromkeys(lines))[:300]
     option = _option(message)
@@ -142,10 +161,14 @@ def _no_value(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG
     return f"{match['name']} needs a value"
 
 
+def _empty_argument(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
+    return "an argument is empty and belongs to no option: options begin with --"
+
+
 def _wrong_type(match: re.Match[str], parser: ArgumentParser) -> str:  # noqa: ARG001
     value = match["value"] or _first(r"Given value: (.*)", match.string[match.end() :])
     option = _option(match.string[: match.start()])
-    if match["type"] in ("list", "tuple"):
+    if match["type"] in ("list", "tuple", "collections.abc.Sequence"):
         return f"{option}: '{value}' is no list; write [{value}] for one value, [a,b] for several"
     if match["literals"]:
         return f"{option}: '{value}' is not one of {match['literals']}"
@@ -168,8 +191,9 @@ _EXPLANATIONS: dict[str, Callable[[re.Match[str], ArgumentParser], str]] = {
     r"File does not exist: (?P<name>.+)": _missing_file,
     r"Path is not a file: (?P<name>.+)": _no_file,
     r"Unexpected config: (?P<text>.*)": _no_settings,
-    r"argument (?P<name>--[\w.]+)(/\S+)?: expected one argument": _no_value,
-    r"Expected a (<class '(?P<type>(?!NoneType)\w+)'>|typing\.Literal\[(?P<literals>[^\]]+)\])"
+    r"argument (-c/)?(?P<name>--[\w.]+)(/\S+)?: expected one argument": _no_value,
+    r"unrecognized arguments:\s*$": _empty_argument,
+    r"Expected a (<class '(?P<type>(?!NoneType)[\w.]+)'>|typing\.Literal\[(?P<literals>[^\]]+)\])"
     r"(\. Got value: (?P<value>.*?(?=\. Got value: |\n|$)))?": _wrong_type,
 }
 

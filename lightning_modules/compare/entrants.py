@@ -103,7 +103,7 @@ class _Gathering:
             yield loss_of(text) or FormulaLoss(text, self.numerics), text
         if self.settings.file is not None:
             file = read_formulas(self.settings.file)
-            self.remarks.extend(f"left out: {problem}" for problem in file.problems)
+            self.remarks.extend(file.remarks)
             yield from ((FormulaLoss(formula, self.numerics), str(formula)) for formula in file.formulas)
 
     def _studies(self) -> Iterator[Entrant]:

@@ -1,3 +1,4 @@
+import csv
 from pathlib import Path
 
 import pandas as pd
@@ -95,6 +96,34 @@ def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
         read_formulas(tmp_path / name)
 
 
-def test_a_table_that_cannot_be_cut_into_cells_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="line 2: cannot be read as a table"):
-        read_formulas(written(tmp_path, "mine.csv", f"formula\n{'pred + ' * 30_000}pred\n"))
+def test_long_cells_lose_their_row_and_not_the_file(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    long = f"formula,note\n{'pred + ' * 30_000}pred,1\npred,2\nlabel - pred,{'x' * 150_000}\n"
+    file = read_formulas(written(tmp_path, "mine.csv", long))
+    assert file.formulas == parsed("pred", "label - pred")
+    (problem,) = file.problems
+    assert "line 2: formula has 210004 characters" in problem
+    assert csv.field_size_limit() == limit
+
+
+def test_equal_rows_are_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parse, texts = Formula.parse, []
+    monkeypatch.setattr(Formula, "parse", lambda text: texts.append(text) or parse(text))
+    path = written(tmp_path, "mine.txt", "pred - label\nlogg(pred)\npred\n" * 1000)
+    file = read_formulas(path)
+    assert file.formulas == [parse("pred - label"), parse("pred")]
+    assert len(file.problems) == 1000
+    assert texts == ["pred - label", "logg(pred)", "pred"]
+
+
+def test_many_problems_are_counted_and_few_told(tmp_path: Path) -> None:
+    file = read_formulas(written(tmp_path, "mine.txt", "pred\n" + "x\n" * 5000))
+    assert len(file.problems) == 5000
+    assert len(file.remarks) == 21
+    assert file.remarks[-1] == "left out: 4,980 more lines"
+
+
+def test_a_table_of_many_columns_has_a_short_message(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"c0, c1, .* and 49,980 more") as refused:
+        read_formulas(written(tmp_path, "mine.csv", ",".join(f"c{number}" for number in range(50_000))))
+    assert len(str(refused.value)) < 500
