@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow import compute
+from pytorch_lightning.utilities import rank_zero_warn
 
 from datamodules.tables.columns import Columns
 from datamodules.tables.errors import Part, refuse_cells
@@ -17,7 +18,7 @@ _EMPTY = "Fill the cell or remove the row"
 _NO_NUMBER = "Correct the cell, or list the column under the categorical ones"
 _LABELS = "Labels are 0 or 1: correct the cells or remove the rows"
 _RATINGS = "Ratings are finite numbers: correct the cells or remove the rows"
-_TRUTH = {"true": "1", "false": "0"}
+_TRUTH = {"true": 1, "false": 0}
 
 #: Columns of Arrow by their names, all of [n] cells.
 ArrowColumns = dict[str, pa.ChunkedArray]
@@ -46,18 +47,44 @@ def usable_cells(cells: ArrowColumns, part: Part, columns: Columns) -> ArrowColu
 
 
 def _texts(column: pa.ChunkedArray, part: Part, name: str, *, is_key: bool) -> pa.ChunkedArray:
-    if not has_text_form(column.type):
-        raise ValueError(f"{part.path}: the cells of column '{name}' are {column.type}; give one text or number a cell")
-    try:
-        texts = encoded(column)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{part.path}: the cells of column '{name}' are bytes that are no UTF-8 text") from error
+    texts = _encoded(column, part, name)
     if is_key:
         refuse_cells(compute.is_null(texts), part, name, "empty", _EMPTY)
-    fraction = fractional_number(texts.chunks[0].dictionary) if texts.num_chunks else None
-    if fraction is not None:
-        raise ValueError(f"{part.path}: {fraction_refused(name, fraction)}")
+    if texts.num_chunks:
+        distinct = texts.chunks[0].dictionary
+        fraction = fractional_number(distinct)
+        if fraction is not None:
+            raise ValueError(f"{part.path}: {fraction_refused(name, fraction)}")
+        _warn_of_blanks(distinct, part, name)
     return texts
+
+
+def _encoded(column: pa.ChunkedArray, part: Part, name: str) -> pa.ChunkedArray:
+    single = "give one text or number a cell"
+    if not has_text_form(column.type):
+        raise ValueError(f"{part.path}: the cells of column '{name}' are {column.type}; {single}")
+    try:
+        return encoded(column)
+    except pa.ArrowNotImplementedError as error:
+        raise ValueError(f"{part.path}: the cells of column '{name}' are {column.type}; {single}") from error
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"{part.path}: the cells of column '{name}' are {column.type}, and not all of it is UTF-8 text; {single}"
+        ) from error
+
+
+def _warn_of_blanks(texts: pa.Array, part: Part, name: str) -> None:
+    """Warn of distinct texts [n] that differ by the blanks around them alone."""
+    trimmed = compute.utf8_trim_whitespace(texts)
+    padded = compute.not_equal(trimmed, texts)
+    if compute.any(padded).as_py():
+        twice = compute.and_(padded, compute.is_in(trimmed, texts))
+        if compute.any(twice).as_py():
+            place = compute.index(twice, pa.scalar(value=True)).as_py()
+            rank_zero_warn(
+                f"{part.path}: column '{name}' holds {str(texts[place])!r} and {str(trimmed[place])!r}, which are two: "
+                "blanks are part of a text. Remove them if they are one"
+            )
 
 
 def fraction_refused(name: str, number: str) -> str:
@@ -79,7 +106,7 @@ def _numbers(column: pa.ChunkedArray, part: Part, name: str) -> pa.ChunkedArray:
 
 
 def _labels(column: pa.ChunkedArray, part: Part, name: str, hints: Mapping[str, str]) -> pa.ChunkedArray:
-    floats = _floats(_without_words_of_truth(column), pa.float64(), part, name)
+    floats = _floats(column, pa.float64(), part, name)
     known = compute.or_(compute.equal(floats, 0.0), compute.equal(floats, 1.0))
     wrong = compute.invert(compute.fill_null(known, fill_value=False))
     refuse_cells(wrong, part, name, "neither 0 nor 1", _with_hint(_LABELS, name, hints))
@@ -107,22 +134,16 @@ def _floats(column: pa.ChunkedArray, kind: pa.DataType, part: Part, name: str) -
 
 
 def _numbers_of_words(words: pd.Series, kind: pa.DataType) -> pa.Array:
-    numbers = pd.to_numeric(words, errors="coerce").to_numpy(dtype=np.float64)
-    said_nan = words.str.strip().str.lower().eq("nan").to_numpy(dtype=bool, na_value=False)
+    folded = words.str.strip().str.lower()
+    truth = folded.map(_TRUTH)
+    numbers = pd.to_numeric(words.where(truth.isna(), truth), errors="coerce").to_numpy(dtype=np.float64)
+    said_nan = folded.eq("nan").to_numpy(dtype=bool, na_value=False)
     return pa.array(numbers, mask=np.isnan(numbers) & ~said_nan).cast(kind, safe=False)
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
     tests: list[Any] = [pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal]
     return any(test(kind) for test in [*tests, pa.types.is_boolean, pa.types.is_null])
-
-
-def _without_words_of_truth(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if not is_text(column.type):
-        return column
-    words = column.to_pandas()
-    truth = words.str.lower().map(_TRUTH)
-    return pa.chunked_array([pa.array(words.where(truth.isna(), truth), pa.string())])
 
 
 def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:

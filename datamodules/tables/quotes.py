@@ -46,11 +46,11 @@ def refuse_broken_records(text: Text) -> None:
             raise ValueError(f"{where}: Expected {columns} columns, got {len(cells)}: {content}. {_FIELDS}")
 
 
-def refuse_line_ends(column: pa.ChunkedArray, cells: Iterable[Cell], path: Path, name: str) -> None:
-    """Refuse a column of ids or categories, texts as dictionaries, if one goes on over several lines.
+def refuse_line_ends(texts: Iterable[pa.Array], cells: Iterable[Cell], path: Path, name: str) -> None:
+    """Refuse a column of ids or categories if one goes on over several lines.
 
     Args:
-        column: The column, [n].
+        texts: All distinct texts of the column.
         cells: The same column's cells as they stand in the file, which are looked at only then.
         path: The file.
         name: The column.
@@ -58,7 +58,7 @@ def refuse_line_ends(column: pa.ChunkedArray, cells: Iterable[Cell], path: Path,
     Raises:
         ValueError: If one does.
     """
-    if any(_has_line_ends(chunk.dictionary) for chunk in column.chunks):
+    if any(_has_line_ends(each) for each in texts):
         cell = next(cell for cell in cells if cell.breaks)
         raise ValueError(
             f"{_opened(path, cell)}, so that column '{name}' is {shortened(cell.text)!r}. Ids and categories are of "

@@ -14,7 +14,7 @@ from datamodules.tables.cells import ArrowColumns
 from datamodules.tables.columns import Columns
 from datamodules.tables.errors import refuse_columns, shortened
 from datamodules.tables.formats import damage_named, head_of, open_content
-from datamodules.tables.ids import TEXTS
+from datamodules.tables.ids import TEXTS, is_text
 from datamodules.tables.quotes import refuse_broken_records, refuse_line_ends, warn_of_swallowed_rows
 from datamodules.tables.records import Cell, Record, records
 from datamodules.tables.separators import (
@@ -78,7 +78,10 @@ class TextPart:
         """
         about = self._surveyed()
         with self._explained(), self._content() as content:
-            yield from csv.open_csv(content, **self._options(types, about))
+            for batch in csv.open_csv(content, **self._options(types, about)):
+                for name in (name for name, kind in types.items() if about.has_quotes and is_text(kind)):
+                    refuse_line_ends([batch[name]], self.cells(name), self.path, name)
+                yield batch
 
     def cell(self, row: int, name: str) -> tuple[str, str]:
         """Return where a cell stands and what it says; rows are counted from 0, and blank lines are none."""
@@ -177,7 +180,7 @@ class TextPart:
         }
 
     def _text(self, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-        refuse_line_ends(column, self.cells(name), self.path, name)
+        refuse_line_ends((chunk.dictionary for chunk in column.chunks), self.cells(name), self.path, name)
         if len(self.separator_bytes) == 1:
             return column
         chunks = [

@@ -113,20 +113,22 @@ def _in_zone(cells: pd.Series, dates: pd.Series, part: Part, name: str) -> pd.Se
         return dates.dt.tz_localize(None)
     if has_zone.sum() >= len(cells) / 2:
         _refuse(~has_zone, part, name, "without a zone, while other times have one")
-    _refuse(has_zone, part, name, "with a zone, while other times have none") if not has_zone.all() else None
-    offsets = zones.unique()
+    if not has_zone.all():
+        _refuse(has_zone, part, name, "with a zone, while other times have none")
+    offsets = {_offset(zone) for zone in zones.unique()}
     if len(offsets) > 1:
         rank_zero_info(
             f"{part.path}: column '{name}' has times of {len(offsets)} offsets from UTC; they are turned into UTC, and "
             "a boundary without a zone is taken as UTC too"
         )
         return dates
-    return dates if offsets[0] in {"Z", "z"} else dates.dt.tz_convert(_offset(offsets[0]))
+    return dates.dt.tz_convert(offsets.pop())
 
 
 def _offset(text: str) -> str:
+    """Return the name of a zone that is written as ``Z``, ``+08``, ``+0800`` or ``+08:00``."""
     digits = re.sub(r"\D", "", text).ljust(4, "0")
-    return f"UTC{text[0]}{digits[:2]}:{digits[2:]}"
+    return "UTC" if digits == "0000" else f"UTC{text[0]}{digits[:2]}:{digits[2:]}"
 
 
 def _refuse(wrong: pd.Series, part: Part, name: str, what: str) -> None:

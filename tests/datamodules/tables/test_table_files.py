@@ -1,8 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from datamodules.tables import find_tables
+from datamodules.tables.files import parts_of
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -47,3 +49,29 @@ def test_missing_folder_names_the_nearest_one(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{number:02}.csv" for number in range(15)))
     with pytest.raises(FileNotFoundError, match=r"holds 00\.csv, .*11\.csv and 3 more"):
         find_tables(tmp_path / "data" / "set")
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".csv.gz", ".parquet"])
+def test_published_split_may_have_another_suffix(tmp_path: Path, suffix: str) -> None:
+    names = [f"a.{name}{suffix}" for name in ("train", "validation", "test")]
+    touch(tmp_path, *names, "more.csv")
+    assert [path.name for path in find_tables(tmp_path)] == names
+
+
+def test_folder_of_parts_is_a_table_wherever_it_lies(tmp_path: Path) -> None:
+    for name in ("a.train.csv", "a.validation.csv", "a.test.csv"):
+        (tmp_path / "split" / name).mkdir(parents=True)
+        touch(tmp_path / "split" / name, "part-00000.csv", "part-00001.csv", "_SUCCESS")
+    assert [path.name for path in find_tables(tmp_path / "split")] == ["a.train.csv", "a.validation.csv", "a.test.csv"]
+    whole = tmp_path / "split" / "a.train.csv"
+    assert find_tables(whole) == (whole,)
+    assert [path.name for path in parts_of(whole)] == ["part-00000.csv"]
+    (tmp_path / "one" / "ratings").mkdir(parents=True)
+    touch(tmp_path / "one" / "ratings", "part-0.parquet")
+    assert find_tables(tmp_path / "one") == (tmp_path / "one" / "ratings",)
+
+
+def test_pipes_are_no_tables(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(ValueError, match="is a device or a pipe"):
+        find_tables(tmp_path / "pipe.csv")
