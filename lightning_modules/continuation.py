@@ -9,6 +9,7 @@ from typing import Any
 
 from datamodules.same_data import HasFingerprint, refuse_other_rows
 from lightning_modules.bounded_yaml import SettingsError, read_settings
+from lightning_modules.default_optimizer import with_optimizer_in_words
 from lightning_modules.files import replace_file
 
 #: Names of the settings and of the data's fingerprint inside a folder.
@@ -138,7 +139,8 @@ def _difference(key: str, old: Any, new: Any) -> str:
 
 def _load(path: Path) -> Any:
     try:
-        return read_settings(path)
+        # A null of a model's optimizer stands for what a newer file writes out.
+        return with_optimizer_in_words(read_settings(path))
     except SettingsError as error:
         raise ValueError(f"{path} cannot be read as a configuration: {error}") from error
 

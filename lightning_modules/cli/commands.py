@@ -31,6 +31,7 @@ from lightning_modules.cli.matching import SIZES, check_match, knows_sizes
 from lightning_modules.cli.messages import short_message
 from lightning_modules.cli.null_arguments import refuse_nulls
 from lightning_modules.cli.own_verbs import OWN_VERBS
+from lightning_modules.default_optimizer import optimizer_in_words
 from lightning_modules.last_run import last_checkpoint, logger_of
 from lightning_modules.recipes import trainer_error
 
@@ -147,10 +148,18 @@ class CLI(LightningCLI):
         check_match(self._get(self.config, "model"), self._get(self.config, "data"), SIZES)
         if self.subcommand in _MEASURING and self._get(self.config, "ckpt_path") is None:
             _miss_checkpoint(self.subcommand)
+        self._write_out_optimizer()
         self._last: Path | None = None
         refuse_address(self._get(self.config, "ckpt_path"))
         if self._get(self.config, "ckpt_path") == "last":
             self._last = last_checkpoint(self._root, self.save_config, resumes=self.subcommand == "fit")
+
+    def _write_out_optimizer(self) -> None:
+        model = self._get(self.config, "model")
+        optimizer = optimizer_in_words(model.as_dict()) if model else None
+        if optimizer:
+            section = {"class_path": model.class_path, "init_args": {"optimizer": optimizer}}
+            self.config = self.parser.parse_object({self.subcommand: {"model": section}}, self.config)
 
     @property
     def _root(self) -> Path:

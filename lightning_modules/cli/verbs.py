@@ -10,6 +10,9 @@ from pytorch_lightning.cli import LightningArgumentParser
 
 from lightning_modules.cli.arguments import Shorthand, spell_out
 
+#: As published with AutoLossGen; far above what losses without poles reach.
+_LARGEST_GRADIENT = 50.0
+
 
 class CommandLine(Protocol):
     """What a verb sees of the command line that it stands on; model and data are ``None`` for a verb without them."""
@@ -73,8 +76,10 @@ class TrainingVerb(OwnVerb):
         parser.add_class_arguments(self.settings, self.prefix.rstrip("."), sub_configs=True)
         cli.add_core_arguments_to_parser(parser)
         cli.add_arguments_to_parser(parser)
-        # Lightning's own default is a thousand.
-        parser.set_defaults({"trainer.max_epochs": self.epochs})
+        # Lightning's own defaults are a thousand epochs, and gradients of any size: a formula with a pole would throw
+        # the weights away.
+        clipping = {"trainer.gradient_clip_val": _LARGEST_GRADIENT, "trainer.gradient_clip_algorithm": "value"}
+        parser.set_defaults({"trainer.max_epochs": self.epochs, **clipping})
 
 
 class PlainVerb(OwnVerb):

@@ -1,0 +1,94 @@
+"""What a recipe that says nothing of it has: clipping in the verbs that train many, and the optimizer in words."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from cli_helpers import DATA, MODEL, SEARCH, TRAINER, without_seconds
+
+from lightning_modules.cli import main
+from lightning_modules.default_optimizer import optimizer_in_words
+from lightning_modules.multitask import ESMM
+from lightning_modules.recommenders import BiasedMF
+
+
+def trainer_of(verb: str, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main([verb, *MODEL, *DATA, *options, "--print_config"]) == 0
+    trainer: dict[str, Any] = yaml.safe_load(capsys.readouterr().out)["trainer"]
+    return trainer
+
+
+@pytest.mark.parametrize("verb", ["search", "compare", "polish"])
+def test_verbs_that_train_many_clip_gradients(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    trainer = trainer_of(verb, capsys)
+    assert (trainer["gradient_clip_val"], trainer["gradient_clip_algorithm"]) == (50.0, "value")
+    assert trainer_of(verb, capsys, "--trainer.gradient_clip_val=null")["gradient_clip_val"] is None
+    Path("recipe.yaml").write_text("trainer: {gradient_clip_val: 1.0, gradient_clip_algorithm: norm}\n")
+    trainer = trainer_of(verb, capsys, "--config=recipe.yaml")
+    assert (trainer["gradient_clip_val"], trainer["gradient_clip_algorithm"]) == (1.0, "norm")
+
+
+def test_a_fit_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert trainer_of("fit", capsys)["gradient_clip_val"] is None
+
+
+def optimizer_in(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())["model"]["init_args"]["optimizer"]
+
+
+def test_a_study_says_its_optimizer_and_is_repeated_with_other_defaults(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optimizer = optimizer_in(study / "config.yaml")
+    assert optimizer["class_path"] == "torch.optim.Adam"
+    assert optimizer["init_args"] == {"lr": 2e-3, "weight_decay": 1e-4} | {
+        name: value
+        for name, value in torch.optim.Adam([torch.zeros(1)]).defaults.items()
+        if name not in ("lr", "weight_decay", "betas")
+    } | {"betas": [0.9, 0.999]}
+    monkeypatch.setattr(BiasedMF, "default_learning_rate", 0.5)
+    assert main(["search", f"--config={study / 'config.yaml'}", "--search.root=again"]) == 0
+    assert without_seconds(Path("again")).equals(without_seconds(study))
+
+
+def test_a_fit_and_its_checkpoint_say_their_optimizer() -> None:
+    assert main(["fit", *MODEL, *DATA, *TRAINER]) == 0
+    run = Path("lightning_logs/version_0")
+    stored = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert stored["hyper_parameters"]["optimizer"] == optimizer_in(run / "config.yaml")
+    group = stored["optimizer_states"][0]["param_groups"][0]
+    assert (group["lr"], group["weight_decay"]) == (2e-3, 1e-4)
+    assert optimizer_in(run / "config.yaml")["init_args"]["lr"] == 2e-3
+
+
+def test_a_study_that_left_its_optimizer_out_goes_on_with_the_same_one(capsys: pytest.CaptureFixture[str]) -> None:
+    command = [*SEARCH, "--search.root=older"]
+    assert main([*command, "--search.rounds=1"]) == 0
+    settings = yaml.safe_load(Path("older/config.yaml").read_text())
+    settings["model"]["init_args"]["optimizer"] = None
+    Path("older/config.yaml").write_text(yaml.safe_dump(settings))
+    assert main([*command, "--model.optimizer=SGD"]) == 1
+    assert "model.init_args.optimizer.class_path was torch.optim.Adam and is torch.optim.SGD" in capsys.readouterr().err
+    assert main(command) == 0
+
+
+def test_only_a_null_of_the_models_own_is_written_out() -> None:
+    def words(cls: type, **arguments: Any) -> Any:
+        return optimizer_in_words({"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments})
+
+    expected = words(ESMM, optimizer=None)["init_args"]
+    assert (expected["lr"], expected["weight_decay"]) == (1e-3, 1e-6)
+    assert words(ESMM) is None
+    assert words(ESMM, optimizer={"class_path": "torch.optim.SGD"}) is None
+    assert words(Deciding, optimizer=None) is None
+    assert optimizer_in_words(None) is None
+
+
+class Deciding(BiasedMF):
+    """Has an optimizer of its own."""
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
