@@ -19,6 +19,7 @@ from lightning_modules.agents.behaviour import BehaviourName, behaviour_by_name
 from lightning_modules.agents.critics import Critics, reuse_gradients
 from lightning_modules.agents.layout import LAYOUT
 from lightning_modules.agents.propensity import inverse_propensity_weights
+from lightning_modules.agents.reference_distance import DistanceName, distance_by_name
 from lightning_modules.agents.resumable import ResumableModule
 from lightning_modules.agents.targets import frozen, soft_update
 from lightning_modules.multitask import MultiTaskModel
@@ -74,13 +75,16 @@ class ActorCritic(ResumableModule, ABC):
         noise_clip: Largest absolute noise.
         memory_size: Number of transitions that the replay holds.
         batch_size: Transitions of the replay for one update.
-        actor_reg: Weight of the actor's mean squared difference to its frozen reference, the actor as it was given.
+        actor_reg: Weight of the actor's distance to its frozen reference, the actor as it was given.
+        actor_reg_distance: That distance: the mean squared difference of their actions, or of their parameters, as in
+            the code published with RMTL.
         tau: Share of a soft update, in (0, 1].
         soft_update_freq: Updates of the critics for each soft update.
         actor_update_freq: Updates of the critics for each update of the actor.
         init_training_step: Updates of the critics before the actor begins to learn.
         actor_frozen: Whether the actor does not learn at all.
         ips: Whether the critics' errors are weighed by inverse propensities of the labels.
+        ips_actor: Whether the values in the actor's loss are weighed by them too, as in the code published with RMTL.
         actor_lr: Learning rate of the actor's Adam.
         critic_lr: Learning rate of the critics' Adam.
         gradient_clip_val: Largest norm of the gradient of the actor, and of that of all critics; None does not clip.
@@ -111,12 +115,14 @@ class ActorCritic(ResumableModule, ABC):
         memory_size: int = 500_000,
         batch_size: int = 512,
         actor_reg: float = 0.0,
+        actor_reg_distance: DistanceName = "actions",
         tau: float = 0.2,
         soft_update_freq: int = 2,
         actor_update_freq: int = 2,
         init_training_step: int = 10_000,
         actor_frozen: bool = False,
         ips: bool = False,
+        ips_actor: bool = False,
         actor_lr: float = 1e-3,
         critic_lr: float = 1e-3,
         gradient_clip_val: float | None = None,
@@ -127,7 +133,8 @@ class ActorCritic(ResumableModule, ABC):
         stored = stored_actor(actor, Inputs(field_sizes, num_numerical, tasks))
         self.save_hyperparameters(ignore=["actor"])
         self.save_hyperparameters({"actor": stored.description})
-        self.gamma, self.tau, self.actor_reg, self.ips = gamma, tau, actor_reg, ips
+        self.gamma, self.tau, self.ips, self.ips_actor = gamma, tau, ips, ips_actor
+        self.actor_reg, self.distance = actor_reg, distance_by_name(actor_reg_distance)
         self.batch_size = batch_size
         self.soft_update_freq, self.actor_update_freq = soft_update_freq, actor_update_freq
         self.init_training_step, self.actor_frozen = init_training_step, actor_frozen
@@ -254,10 +261,13 @@ class ActorCritic(ResumableModule, ABC):
         soft_update(pairs, self.tau)
 
     def reference_loss(self, rows: Transition, action: Tensor) -> Tensor:
-        """Return the mean squared difference of the actor's actions, float [n, tasks], to the reference's."""
-        with torch.no_grad():
-            reference = torch.sigmoid(self.reference(rows.categorical, rows.numerical))
-        return (action - reference).square().mean()
+        """Return the actor's distance to its reference, given its actions, float [n, tasks]."""
+        return self.distance(self.actor, self.reference, rows, action)
+
+    def action_values(self, rows: Transition, action: Tensor) -> Tensor:
+        """Return the critics' values of the actor's actions, float [n, tasks]; weighed if ``ips_actor`` is set."""
+        value: Tensor = self.critics(rows.categorical, rows.numerical, action)
+        return inverse_propensity_weights(rows.label) * value if self.ips_actor else value
 
     def _optimizers(self) -> list[Any]:
         optimizers = self.optimizers()

@@ -16,8 +16,8 @@ class DDPG(ActorCritic):
 
         y_k = r_k + gamma * Q'_k(s', a'_k(s')) * (1 - done)
 
-    and the actor ``-sum_k mean Q_k(s, a_k(s)) + actor_reg * mean (a(s) - reference(s))^2``. ``train/bc_loss`` is the
-    mean squared difference to the reference.
+    and the actor ``-sum_k mean Q_k(s, a_k(s)) + actor_reg * mean (a(s) - reference(s))^2``, where ``ips_actor`` weighs
+    the values and ``actor_reg_distance`` has another distance. ``train/bc_loss`` is the distance to the reference.
 
     The paper updates the actor and the targets after every update of the critics, and explores with an
     Ornstein-Uhlenbeck process; what fills the replay here is the ``behaviour``, and every task has a critic of its own
@@ -35,5 +35,5 @@ class DDPG(ActorCritic):
         """Return the actor's loss, with its difference to the reference."""
         action = self(rows.categorical, rows.numerical)
         difference = self.reference_loss(rows, action)
-        value = self.critics(rows.categorical, rows.numerical, action)
+        value = self.action_values(rows, action)
         return ActorLoss(self.actor_reg * difference - value.mean(dim=0).sum(), difference.detach())

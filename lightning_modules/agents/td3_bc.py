@@ -29,10 +29,11 @@ class TD3BC(ActorCritic):
 
         -sum_k lambda_k * mean Q_k1(s, a_k(s)) + mean (a(s) - a)^2 + actor_reg * mean (a(s) - reference(s))^2
 
-    where ``a`` are the stored actions and ``lambda_k = alpha / mean |Q_k1(s, a_k(s))|`` has no gradient.
-    ``train/bc_loss`` is the mean squared difference to the stored actions; ``train/critic_loss`` is the sum of both
-    critics'. The papers' states are normalised here by the data modules, which standardise numerical features.
-    Probabilities span half the papers' actions, from -1 to 1, and so do the defaults of the noise.
+    where ``a`` are the stored actions and ``lambda_k = alpha / mean |Q_k1(s, a_k(s))|`` has no gradient; ``ips_actor``
+    weighs the values, and ``actor_reg_distance`` has another distance to the reference. ``train/bc_loss`` is the mean
+    squared difference to the stored actions; ``train/critic_loss`` is the sum of both critics'. The papers' states are
+    normalised here by the data modules, which standardise numerical features. Probabilities span half the papers'
+    actions, from -1 to 1, and so do the defaults of the noise.
 
     Args:
         field_sizes: See :class:`ActorCritic`.
@@ -97,7 +98,7 @@ class TD3BC(ActorCritic):
         """Return the actor's loss, with its difference to the stored actions."""
         action = self(rows.categorical, rows.numerical)
         difference = (action - rows.action).square().mean()
-        value = self.critics(rows.categorical, rows.numerical, action)
+        value = self.action_values(rows, action)
         weight = self.alpha / value.detach().abs().mean(dim=0).clamp(min=torch.finfo(value.dtype).eps)
         loss = difference - (weight * value.mean(dim=0)).sum()
         if self.actor_reg:

@@ -117,6 +117,54 @@ def test_td3_bcs_actor_loss_and_its_gradient() -> None:
     torch.testing.assert_close(*gradients)
 
 
+def inverse_propensities(rows: Any) -> Tensor:
+    weights = torch.empty_like(rows.label)
+    for row, task in torch.cartesian_prod(*map(torch.arange, rows.label.shape)).tolist():
+        same = (rows.label[:, task] == rows.label[row, task]).sum()
+        weights[row, task] = len(rows.label) / (2 * same)
+    return weights
+
+
+def test_inverse_propensities_weigh_ddpgs_actor() -> None:
+    module, rows = shifted(agent(DDPG, ips_actor=True)).eval(), replayed()
+    action = torch.sigmoid(module.actor(rows.categorical, rows.numerical))
+    value = inverse_propensities(rows) * values(module, "critics", rows.categorical, rows.numerical, action)
+    torch.testing.assert_close(module.actor_loss(rows).total, -value[:, 0].mean() - value[:, 1].mean())
+
+
+def test_inverse_propensities_weigh_td3_bcs_actor() -> None:
+    module, rows = shifted(agent(TD3BC, alpha=1.5, ips_actor=True)).eval(), replayed()
+    action = torch.sigmoid(module.actor(rows.categorical, rows.numerical))
+    value = inverse_propensities(rows) * values(module, "critics", rows.categorical, rows.numerical, action)
+    scaled = sum(1.5 * value[:, k].mean() / value[:, k].abs().mean() for k in range(2))
+    torch.testing.assert_close(module.actor_loss(rows).total, (action - rows.action).square().mean() - scaled)
+
+
+@EVERY_AGENT
+def test_the_distance_to_the_reference_may_be_one_of_parameters(kind: type[ActorCritic]) -> None:
+    rows = replayed()
+    near, far = (
+        shifted(agent(kind, actor_reg=reg, actor_reg_distance="parameters", actor_lr=1e-3)).eval() for reg in (0.0, 2.0)
+    )
+    far.load_state_dict(near.state_dict())
+    start = dict(far.reference.named_parameters())
+    parts = [((value - start[name]) ** 2).sum() / value.numel() for name, value in far.actor.named_parameters()]
+    expected = sum(parts) / len(parts)
+    assert float(expected) > 0
+    torch.testing.assert_close(far.actor_loss(rows).total - near.actor_loss(rows).total, 2 * expected)
+    name, weight = next(far.actor.named_parameters())
+    pulled, free = (
+        torch.autograd.grad(module.actor_loss(rows).total, next(module.actor.parameters()))[0] for module in (far, near)
+    )
+    pull = 2.0 * 2 * (weight - start[name]).detach() / weight.numel() / len(parts)
+    torch.testing.assert_close(pulled - free, pull, atol=1e-6, rtol=1e-4)
+
+
+def test_there_is_no_other_distance() -> None:
+    with pytest.raises(ValueError, match=r"one of actions, parameters, got 'weights'"):
+        agent(DDPG, actor_reg_distance="weights")
+
+
 @EVERY_AGENT
 @pytest.mark.parametrize("ips", [False, True])
 def test_the_critics_loss_is_the_weighed_squared_error_of_each_task(kind: type[ActorCritic], ips: bool) -> None:

@@ -34,6 +34,21 @@ def test_tail_shares_one_index() -> None:
 
 
 @settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.integers(1, 9))
+def test_a_published_threshold_is_one_minus_the_tail_share(values: list[int], tenths: int) -> None:
+    # As published: by falling frequency, all from the one that passes the threshold on share an index.
+    counts = sorted(pd.Series(values).value_counts(), reverse=True)
+    alone = sum(10 * sum(counts[: place + 1]) <= tenths * len(values) for place in range(len(counts)))
+    exact = any(10 * sum(counts[: place + 1]) == tenths * len(values) for place in range(len(counts)))
+    mapper = CategoryMapper.fit(pd.DataFrame({"field": values}), ["field"], tail_shares={"field": (10 - tenths) / 10})
+    indices = list(mapper.state_dict()["fields"]["field"].values())
+    shared = max(indices) if indices.count(max(indices)) > 1 else None
+    own = sum(index != shared for index in indices)
+    # Here the one that passes it keeps its own.
+    assert own in ({alone} if exact else {alone + 1}) or own == len(counts)
+
+
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.floats(0, 0.99))
 def test_tail_is_what_the_frequent_values_leave(values: list[int], share: float) -> None:
     table = pd.DataFrame({"field": values})
