@@ -16,12 +16,12 @@ SERVED: Mapping[Prediction, tuple[Prediction, ...]] = {
     "difference": ("probability", "logit", "difference"),
 }
 
-_BOUNDED = frozenset({"SigmoidBackward0", "SoftmaxBackward0"})
-#: Operations that leave every value as it is.
-_KEEPING = frozenset(
-    f"{name}Backward{number}"
-    for name in ("Select", "Slice", "Squeeze", "Unsqueeze", "View", "UnsafeView", "ReshapeAlias", "ToCopy", "Unbind")
-    for number in range(2)
+_BOUNDED = ("Sigmoid", "Softmax")
+#: Operations that make probabilities of probabilities: they move, choose or bound values.
+_KEEPING = (
+    *("Cat", "Clamp", "ClampMax", "ClampMin", "Clone", "Expand", "Index", "IndexSelect", "Permute", "ReshapeAlias"),
+    *("Select", "Slice", "Split", "Squeeze", "Stack", "T", "ToCopy", "Transpose", "Unbind", "UnsafeView", "Unsqueeze"),
+    "View",
 )
 
 
@@ -57,15 +57,23 @@ def refuse_probability(prediction: Tensor) -> None:
     """
     if torch.compiler.is_compiling():
         return
-    node = prediction.grad_fn
-    while node is not None and node.name() in _KEEPING:
-        node = node.next_functions[0][0]
-    if node is not None and node.name() in _BOUNDED:
-        made_by = node.name().removesuffix("Backward0").lower()
+    if _comes_of_probability(prediction.grad_fn):
         raise MisfitError(
-            f"the loss was given a probability where a logit is due: it comes out of a {made_by}. Call "
+            "the loss was given a probability where a logit is due: it comes out of a sigmoid or softmax. Call "
             "self.loss.from_logit(logit, label) with what goes into that, and set gives = 'logit'"
         )
+
+
+def _comes_of_probability(node: Any) -> bool:
+    """Tell of a node of autograd's graph whether it makes, or keeps, values between 0 and 1."""
+    while node is not None:
+        name = node.name().partition("Backward")[0]
+        if name == "Mul":
+            return all(_comes_of_probability(factor) for factor, _ in node.next_functions)
+        if name not in _KEEPING:
+            return name in _BOUNDED
+        node = node.next_functions[0][0]
+    return False
 
 
 @torch.no_grad()

@@ -66,6 +66,9 @@ PROBABILITIES = {
     "reshaped": lambda logit: torch.sigmoid(logit[:, None]).squeeze(-1),
     "sliced": lambda logit: torch.sigmoid(torch.cat([logit, logit]))[:8],
     "softmax": lambda logit: torch.softmax(torch.stack([logit, -logit], dim=1), dim=1)[:, 1],
+    "clamped": lambda logit: torch.sigmoid(logit).clamp(1e-6, 1 - 1e-6),
+    "joined": lambda logit: torch.stack(torch.sigmoid(logit).split(4)).transpose(0, 1).flatten(),
+    "product": lambda logit: torch.sigmoid(logit) * torch.sigmoid(-logit),
     "half": lambda logit: torch.sigmoid(logit.bfloat16()).float(),
 }
 
@@ -85,7 +88,8 @@ def test_a_probability_is_no_logit(name: str, loss: Loss) -> None:
 
 def test_logits_that_lie_between_0_and_1_are_logits() -> None:
     logit = torch.rand(8, requires_grad=True)
-    for given in (logit, logit * 2 - logit, torch.sigmoid(logit) * 2, torch.sigmoid(logit) - torch.sigmoid(-logit)):
+    gate = torch.sigmoid(logit)
+    for given in (logit, logit * 2 - logit, gate * 2, gate * logit, gate - torch.sigmoid(-logit), logit.clamp(0, 1)):
         refuse_probability(given)
 
 
