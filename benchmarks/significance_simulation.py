@@ -168,10 +168,10 @@ def simulate_scores(trials: int, resamples: int, generator: torch.Generator) -> 
 
 
 def main(
-    trials: int = 5000,
-    families: int = 2000,
+    trials: int = 2000,
+    families: int = 500,
     losses: int = 12,
-    of_scores: int = 1000,
+    of_scores: int = 300,
     resamples: int = 1000,
     seed: int = 0,
 ) -> None:
@@ -193,7 +193,8 @@ def main(
     write_report(
         "significance_simulation",
         title="Differences that are none, and those that are found",
-        command="python -m benchmarks.significance_simulation",
+        command=f"python -m benchmarks.significance_simulation --trials {trials} --families {families} "
+        f"--losses {losses} --of_scores {of_scores} --resamples {resamples} --seed {seed}",
         parts=[
             _METHODS_IN_WORDS,
             f"## Gaps in AUC, {trials:,} comparisons each",

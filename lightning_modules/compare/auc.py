@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lightning_modules.ranking import dense_ranks
+from lightning_modules.standard_errors import auc_components
+
 
 class Ranking:
     """How the scores of rows order positives among negatives; sorted once for any number of row weightings.
@@ -64,10 +67,7 @@ def weighted_auc(score: Tensor, label: Tensor, weights: Tensor) -> Tensor:
 
 
 def auc_standard_error(score: Tensor, label: Tensor) -> float:
-    """Return the standard error of an AUC over independent rows, from the midranks of each class in the other.
-
-    DeLong, DeLong and Clarke-Pearson, Comparing the Areas under Two or More Correlated Receiver Operating
-    Characteristic Curves, Biometrics 1988, https://doi.org/10.2307/2531595
+    """Return the standard error of an AUC over independent rows, that of DeLong et al., Biometrics 1988.
 
     Args:
         score: Scores, of shape [n].
@@ -80,18 +80,9 @@ def auc_standard_error(score: Tensor, label: Tensor) -> float:
         ValueError: If score and label are no vectors of one length.
     """
     _check(score, label)
-    positive = score[label > 0.5].sort().values
-    negative = score[label <= 0.5].sort().values
-    if min(len(positive), len(negative)) < 2 or bool(score.isnan().any()):
+    if not len(score) or bool(score.isnan().any()):
         return math.nan
-    variance = _share_passed(positive, negative).var() / len(positive)
-    variance += _share_passed(negative, positive).var() / len(negative)
-    return math.sqrt(float(variance))
-
-
-def _share_passed(values: Tensor, ordered: Tensor) -> Tensor:
-    below, not_above = _places(values, ordered)
-    return (below + not_above).double() / (2 * len(ordered))
+    return float(auc_components(dense_ranks(score), label > 0.5).norm())
 
 
 def _places(values: Tensor, ordered: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torchmetrics.utilities import dim_zero_cat
 from lightning_modules.multitask.calibration import CalibrationCurve, calibration_curve
 from lightning_modules.one_class import OneClassWarning
 from lightning_modules.ranking import auc, dense_ranks, grouped_auc, scores_of
+from lightning_modules.standard_errors import auc_components
 
 NAMES: tuple[str, ...] = ("auc", "log_loss", "session_log_loss", "calibration", "grouped_auc")
 
@@ -90,6 +91,19 @@ class MultiTaskMetrics(Metric):
             logit, label = dim_zero_cat(self.logit), dim_zero_cat(self.label)
         columns = zip(self.tasks, logit.unbind(1), label.unbind(1), strict=True)
         return {task: calibration_curve(z, y, bins) for task, z, y in columns}
+
+    def auc_components(self, name: str) -> Tensor | None:
+        """Return what every row adds to a task's AUC or to their mean, of all processes; ``None`` for others.
+
+        All processes have to call this.
+        """
+        tasks = {"auc": range(len(self.tasks))} | {f"auc/{task}": [place] for place, task in enumerate(self.tasks)}
+        if name not in tasks:
+            return None
+        with self.sync_context():
+            logit, label = (dim_zero_cat(state)[:, list(tasks[name])] for state in (self.logit, self.label))
+        columns = zip(logit.unbind(1), label.unbind(1), strict=True)
+        return torch.stack([auc_components(dense_ranks(z), y > 0.5) for z, y in columns]).mean(0)
 
     def _of_task(self, task: str, logit: Tensor, label: Tensor, weight: Tensor, user: Tensor) -> dict[str, Tensor]:
         if not torch.isfinite(logit).all():

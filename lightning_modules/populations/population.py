@@ -21,6 +21,7 @@ from lightning_modules.populations.population_optimizer import PopulationOptimiz
 from lightning_modules.populations.row_optimizers import Fetched
 from lightning_modules.populations.slope_table import SlopeTable
 from lightning_modules.populations.stacking import check_stacked, stacked
+from lightning_modules.standard_errors import components_of
 
 # So many rows of the table, or of a validation batch, are worked on at a time outside training.
 _MOST_ROWS = 1024
@@ -36,16 +37,23 @@ class Population(QuickHooks, pl.LightningModule):
         recommender: Where all copies start; stays as it is. Its metrics measure them.
         losses: The losses; pointwise, for labels that are 0 or 1.
         clipping: Applied to each copy's gradients.
+        monitor: Name of the metric whose components are kept.
 
     Attributes:
         scores: The metrics of every copy in the last validation, by name; empty until there is one.
+        components: What every row added to each copy's monitored metric then; ``None`` for one that is no AUC.
 
     Raises:
         UnmatchedError: If the recommender or its optimizer cannot be followed.
     """
 
     def __init__(
-        self, recommender: pl.LightningModule, losses: Sequence[Loss], *, clipping: Clipping = no_clipping
+        self,
+        recommender: pl.LightningModule,
+        losses: Sequence[Loss],
+        *,
+        clipping: Clipping = no_clipping,
+        monitor: str = "",
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -55,7 +63,9 @@ class Population(QuickHooks, pl.LightningModule):
         self.losses = nn.ModuleList(losses)
         self.metrics = copy.deepcopy(cast(Metric, recommender.metrics))
         self.clipping = clipping
+        self.monitor = monitor
         self.scores: dict[str, list[float]] = {}
+        self.components: Sequence[Tensor | None] = ()
 
     @property
     def errors(self) -> Sequence[str]:
@@ -120,14 +130,13 @@ class Population(QuickHooks, pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Measure every copy."""
         logits, label = torch.cat(self._logits).T.contiguous(), torch.cat(self._labels)
-        measured = [self._measured(logit, label) for logit in logits]
+        measured, self.components = zip(*(self._measured(logit, label) for logit in logits), strict=True)
         self.scores = {name: [float(each[name]) for each in measured] for name in measured[0]}
 
-    def _measured(self, logit: Tensor, label: Tensor) -> dict[str, Tensor]:
+    def _measured(self, logit: Tensor, label: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         self.metrics.reset()
         self.metrics.update(logit, label)
-        scores: dict[str, Tensor] = self.metrics.compute()
-        return scores
+        return self.metrics.compute(), components_of(self.metrics, self.monitor)
 
     @torch.no_grad()
     def weights(self) -> list[dict[str, Tensor]]:

@@ -15,6 +15,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.one_class import OneClassWarning
 from lightning_modules.ranking import auc, dense_ranks, scores_of
+from lightning_modules.standard_errors import auc_components
 
 _THRESHOLDED = {
     "accuracy": binary_accuracy,
@@ -74,6 +75,14 @@ class RecommenderMetrics(Metric):
         for name, metric in _THRESHOLDED.items():
             values[name] = metric(probability, target, threshold=self.threshold, validate_args=False)
         return values
+
+    def auc_components(self, name: str) -> Tensor | None:
+        """Return what every row adds to ``auc``, of all processes, which all have to call this; ``None`` for others."""
+        if name != "auc":
+            return None
+        with self.sync_context():
+            logit, label = dim_zero_cat(self.logit), dim_zero_cat(self.label)
+        return auc_components(dense_ranks(logit), label > 0.5)
 
     def _auc(self, logit: Tensor, target: Tensor) -> Tensor:
         if target.min() == target.max():

@@ -17,6 +17,7 @@ from lightning_modules.losses import Loss
 from lightning_modules.losses.contract import given_by
 from lightning_modules.recipes import fit, quiet_lightning
 from lightning_modules.search.executors import in_worker
+from lightning_modules.search.reward_rows import RewardRows
 from lightning_modules.search.time_limit import time_limit
 
 
@@ -30,6 +31,9 @@ class Evaluation:
         seconds: Wall time.
         error: The exception of a failed child, empty otherwise.
         weights: State of the trained child, on the CPU; ``None`` unless it was asked for.
+        components: What every reward row adds to the score, float32 [n]; ``None`` unless that is an AUC.
+        standard_error: Of the score less that of the baseline, over the draw of the reward rows; ``None`` where it is
+            not known.
     """
 
     status: str
@@ -37,6 +41,8 @@ class Evaluation:
     seconds: float
     error: str = ""
     weights: dict[str, Tensor] | None = None
+    components: Tensor | None = None
+    standard_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -166,19 +172,25 @@ class ChildEvaluator:
     def _evaluate(self, recommender: pl.LightningModule, loss: Loss, name: str, assignment: Assignment) -> Evaluation:
         child = copy.deepcopy(recommender)
         child.loss = loss
-        reward = RewardCallback(self.monitor, self.mode)
+        reward, rows = RewardCallback(self.monitor, self.mode), RewardRows(self.monitor)
         start = time.perf_counter()
         try:
             with isolated_training(assignment.seed, self.timeout):
-                self._fit(child, reward, name, assignment.epochs)
+                self._fit(child, [reward, rows], name, assignment.epochs)
         except Exception as error:  # whatever a formula provokes is its result, not the search's end
             return Evaluation("failed", None, time.perf_counter() - start, f"{type(error).__name__}: {error}")
-        score = reward.reward if reward.status == "trained" else None
+        trained = reward.status == "trained"
         weights = cpu_state(child) if assignment.keep_weights else None
-        return Evaluation(reward.status, score, time.perf_counter() - start, weights=weights)
+        return Evaluation(
+            reward.status,
+            reward.reward if trained else None,
+            time.perf_counter() - start,
+            weights=weights,
+            components=rows.components if trained else None,
+        )
 
-    def _fit(self, child: pl.LightningModule, reward: RewardCallback, name: str, epochs: int | None) -> None:
-        fit(self.trainer_factory([reward], name, epochs=epochs), child, self.datamodule)
+    def _fit(self, child: pl.LightningModule, callbacks: list[pl.Callback], name: str, epochs: int | None) -> None:
+        fit(self.trainer_factory(callbacks, name, epochs=epochs), child, self.datamodule)
 
 
 @contextmanager

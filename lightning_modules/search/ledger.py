@@ -1,5 +1,6 @@
 """The record of a study: an SQLite file that holds every trained child and every candidate as soon as it is known."""
 
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -11,6 +12,13 @@ import pandas as pd
 from lightning_modules.held_signals import signals_held
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.ledger_check import limit, refuse_programs, refuse_wrong_types
+from lightning_modules.search.ledger_tables import (
+    ADDED,
+    columns_of,
+    insert_children,
+    make_tables,
+    select_children,
+)
 from lightning_modules.search.places import Place
 from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
 
@@ -18,33 +26,17 @@ from lightning_modules.search.watchers import Candidate, RoundSummary, Standing,
 LEDGER_NAME = "ledger.sqlite"
 
 _COLUMNS = [field.name for field in fields(Candidate)]
-# In one transaction, so that a search killed meanwhile leaves both tables or none.
-_CREATE = """
-BEGIN;
-CREATE TABLE IF NOT EXISTS candidates (
-    id INTEGER PRIMARY KEY, round INTEGER NOT NULL, kind TEXT NOT NULL, formula TEXT NOT NULL, simplified TEXT NOT NULL,
-    status TEXT NOT NULL, reward REAL NOT NULL, metric REAL, right_share REAL, signature INTEGER, seconds REAL NOT NULL,
-    error TEXT NOT NULL, position INTEGER NOT NULL, epochs INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS children (
-    round INTEGER NOT NULL, kind TEXT NOT NULL, position INTEGER NOT NULL, epochs INTEGER NOT NULL, name TEXT NOT NULL,
-    status TEXT NOT NULL, score REAL, seconds REAL NOT NULL, error TEXT NOT NULL,
-    PRIMARY KEY (round, kind, position, epochs)
-);
-COMMIT;
-"""
+_NEEDED = {*_COLUMNS} - {ADDED}
 _INSERT = f"INSERT INTO candidates ({', '.join(_COLUMNS)}) VALUES ({', '.join(':' + name for name in _COLUMNS)})"  # noqa: S608
-_CHILD_COLUMNS = "round, kind, position, epochs, name, status, score, seconds, error"
-_INSERT_CHILD = "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Ledger(Watcher):
     """Writes the children and candidates of one study.
 
     ``children`` holds what was trained, in the order in which trainings ended, on disk before anything else happens,
-    and spares a continued search to train it again; ``candidates`` holds what was found, in the order of the search.
-    Candidates follow from children, so they are written with the next of these: bringing a row to the disk may take
-    as long as a fast child.
+    and spares a continued search to train it again; ``baseline_components`` what every reward row adds to a baseline's
+    score; ``candidates`` holds what was found, in the order of the search. Candidates follow from children, so they are
+    written with the next of these: bringing a row to the disk may take as long as a fast child.
 
     Args:
         root: The study's folder; made if it is not there. A study that it holds is continued.
@@ -61,7 +53,7 @@ class Ledger(Watcher):
             check_ledger(root)
         with self._errors():
             self._connection = sqlite3.connect(self.path)
-            self._connection.executescript(_CREATE)
+            make_tables(self._connection)
             self._known = set(self._connection.execute("SELECT round, kind, position FROM candidates"))
         self._waiting: list[Candidate] = []
         self._of_use = bool(self._known) or any(child.score is not None for child in read_children(root).values())
@@ -91,15 +83,11 @@ class Ledger(Watcher):
         Raises:
             OSError: If the disk is full or the file cannot be written.
         """
-        rows = [
-            (place.round, place.kind, place.position, place.epochs, place.name, *_result(evaluation))
-            for place, evaluation in children
-        ]
         # A signal between what is on disk and what is known of it would have candidates written twice.
         with signals_held():
             with self._errors(), self._connection:
                 self._connection.executemany(_INSERT, [asdict(candidate) for candidate in self._waiting])
-                self._connection.executemany(_INSERT_CHILD, rows)
+                insert_children(self._connection, children)
             self._waiting.clear()
             self._of_use |= any(evaluation.score is not None for _, evaluation in children)
 
@@ -132,11 +120,11 @@ def check_ledger(root: str | Path) -> None:
         ValueError: If the file is no ledger, is damaged, or is of an earlier version.
     """
     with _opened(root) as connection:
-        columns = {row[1] for row in connection.execute("PRAGMA table_info(candidates)")}
+        columns = columns_of(connection, "candidates")
         ((verdict,), *_) = connection.execute("PRAGMA quick_check(1)")
-        if {*_COLUMNS} <= columns:
+        if columns >= _NEEDED:
             refuse_wrong_types(connection, "candidates", Candidate)
-    if columns and not {*_COLUMNS} <= columns:
+    if columns and not columns >= _NEEDED:
         raise ValueError(
             f"'{root}' holds a study of an earlier version, which can be read but not continued. Name a new folder."
         )
@@ -153,18 +141,16 @@ def read_ledger(root: str | Path) -> pd.DataFrame:
     """
     with _opened(root) as connection:
         refuse_wrong_types(connection, "candidates", Candidate)
-        return pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection)
+        table = pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection)
+    # Of an earlier version, which measured none.
+    return table if ADDED in table else table.assign(**{ADDED: math.nan})
 
 
 def read_children(root: str | Path) -> Mapping[Place, Evaluation]:
     """Read a study's trained children, without their weights; raises like :func:`read_ledger`."""
     with _opened(root) as connection:
-        is_there = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'children'").fetchone()
-        if not is_there:
-            return {}
         refuse_wrong_types(connection, "children", Place, Evaluation)
-        rows = connection.execute(f"SELECT {_CHILD_COLUMNS} FROM children").fetchall()  # noqa: S608
-    return {Place(*row[:5]): Evaluation(*row[5:]) for row in rows}
+        return select_children(connection)
 
 
 @contextmanager
@@ -180,7 +166,3 @@ def _opened(root: str | Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except (sqlite3.Error, pd.errors.DatabaseError, ValueError) as error:
         raise ValueError(f"'{path}' cannot be read as a ledger: {error}") from error
-
-
-def _result(evaluation: Evaluation) -> tuple[str, float | None, float, str]:
-    return evaluation.status, evaluation.score, evaluation.seconds, evaluation.error

@@ -192,6 +192,7 @@ def _candidate(trial: Trial) -> Candidate:
         error=evaluation.error,
         position=place.position,
         epochs=place.epochs,
+        standard_error=evaluation.standard_error,
     )
 
 

@@ -86,7 +86,13 @@ def search_figure(study: Study, rank: int = 1) -> Figure:
 def _title(study: Study, rank: int) -> str:
     formula = study.formula(rank).shortest()
     lines = textwrap.wrap(formula, _TITLE_WIDTH, max_lines=_TITLE_LINES, placeholder=" ...")
-    return "\n".join([f"formula of rank {rank}, reward {study.candidates['reward'].iloc[rank - 1]:+.4f}", *lines])
+    found = study.candidates.iloc[rank - 1]
+    return "\n".join([f"formula of rank {rank}, reward {_reward(found)}", *lines])
+
+
+def _reward(found: pd.Series) -> str:
+    error = found["standard_error"]
+    return f"{found['reward']:+.4f}" + ("" if pd.isna(error) else f", standard error {error:.4f}")
 
 
 def _draw_rewards(axes: Axes, study: Study) -> None:
@@ -97,6 +103,16 @@ def _draw_rewards(axes: Axes, study: Study) -> None:
     axes.scatter(found["round"] + 0.7 * place, found["reward"], s=9, color="tab:blue", alpha=0.3, linewidths=0)
     axes.scatter([], [], s=9, color="tab:blue", alpha=0.6, label="trained formula")
     axes.plot(rounds.mean(), "o-", color="tab:orange", markersize=3, linewidth=1.2, label="mean of the round")
+    best = study.candidates.iloc[0]
+    if not pd.isna(best["standard_error"]):
+        axes.errorbar(
+            best["round"],
+            best["reward"],
+            best["standard_error"],
+            color="tab:blue",
+            capsize=3,
+            label="its standard error",
+        )
     axes.plot(_best_so_far(found), color="tab:blue", linewidth=2, drawstyle="steps-post", label="best so far")
     hand_made = study.losses[study.losses["kind"] == "reference"]
     references = hand_made.groupby(hand_made["reward"].round(6))["formula"].agg(", ".join)

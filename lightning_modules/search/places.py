@@ -27,6 +27,11 @@ class Place:
         return self.kind == "candidate"
 
     @property
+    def is_baseline(self) -> bool:
+        """Whether others are measured against the child, on the same rows."""
+        return self.kind == "baseline"
+
+    @property
     def title(self) -> str:
         """What logs call it."""
         duration = f" {self.epochs} epochs" if self.epochs else ""

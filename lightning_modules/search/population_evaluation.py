@@ -13,6 +13,7 @@ from lightning_modules.populations import Population, UnmatchedError
 from lightning_modules.populations.clipping import clipping_of
 from lightning_modules.recipes import fit, quiet_lightning
 from lightning_modules.search.evaluation import Assignment, Evaluation, TrainerFactory, isolated_training
+from lightning_modules.search.reward_rows import metric_name
 
 # A population clips each candidate's gradients by themselves; Lightning would clip those of all together.
 _OWN_CLIPPING: Mapping[str, Any] = {"gradient_clip_val": None, "gradient_clip_algorithm": None}
@@ -85,11 +86,12 @@ class PopulationEvaluator:
             return [Evaluation("failed", None, seconds, f"{type(error).__name__}: {error}")] * count
         weights = population.weights() if assignment.keep_weights else [None] * count
         seconds = (time.perf_counter() - start) / count
-        results = zip(population.errors, population.is_finite, scores, weights, strict=True)
+        results = zip(population.errors, population.is_finite, scores, weights, population.components, strict=True)
         return [_evaluation(*result, seconds) for result in results]
 
     def _population(self, recommender: pl.LightningModule, losses: Sequence[Loss]) -> Population:
-        return Population(recommender, losses, clipping=clipping_of(self.trainer_factory.recipe))
+        clipping = clipping_of(self.trainer_factory.recipe)
+        return Population(recommender, losses, clipping=clipping, monitor=metric_name(self.monitor))
 
     def _trainer(self, name: str, epochs: int | None) -> pl.Trainer:
         trainer = self.trainer_factory([], name, epochs=epochs, **_OWN_CLIPPING)
@@ -112,13 +114,18 @@ class PopulationEvaluator:
 
 
 def _evaluation(
-    error: str, is_finite: bool, score: float, weights: dict[str, Tensor] | None, seconds: float
+    error: str,
+    is_finite: bool,
+    score: float,
+    weights: dict[str, Tensor] | None,
+    components: Tensor | None,
+    seconds: float,
 ) -> Evaluation:
     if error:
         return Evaluation("failed", None, seconds, error)
     if not (is_finite and math.isfinite(score)):
         return Evaluation("non-finite", None, seconds, weights=weights)
-    return Evaluation("trained", score, seconds, weights=weights)
+    return Evaluation("trained", score, seconds, weights=weights, components=components)
 
 
 def _title(names: Sequence[str]) -> str:

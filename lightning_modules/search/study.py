@@ -20,6 +20,7 @@ from lightning_modules.search.executors import ChildExecutor, ExecutorOptions, e
 from lightning_modules.search.findings import Findings
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.loss_search import Budget, LossSearch
+from lightning_modules.search.noise import spread_remark
 from lightning_modules.search.picture import PictureFile
 from lightning_modules.search.population_evaluation import PopulationEvaluator
 from lightning_modules.search.progress import ProgressDisplay
@@ -88,8 +89,13 @@ def run_search(
             study.states, study.watchers = folder.states, _watchers(settings, folder.ledger, console)
         study.run(folder.state)
     if folder.writes:
-        print_summary(console, study.candidates, folder.root, settings.top)
+        print_summary(console, study.candidates, folder.root, settings.top, _remarks(settings, study))
     return study
+
+
+def _remarks(settings: SearchSettings, study: LossSearch) -> list[str]:
+    spread = spread_remark(study.candidates) if settings.relative else None
+    return [*study.trials.remarks, *([spread] if spread else [])]
 
 
 def _check_state(settings: SearchSettings, seed: int, state: Any) -> None:

@@ -15,6 +15,7 @@ _COLUMNS = [
     "rank",
     "formula",
     "reward",
+    "standard_error",
     "status",
     "round",
     "seconds",
@@ -24,7 +25,7 @@ _COLUMNS = [
     "simplified",
     "epochs",
 ]
-_HEADINGS = ("rank", "loss", "reward", "metric", "right signs", "round", "seconds")
+_HEADINGS = ("rank", "loss", "reward (se)", "metric", "right signs", "round", "seconds")
 _LONGEST_SHOWN = 120
 
 
@@ -71,8 +72,10 @@ class FormulasFile(Watcher):
         ranking(as_table(self._candidates))[_COLUMNS].to_csv(self.path, index=False)
 
 
-def print_summary(console: Console, candidates: Sequence[Candidate], root: Path, top: int) -> None:
-    """Print the best formulas beside the hand-made losses, and how to look further."""
+def print_summary(
+    console: Console, candidates: Sequence[Candidate], root: Path, top: int, remarks: Sequence[str] = ()
+) -> None:
+    """Print the best formulas beside the hand-made losses, what weakens them, and how to look further."""
     ranked = ranking(as_table(candidates))
     references = ranked[ranked["kind"] == "reference"]
     best = ranked[ranked["kind"] == "candidate"].head(top)
@@ -80,6 +83,8 @@ def print_summary(console: Console, candidates: Sequence[Candidate], root: Path,
     for row in pd.concat([best, references]).sort_index().itertuples():
         table.add_row(*_cells(row))
     console.print(table)
+    for remark in remarks:
+        _tell(console, f"- {remark}")
     _tell(console, f"Everything that was trained: {root / 'formulas.csv'}")
     _tell(console, f"How the search got there:    tensorboard --logdir {root}")
 
@@ -89,12 +94,17 @@ def _cells(row: Any) -> list[str]:
     return [
         "" if hand_made else str(row.rank),
         f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula, row.simplified),
-        f"{row.reward:+.4f}",
+        reward_words(row.reward, row.standard_error),
         "-" if pd.isna(row.metric) else f"{row.metric:.4f}",
         "" if hand_made else f"{row.right_share:.0%}",
         "" if hand_made else str(row.round),
         f"{row.seconds:.2f}",
     ]
+
+
+def reward_words(reward: float, standard_error: float | None) -> str:
+    """Return a reward with its standard error in parentheses, where it has one."""
+    return f"{reward:+.4f}" if pd.isna(standard_error) else f"{reward:+.4f} ({standard_error:.4f})"
 
 
 def _shortest(formula: str, simplified: str) -> str:

@@ -1,7 +1,7 @@
 """Trains children where an executor puts them, each once in the life of a study."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -12,6 +12,7 @@ from lightning_modules.search.dispatch import Death, dispatch
 from lightning_modules.search.evaluation import Assignment, Evaluation, Evaluator
 from lightning_modules.search.executors import ChildExecutor, Shared
 from lightning_modules.search.places import Place
+from lightning_modules.standard_errors import standard_error
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,14 @@ class Start:
         recommender: What they are copies of.
         moves: How often it has moved on, by which it is known again.
         seed: Of every child.
+        baseline: What every reward row adds to the score of the baseline, if there is one, by epochs; ``None`` where
+            that is not known.
     """
 
     recommender: pl.LightningModule
     moves: int
     seed: int
+    baseline: Mapping[int, Tensor | None] = field(default_factory=dict)
 
 
 #: Writes children to disk, all of them or none.
@@ -78,7 +82,7 @@ class Trainings:
         calls = [(self._evaluator, shared, assignment) for assignment in assignments]
 
         def on_done(number: int, outcome: list[Evaluation] | Death) -> None:
-            self._take_in([places[index] for index in missing[number]], outcome)
+            self._take_in([places[index] for index in missing[number]], outcome, start)
 
         for number in dispatch(self.executor, train, calls, on_done):
             yield from ((index, self.known[places[index]]) for index in missing[number])
@@ -115,14 +119,13 @@ class Trainings:
             keep_weights=self.best is not None and places[group[0]].may_be_best,
         )
 
-    def _take_in(self, places: Sequence[Place], outcome: list[Evaluation] | Death) -> None:
+    def _take_in(self, places: Sequence[Place], outcome: list[Evaluation] | Death, start: Start) -> None:
         evaluations = [_killed(outcome)] * len(places) if isinstance(outcome, Death) else outcome
         children = list(zip(places, evaluations, strict=True))
         if self.best is not None:
             for place, evaluation in children:
                 self.best.offer(place, evaluation)
-        # The best child's weights alone are kept: a round's children need not fit into memory together.
-        light = [(place, replace(evaluation, weights=None)) for place, evaluation in children]
+        light = [(place, _light(place, evaluation, start)) for place, evaluation in children]
         self.record(light)
         self.known.update(light)
 
@@ -137,6 +140,20 @@ def train(
 ) -> list[Evaluation]:
     """Train a group of children, in whatever process this is called."""
     return evaluator.get()(recommender.get(), assignment)
+
+
+def _light(place: Place, evaluation: Evaluation, start: Start) -> Evaluation:
+    """Return what is kept of a child: all of a round need not fit into memory."""
+    kept = evaluation.components if place.is_baseline else None
+    return replace(evaluation, weights=None, components=kept, standard_error=_noise(place, evaluation, start))
+
+
+def _noise(place: Place, evaluation: Evaluation, start: Start) -> float | None:
+    """Return the standard error of a child's reward, or of its score where there is no baseline to compare it with."""
+    if place.epochs not in start.baseline:
+        return standard_error(evaluation.components)
+    baseline = start.baseline[place.epochs]
+    return None if baseline is None else standard_error(evaluation.components, baseline)
 
 
 def _killed(death: Death) -> Evaluation:

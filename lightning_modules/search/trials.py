@@ -1,13 +1,17 @@
 """Tries losses: trains them for as long as the ladder lets them, and turns their metrics into rewards."""
 
+import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
+from torch import Tensor
+
 from lightning_modules.losses import Loss
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.ladder import Ladder
+from lightning_modules.search.noise import chance_remark
 from lightning_modules.search.places import Place
 from lightning_modules.search.schedule import Schedule
 from lightning_modules.search.trainings import Start, Trainings
@@ -47,6 +51,9 @@ class Trials:
         baseline: The loss whose metric is subtracted from that of every child with the same start and budget; ``None``
             rewards the metric itself.
         seed: Seed of every child; it moves on with the recommender.
+
+    Attributes:
+        remarks: What weakens all rewards of the present start.
     """
 
     def __init__(
@@ -58,6 +65,8 @@ class Trials:
         self.baseline = baseline
         self.seed = seed
         self._baselines: dict[int, float] = {}
+        self._components: dict[int, Tensor | None] = {}
+        self.remarks: list[str] = []
 
     def measure_baseline(self) -> None:
         """Train the baseline for every budget, from where the recommender is now.
@@ -67,6 +76,7 @@ class Trials:
         """
         if self.baseline is None:
             return
+        self._components, self.remarks = {}, []
         for epochs in self.ladder.epochs:
             place = Place(self.schedule.moves, "baseline", 0, epochs, self.baseline.title)
             ((_, evaluation),) = self.trainings([place], [self.baseline], self._start())
@@ -77,7 +87,10 @@ class Trials:
                 raise RuntimeError(
                     f"the baseline loss {self.baseline.title} could not be trained ({evaluation.status}). {reason}"
                 )
-            self._baselines[epochs] = evaluation.score
+            self._baselines[epochs], self._components[epochs] = evaluation.score, evaluation.components
+            if remark := chance_remark(self.baseline.title, evaluation.score, evaluation.standard_error):
+                self.remarks.append(remark)
+                warnings.warn(remark, stacklevel=2)
 
     def references(self, losses: Mapping[str, Loss]) -> Generator[Trial]:
         """Train hand-made losses for the longest budget, and yield them in their order."""
@@ -115,7 +128,8 @@ class Trials:
         return True
 
     def _start(self) -> Start:
-        return Start(self.schedule.recommender, self.schedule.moves, self.seed + self.schedule.moves)
+        seed = self.seed + self.schedule.moves
+        return Start(self.schedule.recommender, self.schedule.moves, seed, dict(self._components))
 
     def _train(self, places: Sequence[Place], losses: Sequence[Loss], rung: int) -> Generator[Trial]:
         with closing(self.trainings(places, losses, self._start())) as results:

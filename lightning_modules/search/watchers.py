@@ -26,6 +26,7 @@ class Candidate:
         error: What went wrong; empty if nothing did.
         position: Number within the round, from 1.
         epochs: How long it was trained; 0 as long as the Trainer's recipe says.
+        standard_error: Of the reward over the draw of the rows that it is measured on; ``None`` where it is not known.
     """
 
     round: int
@@ -41,6 +42,7 @@ class Candidate:
     error: str = ""
     position: int = 1
     epochs: int = 0
+    standard_error: float | None = None
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from lightning_modules.recommenders import BiasedMF, RankNet, Recommender
 from lightning_modules.search.children import ChildTrainers
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.population_evaluation import PopulationEvaluator
+from lightning_modules.standard_errors import standard_error
 
 BY_VALUE = {"gradient_clip_val": 1e-4, "gradient_clip_algorithm": "value"}
 BY_NORM = {"gradient_clip_val": 1e-2}
@@ -48,6 +49,8 @@ def test_a_population_scores_and_ends_like_a_child_each(optimizer: Any, recipe: 
     for child, copy in zip(children, population, strict=True):
         assert (copy.status, copy.error) == ("trained", "")
         assert copy.score == pytest.approx(child.score, abs=1e-4)
+        error = standard_error(child.components, children[0].components)
+        assert standard_error(copy.components, population[0].components) == pytest.approx(error, abs=2e-4)
         assert child.weights is not None
         assert copy.weights is not None
         assert largest_difference(child.weights, copy.weights) < 1e-4

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+import torch
 from watcher_helpers import candidate, reference, round_summary
 
 from lightning_modules.search.evaluation import Evaluation
@@ -285,3 +286,45 @@ def test_further_columns_are_no_harm(tmp_path: Path) -> None:
     root = changed(tmp_path, "ALTER TABLE children ADD COLUMN note; ALTER TABLE candidates ADD COLUMN note")
     assert read_ledger(root)["formula"].tolist() == ["max(pred, label)"]
     assert list(read_children(root)) == [Place(1, "candidate", 1, 0, "pred")]
+
+
+def test_what_the_rows_add_to_baselines_is_read_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightning_modules.search.ledger_tables._VALUES_A_PART", 7)
+    components = [torch.randn(rows, generator=torch.Generator().manual_seed(rows)) for rows in (20, 21)]
+    ledger = Ledger(tmp_path)
+    for moves, each in enumerate(components):
+        place = Place(moves, "baseline", 0, 3, "BCE")
+        ledger.record([(place, Evaluation("trained", 0.5, 0.1, components=each, standard_error=0.02))])
+    ledger.record([(Place(0, "candidate", 1, 3, "pred"), Evaluation("trained", 0.5, 0.1, standard_error=0.01))])
+    ledger.on_end()
+    found = read_children(tmp_path)
+    for moves, each in enumerate(components):
+        read = found[Place(moves, "baseline", 0, 3, "BCE")]
+        assert read.components is not None
+        assert torch.equal(read.components, each)
+        assert read.standard_error == 0.02
+    other = found[Place(0, "candidate", 1, 3, "pred")]
+    assert (other.components, other.standard_error) == (None, 0.01)
+
+
+def test_a_ledger_without_standard_errors_is_gone_on_with(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record([(Place(0, "baseline", 0, 0, "BCE"), Evaluation("trained", 0.5, 0.1))])
+    ledger.on_candidate(CANDIDATES[0])
+    ledger.on_end()
+    old = sqlite3.connect(ledger.path)
+    for table in ("candidates", "children"):
+        old.execute(f"ALTER TABLE {table} DROP COLUMN standard_error")
+    old.execute("DROP TABLE baseline_components")
+    old.commit()
+    old.close()
+    assert read_ledger(tmp_path)["standard_error"].isna().all()
+    assert [child.score for child in read_children(tmp_path).values()] == [0.5]
+    ledger = Ledger(tmp_path)
+    ledger.record([(Place(1, "candidate", 1, 0, "pred"), Evaluation("trained", 0.6, 0.1, standard_error=0.01))])
+    ledger.on_candidate(candidate(standard_error=0.01))
+    ledger.on_end()
+    assert read_ledger(tmp_path)["standard_error"].tolist() == [pytest.approx(math.nan, nan_ok=True), 0.01]
+    assert [child.standard_error for child in read_children(tmp_path).values()] == [None, 0.01]

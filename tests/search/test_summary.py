@@ -35,7 +35,7 @@ def test_the_formulas_file_is_the_ranking(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "formulas.csv")
     assert table["formula"].tolist() == RANKED
     assert table["rank"].dropna().tolist() == [1, 2, 3, 4]
-    assert table.columns[:5].tolist() == ["rank", "formula", "reward", "status", "round"]
+    assert table.columns[:5].tolist() == ["rank", "formula", "reward", "standard_error", "status"]
     assert table["reward"].tolist() == [0.25, 0.25, 0.1, 0.0, -0.1, -1.0]
     assert table["metric"].isna().tolist() == [False] * 5 + [True]
 

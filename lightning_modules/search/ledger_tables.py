@@ -1,0 +1,102 @@
+"""The tables of a ledger, and how trained children are written to them and read."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_modules.search.evaluation import Evaluation
+from lightning_modules.search.places import Place
+
+# In one transaction, so that a search killed meanwhile leaves all tables or none.
+_CREATE = """
+BEGIN;
+CREATE TABLE IF NOT EXISTS candidates (
+    id INTEGER PRIMARY KEY, round INTEGER NOT NULL, kind TEXT NOT NULL, formula TEXT NOT NULL, simplified TEXT NOT NULL,
+    status TEXT NOT NULL, reward REAL NOT NULL, metric REAL, right_share REAL, signature INTEGER, seconds REAL NOT NULL,
+    error TEXT NOT NULL, position INTEGER NOT NULL, epochs INTEGER NOT NULL, standard_error REAL
+);
+CREATE TABLE IF NOT EXISTS children (
+    round INTEGER NOT NULL, kind TEXT NOT NULL, position INTEGER NOT NULL, epochs INTEGER NOT NULL, name TEXT NOT NULL,
+    status TEXT NOT NULL, score REAL, seconds REAL NOT NULL, error TEXT NOT NULL, standard_error REAL,
+    PRIMARY KEY (round, kind, position, epochs)
+);
+CREATE TABLE IF NOT EXISTS baseline_components (
+    round INTEGER NOT NULL, epochs INTEGER NOT NULL, part INTEGER NOT NULL, components BLOB NOT NULL,
+    PRIMARY KEY (round, epochs, part)
+);
+COMMIT;
+"""
+_INSERT_CHILD = "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_COMPONENTS = "INSERT OR REPLACE INTO baseline_components VALUES (?, ?, ?, ?)"
+_STORED = np.dtype("<f4")
+# Longer rows are not read.
+_VALUES_A_PART = 2**20
+
+#: The column that tables of an earlier version lack.
+ADDED = "standard_error"
+
+
+def make_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables that are not there, and add the columns that those of an earlier version lack."""
+    connection.executescript(_CREATE)
+    for table in ("candidates", "children"):
+        if ADDED not in columns_of(connection, table):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {ADDED} REAL")
+
+
+def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Return the names of a table's columns; none if it is not there."""
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+
+def insert_children(connection: sqlite3.Connection, children: Sequence[tuple[Place, Evaluation]]) -> None:
+    """Write trained children, and what every reward row adds to those whose evaluation holds it."""
+    connection.executemany(_INSERT_CHILD, [(*_key(place), *_result(evaluation)) for place, evaluation in children])
+    for place, evaluation in children:
+        if evaluation.components is not None:
+            parts = evaluation.components.numpy().astype(_STORED)
+            for part, start in enumerate(range(0, len(parts), _VALUES_A_PART)):
+                stored = parts[start : start + _VALUES_A_PART].tobytes()
+                connection.execute(_INSERT_COMPONENTS, (place.round, place.epochs, part, stored))
+
+
+def select_children(connection: sqlite3.Connection) -> dict[Place, Evaluation]:
+    """Return all trained children, without their weights."""
+    components = _components(connection)
+    children = {}
+    for row in _rows(connection, "children"):
+        place, (status, score, seconds, error, *later) = Place(*row[:5]), row[5:]
+        children[place] = Evaluation(
+            status,
+            score,
+            seconds,
+            error,
+            components=components.get((place.round, place.epochs)) if place.is_baseline else None,
+            standard_error=later[0] if later else None,
+        )
+    return children
+
+
+def _components(connection: sqlite3.Connection) -> dict[tuple[int, int], Tensor]:
+    parts: dict[tuple[int, int], bytes] = {}
+    for moves, epochs, _, stored in _rows(connection, "baseline_components"):
+        if isinstance(stored, bytes):
+            parts[moves, epochs] = parts.get((moves, epochs), b"") + stored
+    whole = {key: stored for key, stored in parts.items() if len(stored) % _STORED.itemsize == 0}
+    return {key: torch.from_numpy(np.frombuffer(stored, _STORED).astype(np.float32)) for key, stored in whole.items()}
+
+
+def _rows(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
+    return connection.execute(f"SELECT * FROM {table}").fetchall() if columns_of(connection, table) else []  # noqa: S608
+
+
+def _key(place: Place) -> tuple[int, str, int, int, str]:
+    return place.round, place.kind, place.position, place.epochs, place.name
+
+
+def _result(evaluation: Evaluation) -> tuple[str, float | None, float, str, float | None]:
+    return evaluation.status, evaluation.score, evaluation.seconds, evaluation.error, evaluation.standard_error
