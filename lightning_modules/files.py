@@ -40,11 +40,19 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to a compressed file as :func:`replace_file` does."""
+    """Write arrays to a compressed file as :func:`replace_file` does.
+
+    Raises:
+        ValueError: If an array holds objects, which only pickle could write.
+    """
+    # Releases of numpy that do not know allow_pickle here would pickle them, and store it as one more array.
+    objects = [name for name, array in arrays.items() if array.dtype.hasobject]
+    if objects:
+        raise ValueError(f"array '{objects[0]}' holds objects, which are not pickled; give it a type of its own")
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+            np.savez_compressed(file, **arrays)
 
     replace_file(path, write)
 
