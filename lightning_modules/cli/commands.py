@@ -282,7 +282,7 @@ def _miss_checkpoint(verb: str) -> None:
         "such as lightning_logs/version_0/checkpoints/best.ckpt, or last for the newest one"
     )
     if verb == "predict":
-        raise MisconfigurationException(message)
+        raise ValueError(message)
     rank_zero_warn(message)
 
 
