@@ -19,7 +19,9 @@ class RewardCallback(pl.Callback):
     Args:
         monitor: Name of the logged metric.
         mode: "max" if more of the metric is better, "min" (the reward is the negative metric) otherwise.
-        floor: The reward of a training whose loss or metric is not finite.
+        floor: The reward of a training whose loss or metric is not finite, below that of every other. ``None`` is -1
+            where more is better, as metrics from 0 to 1 want it, and -inf where less is; a metric that is to be large
+            and can be below -1 wants one of its own.
 
     Attributes:
         reward: The reward of the last fit; ``floor`` until there is one.
@@ -30,12 +32,14 @@ class RewardCallback(pl.Callback):
         ValueError: If ``mode`` is neither "max" nor "min"; in ``fit``, if no metric of that name was logged.
     """
 
-    def __init__(self, monitor: str = "val/auc", mode: Literal["max", "min"] = "max", floor: float = -1.0) -> None:
+    def __init__(
+        self, monitor: str = "val/auc", mode: Literal["max", "min"] = "max", floor: float | None = None
+    ) -> None:
         if mode not in ("max", "min"):
             raise ValueError(f"mode says whether more of '{monitor}' is better and is 'max' or 'min', got '{mode}'")
         self.monitor = monitor
         self.mode = mode
-        self.floor = floor
+        self.floor = floor if floor is not None else -1.0 if mode == "max" else -math.inf
         self._reset()
 
     def _reset(self) -> None:

@@ -15,8 +15,10 @@ SHARES = tuple(percent / 100 for percent in range(1, 100))
 _CLOSE = 1e-4
 _COARSE_POINTS = 1001
 _FINE_POINTS = 320
-# Expected losses this close, relative to the losses that they are made of, are equal but for rounding.
+# Expected losses this close, relative to what the losses vary by, are equal but for the rounding of these.
 _ROUNDING = 64 * torch.finfo(torch.float64).eps
+# A constant in a loss is added last, and rounds no more than that sum and the mean over both labels.
+_OFFSET_ROUNDING = 4 * torch.finfo(torch.float64).eps
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,10 @@ def _expected(curves: Tensor, share: Tensor) -> Tensor:
 def _least(expected: Tensor, curves: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     """Return the least expected loss of every share and what rounding may add to it."""
     least, place = expected.min(1)
-    without, with_label = curves[:, place].abs()
-    return least, _ROUNDING * torch.lerp(without, with_label, share)
+    lowest = curves.masked_fill(~curves.isfinite(), torch.inf).amin(1, keepdim=True)
+    at = curves[:, place]
+    rounding = _ROUNDING * (at - lowest) + _OFFSET_ROUNDING * at.abs()
+    return least, torch.lerp(rounding[0], rounding[1], share)
 
 
 def _nearest(expected: Tensor, limit: Tensor, pred: Tensor, share: Tensor) -> Tensor:

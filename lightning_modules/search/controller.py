@@ -9,9 +9,6 @@ from torch import Tensor, nn
 from lightning_modules.search.programs import Programs
 from lightning_modules.search.space import SearchSpace
 
-# Keeps log(1 - p) finite when one operand has all the probability.
-_LARGEST_PROBABILITY = 1 - 1e-6
-
 
 class Scores(NamedTuple):
     """What the controller thinks of programs, each ``[count, nodes, 2]``: a node's operator, then its operands.
@@ -139,7 +136,10 @@ class Controller(nn.Module):
 
     def _operands_log_probability(self, log_probabilities: Tensor, operator: Tensor, operands: Tensor) -> Tensor:
         chosen = log_probabilities.gather(1, operands)
-        remaining = -torch.log1p(-chosen.exp().clamp(max=_LARGEST_PROBABILITY))
+        # What is left of the probability, summed rather than subtracted from 1, which it may be all but equal to.
+        positions = torch.arange(log_probabilities.shape[1])
+        others = positions != operands[:, :, None]
+        remaining = -log_probabilities[:, None].where(others, -torch.inf).logsumexp(-1)
         in_order = chosen.sum(-1) + remaining[:, 0]
         either_order = chosen.sum(-1) + torch.logaddexp(remaining[:, 0], remaining[:, 1])
         pair = torch.where(self.space.commutative[operator], either_order, in_order)

@@ -10,6 +10,7 @@ import torch
 from lightning_modules.field_types import built
 from lightning_modules.losses import Formula
 from lightning_modules.search.drawing import Draws
+from lightning_modules.search.floor import floor_reward
 from lightning_modules.search.strategies.base import Outcome
 from lightning_modules.search.watchers import Candidate
 
@@ -30,12 +31,22 @@ class Findings:
         self._signature_rewards = torch.empty(0, dtype=torch.float64)
         self._formulas: dict[Formula, tuple[int, float]] = {}
         self._failures = 0
+        self._lowest = math.inf
+
+    @property
+    def floor(self) -> float:
+        """What a broken training is given: less than anything that was trained so far."""
+        return floor_reward([self._lowest])
 
     def add(self, candidate: Candidate) -> None:
         """Take in a candidate or reference loss."""
         self.candidates.append(candidate)
+        trained = candidate.status == "trained"
+        if trained:
+            self._lowest = min(self._lowest, candidate.reward)
         if candidate.kind == "candidate":
-            self._formulas[Formula.parse(candidate.formula)] = (candidate.epochs, candidate.reward)
+            if trained:
+                self._formulas[Formula.parse(candidate.formula)] = (candidate.epochs, candidate.reward)
             self._failures = self._failures + 1 if candidate.status == "failed" else 0
 
     def check(self) -> None:
@@ -49,19 +60,33 @@ class Findings:
         )
 
     def top(self, count: int) -> tuple[tuple[Formula, float], ...]:
-        """Return the best formulas with their rewards, best first; those that were trained longest go before others."""
+        """Return the best formulas with their rewards, best first; those that were trained longest go before others.
+
+        Those whose training broke are not among them.
+        """
         best = sorted(self._formulas.items(), key=lambda item: item[1], reverse=True)
         return tuple((formula, reward) for formula, (_, reward) in best[:count])
 
-    def outcome(self, draws: Draws, rewards: Sequence[float]) -> Outcome:
-        """Give every draw its own reward, or that of the earlier program with the same gradient."""
+    def outcome(self, draws: Draws, rewards: Sequence[float], broke: Sequence[bool] = ()) -> Outcome:
+        """Give every draw its own reward, or that of the earlier program with the same gradient.
+
+        Args:
+            draws: The draws.
+            rewards: Of those that were chosen.
+            broke: Whether their training broke, so that they have no reward of their own; empty if none did.
+        """
         signature = draws.screened.signature
         numbers = max(int(signature.max()) + 1, len(self._signature_rewards))
         known = torch.full((numbers,), math.nan, dtype=torch.float64)
         known[: len(self._signature_rewards)] = self._signature_rewards
-        known[signature[draws.chosen]] = torch.tensor(rewards, dtype=torch.float64)
+        told = torch.tensor(rewards, dtype=torch.float64)
+        # Less than whatever will be trained; strategies are told a finite number.
+        lost = torch.tensor(broke or [False] * len(told), dtype=torch.bool)
+        known[signature[draws.chosen]] = told.masked_fill(lost, -math.inf)
         self._signature_rewards = known
-        return Outcome(draws.programs, draws.screened, known[signature])
+        reward = known[signature]
+        broken = reward == -math.inf
+        return Outcome(draws.programs, draws.screened, reward.masked_fill(broken, self.floor), broken)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything as plain values and tensors."""
@@ -74,7 +99,7 @@ class Findings:
         Raises:
             ValueError: If a candidate is none.
         """
-        self.candidates, self._formulas, self._failures = [], {}, 0
+        self.candidates, self._formulas, self._failures, self._lowest = [], {}, 0, math.inf
         self._signature_rewards = state["signature_rewards"]
         for row in state["candidates"]:
             self.add(built(Candidate, row))

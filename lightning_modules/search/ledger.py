@@ -11,6 +11,7 @@ import pandas as pd
 
 from lightning_modules.held_signals import signals_held
 from lightning_modules.search.evaluation import Evaluation
+from lightning_modules.search.floor import with_floor
 from lightning_modules.search.ledger_check import limit, refuse_programs, refuse_wrong_types
 from lightning_modules.search.ledger_tables import (
     ADDED,
@@ -135,13 +136,15 @@ def check_ledger(root: str | Path) -> None:
 def read_ledger(root: str | Path) -> pd.DataFrame:
     """Read a study's candidates in the order in which they were found, one row each.
 
+    The rewards of those whose training broke are below all others.
+
     Raises:
         FileNotFoundError: If the folder holds no ledger.
         ValueError: If the file there is no ledger or is damaged.
     """
     with _opened(root) as connection:
         refuse_wrong_types(connection, "candidates", Candidate)
-        table = pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection)
+        table = with_floor(pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection))
     # Of an earlier version, which measured none.
     return table if ADDED in table else table.assign(**{ADDED: math.nan})
 

@@ -13,7 +13,7 @@ from lightning_modules.search.ranks import agree
 from lightning_modules.search.state_check import Part
 from lightning_modules.search.states import States
 from lightning_modules.search.strategies.base import Strategy
-from lightning_modules.search.trials import FLOOR_REWARD, Trial, Trials
+from lightning_modules.search.trials import Trial, Trials
 from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
 
 
@@ -105,7 +105,7 @@ class LossSearch:
             return
         with closing(self.trials.references(self.references)) as trials:
             for trial in trials:
-                self._add(_candidate(trial))
+                self._add(_candidate(trial, self._reward(trial)))
 
     def _warm_up(self) -> None:
         remaining = self.budget.warmup_updates - self.warm_up
@@ -118,15 +118,16 @@ class LossSearch:
     def _round(self, number: int) -> None:
         draws = agree(self.drawing())
         trials = self._try_candidates(number, draws)
-        told = told_rewards([trial.reward for trial in trials], [trial.rung for trial in trials], FLOOR_REWARD)
-        figures = self.strategy.tell(self.findings.outcome(draws, told))
-        best = max(trials, key=lambda trial: (trial.rung, trial.reward), default=None)
+        rewards = tuple(self._reward(trial) for trial in trials)
+        told = told_rewards(rewards, [trial.rung for trial in trials], self.findings.floor)
+        figures = self.strategy.tell(self.findings.outcome(draws, told, [trial.broke for trial in trials]))
+        trained = (trial for trial in trials if not trial.broke)
+        best = max(trained, key=lambda trial: (trial.rung, trial.reward), default=None)
         accepted = self.trials.advance(best)
         self.rounds = number
         if accepted:
             self.trials.measure_baseline()
         top = self.findings.top(self.budget.top)
-        rewards = tuple(trial.reward for trial in trials)
         summary = RoundSummary(number, draws.programs, draws.screened, rewards, top, figures, accepted)
         for watcher in self.watchers:
             watcher.on_round(summary)
@@ -139,9 +140,13 @@ class LossSearch:
         with closing(self.trials.candidates(number, losses)) as results:
             for index, trial in results:
                 trials[index] = trial
-                self._add(_drawn_candidate(trial, formulas[index], draws, int(draws.chosen[index])))
+                candidate = _candidate(trial, self._reward(trial))
+                self._add(_drawn_candidate(candidate, formulas[index], draws, int(draws.chosen[index])))
                 self.findings.check()
         return [trials[index] for index in range(len(formulas))]
+
+    def _reward(self, trial: Trial) -> float:
+        return self.findings.floor if trial.broke else trial.reward
 
     def _add(self, candidate: Candidate) -> None:
         self.findings.add(candidate)
@@ -176,7 +181,7 @@ class LossSearch:
             watcher.on_resume(standing)
 
 
-def _candidate(trial: Trial) -> Candidate:
+def _candidate(trial: Trial, reward: float) -> Candidate:
     place, evaluation = trial.place, trial.evaluation
     return Candidate(
         round=place.round,
@@ -184,7 +189,7 @@ def _candidate(trial: Trial) -> Candidate:
         formula=place.name,
         simplified="",
         status=evaluation.status,
-        reward=trial.reward,
+        reward=reward,
         metric=evaluation.score,
         right_share=None,
         signature=None,
@@ -196,9 +201,9 @@ def _candidate(trial: Trial) -> Candidate:
     )
 
 
-def _drawn_candidate(trial: Trial, formula: Formula, draws: Draws, index: int) -> Candidate:
+def _drawn_candidate(candidate: Candidate, formula: Formula, draws: Draws, index: int) -> Candidate:
     return replace(
-        _candidate(trial),
+        candidate,
         simplified=str(formula.simplify()),
         right_share=float(draws.screened.right_share[index]),
         signature=int(draws.screened.signature[index]),

@@ -1,5 +1,6 @@
 """A live display of a search in the terminal."""
 
+import math
 from collections.abc import Mapping
 
 from rich.console import Console
@@ -46,8 +47,10 @@ class ProgressDisplay(Watcher):
         if candidate.kind == "reference":
             self.progress.update(self._references, advance=1)
             return
-        self._best = max(self._best, candidate.reward)
-        note = f"round {candidate.round}/{self.rounds}, best {self._best:+.4f}"
+        if candidate.status == "trained":
+            self._best = max(self._best, candidate.reward)
+        best = "none trained yet" if math.isinf(self._best) else f"best {self._best:+.4f}"
+        note = f"round {candidate.round}/{self.rounds}, {best}"
         self.progress.update(self._search, advance=1, visible=True, note=note)
 
     def on_round(self, summary: RoundSummary) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from lightning_modules.search.floor import with_floor
 from lightning_modules.search.watchers import Candidate, Standing, Watcher
 
 _COLUMNS = [
@@ -32,12 +33,13 @@ _LONGEST_SHOWN = 120
 def ranking(losses: pd.DataFrame) -> pd.DataFrame:
     """Sort trained losses by falling reward and number the formulas among them from 1.
 
-    Those that a ladder of budgets let train longer go before others, whose rewards do not compare with theirs. Equal
-    rewards keep the order of training; hand-made losses have no rank.
+    Those that a ladder of budgets let train longer go before others, whose rewards do not compare with theirs. Those
+    whose training broke come last. Equal rewards keep the order of training; hand-made losses have no rank.
     """
     table = losses.drop(columns="rank", errors="ignore")
-    order = [name for name in ("epochs", "reward") if name in table]
-    table = table.sort_values(order, ascending=False, kind="stable").reset_index(drop=True)
+    table = table.assign(trained=table["status"] == "trained" if "status" in table else True)
+    order = [name for name in ("trained", "epochs", "reward") if name in table]
+    table = table.sort_values(order, ascending=False, kind="stable").drop(columns="trained").reset_index(drop=True)
     is_formula = table["kind"] == "candidate"
     table.insert(0, "rank", is_formula.cumsum().where(is_formula).astype("Int64"))
     return table
@@ -45,7 +47,8 @@ def ranking(losses: pd.DataFrame) -> pd.DataFrame:
 
 def as_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
     """Return one row a candidate."""
-    return pd.DataFrame([asdict(candidate) for candidate in candidates], columns=list(Candidate.__annotations__))
+    rows = [asdict(candidate) for candidate in candidates]
+    return with_floor(pd.DataFrame(rows, columns=list(Candidate.__annotations__)))
 
 
 class FormulasFile(Watcher):

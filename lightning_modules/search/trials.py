@@ -10,14 +10,12 @@ from torch import Tensor
 
 from lightning_modules.losses import Loss
 from lightning_modules.search.evaluation import Evaluation
+from lightning_modules.search.floor import FLOOR_REWARD
 from lightning_modules.search.ladder import Ladder
 from lightning_modules.search.noise import chance_remark
 from lightning_modules.search.places import Place
 from lightning_modules.search.schedule import Schedule
 from lightning_modules.search.trainings import Start, Trainings
-
-#: The reward of a child that failed, or whose loss or metric was not finite; with a baseline none is smaller.
-FLOOR_REWARD = -1.0
 
 Value = TypeVar("Value")
 
@@ -31,7 +29,8 @@ class Trial:
         loss: The loss.
         rung: Of the ladder, that training's number.
         evaluation: What became of that training.
-        reward: Its score, less that of the baseline under the same budget.
+        reward: Its score, less that of the baseline under the same budget; -1 where it has none, which is not to be
+            compared with other rewards.
     """
 
     place: Place
@@ -39,6 +38,11 @@ class Trial:
     rung: int
     evaluation: Evaluation
     reward: float
+
+    @property
+    def broke(self) -> bool:
+        """Whether nothing was measured."""
+        return self.evaluation.score is None
 
 
 class Trials:
@@ -142,8 +146,7 @@ class Trials:
             return FLOOR_REWARD
         if self.baseline is None:
             return evaluation.score
-        # A metric without bounds, such as log-loss, may fall so far behind that the broken would look better.
-        return max(FLOOR_REWARD, evaluation.score - self._baselines[epochs])
+        return evaluation.score - self._baselines[epochs]
 
 
 def in_order(numbered: Iterable[tuple[int, Value]]) -> Generator[tuple[int, Value]]:

@@ -18,7 +18,8 @@ class Candidate:
         formula: The formula as it was trained, or the name of a hand-made loss.
         simplified: The same formula under real arithmetic; empty for a hand-made loss.
         status: ``trained``, ``non-finite`` or ``failed``.
-        reward: Its metric, less that of the baseline under the same budget; -1 where there is none.
+        reward: Its metric, less that of the baseline under the same budget; where there is none, -1 or less than all
+            that were trained before have.
         metric: The monitored metric after training, negated where less is better; ``None`` where there is none.
         right_share: Share of right gradient signs on the screening probe; ``None`` for a hand-made loss.
         signature: Number of the gradient signature; ``None`` for a hand-made loss.

@@ -145,10 +145,11 @@ def test_any_models_checkpoint_is_an_actor_and_none_is_an_agent(model: Any, tmp_
 def test_a_model_is_copied_and_left_alone() -> None:
     model = SharedBottom((12, 5), 2, TASKS, **SIZES)
     before, mode = copied(model), model.training
+    trained = [parameter.requires_grad for parameter in model.parameters()]
     fitted(agent(DDPG, actor=model))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert model.training == mode
-    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert [parameter.requires_grad for parameter in model.parameters()] == trained
 
 
 @pytest.mark.parametrize(

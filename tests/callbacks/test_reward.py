@@ -76,7 +76,14 @@ def test_infinities_of_both_signs_do_not_cancel() -> None:
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_metric_that_is_not_finite_earns_the_floor_in_either_mode(mode: Literal["max", "min"], bad: float) -> None:
     callback = fit(Scripted([[1.0]], metrics=[bad]), RewardCallback("val/score", mode))
-    assert (callback.reward, callback.status) == (-1.0, "non-finite")
+    assert (callback.reward, callback.status) == (-1.0 if mode == "max" else -math.inf, "non-finite")
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_the_floor_is_below_the_reward_of_any_training(mode: Literal["max", "min"]) -> None:
+    broken = fit(Scripted([[math.nan]], metrics=[0.5]), RewardCallback("val/score", mode))
+    worst = fit(Scripted([[1.0]], metrics=[0.0 if mode == "max" else 1e30]), RewardCallback("val/score", mode))
+    assert broken.reward < worst.reward
 
 
 def test_a_missing_metric_is_an_error_that_names_those_that_there_are() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from scipy.optimize import brentq
+from torch import Tensor
 
 from lightning_modules.check.scoring_rule import SHARES, minimisers, scoring_rule
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Hinge, LogMin, Loss, MaxR, Numerics, SumR
@@ -21,6 +22,32 @@ def test_proper_losses_ask_for_the_true_probability(loss: Loss) -> None:
     rule = scoring_rule(loss)
     assert (rule.proper, rule.keeps_order) == ("yes", "strictly")
     assert rule.least_at == pytest.approx(SHARES, abs=1e-5)
+
+
+class Shifted(Loss):
+    """Another loss plus a constant, which may be another one for label 1."""
+
+    def __init__(self, loss: Loss, offset: float, of_label: float = 0.0) -> None:
+        super().__init__()
+        self.wants = loss.wants  # type: ignore[misc]  # of the class, for most losses
+        self.loss, self.offset, self.of_label = loss, offset, of_label
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        return self.loss(prediction, label) + self.of_label * label + self.offset
+
+
+@pytest.mark.parametrize("offset", [(1e6,), (-1e6,), (1234.5678,), (-7e5, 1e6)])
+@pytest.mark.parametrize("loss", [BCE(), MSE(), FormulaLoss(BCE_TEXT), Focal(0.0)])
+def test_a_constant_in_a_loss_changes_nothing(loss: Loss, offset: tuple[float, ...]) -> None:
+    rule = scoring_rule(Shifted(loss, *offset))
+    assert (rule.proper, rule.keeps_order) == ("yes", "strictly")
+    assert rule.least_at == pytest.approx(SHARES, abs=1e-4)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_nor_does_it_make_other_losses_proper(offset: float) -> None:
+    for text, proper in {"abs(label - pred)": "no", "pred * 0": "weakly"}.items():
+        assert scoring_rule(Shifted(FormulaLoss(text), offset)).proper == proper
 
 
 def test_the_optimum_of_max_r() -> None:

@@ -59,7 +59,9 @@ def equal(left: Programs, right: Programs) -> bool:
     return torch.equal(left.operators, right.operators) and torch.equal(left.operands, right.operands)
 
 
-def told(programs: Programs, reward: Tensor, verdict: Verdict = Verdict.TRAINABLE) -> Outcome:
+def told(
+    programs: Programs, reward: Tensor, verdict: Verdict = Verdict.TRAINABLE, broken: Tensor | None = None
+) -> Outcome:
     """Return an outcome in which every program is new, and has the given verdict and reward."""
     count = len(programs)
     ones = torch.ones(count, dtype=torch.float64)
@@ -71,7 +73,7 @@ def told(programs: Programs, reward: Tensor, verdict: Verdict = Verdict.TRAINABL
         occurrences=torch.ones(count, dtype=torch.int64),
         gradient=torch.zeros(count, 4, dtype=torch.float64),
     )
-    return Outcome(programs, screened, reward.double())
+    return Outcome(programs, screened, reward.double(), broken)
 
 
 def share_of_operator(programs: Programs, space: SearchSpace, name: str) -> Tensor:

@@ -72,6 +72,23 @@ def test_the_probabilities_of_all_decisions_of_a_node_sum_to_one(node: int) -> N
     assert sums == pytest.approx([1] * len(sums), abs=1e-6)
 
 
+@pytest.mark.parametrize("tanh_constant", [1.0, 4.0, 7.0, 12.0, 100.0])
+def test_probabilities_of_pairs_sum_to_one_however_certain_the_policy(tanh_constant: float) -> None:
+    controller = Controller(SMALL, 8, tanh_constant, seeded())
+    positions = 5
+    bounds = torch.tensor([1.0, -1.0, -1.0, 0.3, -0.8], dtype=torch.float64)
+    logits = (tanh_constant * bounds).log_softmax(-1)[None]
+    pairs = torch.combinations(torch.arange(positions))
+    ordered = torch.cat([pairs, pairs.flip(1)])
+    commutative = SMALL.commutative & SMALL.binary
+    for which, operands in ((commutative, pairs), (~SMALL.commutative & SMALL.binary, ordered)):
+        for operator in which.nonzero().squeeze(1):
+            chosen = operator.expand(len(operands))
+            logarithm = controller._operands_log_probability(logits.expand(len(operands), -1), chosen, operands)
+            assert logarithm.exp().sum().item() == pytest.approx(1, abs=1e-12)
+            assert logarithm.isfinite().all()
+
+
 def test_draws_are_as_frequent_as_their_scores_say() -> None:
     controller, count = decided(SMALL), 60_000
     programs = all_programs(SMALL)

@@ -30,6 +30,17 @@ def test_only_programs_that_were_trained_themselves_count() -> None:
     assert elites.rewards.tolist() == [2.0, 1.0]
 
 
+def test_programs_whose_training_broke_are_no_elites() -> None:
+    programs = SPACE.uniform(20, seeded())
+    elites = Elites(50)
+    rewards = torch.full((20,), -1.0)
+    elites.update(told(programs, rewards, broken=torch.ones(20, dtype=torch.bool)))
+    assert len(elites) == 0
+    rewards[4], rewards[7] = -3.0, -2.0
+    elites.update(told(programs, rewards, broken=rewards == -1.0))
+    assert elites.rewards.tolist() == [-2.0, -3.0]
+
+
 def test_samples_are_members_and_all_members_are_sampled() -> None:
     programs = SPACE.uniform(5, seeded())
     elites = Elites(5)

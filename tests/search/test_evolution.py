@@ -50,6 +50,12 @@ def test_the_population_is_bounded_and_its_oldest_member_dies() -> None:
     assert born_of(strategy, chain("square")) > 0.97
 
 
+def test_programs_whose_training_broke_have_no_children() -> None:
+    strategy = evolution()
+    assert strategy.tell(told(chain("log"), torch.tensor([-1.0]), broken=torch.tensor([True]))) == {"population": 0}
+    assert strategy.tell(told(chain("square"), torch.tensor([-7.0]), broken=torch.tensor([False]))) == {"population": 1}
+
+
 def test_a_larger_tournament_picks_the_better_parent_more_often() -> None:
     shares = []
     for tournament_size in (1, 2, 6):

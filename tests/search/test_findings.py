@@ -56,8 +56,27 @@ def test_a_state_holds_everything() -> None:
     other = saved(findings)
     assert other.candidates == everything
     assert other.top(10) == findings.top(10)
-    assert [str(formula) for formula, _ in other.top(2)] == ["label - pred", "label"]
-    assert [str(formula) for formula, _ in other.top(9)] == ["label - pred", "label", "pred", "pred - label"]
+    assert [str(formula) for formula, _ in other.top(2)] == ["label - pred", "pred"]
+    assert [str(formula) for formula, _ in other.top(9)] == ["label - pred", "pred", "pred - label"]
+
+
+def test_what_broke_is_told_less_than_anything_that_was_trained() -> None:
+    findings = Findings(9)
+    assert findings.floor == -1.0
+    findings.add(candidate(status="failed", reward=-1.0, metric=None))
+    assert findings.floor == -1.0
+    findings.add(candidate(reward=-4.0))
+    assert findings.floor < -4.0
+    outcome = findings.outcome(draws([0, 1, 2, 1], [0, 1]), [-4.0, findings.floor], [False, True])
+    findings.add(candidate(reward=-700.0))
+    for later in (findings, saved(findings)):
+        told_later = later.outcome(draws([1, 0, 3], [2]), [-700.0])
+        assert told_later.reward.isfinite().all()
+        assert told_later.reward[0] < told_later.reward[2] < told_later.reward[1]
+        assert told_later.broken.tolist() == [True, False, False]
+    assert outcome.broken.tolist() == [False, True, False, True]
+    assert outcome.reward[1] == outcome.reward[3] < outcome.reward[0] == -4.0
+    assert math.isnan(outcome.reward[2])
 
 
 def test_too_many_failures_in_a_row_end_a_search_also_across_a_state() -> None:

@@ -71,6 +71,21 @@ def test_the_value_of_a_reward_is_the_share_that_it_beats() -> None:
     assert torch.allclose(weight, torch.full((4,), 0.25).double())
 
 
+def test_what_broke_beats_nothing_that_was_trained_in_any_round() -> None:
+    value, surrogate, programs = valuation(), Surrogate(), drawn(4)
+    first = told(programs, torch.tensor([-1.0, 2.0, 1.0, -1.0]), broken=torch.tensor([True, False, False, True]))
+    later = told(programs, torch.tensor([-9.0, -20.0, -8.0, -7.0]), broken=torch.tensor([False, True, False, False]))
+    shapes = torch.eye(4, dtype=torch.float64)
+    for outcome in (screened_with(first, gradient=shapes), screened_with(later, gradient=-shapes)):
+        advantage, _ = value(outcome, torch.zeros(4, dtype=torch.bool))
+        surrogate.update(outcome)
+        assert advantage.isfinite().all()
+        assert advantage[outcome.broken].max() < advantage[~outcome.broken].min()
+    guessed = surrogate.guess(torch.cat([shapes, -shapes]))
+    broken = torch.cat([first.broken, later.broken])
+    assert guessed[broken].max() < guessed[~broken].min()
+
+
 def test_the_baseline_is_a_moving_average() -> None:
     judge = valuation(baseline_decay=0.75)
     judge(told(drawn(2), torch.tensor([0.0, 1.0])), torch.zeros(2).bool())

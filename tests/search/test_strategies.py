@@ -114,6 +114,15 @@ def test_proposals_get_better_on_a_toy_problem(kind: type[Strategy]) -> None:
     assert mean_reward(strategy) > before + 0.15
 
 
+@pytest.mark.parametrize("kind", [PPO, REINFORCE, RandomSearch, RegularizedEvolution])
+def test_a_round_in_which_everything_breaks_does_no_harm(kind: type[Strategy]) -> None:
+    strategy = build(kind)
+    for reward in (-1.0, -9.0):
+        programs = strategy.ask(20)
+        strategy.tell(told(programs, torch.full((20,), reward), broken=torch.ones(20, dtype=torch.bool)))
+    assert_valid(strategy.ask(20), SPACE, 20)
+
+
 def test_random_search_learns_nothing() -> None:
     strategy, untold = build(RandomSearch), build(RandomSearch)
     programs = search(strategy, rounds=2)

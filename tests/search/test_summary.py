@@ -26,6 +26,13 @@ def test_ranking_sorts_by_falling_reward_and_keeps_the_order_of_equals() -> None
     assert ranked["reward"].is_monotonic_decreasing
 
 
+def test_those_that_broke_come_last_and_have_least_whatever_was_trained_later() -> None:
+    failed = candidate(formula="broken", reward=-1.0, metric=None, status="non-finite", epochs=9)
+    ranked = ranking(as_table([failed, candidate(formula="far", reward=-4.0, epochs=1), reference("BCE", -2.5)]))
+    assert ranked["formula"].tolist() == ["far", "BCE", "broken"]
+    assert ranked["reward"].iloc[-1] < -4.0
+
+
 def test_the_formulas_file_is_the_ranking(tmp_path: Path) -> None:
     file = FormulasFile(tmp_path)
     for each in CANDIDATES:

@@ -12,11 +12,12 @@ from fake_executor import FakeExecutor
 from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss, Loss
 from lightning_modules.search.best_child import BestChild
 from lightning_modules.search.evaluation import Assignment, Evaluation
+from lightning_modules.search.floor import FLOOR_REWARD
 from lightning_modules.search.ladder import Ladder
 from lightning_modules.search.places import Place
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
 from lightning_modules.search.trainings import Trainings
-from lightning_modules.search.trials import FLOOR_REWARD, Trial, Trials, in_order
+from lightning_modules.search.trials import Trial, Trials, in_order
 
 pytestmark = pytest.mark.timeout(60)
 Table = Mapping[tuple[str, int], float | None]
@@ -67,11 +68,13 @@ def test_rewards_are_differences_to_the_baseline_under_the_same_budget() -> None
     assert results[0].place == Place(1, "candidate", 1, 4, first.title)
 
 
-def test_no_trained_loss_is_behind_a_broken_one() -> None:
+def test_a_reward_has_no_floor() -> None:
     far, broken = FORMULAS[:2]
     tried, _ = trials({("BCE", 0): -0.5, (far.title, 0): -7.0, (broken.title, 0): None}, baseline=BCE())
     tried.measure_baseline()
-    assert [trial.reward for _, trial in tried.candidates(1, [far, broken])] == [FLOOR_REWARD, FLOOR_REWARD]
+    results = [trial for _, trial in tried.candidates(1, [far, broken])]
+    assert [trial.broke for trial in results] == [False, True]
+    assert results[0].reward == pytest.approx(-6.5)
 
 
 def test_without_a_baseline_rewards_are_scores() -> None:

@@ -21,17 +21,29 @@ class Outcome:
         programs: The programs, in the order in which the strategy gave them.
         screened: What screening said of each.
         reward: Measured reward of each, or that of an earlier program with the same gradient; nan where there is
-            none, float64 ``[count]``.
+            none, float64 ``[count]``. Where training broke, it is less than all that were trained until then have.
+        broken: Marks the programs whose training broke, or that of the earlier one, bool ``[count]``; None marks none.
     """
 
     programs: Programs
     screened: Screened
     reward: Tensor
+    broken: Tensor | None = None
 
     @property
     def trained(self) -> Tensor:
-        """Mark the programs that were trained themselves, bool ``[count]``."""
+        """Mark the programs whose training was tried, whether it broke or not, bool ``[count]``."""
         return self.reward.isfinite() & (self.screened.verdict == Verdict.TRAINABLE)
+
+    @property
+    def succeeded(self) -> Tensor:
+        """Mark the programs that were trained, bool ``[count]``."""
+        return self.trained if self.broken is None else self.trained & ~self.broken
+
+    @property
+    def order(self) -> Tensor:
+        """Rewards by which to order programs of all rounds: -inf where training broke, float64 ``[count]``."""
+        return self.reward if self.broken is None else self.reward.masked_fill(self.broken, -torch.inf)
 
 
 class Strategy(ABC):

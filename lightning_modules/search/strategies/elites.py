@@ -20,8 +20,9 @@ class Elites:
         return len(self.rewards)
 
     def update(self, outcome: Outcome) -> None:
-        """Take in the programs that were trained themselves."""
-        programs, rewards = outcome.programs[outcome.trained], outcome.reward[outcome.trained]
+        """Take in the programs that were trained."""
+        succeeded = outcome.succeeded
+        programs, rewards = outcome.programs[succeeded], outcome.reward[succeeded]
         if self.programs is not None:
             programs, rewards = Programs.concatenate([self.programs, programs]), torch.cat([self.rewards, rewards])
         best = rewards.argsort(descending=True, stable=True)[: self.capacity]

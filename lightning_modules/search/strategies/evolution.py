@@ -52,8 +52,8 @@ class RegularizedEvolution(Strategy):
 
     def tell(self, outcome: Outcome) -> dict[str, float]:
         """Let the trained programs into the population, in their order."""
-        trained = outcome.trained
-        for program, reward in zip(trained.nonzero().squeeze(1), outcome.reward[trained].tolist(), strict=True):
+        succeeded = outcome.succeeded
+        for program, reward in zip(succeeded.nonzero().squeeze(1), outcome.reward[succeeded].tolist(), strict=True):
             self._members.append((outcome.programs.operators[program], outcome.programs.operands[program], reward))
         return {"population": float(len(self._members))}
 

@@ -195,7 +195,7 @@ class PolicyGradient(Strategy):
 
     def _imitation(self) -> Tensor:
         likelihood = torch.zeros(())
-        if self.elites.programs is not None and self.elite_weight:
+        if self.elites.programs is not None and len(self.elites) and self.elite_weight:
             likelihood = likelihood + self.elite_weight * self._likelihood(self.elites.programs)
         if len(self.archive) and self.archive_weight:
             likelihood = likelihood + self.archive_weight * self._archive_likelihood()

@@ -28,10 +28,10 @@ class Surrogate:
         return len(self._rewards)
 
     def update(self, outcome: Outcome) -> None:
-        """Take in the programs that were trained themselves."""
+        """Take in the programs whose training was tried."""
         shapes = _shape(outcome.screened.gradient[outcome.trained])
         self._shapes = shapes if self._shapes is None else torch.cat([self._shapes, shapes])
-        self._rewards = torch.cat([self._rewards, outcome.reward[outcome.trained]])
+        self._rewards = torch.cat([self._rewards, outcome.order[outcome.trained]])
 
     def guess(self, gradient: Tensor) -> Tensor:
         """Return the expected quantile of the reward ``[count]`` of programs with gradients ``[count, points]``."""

@@ -39,7 +39,7 @@ class Valuation:
 
     def __call__(self, outcome: Outcome, mutant: Tensor) -> tuple[Tensor, Tensor]:
         """Return every program's advantage and weight ``[count]``; programs without a value weigh nothing."""
-        self._rewards = torch.cat([self._rewards, outcome.reward[outcome.trained]]).sort().values
+        self._rewards = torch.cat([self._rewards, outcome.order[outcome.trained]]).sort().values
         rewarded = outcome.reward.isfinite()
         verdict = outcome.screened.verdict
         rejected = ((verdict == Verdict.ZERO_GRADIENT) | (verdict == Verdict.WRONG_DIRECTION)) & ~rewarded & ~mutant
@@ -51,7 +51,8 @@ class Valuation:
         return advantage, _shares(rewarded) + self.screening_weight * _shares(rejected)
 
     def _reward_value(self, outcome: Outcome) -> Tensor:
-        beaten = torch.searchsorted(self._rewards, outcome.reward.nan_to_num(-math.inf))
+        order = outcome.order
+        beaten = torch.searchsorted(self._rewards, order.masked_fill(order.isnan(), -math.inf))
         penalty = self.novelty_penalty * outcome.screened.occurrences.double().log2()
         return beaten.double() / max(1, len(self._rewards)) - penalty
 

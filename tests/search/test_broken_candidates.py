@@ -1,0 +1,48 @@
+"""No candidate whose training broke is before one that was trained, whatever the metric and its sign."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+from small_studies import search
+
+from lightning_modules.search import evaluation
+from lightning_modules.search.ledger import read_ledger
+
+pytestmark = pytest.mark.timeout(120)
+MODES: list[dict[str, Any]] = [
+    {"relative": False, "mode": "min", "monitor": "val/log_loss"},
+    {"relative": True, "mode": "min", "monitor": "val/log_loss"},
+    {"relative": False, "mode": "max"},
+]
+
+
+@pytest.fixture
+def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first candidates break, and the others end with a large log-loss."""
+    numbers = iter(range(100))
+    fit = evaluation.ChildEvaluator._fit
+
+    def broken(self: Any, child: pl.LightningModule, *rest: Any) -> None:
+        fit(self, child, *rest)
+        number = next(numbers)
+        if number in (3, 4):
+            raise ArithmeticError("broken")
+        reward = rest[0]
+        if self.mode == "min":
+            reward.reward = -4.0 - number
+
+    monkeypatch.setattr(evaluation.ChildEvaluator, "_fit", broken)
+
+
+@pytest.mark.parametrize("options", MODES, ids=str)
+@pytest.mark.parametrize("strategy", ["ppo", "evolution"])
+def test_what_broke_comes_last(breaking: None, options: dict[str, Any], strategy: str, tmp_path: Path) -> None:
+    search(tmp_path / "study", strategy=strategy, rounds=3, **options)
+    losses = read_ledger(tmp_path / "study")
+    trained = losses["status"] == "trained"
+    assert (~trained).sum() == 2
+    assert losses["reward"][~trained].max() < losses["reward"][trained].min()
+    assert pd.read_csv(tmp_path / "study" / "formulas.csv")["status"].tolist()[-2:] == ["failed", "failed"]
