@@ -96,7 +96,8 @@ def _from_texts(column: pa.ChunkedArray, part: Part, name: str) -> pa.ChunkedArr
     numbers = pd.to_numeric(cells, errors="coerce").astype("float64")
     is_number = numbers.notna() & (numbers.abs() < float("inf"))
     if is_number.all():
-        return pa.chunked_array([pa.array(pd.to_numeric(cells))])
+        exact = pd.to_numeric(cells)
+        return pa.chunked_array([pa.array(exact if exact.dtype == "int64" else numbers)])
     dates = pd.to_datetime(cells.where(~is_number), errors="coerce", format="ISO8601", utc=True)
     is_date = dates.notna()
     if is_number.any() and is_number.sum() >= is_date.sum():
