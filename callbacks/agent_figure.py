@@ -12,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from lightning_modules.files import save_picture
+
 #: Beginnings of the names that each panel shows, from top to bottom.
 _PANELS = {
     "score": ("val/score",),
@@ -83,7 +85,7 @@ class AgentFigure(pl.Callback):
         figure = agent_figure(self._curves)
         if self.path is not None:
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(self.path, dpi=120)
+            save_picture(Path(self.path), figure, dpi=120)
         for logger in loggers:
             logger.experiment.add_figure("agent", figure, trainer.global_step)
 

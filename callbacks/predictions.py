@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from callbacks.table_files import CsvFile, ParquetFile, TableFile
+from lightning_modules.files import full_disk_named, replaceable
 from lightning_modules.finite_weights import refuse_non_finite
 
 
@@ -23,8 +24,8 @@ class PredictionWriter(pl.Callback):
     need their logits, in a column ``logit``, or ``click_logit`` for the task ``click``; the model's ``logit_step`` is
     asked for them. A warning tells of rounded probabilities, and of predictions that are not finite.
 
-    Batches are written as they come, to a part file for each process next to ``output``; when prediction is over the
-    first process joins the parts to ``output``, in the order of the processes. The processes therefore need a common
+    Batches are written as they come, to a hidden file for each process next to ``output``; when prediction is over the
+    first process joins these parts to ``output``, in the order of the processes. The processes therefore need a common
     file system, an interrupted prediction leaves no half-written ``output``, and an existing file is overwritten.
 
     Args:
@@ -42,6 +43,7 @@ class PredictionWriter(pl.Callback):
         self.logits = logits
         if self.output.suffix not in (".csv", ".parquet"):
             raise ValueError(f"{output} names no known format; let the predictions' file end in .csv or .parquet")
+        self._file: TableFile | None = None
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the part of this process."""
@@ -58,9 +60,8 @@ class PredictionWriter(pl.Callback):
         self._counts = torch.zeros(2, dtype=torch.int64, device=pl_module.device)
         self.output.parent.mkdir(parents=True, exist_ok=True)
         path = self._part(trainer.global_rank)
-        self._file: TableFile = (
-            ParquetFile(path) if self._is_parquet() else CsvFile(path, header=trainer.is_global_zero)
-        )
+        with full_disk_named(self.output):
+            self._file = ParquetFile(path) if self._is_parquet() else CsvFile(path, header=trainer.is_global_zero)
 
     def on_predict_batch_end(
         self,
@@ -72,20 +73,29 @@ class PredictionWriter(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Append the rows of one batch."""
+        assert self._file is not None
         keys: pd.DataFrame = self._data.decode(batch)
         self._counts += torch.stack([((outputs == 0) | (outputs == 1)).sum(), (~torch.isfinite(outputs)).sum()])
         columns = self._columns(outputs, "probability", "{}")
         if self.logits:
             columns |= self._columns(pl_module.logit_step(batch), "logit", "{}_logit")  # type: ignore[operator]
-        self._file.append(keys.assign(**columns))
+        with full_disk_named(self.output):
+            self._file.append(keys.assign(**columns))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Join the parts."""
-        self._file.close()
-        trainer.strategy.barrier("predictions")
-        if trainer.is_global_zero:
-            self._join(trainer.world_size)
+        assert self._file is not None
+        with full_disk_named(self.output):
+            self._file.close()
+            trainer.strategy.barrier("predictions")
+            if trainer.is_global_zero:
+                self._join(trainer.world_size)
         self._warn(*trainer.strategy.reduce(self._counts, reduce_op="sum").tolist())
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Remove the part of this process."""
+        if self._file is not None:
+            self._part(trainer.global_rank).unlink(missing_ok=True)
 
     def _warn(self, rounded: int, not_finite: int) -> None:
         if rounded > 1 and not self.logits:
@@ -112,8 +122,9 @@ class PredictionWriter(pl.Callback):
         return self.output.suffix == ".parquet"
 
     def _part(self, rank: int) -> Path:
-        return self.output.with_name(f"{self.output.name}.part{rank}")
+        target = replaceable(self.output)
+        return target.with_name(f".{target.name}.part{rank}.tmp")
 
     def _join(self, world_size: int) -> None:
         parts = [self._part(rank) for rank in range(world_size)]
-        (ParquetFile if self._is_parquet() else CsvFile).join(parts, self.output)
+        (ParquetFile if self._is_parquet() else CsvFile).join(parts, replaceable(self.output))

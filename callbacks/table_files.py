@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lightning_modules.files import put_in_place
+
 
 class TableFile(ABC):
     """A table in a new file that grows by rows; columns are those of the first rows.
@@ -57,14 +59,14 @@ class CsvFile(TableFile):
 
     @staticmethod
     def join(parts: Sequence[Path], output: Path) -> None:
-        """Move the rows of all parts, in their order, to one file."""
+        """Move the rows of all parts, in their order, to one file, which is there whole or not at all."""
         first, *others = parts
         with first.open("ab") as joined:
             for other in others:
                 with other.open("rb") as part:
                     shutil.copyfileobj(part, joined)
                 other.unlink()
-        first.replace(output)
+        put_in_place(first, output)
 
 
 class ParquetFile(TableFile):
@@ -95,7 +97,7 @@ class ParquetFile(TableFile):
         """Move the rows of all parts, in their order, to one file."""
         first, *others = parts
         if others:
-            joined = first.with_name(f"{output.name}.joined")
+            joined = first.with_name(f".{output.name}.joined.tmp")
             schema = pq.read_schema(first)
             with pq.ParquetWriter(joined, schema) as writer:
                 for part in parts:
@@ -103,7 +105,7 @@ class ParquetFile(TableFile):
             for part in parts:
                 part.unlink()
             first = joined
-        first.replace(output)
+        put_in_place(first, output)
 
 
 def _typed(field: pa.Field) -> pa.Field:

@@ -14,6 +14,7 @@ from torch import Tensor
 from datamodules.categories import as_categories, codes_of
 from datamodules.tables import missing_file
 from datamodules.vocabulary import UNKNOWN
+from lightning_modules.files import replace_file
 
 # Looked up field by field and turned into rows block by block, which then stay in the processor's cache.
 _BLOCK_ROWS = 1 << 14
@@ -104,7 +105,8 @@ class CategoryMapper:
         """Write the mapper to a JSON file; its folder is created."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(self.state_dict(), ensure_ascii=False, indent=1), encoding="utf-8")
+        text = json.dumps(self.state_dict(), ensure_ascii=False, indent=1)
+        replace_file(target, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
     @classmethod
     def load(cls, path: str | Path) -> "CategoryMapper":

@@ -1,14 +1,24 @@
 """Files that are there whole or not at all."""
 
+import errno
 import io
 import os
-from collections.abc import Callable, Mapping
+import shutil
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: A full disk, a used-up quota, and a file that may not grow further.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
@@ -17,20 +27,74 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     Whoever reads ``path`` meanwhile, or after a crash, has the file as it was before or the new one, never a part.
 
     Args:
-        path: The file; its folder exists.
+        path: The file; its folder exists. Of a symbolic link it is the file that the link names.
         write: Writes to the path that it is given.
 
     Raises:
         OSError: If it cannot be written; ``path`` is then as it was.
+        ValueError: If there is something else than a file, such as a device.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    target = replaceable(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with full_disk_named(path):
+            write(temporary)
+            put_in_place(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replaceable(path: Path) -> Path:
+    """Return the file that a path stands for, links resolved, which a new one may take the place of.
+
+    Raises:
+        ValueError: If there is something else than a file: a file in its place would break what uses it.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        kind = "a folder" if target.is_dir() else "a device or a pipe"
+        raise ValueError(f"'{path}' is {kind} and no file, so that no file can take its place; name another")
+    return target
+
+
+def put_in_place(temporary: Path, target: Path) -> None:
+    """Bring a finished file to the disk and give it its name, with the permissions of the file that is there."""
+    if target.exists():
+        shutil.copymode(target, temporary)
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(target)
+
+
+@contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Let the error of a full disk name a file, and not a temporary one or none at all."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def full_disk_explained(what: str, advice: str) -> Iterator[None]:
+    """Say of a full disk what cannot be written, and what to do.
+
+    Args:
+        what: What is being written, where the error does not name the file.
+        advice: What to do, in a sentence.
+
+    Raises:
+        OSError: Instead of the error of a full disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        name = f"'{error.filename}'" if error.filename else what
+        raise OSError(f"{name} cannot be written: {os.strerror(error.errno)}. {advice}") from error
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -67,6 +131,13 @@ def save_tensors(path: Path, value: Any) -> None:
     buffer = io.BytesIO()
     torch.save(value, buffer)
     replace_file(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
+
+
+def save_picture(path: Path, figure: "Figure", *, dpi: int) -> None:
+    """Write a figure as PNG, as :func:`replace_file` does."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=dpi)
+    replace_file(path, lambda temporary: temporary.write_bytes(picture.getbuffer()))
 
 
 def load_arrays(path: Path) -> Mapping[str, np.ndarray]:

@@ -2,12 +2,16 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_modules.continuation import changed_settings, current_settings
+from lightning_modules.folder_lock import folder_lock
+from lightning_modules.processes import is_first
 
 #: What a run must have been begun with to be gone on with, and what of it is of no consequence.
 _FIXED, _FREE = ("model", "data", "seed_everything"), ("data.init_args.eval_batch_size",)
@@ -44,6 +48,23 @@ def logger_of(checkpoint: Path, root: Path) -> TensorBoardLogger | None:
     if run.resolve() == root.resolve():
         return None
     return TensorBoardLogger(run.parent.parent, name=run.parent.name, version=run.name)
+
+
+@contextmanager
+def run_lock(trainer: pl.Trainer) -> Iterator[None]:
+    """Be the only training that writes checkpoints to a run's folder.
+
+    Raises:
+        ValueError: If another process does.
+    """
+    folder = trainer.log_dir or trainer.default_root_dir
+    keeps = trainer.checkpoint_callbacks and not trainer.fast_dev_run  # type: ignore[attr-defined]  # set elsewhere
+    # Only the first process writes; the others walk in step with it.
+    if not keeps or not is_first():
+        yield
+        return
+    with folder_lock(Path(folder), "training", "leave --ckpt_path out to train in a new folder"):
+        yield
 
 
 def _runs(root: Path) -> Iterator[Path]:

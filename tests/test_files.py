@@ -1,9 +1,12 @@
+import errno
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lightning_modules.files import load_arrays, replace_file, save_arrays
+from lightning_modules.files import full_disk_explained, load_arrays, replace_file, save_arrays
 
 
 def names(folder: Path) -> list[str]:
@@ -96,3 +99,70 @@ def test_what_is_no_file_of_arrays_is_told(content: bytes | None, tmp_path: Path
     path.unlink()
     with pytest.raises(FileNotFoundError):
         load_arrays(path)
+
+
+def test_of_a_link_the_file_that_it_names_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "a.csv", tmp_path / "a.csv"
+    target.write_text("old")
+    link.symlink_to(target)
+    replace_file(link, lambda path: path.write_text("new"))
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert names(tmp_path / "elsewhere") == ["a.csv"]
+    target.unlink()
+    replace_file(link, lambda path: path.write_text("newer"))
+    assert (link.is_symlink(), target.read_text()) == (True, "newer")
+
+
+def test_a_pipe_is_left_as_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(ValueError, match=rf"{name}' is a device or a pipe and no file"):
+            replace_file(tmp_path / name, lambda path: path.write_text("new"))
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert names(tmp_path) == ["link", "pipe"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_a_device_is_left_as_it_is(tmp_path: Path) -> None:
+    node = tmp_path / "null"
+    try:
+        os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("devices cannot be made here")
+    with pytest.raises(ValueError, match="is a device or a pipe"):
+        replace_file(node, lambda path: path.write_text("new"))
+    assert stat.S_ISCHR(node.stat().st_mode)
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"' is a folder and no file"):
+        replace_file(tmp_path, lambda path: path.write_text("new"))
+
+
+def test_permissions_stay(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("old")
+    (tmp_path / "a.csv").chmod(0o640)
+    replace_file(tmp_path / "a.csv", lambda path: path.write_text("new"))
+    assert stat.S_IMODE((tmp_path / "a.csv").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_names_the_file_and_what_to_do(tmp_path: Path, number: int) -> None:
+    def write(path: Path) -> None:
+        path.write_text("half")
+        raise OSError(number, os.strerror(number))
+
+    with (
+        pytest.raises(OSError, match=rf"^'{tmp_path / 'a.csv'}' cannot be written: .*\. Free some space$"),
+        full_disk_explained("it", "Free some space"),
+    ):
+        replace_file(tmp_path / "a.csv", write)
+    assert names(tmp_path) == []
+
+
+def test_other_errors_are_left_as_they_are() -> None:
+    with pytest.raises(PermissionError, match="no way in"), full_disk_explained("it", "Free some space"):
+        raise PermissionError(errno.EACCES, "no way in")

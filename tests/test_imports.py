@@ -12,7 +12,7 @@ PACKAGES = ("lightning_modules", "datamodules", "callbacks")
 
 #: For a package of ours all others that it may import.
 ALLOWED = {
-    "datamodules": {"lightning_modules.progress"},
+    "datamodules": {"lightning_modules.files", "lightning_modules.progress"},
     "lightning_modules.losses": {"lightning_modules.described"},
     "lightning_modules.layers": {"lightning_modules.epoch_statistics"},
     "callbacks": {f"lightning_modules.{name}" for name in ("files", "finite_weights", "losses")},

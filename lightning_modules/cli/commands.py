@@ -2,7 +2,8 @@
 
 import pkgutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from lightning_modules.cli.messages import short_message
 from lightning_modules.cli.null_arguments import refuse_nulls
 from lightning_modules.cli.own_verbs import OWN_VERBS
 from lightning_modules.default_optimizer import optimizer_in_words
-from lightning_modules.last_run import last_checkpoint, logger_of
+from lightning_modules.files import full_disk_explained
+from lightning_modules.last_run import last_checkpoint, logger_of, run_lock
 from lightning_modules.recipes import trainer_error
 
 _PROGRAM = "train.py"
@@ -241,9 +243,10 @@ class CLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand in OWN_VERBS:
-            OWN_VERBS[subcommand].run(self)
+            with full_disk_explained(f"what {subcommand} writes", OWN_VERBS[subcommand].when_full):
+                OWN_VERBS[subcommand].run(self)
             return
-        with warnings.catch_warnings():
+        with self._run_locked(), warnings.catch_warnings():
             if subcommand != "fit":
                 # An evaluation does without what kept the checkpoints of the training.
                 warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint")
@@ -257,6 +260,17 @@ class CLI(LightningCLI):
                     f"'{path}' cannot be gone on from: {shortened(error)}. Name the checkpoint of this model, as fit "
                     "has written it"
                 ) from error
+
+    @contextmanager
+    def _run_locked(self) -> Iterator[None]:
+        is_fit = self.subcommand == "fit"
+        advice = f"Free some space, then give the same command again{' with --ckpt_path last' if is_fit else ''}"
+        with full_disk_explained(f"what {self.subcommand} writes", advice):
+            if is_fit:
+                with run_lock(self.trainer):
+                    yield
+            else:
+                yield
 
     @property
     def seed(self) -> int:

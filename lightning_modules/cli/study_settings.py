@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_modules.cli.foreign_settings import known_section, plain_trainer
-from lightning_modules.search.studies import CONFIG_NAME, Study, settings_of
+from lightning_modules.continuation import CONFIG_NAME
+from lightning_modules.search.studies import Study, settings_of
 
 _SECTIONS = ("model", "data")
 

@@ -45,12 +45,14 @@ class OwnVerb:
         usage: The usage after the verb's name.
         settings: The options, a dataclass.
         prefix: What stands before the names of the options; empty if nothing.
+        when_full: What to do when the disk was full.
     """
 
     description: ClassVar[str]
     usage: ClassVar[str]
     settings: ClassVar[type]
     prefix: ClassVar[str] = ""
+    when_full: ClassVar[str] = "Free some space, then give the same command again"
 
     def complete(self, arguments: Sequence[str]) -> list[str]:
         """Return the arguments after the verb as the parser reads them; raises like :func:`spell_out`."""
@@ -70,6 +72,7 @@ class TrainingVerb(OwnVerb):
 
     usage = "[--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
     epochs: ClassVar[int]
+    when_full = "What is finished is kept; free some space, then give the same command again, which goes on"
 
     def add_arguments(self, cli: CommandLine, parser: LightningArgumentParser) -> None:
         """Add the verb's own options under its name, and those of ``fit``."""

@@ -1,6 +1,7 @@
 """Puts a comparison together from its options and runs it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from lightning_modules.compare.tensorboard import TensorBoardReport
 from lightning_modules.compare.training import FAILED, TRAINED, FullTraining, Setting
 from lightning_modules.compare.watchers import CompareWatcher, ModelKeeper
 from lightning_modules.continuation import continue_with_data
+from lightning_modules.files import remove_leftovers
+from lightning_modules.folder_lock import folder_lock
 from lightning_modules.losses import Loss
 from lightning_modules.processes import is_first
 from lightning_modules.threads import torch_threads
@@ -58,27 +61,40 @@ class Comparison:
             FileNotFoundError: If a study or file of formulas is not there.
             OSError: If the folder cannot be written.
             RuntimeError: If the baseline cannot be trained.
-            ValueError: If an option, formula, study or the data cannot be used or are not those that were begun with.
+            ValueError: If an option, formula, study or the data cannot be used or are not those that were begun with,
+                or another process writes there.
         """
         console, root = Console(quiet=not is_first()), Path(self.settings.root)
         entrants = gather(self.settings, points_seed=self.seed)
         for remark in entrants.remarks:
             console.print(f"- {remark}", markup=False, highlight=False)
         model = self._model_name([entrant.loss for entrant in entrants.all])
+        with self._locked(root), torch_threads(self.settings.threads):
+            records = self._open(root, save_config)
+            board = TensorBoardReport(root, model, type(self.datamodule).__name__)
+            chosen = self._train(entrants, records, console, board)
+            report = self._report(entrants, chosen, records, model)
+            if is_first():
+                report.write(root)
+                board.write(report)
+        report.print(console, root)
+        return report
+
+    def _locked(self, root: Path) -> AbstractContextManager[None]:
+        # Only the first process writes; the others walk in step with it.
+        remedy = "name another folder with --root"
+        return folder_lock(root, "comparison", remedy) if is_first() else nullcontext()
+
+    def _open(self, root: Path, save_config: Callable[[Path], None]) -> Records:
+        """Return what was trained, after refusing other settings and data than that was trained with."""
         if is_first():
+            for folder in (root, root / "predictions", root / "checkpoints"):
+                remove_leftovers(folder)
             save_config(root / "config.yaml")
         records = Records(root, writes=is_first())
         if is_first():
             continue_with_data(root, self.datamodule, begun=not records.is_empty)
-        board = TensorBoardReport(root, model, type(self.datamodule).__name__)
-        with torch_threads(self.settings.threads):
-            chosen = self._train(entrants, records, console, board)
-            report = self._report(entrants, chosen, records, model)
-        if is_first():
-            report.write(root)
-            board.write(report)
-        report.print(console, root)
-        return report
+        return records
 
     def _model_name(self, losses: Sequence[Loss]) -> str:
         """Return the name of the model, after refusing one that a comparison cannot train or score."""

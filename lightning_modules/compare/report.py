@@ -1,6 +1,5 @@
 """What a comparison ends with: a table in the terminal, summary.md, summary.csv and a picture."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from lightning_modules.compare.audit import Audit
 from lightning_modules.compare.figures import Interval, intervals_figure
 from lightning_modules.compare.standings import Standing
 from lightning_modules.compare.tables import HEADER, NARROW_HEADER, cells, literal, markdown, narrow_cells, numbers
-from lightning_modules.files import replace_file
+from lightning_modules.files import replace_file, save_picture
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,7 @@ class Report:
         """Write ``summary.md``, ``summary.csv`` and ``intervals.png``."""
         replace_file(root / "summary.md", lambda path: path.write_text(self.markdown(), encoding="utf-8"))
         replace_file(root / "summary.csv", lambda path: numbers(self.standings).to_csv(path, index=False))
-        picture = io.BytesIO()
-        self.figure().savefig(picture, format="png", dpi=150)
-        replace_file(root / "intervals.png", lambda path: path.write_bytes(picture.getvalue()))
+        save_picture(root / "intervals.png", self.figure(), dpi=150)
 
     def print(self, console: Console, root: Path) -> None:
         """Print the table, the audit and the remarks."""

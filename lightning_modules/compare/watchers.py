@@ -1,11 +1,13 @@
 """What a comparison tells those who watch it: the progress display, TensorBoard, the keeper of models."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightning_modules.compare.entrants import Entrant
 from lightning_modules.compare.training import Setting, Training
+from lightning_modules.files import replace_file
 
 
 class CompareWatcher:
@@ -39,5 +41,13 @@ class ModelKeeper(CompareWatcher):
 
     def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: Training) -> None:  # noqa: ARG002
         """Write the model, if there is one."""
-        if training.trainer is not None and training.model is not None:
-            training.trainer.save_checkpoint(self.folder / f"{row['predictions']}.ckpt", weights_only=True)
+        trainer, model = training.trainer, training.model
+        if trainer is None or model is None:
+            return
+        path, save = self.folder / f"{row['predictions']}.ckpt", partial(trainer.save_checkpoint, weights_only=True)
+        if trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            replace_file(path, save)
+        else:
+            # The other processes have their part in it, and write nothing.
+            save(path)

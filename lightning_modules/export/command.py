@@ -9,6 +9,7 @@ from lightning_modules.export.latex import write_latex
 from lightning_modules.export.onnx_model import write_onnx
 from lightning_modules.export.python_module import write_python
 from lightning_modules.export.settings import ExportSettings
+from lightning_modules.files import replaceable
 from lightning_modules.losses import FormulaLoss
 from lightning_modules.search.picture import PICTURE_NAME, write_picture
 from lightning_modules.search.studies import Study
@@ -72,6 +73,7 @@ def _free_output(settings: ExportSettings, default: Path) -> Path:
     output = default if settings.output is None else Path(settings.output)
     if output.is_dir():
         raise ValueError(f"--output '{output}' is a folder; name a file in it, such as {output / default.name}")
+    replaceable(output)
     if output.exists() and not settings.overwrite:
         raise FileExistsError(f"'{output}' is there already; replace it with --overwrite, or name another --output")
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,8 @@ from rich.console import Console
 from datamodules import ImpressionsDataModule
 from lightning_modules.agents import DDPG, ActorCritic
 from lightning_modules.continuation import continue_with_data
+from lightning_modules.files import remove_leftovers
+from lightning_modules.folder_lock import folder_lock
 from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.polish.arms import BASE, Arm, arms, check_arms
 from lightning_modules.polish.critics import Fitting, refuse_other_sessions
@@ -52,21 +54,30 @@ class Polish:
             FileNotFoundError: If the critics' checkpoint is not there.
             OSError: If the folder cannot be written.
             RuntimeError: If the base model cannot be trained, or the critics' values are not finite.
-            ValueError: If an option or the data cannot be used, or the folder was begun with other data.
+            ValueError: If an option or the data cannot be used, or the folder was begun with other data, or
+                another process writes there.
         """
         console = Console()
         with torch_threads(self.settings.threads):
             self._check()
-            save_config(self._root / "config.yaml")
-            records = Records(self._root)
-            continue_with_data(self._root, self.impressions, begun=not records.is_empty)
-            with PolishProgress(console, len(self._seeds) * self._stages) as progress:
-                for seed in self._seeds:
-                    self._run_seed(seed, records, progress)
-            report = self._outcome(records).report()
-        report.write(self._root)
+            with folder_lock(self._root, "polish", "name another folder with --root"):
+                records = self._open(save_config)
+                with PolishProgress(console, len(self._seeds) * self._stages) as progress:
+                    for seed in self._seeds:
+                        self._run_seed(seed, records, progress)
+                report = self._outcome(records).report()
+                report.write(self._root)
         report.print(console, self._root)
         return report
+
+    def _open(self, save_config: Callable[[Path], None]) -> Records:
+        """Return what was trained, after refusing other settings and data than that was trained with."""
+        for folder in (self._root, *self._root.glob("seed_*")):
+            remove_leftovers(folder)
+        save_config(self._root / "config.yaml")
+        records = Records(self._root)
+        continue_with_data(self._root, self.impressions, begun=not records.is_empty)
+        return records
 
     @property
     def _root(self) -> Path:

@@ -1,6 +1,5 @@
 """A picture of a search: what it found over its rounds, and a formula's curve beside that of BCE."""
 
-import io
 import math
 import textwrap
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from callbacks.figures import draw_beside
-from lightning_modules.files import replace_file
+from lightning_modules.files import save_picture
 from lightning_modules.losses import BCE
 from lightning_modules.search.ledger import LEDGER_NAME
 from lightning_modules.search.studies import Study
@@ -55,9 +54,7 @@ def write_picture(study: Study, path: Path, rank: int = 1) -> None:
         OSError: If it cannot be written.
         ValueError: If the study has no such rank.
     """
-    picture = io.BytesIO()
-    search_figure(study, rank).savefig(picture, format="png", dpi=150)
-    replace_file(path, lambda temporary: temporary.write_bytes(picture.getvalue()))
+    save_picture(path, search_figure(study, rank), dpi=150)
 
 
 def search_figure(study: Study, rank: int = 1) -> Figure:

@@ -10,14 +10,13 @@ from typing import Any
 import pandas as pd
 
 from lightning_modules.bounded_yaml import read_settings
+from lightning_modules.continuation import CONFIG_NAME
 from lightning_modules.field_types import built
 from lightning_modules.losses import Formula, FormulaLoss, Numerics
 from lightning_modules.search.ledger import read_ledger
 from lightning_modules.search.summary import ranking
 from lightning_modules.search.watchers import Candidate
 
-#: Name of the settings inside a study's folder.
-CONFIG_NAME = "config.yaml"
 _SHOWN = 40
 _REFERENCE = re.compile(r"(?P<root>.+)#(?P<rank>\d+)")
 

@@ -1,6 +1,5 @@
 """Puts a search together from its options and runs it, in a new folder or in one that holds an unfinished study."""
 
-import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -11,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
+from lightning_modules.files import full_disk_explained
 from lightning_modules.losses import BCE, Loss
 from lightning_modules.processes import is_first
 from lightning_modules.search.children import ChildTrainers
@@ -36,6 +36,8 @@ from lightning_modules.search.trainings import Trainings
 from lightning_modules.search.trials import Trials
 from lightning_modules.search.watchers import Watcher
 from lightning_modules.threads import torch_threads
+
+_WHEN_FULL = "Its ledger is kept; free some space, then give the same command again, which continues the study."
 
 
 def run_search(
@@ -74,7 +76,7 @@ def run_search(
             loss.check_model(recommender)
     console = Console()
     with ExitStack() as stack:
-        stack.enter_context(_full_disk_explained(settings.root))
+        stack.enter_context(full_disk_explained(f"the study's folder '{settings.root}'", _WHEN_FULL))
         stack.enter_context(folder.locked())
         stack.enter_context(torch_threads(settings.threads))
         folder.open(save_config, datamodule)
@@ -128,19 +130,6 @@ def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
         references=settings.named_references,
         budget=Budget(settings.rounds, settings.warmup_updates, settings.most_failures, settings.top),
     )
-
-
-@contextmanager
-def _full_disk_explained(root: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise OSError(
-            f"the study's folder '{root}' cannot be written: {error.strerror}. What its ledger holds is kept; free "
-            "some space, then give the same command again, which continues the study."
-        ) from error
 
 
 def _generator(seed: int) -> torch.Generator:

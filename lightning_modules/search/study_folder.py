@@ -8,15 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
-from lightning_modules.continuation import continue_with, continue_with_data
+from lightning_modules.continuation import CONFIG_NAME, continue_with, continue_with_data
 from lightning_modules.files import remove_leftovers
+from lightning_modules.folder_lock import folder_lock
 from lightning_modules.search.best_child import BestChild
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger, check_ledger, read_children
 from lightning_modules.search.places import Place
 from lightning_modules.search.states import States
-from lightning_modules.search.studies import CONFIG_NAME
-from lightning_modules.search.study_lock import study_lock
 
 #: What a study that is continued must have been begun with, and what of that may change since it decides nothing.
 _FIXED = ("model", "data", "trainer", "seed_everything", "search")
@@ -59,7 +58,7 @@ class StudyFolder:
         if not self.writes:
             yield
             return
-        with study_lock(self.root):
+        with folder_lock(self.root, "search", "name another folder with --search.root"):
             remove_leftovers(self.root)
             remove_leftovers(self.states.folder)
             try:

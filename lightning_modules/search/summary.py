@@ -9,6 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from lightning_modules.files import replace_file
 from lightning_modules.search.floor import with_floor
 from lightning_modules.search.watchers import Candidate, Standing, Watcher
 
@@ -72,7 +73,8 @@ class FormulasFile(Watcher):
 
     def on_end(self) -> None:
         """Write the file."""
-        ranking(as_table(self._candidates))[_COLUMNS].to_csv(self.path, index=False)
+        table = ranking(as_table(self._candidates))[_COLUMNS]
+        replace_file(self.path, lambda path: table.to_csv(path, index=False))
 
 
 def print_summary(

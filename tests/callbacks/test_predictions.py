@@ -1,3 +1,4 @@
+import os
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from callbacks import PredictionWriter
-from callbacks.table_files import ParquetFile
+from callbacks.table_files import CsvFile, ParquetFile
 from datamodules import InteractionsDataModule
 from datamodules.loader import BatchLoader
 from lightning_modules.recommenders import BiasedMF
@@ -57,9 +58,10 @@ def test_an_existing_file_is_overwritten(data: InteractionsDataModule, tmp_path:
 
 def test_parts_of_several_processes_are_joined_in_order(tmp_path: Path) -> None:
     output = tmp_path / "predictions.csv"
+    writer = PredictionWriter(str(output))
     for rank, text in enumerate(("user,item,probability\na,b,0.5\n", "c,d,0.25\n", "e,f,1.0\n")):
-        (tmp_path / f"predictions.csv.part{rank}").write_text(text)
-    PredictionWriter(str(output))._join(world_size=3)
+        writer._part(rank).write_text(text)
+    writer._join(world_size=3)
     assert pd.read_csv(output)["user"].tolist() == ["a", "c", "e"]
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
 
@@ -127,12 +129,13 @@ def test_parquet_of_a_recommender_holds_what_csv_holds(data: InteractionsDataMod
 
 
 def test_parquet_parts_of_several_processes_are_joined_in_order(tmp_path: Path) -> None:
+    writer = PredictionWriter(str(tmp_path / "predictions.parquet"))
     for rank, users in enumerate((["a", "b"], ["c"], [None, "e"])):
-        part = ParquetFile(tmp_path / f"predictions.parquet.part{rank}")
+        part = ParquetFile(writer._part(rank))
         for user in users:
             part.append(pd.DataFrame({"user": [user], "probability": [0.5]}))
         part.close()
-    PredictionWriter(str(tmp_path / "predictions.parquet"))._join(world_size=3)
+    writer._join(world_size=3)
     assert pd.read_parquet(tmp_path / "predictions.parquet")["user"].tolist()[:3] == ["a", "b", "c"]
     assert pd.read_parquet(tmp_path / "predictions.parquet")["user"].tolist()[-1] == "e"
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.parquet"]
@@ -210,3 +213,33 @@ def test_predictions_that_overflow_are_counted(data: InteractionsDataModule, tmp
     model.shift = torch.nan
     with pytest.warns(UserWarning, match=r"24 predictions in .*p\.csv are not finite"):
         written(model, data, tmp_path / "p.csv")
+
+
+def test_an_interrupted_prediction_leaves_what_was_there(
+    data: InteractionsDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "predictions.csv"
+    output.write_text("something else")
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ParquetFile, "append", end)
+    monkeypatch.setattr(CsvFile, "append", end)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        predict(data, output)
+    assert output.read_text() == "something else"
+    assert [path.name for path in tmp_path.iterdir() if "predictions" in path.name] == ["predictions.csv"]
+
+
+def test_predictions_follow_a_link_and_spare_a_pipe(data: InteractionsDataModule, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    link, pipe = tmp_path / "out" / "link.csv", tmp_path / "out" / "pipe.csv"
+    link.symlink_to(tmp_path / "real.csv")
+    os.mkfifo(pipe)
+    predict(data, link)
+    assert link.is_symlink()
+    assert len(pd.read_csv(tmp_path / "real.csv")) == 24
+    with pytest.raises(ValueError, match=r"pipe.csv' is a device or a pipe and no file"):
+        predict(data, pipe)
+    assert pipe.is_fifo()

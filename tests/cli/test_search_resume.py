@@ -10,7 +10,7 @@ from cli_helpers import DATA, MODEL, TRAINER
 from benchmarks.fork_server import ForkServer
 from benchmarks.killing import STATUSES, Killer
 from benchmarks.study_comparison import differences
-from lightning_modules.search.study_lock import study_lock
+from lightning_modules.folder_lock import folder_lock
 
 BUDGET = ["--search.rounds=2", "--search.candidates=3", "--search.references=[BCE]", "--search.top=1"]
 PPO = [
@@ -84,7 +84,7 @@ def whole(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 def test_a_second_search_in_the_folder_is_refused_and_names_the_first(server: ForkServer, tmp_path: Path) -> None:
     command = [*SEARCH, f"--search.root={tmp_path / 'study'}"]
-    with study_lock(tmp_path / "study"):
+    with folder_lock(tmp_path / "study", "search", "name another"):
         assert server(command, tmp_path / "output.txt").wait(60) == 1
     said = (tmp_path / "output.txt").read_text()
     assert f"is being written by another search (process {os.getpid()} on " in said

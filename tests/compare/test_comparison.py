@@ -59,7 +59,16 @@ def root(whole: Comparison) -> Path:
 
 def test_everything_is_in_its_folder(root: Path) -> None:
     names = {path.name for path in root.iterdir() if not path.name.startswith("events.out")}
-    files = {"config.yaml", "data.json", "results.csv", "trainings.csv", "summary.md", "summary.csv", "intervals.png"}
+    files = {
+        "config.yaml",
+        "data.json",
+        "lock",
+        "results.csv",
+        "trainings.csv",
+        "summary.md",
+        "summary.csv",
+        "intervals.png",
+    }
     assert names == files | {"predictions", "hparams", "checkpoints"}
 
 

@@ -6,9 +6,10 @@ import pytest
 import yaml
 from watcher_helpers import candidate, reference
 
+from lightning_modules.continuation import CONFIG_NAME
 from lightning_modules.losses import Formula, Numerics
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger
-from lightning_modules.search.studies import CONFIG_NAME, Study, loss_of, settings_of
+from lightning_modules.search.studies import Study, loss_of, settings_of
 from lightning_modules.search.watchers import Candidate
 
 #: In the order of training; the hand-made losses lie between the formulas by their rewards.

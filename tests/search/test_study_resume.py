@@ -9,8 +9,8 @@ import pytest
 from small_studies import Stops, interrupted, newest_first, search, trainings, truncate
 
 from benchmarks.study_comparison import differences
+from lightning_modules.folder_lock import folder_lock
 from lightning_modules.search.ledger import LEDGER_NAME, read_children
-from lightning_modules.search.study_lock import study_lock
 
 KINDS: dict[str, dict[str, Any]] = {
     "ppo alternate": {"strategy": "ppo", "alternate": True},
@@ -146,7 +146,10 @@ def test_changed_settings_are_refused_one_by_one(stops: Stops, whole: Path) -> N
 
 
 def test_a_second_writer_is_refused(stops: Stops, whole: Path) -> None:
-    with study_lock(whole), pytest.raises(ValueError, match="is being written by another search"):
+    with (
+        folder_lock(whole, "search", "name another"),
+        pytest.raises(ValueError, match="is being written by another search"),
+    ):
         search(whole, rounds=3)
 
 

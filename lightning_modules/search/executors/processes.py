@@ -21,6 +21,7 @@ from loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
 from lightning_modules.search.executors.base import ChildExecutor, Shared
 from lightning_modules.search.executors.packing import pack, read_packed, unpack, write_packed
+from lightning_modules.search.executors.shared_folder import SharedFolder
 from lightning_modules.search.executors.worker import WorkerSetup, call, visible_devices
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class ProcessExecutor(ChildExecutor):
             raise ValueError(f"{workers} workers of {threads} threads: a number of them cannot be negative")
         self.slots = workers or loky.cpu_count()
         self._threads = threads
-        self._folder = tempfile.TemporaryDirectory(prefix="lossmith-")
+        self._folder = SharedFolder()
         self._pool = self._new_pool()
 
     def submit(self, function: Callable[..., T], /, *arguments: Any, **options: Any) -> "Future[T]":

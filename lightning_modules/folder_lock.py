@@ -1,4 +1,4 @@
-"""Keeps a second process from writing to a study's folder."""
+"""Keeps a second process from writing to a folder."""
 
 import json
 import os
@@ -10,14 +10,21 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lightning_modules.files import replace_file
+
 _LOCK, _WRITER = "lock", "writer.json"
 
 
 @contextmanager
-def study_lock(root: Path) -> Iterator[None]:
+def folder_lock(root: Path, work: str, remedy: str) -> Iterator[None]:
     """Be the only writer of a folder.
 
     The lock is one of the operating system, which gives it back when its holder dies, however that happens.
+
+    Args:
+        root: The folder; made if it is not there.
+        work: What is done there, such as ``search``.
+        remedy: What to do if another process is not to be waited for.
 
     Raises:
         ValueError: If another process writes there.
@@ -28,13 +35,12 @@ def study_lock(root: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise ValueError(
-            f"'{root}' is being written by another search ({_writer(root)}). Wait for it or end it, or name another "
-            "folder with --search.root"
+            f"'{root}' is being written by another {work} ({_writer(root)}). Wait for it or end it, or {remedy}"
         ) from None
     try:
         started = datetime.now().astimezone().isoformat(timespec="seconds")
         who = {"process": os.getpid(), "host": socket.gethostname(), "started": started}
-        (root / _WRITER).write_text(json.dumps(who), encoding="utf-8")
+        replace_file(root / _WRITER, lambda path: path.write_text(json.dumps(who), encoding="utf-8"))
         yield
     finally:
         (root / _WRITER).unlink(missing_ok=True)
