@@ -53,7 +53,7 @@ _SHORT_POLISH = ("--seeds=1", "--agent_epochs=1", "--fine_tuning_epochs=1", "--r
 FIT = ("fit", *INTERACTIONS, *TRAINER, *QUIET)
 VALIDATE = ("validate", *INTERACTIONS, *TRAINER, *QUIET)
 TEST = ("test", *INTERACTIONS, *TRAINER, *QUIET)
-PREDICT = ("predict", *INTERACTIONS, *TRAINER, *QUIET)
+PREDICT = ("predict", *INTERACTIONS, *TRAINER, *QUIET, "--ckpt_path={base}/model.ckpt")
 SEARCH = ("search", *INTERACTIONS, *TRAINER, *_BUDGET, "--references=[]", "--root=study")
 COMPARE = (
     "compare",
