@@ -10,19 +10,17 @@ and a folder of its own, with a limit on time, memory and disk.
 import os
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jsonargparse import auto_cli
 
 from benchmarks.hostile import checkpoints, files, options, studies, texts
 from benchmarks.hostile.base import build
-from benchmarks.hostile.judging import faults, message
-from benchmarks.hostile.running import LONGEST, MOST_MEMORY, Ending, HostileInput, run_all
-from benchmarks.report import table, write_report
-
-Ran = list[tuple[HostileInput, Ending, list[str]]]
+from benchmarks.hostile.judging import message
+from benchmarks.hostile.running import LONGEST, HostileInput, run_all
+from benchmarks.hostile.tables import Judged, by_kind, summary
+from benchmarks.report import write_report
 
 
 def all_inputs() -> list[HostileInput]:
@@ -47,78 +45,43 @@ def build_base(folder: Path) -> Path:
     return folder
 
 
-def run_inputs(inputs: Sequence[HostileInput], folder: Path, workers: int = 2, longest: float = LONGEST) -> Ran:
-    """Run inputs in a folder, and return how each ended and what is wrong with that."""
-    base = build_base(folder / "base")
-    ran: dict[int, Ending] = {}
-    for place, ending in run_all(inputs, base, folder / "run", workers=workers, longest=longest):
-        ran[place] = ending
-        wrong = faults(inputs[place], ending)
-        if wrong:
-            print(
-                f"{inputs[place].verb} | {inputs[place].kind} | {inputs[place].name} | {'; '.join(wrong)}", flush=True
-            )
-    return [(inputs[place], ran[place], faults(inputs[place], ran[place])) for place in sorted(ran)]
+def judged(inputs: Sequence[HostileInput], workers: int, longest: float = LONGEST) -> Iterator[Judged]:
+    """Run inputs and yield what became of them, as they end; see :func:`run_all`."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        base = build_base(folder / "base")
+        for place, ending in run_all(inputs, base, folder / "run", workers=workers, longest=longest):
+            yield Judged.of(inputs[place], ending)
 
 
-def main(
-    only: str = "", workers: int = 2, write: bool = True, show: bool = False, every: int = 1, longest: float = LONGEST
-) -> None:
-    """Run the inputs.
+def main(every: int = 1, longest: float = LONGEST, workers: int = 2, only: str = "", show: bool = False) -> None:
+    """Run the inputs and write the table of results.
 
     Args:
-        only: Run those alone whose verb, kind or name holds this text.
-        workers: Processes at a time.
-        write: Write the table of results.
-        show: Print what every input says.
         every: Run one in so many.
         longest: Seconds after which an input is killed.
+        workers: Processes at a time.
+        only: Run those alone whose verb, kind or name holds this text, and write no table.
+        show: Print what every input says.
     """
-    inputs = [each for each in all_inputs() if only in f"{each.verb} {each.kind} {each.name}"][::every]
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        ran = run_inputs(inputs, Path(folder), workers, longest)
-    if show:
-        for given, ending, _ in ran:
-            if "traceback" in faults(given, ending):
-                print(ending.errors[-3000:])
-            print(
-                f"{ending.status} {ending.seconds:.1f} s {given.verb} | {given.kind} | {given.name}: {message(ending)}"
-            )
-    print(f"{len(ran)} inputs in {time.monotonic() - begin:.0f} s, {sum(bool(wrong) for *_, wrong in ran)} at fault")
-    if write:
-        _report(ran)
-
-
-def _report(ran: Ran) -> None:
-    kinds = Counter((given.verb, given.kind) for given, *_ in ran)
-    rows = []
-    for (verb, kind), count in sorted(kinds.items()):
-        these = [each for each in ran if (each[0].verb, each[0].kind) == (verb, kind)]
-        statuses = Counter(ending.status for _, ending, _ in these)
-        longest = max(ending.seconds for _, ending, _ in these)
-        wrong = sum(bool(faults) for *_, faults in these)
-        said = ", ".join(f"{status} ({number})" for status, number in sorted(statuses.items()))
-        rows.append([verb[:20], kind, str(count), said, f"{longest:.1f}", str(wrong)])
-    tracebacks = sum("traceback" in wrong for *_, wrong in ran)
-    waits = sum(any("waited" in each for each in wrong) for *_, wrong in ran)
-    code = sum("foreign code ran" in wrong for *_, wrong in ran)
-    summary = (
-        f"{len(ran)} inputs. Tracebacks: **{tracebacks}**; waits over {LONGEST:.0f} s: **{waits}**; inputs that ran "
-        f"foreign code: **{code}**; at fault in any way (another exit status than is right, no message, or one that is "
-        f"too long or does not name the option): **{sum(bool(wrong) for *_, wrong in ran)}**. Every input runs in a "
-        f"process forked after the imports, with at most {MOST_MEMORY / 2**30:.0f} GiB of address space. Status 0: the "
-        "input could be taken as it is."
-    )
-    wrong = [[given.verb, given.kind, given.name[:80], "; ".join(faults)] for given, _, faults in ran if faults]
-    parts = [summary, table(["verb", "kind", "inputs", "exit statuses", "longest, s", "at fault"], rows)]
-    if wrong:
-        parts.append(table(["verb", "kind", "input", "fault"], wrong))
+    everything = all_inputs()
+    inputs = [each for each in everything if only in f"{each.verb} {each.kind} {each.name}"][::every]
+    ran = []
+    for one in judged(inputs, workers, longest):
+        ran.append(one)
+        if one.faults or show:
+            print(f"{one.ending.status} {one.text}: {message(one.ending)[:500]!a}", flush=True)
+        if "traceback" in one.faults:
+            print(ascii(one.ending.errors[-2000:]).replace("\\n", "\n"), flush=True)
+    print(summary(ran, len(everything), longest))
+    if only:
+        return
+    wrong = "\n".join(f"- {one.text}" for one in ran if one.faults)
     write_report(
         "hostile_inputs",
         title="Inputs that cannot be meant",
-        command="python -m benchmarks.hostile_inputs",
-        parts=parts,
+        command=f"python -m benchmarks.hostile_inputs --every {every} --longest {longest:g} --workers {workers}",
+        parts=[summary(ran, len(everything), longest), by_kind(ran), *([wrong] if wrong else [])],
     )
 
 

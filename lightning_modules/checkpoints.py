@@ -1,11 +1,13 @@
 """Reads checkpoints without running what they name."""
 
+import pickle
 import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any, TypeVar
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
@@ -13,6 +15,8 @@ from torch import Tensor
 Class = TypeVar("Class")
 
 _LONGEST_REASON = 200
+# torch's own words advise to read it in a way that may run whatever it holds.
+_UNPICKLABLE = "since it is damaged, or holds more than plain data and tensors"
 #: Where Lightning, and then a model, takes over what a checkpoint holds.
 _RESTORING = "pytorch_lightning.trainer.connectors.checkpoint_connector"
 _RESUMING, _HOOKS = "lightning_modules.resumption", ("on_load_checkpoint", "on_train_start")
@@ -49,7 +53,10 @@ def load_checkpoint(path: str | Path, expected: str) -> Any:
     if not is_file(path):
         raise FileNotFoundError(f"there is no checkpoint '{_name(path)}'; {expected}")
     try:
-        return load_plain(path, mmap=True)
+        # Files of old versions of torch cannot be mapped.
+        return load_plain(path, mmap=is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"'{path}' cannot be read as a checkpoint, {_UNPICKLABLE}; {expected}") from error
     except Exception as error:  # whatever torch's parser meets in a damaged file
         raise ValueError(f"'{path}' cannot be read as a checkpoint ({shortened(error)}); {expected}") from error
 
@@ -72,9 +79,10 @@ def is_file(path: str | Path) -> bool:
 
 
 def shortened(error: BaseException) -> str:
-    """Return the first line of an error's message, cut where it is long; its class if there is none."""
-    lines = str(error).strip().splitlines()
-    reason = lines[0] if lines else type(error).__name__
+    """Return the first lines of an error's message, cut where they are long; its class if there are none."""
+    if isinstance(error, pickle.UnpicklingError):
+        return _UNPICKLABLE
+    reason = " ".join(" ".join(str(error).splitlines()[:3]).split()) or type(error).__name__
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}..."
 
 

@@ -1,14 +1,14 @@
 """Finds the run, and its newest checkpoint, that ``--ckpt_path last`` means."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from lightning_modules.checkpoints import load_plain, shortened, weights_of
 from lightning_modules.continuation import changed_settings, current_settings
 from lightning_modules.folder_lock import folder_lock
 from lightning_modules.processes import is_first
@@ -16,6 +16,8 @@ from lightning_modules.processes import is_first
 #: What a run must have been begun with to be gone on with, and what of it is of no consequence.
 _FIXED, _FREE = ("model", "data", "seed_everything"), ("data.init_args.eval_batch_size",)
 _SHOWN = 3
+#: What Lightning needs of a checkpoint to train on.
+_RESUMED = {"state_dict": Mapping, "optimizer_states": list, "lr_schedulers": list, "loops": Mapping}
 
 
 def last_checkpoint(root: Path, save_config: Callable[[Path], object], *, resumes: bool) -> Path:
@@ -94,11 +96,16 @@ def _newest_usable(paths: list[Path], *, resumes: bool) -> Path:
 
 def _problem(path: Path, *, resumes: bool) -> str | None:
     try:
-        stored = torch.load(path, weights_only=True, map_location="cpu")
+        stored = load_plain(path)
     except Exception as error:  # a damaged file may raise anything
-        return f"{path} is damaged, or no checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})"
-    needed = {"state_dict", "optimizer_states"} if resumes else {"state_dict"}
-    return f"{path} lacks {', '.join(sorted(needed - {*stored}))}" if needed - {*stored} else None
+        return f"{path} is damaged, or no checkpoint ({type(error).__name__}: {shortened(error)})"
+    needed = _RESUMED if resumes else {"state_dict": Mapping}
+    if not isinstance(stored, Mapping):
+        return f"{path} is no checkpoint, but a {type(stored).__name__}"
+    missing = sorted(name for name, kind in needed.items() if not isinstance(stored.get(name), kind))
+    if missing:
+        return f"{path} lacks {', '.join(missing)}"
+    return None if weights_of(stored) else f"{path} holds no weights"
 
 
 def _no_run(root: Path, changes: dict[Path, list[str]]) -> str:

@@ -45,7 +45,7 @@ class _Touch:
         return os.system, ("touch ran",)
 
 
-def _deep(value: Any, depth: int = 900) -> Any:
+def _deep(value: Any, depth: int = 150) -> Any:
     for _ in range(depth):
         value = [value]
     return value

@@ -55,6 +55,7 @@ class Ending:
     Attributes:
         status: Exit status; the negative number of the signal that ended it.
         seconds: How long it took.
+        processor: Seconds of the processor that it took, which other work on the machine does not change.
         output: What it wrote to standard output.
         errors: What it wrote to standard error.
         ran: Whether foreign code ran.
@@ -62,6 +63,7 @@ class Ending:
 
     status: int
     seconds: float
+    processor: float
     output: str
     errors: str
     ran: bool = field(default=False)
@@ -95,14 +97,17 @@ def run_all(
             own.mkdir(parents=True)
             running[_start(inputs[place], base, own)] = _Started(place, own, time.monotonic())
         for process, started in list(running.items()):
-            ended, status = os.waitpid(process, os.WNOHANG)
+            ended, status, used = os.wait4(process, os.WNOHANG)
             seconds = time.monotonic() - started.begin
             if not ended and seconds > longest:
                 os.killpg(process, signal.SIGKILL)
-                ended, status = os.waitpid(process, 0)
+                ended, status, used = os.wait4(process, 0)
             if ended:
                 del running[process]
-                yield started.place, _ending(started.folder, inputs[started.place], status, seconds)
+                yield (
+                    started.place,
+                    _ending(started.folder, inputs[started.place], status, seconds, used.ru_utime + used.ru_stime),
+                )
         time.sleep(_PAUSE)
 
 
@@ -144,9 +149,9 @@ def _redirect(folder: Path) -> None:
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
-def _ending(folder: Path, given: HostileInput, status: int, seconds: float) -> Ending:
+def _ending(folder: Path, given: HostileInput, status: int, seconds: float, processor: float) -> Ending:
     def read(name: str) -> str:
         return (folder / name).read_text(encoding="utf-8", errors="replace")
 
     code = os.waitstatus_to_exitcode(status)
-    return Ending(code, seconds, read(".output"), read(".errors"), ran=(folder / given.silent).exists())
+    return Ending(code, seconds, processor, read(".output"), read(".errors"), ran=(folder / given.silent).exists())

@@ -109,7 +109,8 @@ def load_critics(path: str | Path) -> Critics:
         ValueError: If it is no agent's checkpoint.
     """
     checkpoint = read_checkpoint(path, "give the checkpoint of a DDPG or TD3BC agent, as fit writes it")
-    arguments = checkpoint.get("hyper_parameters", {})
+    found = checkpoint.get("hyper_parameters")
+    arguments = found if isinstance(found, dict) else {}
     state = {name.removeprefix(_PREFIX): each for name, each in _state(checkpoint).items() if name.startswith(_PREFIX)}
     if not state or not {*_SIZES, "critic_activation"} <= set(arguments):
         held = str(arguments.get("_class_path", "something else")).rpartition(".")[2]
