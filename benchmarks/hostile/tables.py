@@ -40,13 +40,14 @@ def summary(judged: Sequence[Judged], everything: int, longest: float) -> str:
     def at_fault(word: str) -> int:
         return sum(any(word in each for each in one.faults) for one in judged)
 
+    machine = f"with at most {MOST_MEMORY / 2**30:.0f} GiB of address space"
     return (
         f"{len(judged)} inputs of {everything}. Tracebacks: **{at_fault('traceback')}**; inputs that did not end "
         f"within {longest:.0f} s: **{at_fault('waited')}**; inputs that ran foreign code: **{at_fault('foreign')}**; "
-        "at fault in any way, which also is another exit status than is right, no message, and one that is too long or "
-        f"does not name the option: **{at_fault('')}**. Every input runs in a folder and a process of its own, "
-        f"forked after the imports, with at most {MOST_MEMORY / 2**30:.0f} GiB of address space. Status 0: the input can be taken. "
-        "Seconds of the processor are those of the input alone; the others depend on what else the machine does."
+        f"at fault in any way: **{at_fault('')}**, which also is another exit status than is right, no message, and "
+        "one that is too long or does not name the option. Every input runs in a folder and a process of its own, "
+        f"forked after the imports, {machine}. Status 0: the input can be taken. Seconds of the processor are those "
+        "of the input alone; the others depend on what else the machine does."
     )
 
 
