@@ -116,7 +116,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # a name could be allow_pickle
 
     replace_file(path, write)
 
