@@ -18,6 +18,8 @@ _VALUES = {
     str: ("", "a\nb"),
     list: ("[", "{a: 1}", "3", "nan"),
 }
+#: Options whose messages speak of a formula, a metric or a class.
+_NAMED_OTHERWISE = ("references", "baseline", "losses", "monitor", "numerics", "strategy", "space")
 #: Options that the list's other parts are about, and those that would ask for another machine.
 _LEFT_OUT = ("ray_address", "run", "formulas", "file", "study", "random_study", "output", "critics", "root")
 
@@ -82,7 +84,8 @@ def _own_options() -> Iterator[HostileInput]:
         hints = get_type_hints(own.settings)
         for name in (field.name for field in fields(own.settings) if field.name not in _LEFT_OUT):
             for value in _values(hints[name]):
-                yield _with("a verb's option", COMMANDS[verb], f"--{name}={value}", name)
+                says = "" if name in _NAMED_OTHERWISE else name
+                yield _with("a verb's option", COMMANDS[verb], f"--{name}={value}", says)
 
 
 def _values(hint: Any) -> tuple[str, ...]:

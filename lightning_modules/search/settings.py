@@ -14,6 +14,9 @@ from lightning_modules.search.strategies import PPO, Strategy
 #: Builds a strategy over a space, with a generator as its only source of randomness.
 StrategyFactory = Callable[[SearchSpace, torch.Generator], Strategy]
 
+#: Of a timer, in seconds.
+_LONGEST_TIMEOUT = 1e9
+
 
 @dataclass(frozen=True)
 class SearchSettings:
@@ -97,6 +100,11 @@ class SearchSettings:
         for name in ("warmup_updates", "threads", "workers", "child_timeout", "gpus_per_child"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--search.{name} is {getattr(self, name)}, but cannot be negative")
+        if not self.child_timeout <= _LONGEST_TIMEOUT:
+            raise ValueError(
+                f"--search.child_timeout is {self.child_timeout:g}, but at most {_LONGEST_TIMEOUT:g} seconds can be "
+                "waited for; 0 lets a child run"
+            )
         self.budgets  # noqa: B018 (refuses what is no ladder)
 
     @property
