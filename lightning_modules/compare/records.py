@@ -151,13 +151,21 @@ def _matches(row: Mapping[str, Any], loss: str, seed: int, setting: Setting) -> 
     return [row[key] for key in _KEY] == [loss, seed, setting.learning_rate, setting.weight_decay]
 
 
+def _read_exactly(path: Path) -> pd.DataFrame:
+    """Read a table with Python's own reading of fractions: pandas before 3.1 misses the last digit of some."""
+    exact = dict.fromkeys(("learning_rate", "weight_decay"), float)
+    table = pd.read_csv(path, converters=exact, dtype={"error": "str"}).fillna({"error": ""})
+    text = pd.read_csv(path, dtype="str")
+    for name in table.columns[table.dtypes == "float64"]:
+        table[name] = text[name].map(float)
+    return table
+
+
 def _read(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        # Python's own reading of the numbers that trainings are found by: equal, not only close.
-        exact = dict.fromkeys(("learning_rate", "weight_decay"), float)
-        table = pd.read_csv(path, converters=exact, dtype={"error": "str"}).fillna({"error": ""})
+        table = _read_exactly(path)
         missing = _NEEDED - set(table.columns)
     except (ValueError, KeyError) as error:
         reason = str(error).strip()
