@@ -42,7 +42,7 @@ def test_rewards_are_differences_to_bce(study: Path) -> None:
 
 def test_formulas_csv_is_the_ledger_sorted_by_reward(study: Path) -> None:
     table = pd.read_csv(study / "formulas.csv")
-    assert table.columns[:6].tolist() == ["rank", "formula", "reward", "status", "round", "seconds"]
+    assert table.columns[:5].tolist() == ["rank", "formula", "reward", "standard_error", "status"]
     assert table["rank"][table["kind"] == "candidate"].tolist() == list(range(1, 7))
     assert table["rank"][table["kind"] == "reference"].isna().all()
     assert table["reward"].is_monotonic_decreasing
