@@ -1,12 +1,16 @@
 """Reads a trained recommender from its checkpoint, whatever its class."""
 
+from argparse import ArgumentError
 from pathlib import Path
 from typing import Any, cast
 
-from lightning_modules.checkpoints import imported_class, load_checkpoint
+from lightning_modules.checkpoints import imported_class, load_checkpoint, shortened
 from lightning_modules.recommenders import Recommender
 
 _EXPECTED = "give the checkpoint of a recommender of this project, such as those that fit writes"
+
+#: What Lightning and its parser make of values of other types than a model's.
+_MISFITS = (ArgumentError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 def load_recommender(path: Path) -> Recommender:
@@ -19,9 +23,9 @@ def load_recommender(path: Path) -> Recommender:
     model_class = _class_of(path, _hyper_parameters(path))
     try:
         return model_class.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except _MISFITS as error:
         raise ValueError(
-            f"'{path}' does not fit {model_class.__name__}, which it names as its model: {error}. "
+            f"'{path}' does not fit {model_class.__name__}, which it names as its model: {shortened(error)}. "
             "Load it with the version of the project that wrote it."
         ) from error
 

@@ -144,3 +144,22 @@ def test_indices_beyond_the_tables_are_the_callers_to_refuse(tmp_path):
     assert probability(-1) == probability(12)
     with pytest.raises(Exception, match="out of data bounds"):
         probability(13)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state_dict": {1: [2]}},
+        {"state_dict": None},
+        {"hyper_parameters": {"embedding_dim": {"class_path": "os.system"}}},
+        {"hyper_parameters": {"num_users": "x"}},
+    ],
+    ids=str,
+)
+def test_values_of_other_types_are_refused(change, tmp_path):
+    checkpoint = torch.load(saved(BiasedMF(**SIZES), tmp_path / "model.ckpt"), weights_only=True)
+    for name, value in change.items():
+        checkpoint[name] = checkpoint[name] | value if name == "hyper_parameters" else value
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match=r"other\.ckpt'.*does not fit BiasedMF"):
+        write_onnx(tmp_path / "other.ckpt", tmp_path / "model.onnx")
