@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from datamodules.tables.cells import fraction_refused
 from datamodules.tables.frames import as_categorical
-from datamodules.tables.ids import encoded, fractional_number
+from datamodules.tables.ids import are_exact, encoded, fractional_number
 from datamodules.tables.times import joined_times
 
 
@@ -24,6 +24,8 @@ def as_categories(column: pd.Series) -> pd.Series:
     """
     if not isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("category")
+    if isinstance(column.cat.categories.dtype, pd.StringDtype) and are_exact(pa.array(column.cat.categories)):
+        return column
     texts = encoded(pa.chunked_array([_as_arrow(column)]))
     fraction = fractional_number(texts.chunks[0].dictionary)
     if fraction is not None:

@@ -17,6 +17,9 @@ _EXPONENT = r"^[+-]?\d+(\.\d*[eE]\+?|[eE]\+)\d{1,3}$"
 _INTEGER = r"^(0|-?[1-9]\d{0,18})$"
 _LARGEST_EXACT = 2.0**53
 
+# Whatever is a whole number with a fraction or exponent, or a number with a fraction, has one of these.
+_POINT_OR_EXPONENT = r"\.|[eE][+-]"
+
 
 def is_text(kind: pa.DataType) -> bool:
     """Return whether a type of Arrow is one of text."""
@@ -31,7 +34,7 @@ def has_text_form(kind: pa.DataType) -> bool:
 
 
 def encoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column [n] as codes of its distinct texts, common to all chunks; missing cells stay missing.
+    """Return a column [n] as codes of its distinct texts, in one chunk; missing cells stay missing.
 
     Raises:
         pyarrow.ArrowInvalid: If bytes are no UTF-8 text.
@@ -43,9 +46,10 @@ def encoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([], TEXTS)
     values = exact_texts(chunks[0].dictionary)
     distinct = values.dictionary_encode()
+    codes = [chunk.indices for chunk in chunks]
     if len(distinct.dictionary) == len(values):
-        return _with_dictionary([chunk.indices for chunk in chunks], values)
-    return _with_dictionary([distinct.indices.take(chunk.indices) for chunk in chunks], distinct.dictionary)
+        return _single_chunk(codes, values)
+    return _single_chunk([distinct.indices.take(each) for each in codes], distinct.dictionary)
 
 
 def exact_texts(values: pa.Array) -> pa.Array:
@@ -55,9 +59,14 @@ def exact_texts(values: pa.Array) -> pa.Array:
     return _without_fractions(values.cast(pa.string()))
 
 
+def are_exact(texts: pa.Array) -> bool:
+    """Return whether texts [n] are ids as they are, none of them a number with a point or an exponent."""
+    return not compute.any(compute.match_substring_regex(texts, _POINT_OR_EXPONENT)).as_py()
+
+
 def fractional_number(texts: pa.Array) -> str | None:
     """Return the first number with a fraction if all texts [n] are numbers, else None."""
-    if not compute.any(compute.match_substring_regex(texts, r"\.|[eE]-")).as_py():
+    if are_exact(texts):
         return None
     numbers = pd.to_numeric(texts.drop_null().to_pandas(), errors="coerce").to_numpy()
     if np.isnan(numbers).any():
@@ -89,6 +98,8 @@ def _texts_of_floats(values: pa.Array) -> pa.Array:
 
 
 def _without_fractions(texts: pa.Array) -> pa.Array:
+    if are_exact(texts):
+        return texts
     if compute.any(compute.match_substring_regex(texts, _WHOLE)).as_py():
         whole = compute.match_substring_regex(texts, _WHOLE)
         integers = compute.replace_substring_regex(texts, r"\.0*$", "")
@@ -106,5 +117,7 @@ def _written_out(text: str) -> str:
     return format(number.to_integral_value(), "f") if whole else text
 
 
-def _with_dictionary(codes: list[pa.Array], texts: pa.Array) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.DictionaryArray.from_arrays(each.cast(pa.int32()), texts) for each in codes], TEXTS)
+def _single_chunk(codes: list[pa.Array], texts: pa.Array) -> pa.ChunkedArray:
+    # With a dictionary a chunk they would be unified once more by whoever needs one.
+    joined = pa.concat_arrays([each.cast(pa.int32()) for each in codes])
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(joined, texts)], TEXTS)
