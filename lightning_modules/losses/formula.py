@@ -81,9 +81,13 @@ class Formula:
         """Return a canonical form under real arithmetic, for reading and comparing; see :mod:`.simplification`."""
         return Formula(simplification.simplify(self.nodes))
 
+    def without_offset(self) -> "Formula":
+        """Return the canonical form without the terms that have no prediction, and therefore no gradient."""
+        return Formula(simplification.without_offset(self.nodes))
+
     def shortest(self) -> str:
-        """Return the text of the formula or of its simplified form, whichever is shorter, for people to read."""
-        return min(str(self), str(self.simplify()), key=len)
+        """Return the text of the formula or of :meth:`without_offset`, whichever is shorter, for people to read."""
+        return min(str(self), str(self.without_offset()), key=len)
 
     def evaluate(self, pred: Tensor, label: Tensor, numerics: Numerics) -> Tensor:
         """Return the formula's value for every element.

@@ -82,6 +82,14 @@ class NormalForms:
         """Return whether the first number of a sum is negative: of a sum and its negative, one is."""
         return bool(terms) and terms[self.first(terms)] < 0
 
+    def depending(self, terms: Sum, variable: Variable) -> Sum:
+        """Return the terms of a sum in which a variable stands."""
+        known: list[bool] = []
+        for node in self.table.nodes:
+            inside = isinstance(node, Operation) and any(known[operand] for operand in node.operands)
+            known.append(node == variable or inside)
+        return {product: number for product, number in terms.items() if any(known[atom] for atom, *_ in product)}
+
     def as_product(self, terms: Sum) -> tuple[float, Product]:
         """Return a sum that is not 0 as a number times a product; several terms become one atom."""
         if len(terms) == 1:

@@ -9,7 +9,7 @@ one canonical form apart, so a simplified formula is not a substitute in trainin
 from collections.abc import Callable, Sequence
 
 from lightning_modules.losses.exact import InexactError, exact_product, exact_reciprocal, exact_sum
-from lightning_modules.losses.nodes import FormulaError, Node, Operation, canonical
+from lightning_modules.losses.nodes import FormulaError, Node, Operation, Variable, canonical
 from lightning_modules.losses.normal_form import NormalForms, Sum, constant_of, scaled
 from lightning_modules.losses.operators import OPERATOR_BY_NAME
 
@@ -30,12 +30,24 @@ def simplify(nodes: Sequence[Node]) -> tuple[Node, ...]:
 
     A formula whose canonical form would be too deep is returned as it is.
     """
+    return _rewritten(nodes, lambda _, terms: terms)
+
+
+def without_offset(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Return :func:`simplify` of a formula less the terms without prediction, which have no gradient.
+
+    A formula that has no others stays as it is.
+    """
+    return _rewritten(nodes, lambda forms, terms: forms.depending(terms, Variable("pred")) or terms)
+
+
+def _rewritten(nodes: Sequence[Node], change: Callable[[NormalForms, Sum], Sum]) -> tuple[Node, ...]:
     simplifier = _Simplifier()
     try:
         sums: list[Sum] = []
         for node in nodes:
             sums.append(simplifier.simplified(node, sums))
-        result = simplifier.forms.written(sums[-1])
+        result = simplifier.forms.written(change(simplifier.forms, sums[-1]))
     except FormulaError:
         return canonical(nodes)
     return canonical(simplifier.forms.table.nodes[: result + 1])

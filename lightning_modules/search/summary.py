@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_modules.files import replace_file
+from lightning_modules.losses import Formula
 from lightning_modules.search.floor import with_floor
 from lightning_modules.search.watchers import Candidate, Standing, Watcher
 
@@ -98,7 +99,7 @@ def _cells(row: Any) -> list[str]:
     hand_made = row.kind == "reference"
     return [
         "" if hand_made else str(row.rank),
-        f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula, row.simplified),
+        f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula),
         reward_words(row.reward, row.standard_error),
         "-" if pd.isna(row.metric) else f"{row.metric:.4f}",
         "" if hand_made else f"{row.right_share:.0%}",
@@ -112,9 +113,9 @@ def reward_words(reward: float, standard_error: float | None) -> str:
     return f"{reward:+.4f}" if pd.isna(standard_error) else f"{reward:+.4f} ({standard_error:.4f})"
 
 
-def _shortest(formula: str, simplified: str) -> str:
-    """Return the shorter way to write a formula, cut to a few lines of the table; formulas.csv has all of it."""
-    text = min(formula, simplified, key=len)
+def _shortest(formula: str) -> str:
+    """Return the shortest way to write a formula, cut to a few lines of the table; formulas.csv has all of it."""
+    text = Formula.parse(formula).shortest()
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 

@@ -5,7 +5,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy_formula import numpy_values
 
-from lightning_modules.losses import Formula, Numerics, Operation
+from lightning_modules.losses import Constant, Formula, Numerics, Operation, Variable
 
 EXACT = Numerics(eps=0.0, low=-np.inf, high=np.inf)
 NEAR_POLE = ("log", "reciprocal", "sqrt")
@@ -105,3 +105,29 @@ def test_the_value_stays(formula, seed):
 @given(formulas(operators=["add", "multiply", "max", "min", "negative", "square"], max_operations=40))
 def test_a_simplified_formula_stays_small(formula):
     assert len(formula.simplify().nodes) <= 5 * len(formula.nodes)
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("(label - pred)**2 + 3", "(label - pred)**2"),
+        ("label - 2 * pred + log(label + 1)", "-(2 * pred)"),
+        ("(pred + label) * (pred + 1) - label", "(pred + label) * (pred + 1)"),
+        ("max(label, 1) + pred * label", "pred * label"),
+        ("label + 1", "label + 1"),
+        ("pred - pred + label", "label"),
+    ],
+)
+def test_terms_without_gradient_go(text: str, form: str) -> None:
+    formula = Formula.parse(text)
+    assert formula.without_offset() == Formula.parse(form).simplify()
+    assert len(formula.shortest()) <= min(len(text), len(str(formula.simplify())))
+
+
+@given(formulas(max_operations=5, numbers=st.sampled_from([0.5, 1.0, 2.0])), st.sampled_from([0.5, 1.0, 2.0, 8.0]))
+def test_terms_that_are_added_leave_no_trace(formula: Formula, number: float) -> None:
+    assume("pred" in formula.simplify().variables)
+    last = len(formula.nodes)
+    offset = (Variable("label"), Constant(number), Operation("multiply", (last, last + 1)))
+    shifted = Formula((*formula.nodes, *offset, Operation("add", (last - 1, last + 2))))
+    assert shifted.without_offset() == formula.without_offset()
