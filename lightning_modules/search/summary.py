@@ -1,6 +1,7 @@
 """What a study ends with: formulas.csv and a table in the terminal."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_modules.files import replace_file
-from lightning_modules.losses import Formula
+from lightning_modules.losses import Formula, FormulaError
 from lightning_modules.search.floor import with_floor
 from lightning_modules.search.watchers import Candidate, Standing, Watcher
 
@@ -99,7 +100,7 @@ def _cells(row: Any) -> list[str]:
     hand_made = row.kind == "reference"
     return [
         "" if hand_made else str(row.rank),
-        f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula),
+        f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula, row.simplified),
         reward_words(row.reward, row.standard_error),
         "-" if pd.isna(row.metric) else f"{row.metric:.4f}",
         "" if hand_made else f"{row.right_share:.0%}",
@@ -113,9 +114,12 @@ def reward_words(reward: float, standard_error: float | None) -> str:
     return f"{reward:+.4f}" if pd.isna(standard_error) else f"{reward:+.4f} ({standard_error:.4f})"
 
 
-def _shortest(formula: str) -> str:
+def _shortest(formula: str, simplified: str) -> str:
     """Return the shortest way to write a formula, cut to a few lines of the table; formulas.csv has all of it."""
-    text = Formula.parse(formula).shortest()
+    text = min(formula, simplified, key=len)
+    # A formula may be too long to be read back.
+    with suppress(FormulaError):
+        text = min(text, str(Formula.parse(simplified).without_offset()), key=len)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
