@@ -96,7 +96,8 @@ def _from_texts(column: pa.ChunkedArray, part: Part, name: str) -> pa.ChunkedArr
     numbers = pd.to_numeric(cells, errors="coerce").astype("float64")
     is_number = numbers.notna() & (numbers.abs() < float("inf"))
     if is_number.all():
-        exact = pd.to_numeric(cells)
+        # Some releases of pandas read larger whole numbers as objects, others refuse them.
+        exact = pd.to_numeric(cells) if numbers.abs().max() < 2.0**63 else numbers
         return pa.chunked_array([pa.array(exact if exact.dtype == "int64" else numbers)])
     dates = pd.to_datetime(cells.where(~is_number), errors="coerce", format="ISO8601", utc=True)
     is_date = dates.notna()
