@@ -140,7 +140,9 @@ def difference(
     the mean gap of a resample, scaled about its mean to ``rows``, comes a draw of Student's t. That test is not exact,
     but errs on the side of no difference (Robinson, Annals of Statistics 1976,
     https://doi.org/10.1214/aos/1176343594), where an approximate number of degrees of freedom finds too many with few
-    seeds. Resamples without an AUC, for want of one class, are left out.
+    seeds. The variance under a draw is never less than ``interaction``, which the bootstrap knows: two seeds with the
+    same gap by chance, as rankings of a few rows have, would leave nothing open. Resamples without an AUC, for want of
+    one class, are left out.
 
     Args:
         aucs: AUCs of the loss under every resample, of shape [B, S].
@@ -159,20 +161,19 @@ def difference(
     paired = paired[~paired.isnan().any(1)]
     if math.isnan(estimate) or len(paired) < 2:
         return Difference(math.nan, math.nan, math.nan, math.nan, math.nan)
-    seed_variance = (observed - observed_baseline).double().var() / paired.shape[1]
-    row_variance = _row_variance(paired)
-    student = _student(len(paired), paired.shape[1] - 1, generator)
-    draws = _scaled(paired.mean(1), row_variance) + seed_variance.sqrt() * student
+    rows, interaction = _variances(paired)
+    between = (observed - observed_baseline).double().var()
+    draws = _scaled(paired.mean(1), rows) + _seed_draws(len(paired), paired.shape[1], between, interaction, generator)
     low, high = draws.quantile(draws.new_tensor([(1 - confidence) / 2, (1 + confidence) / 2])).tolist()
-    return Difference(estimate, low, high, float((row_variance + seed_variance).sqrt()), _two_sided(draws))
+    return Difference(estimate, low, high, float((rows + between / paired.shape[1]).sqrt()), _two_sided(draws))
 
 
-def _row_variance(paired: Tensor) -> Tensor:
-    """Return the variance over resamples that all seeds share: without what the rows add to each seed alone."""
+def _variances(paired: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the variance over resamples that all seeds share, and the one that rows add to each seed alone."""
     seeds = paired.shape[1]
     deviations = paired - paired.mean(1, keepdim=True)
     interaction = deviations.var(0).mean() * seeds / (seeds - 1)
-    return (paired.mean(1).var() - interaction / seeds).clamp(min=0)
+    return (paired.mean(1).var() - interaction / seeds).clamp(min=0), interaction
 
 
 def _scaled(values: Tensor, variance: Tensor) -> Tensor:
@@ -180,9 +181,11 @@ def _scaled(values: Tensor, variance: Tensor) -> Tensor:
     return values.mean() + (values - values.mean()) * (variance / values.var()).sqrt().nan_to_num()
 
 
-def _student(count: int, degrees: int, generator: torch.Generator) -> Tensor:
-    normal = torch.randn(count, degrees + 1, generator=generator, device=generator.device, dtype=torch.float64)
-    return normal[:, 0] / normal[:, 1:].square().mean(1).sqrt()
+def _seed_draws(count: int, seeds: int, between: Tensor, least: Tensor, generator: torch.Generator) -> Tensor:
+    """Return draws [count] of the mean of seeds: Student's t, under variances of one seed that are not below one."""
+    normal = torch.randn(count, seeds, generator=generator, device=generator.device, dtype=torch.float64)
+    variance = between / normal[:, 1:].square().mean(1)
+    return normal[:, 0] * (variance.clamp(min=least) / seeds).sqrt()
 
 
 def _two_sided(draws: Tensor) -> float:

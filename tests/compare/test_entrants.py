@@ -71,7 +71,7 @@ def test_failed_candidates_have_a_rank_and_are_not_taken(tmp_path: Path) -> None
         {"formula": SOUND[2], "reward": 0.2, "status": "non-finite"},
     ]
     entrants = gathered(study=str(write_study(tmp_path, candidates, BOTH)), top=1)
-    assert named(entrants, SEARCH) == {"PPO #3": written(SOUND[1])}
+    assert named(entrants, SEARCH) == {"PPO #1": written(SOUND[1])}
     assert entrants.budget == 3
 
 

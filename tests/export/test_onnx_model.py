@@ -43,7 +43,9 @@ def test_the_file_predicts_what_the_model_predicts(model_class, tmp_path, capfd)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         write_onnx(checkpoint, tmp_path / "model.onnx")
-    assert capfd.readouterr() == ("", "")
+    out, err = capfd.readouterr()
+    # On a busy machine it says that it is still at it.
+    assert (out, [line for line in err.splitlines() if not line.endswith(" so far")]) == ("", [])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.ckpt", "model.onnx"]
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     for rows in (1, 3, 1000):

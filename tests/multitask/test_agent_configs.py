@@ -34,4 +34,5 @@ def test_every_file_trains_and_tests(path: Path, tmp_path: Path) -> None:
     actor = next(tmp_path.rglob("best.ckpt"))
     options = [f"--config={path}", f"--data.impressions.{rows}", f"--model.actor={actor}", *SMALL, *quick]
     assert main(["fit", *options]) == 0
-    assert main(["test", *options, f"--ckpt_path={next(tmp_path.rglob('last.ckpt'))}"]) == 0
+    agent = tmp_path / "lightning_logs" / "version_1" / "checkpoints" / "last.ckpt"
+    assert main(["test", *options, f"--ckpt_path={agent}"]) == 0
