@@ -54,7 +54,7 @@ def _is_wanted(path: str, name: str, section: Section, arguments: Sequence[str])
     unknown = [each for each in _unimported(section) if each != given]
     if unknown and given is None and _value(arguments, "--config") is None:
         raise ValueError(_not_imported(path, name, unknown[0]))
-    is_same = given in (None, section["class_path"], _class_name(section))
+    is_same = given in (None, _class_name(section)) or _is_same_class(given, section["class_path"])
     return not unknown and (is_same or name == "model")
 
 
@@ -108,7 +108,11 @@ def _differences(name: str, given: Any, section: Section) -> dict[str, tuple[Any
     """Return what both have and differs, by option: what is given, and what is stored."""
     now, stored = (dict(flattened(json.loads(json.dumps(each, default=str)), name)) for each in (given, section))
     options = {key: key.replace(".init_args", "").replace(".class_path", "") for key in now if key in stored}
-    differs = [key for key, option in options.items() if now[key] != stored[key] and option not in _FREE]
+    differs = [
+        key
+        for key, option in options.items()
+        if now[key] != stored[key] and option not in _FREE and not _is_same_class(now[key], stored[key])
+    ]
     if f"{name}.class_path" in differs:
         differs = [f"{name}.class_path"]
     return {options[key]: (now[key], stored[key]) for key in differs}
@@ -139,6 +143,12 @@ def _not_imported(path: str, name: str, cls: str) -> str:
         f"'{path}' has a {name} of the class {cls}, which is imported only if it is named: add --{name} {cls}, or "
         "the option that it was given with"
     )
+
+
+def _is_same_class(first: Any, second: Any) -> bool:
+    """Return whether two texts are paths of one class, which packages give other paths than its module."""
+    found = imported_class(str(first), object)
+    return first == second or (found is not None and found is imported_class(str(second), object))
 
 
 def _class_name(section: Section) -> str:
