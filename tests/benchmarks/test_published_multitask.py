@@ -131,7 +131,10 @@ def test_gradients_of_the_training_loss_are_equal(twins: Twins) -> None:
     loss.backward()
     for name, parameter in twins.ours.named_parameters():
         join, tensors = twins.layout[name]
-        torch.testing.assert_close(parameter.grad, join([each.grad for each in tensors]), msg=name)
+        gradient = join([each.grad for each in tensors])
+        # BatchNorm takes such a bias away: what is left of its gradient there is rounding.
+        ours = parameter.grad if parameter.requires_grad else torch.zeros_like(gradient)
+        torch.testing.assert_close(ours, gradient, msg=name)
 
 
 def test_only_a_gate_that_nothing_reads_is_missing(twins: Twins) -> None:

@@ -226,7 +226,9 @@ def test_debug_shows_the_traceback() -> None:
 
 
 def test_devices_that_are_no_number(failure: Failure) -> None:
-    assert "the Trainer cannot be built: `devices`" in failure([*FIT, *DATA, "--trainer.devices=x"], 1)
+    assert "the Trainer cannot be built with these options (--trainer...): `devices`" in failure(
+        [*FIT, *DATA, "--trainer.devices=x"], 1
+    )
 
 
 def test_a_comparison_of_a_study_that_is_not_there(failure: Failure) -> None:
@@ -272,7 +274,7 @@ def test_full_disk_at_another_file(failure: Failure, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", full)
     said = failure([*SEARCH, "--search.rounds=1", "--search.references=[]", "--search.root=study"], 1)
-    assert "the study's folder 'study' cannot be written: No space left on device" in said
+    assert "'study/formulas.csv' cannot be written: No space left on device" in said
     assert len(candidates(Path("study"))) == 3
 
 

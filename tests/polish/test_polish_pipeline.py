@@ -40,7 +40,8 @@ def test_every_arm_has_a_row_a_checkpoint_probabilities_and_curves_with_every_se
     table = results(root)
     arms = [name.replace("0.7", "0") for name in ARMS]
     assert [(row.arm, row.seed) for row in table.itertuples()] == [(arm, SEED + i) for i in range(2) for arm in arms]
-    assert {path.name for path in root.iterdir()} == {"config.yaml", "results.csv", "summary.md", "seed_5", "seed_6"}
+    files = {"config.yaml", "data.json", "results.csv", "summary.md", "lock"}
+    assert {path.name for path in root.iterdir()} == {*files, "seed_5", "seed_6"}
     stems = {path.stem for path in (root / "seed_5").glob("*.npz")}
     assert stems >= {"base", "fine_tuned", "fine_tuned_1_0_Q", "fine_tuned_label_Q", "fine_tuned_Q"}
     assert len(stems) == len(arms)
