@@ -192,7 +192,7 @@ def test_what_cannot_be_gone_on_with_is_told(capsys: pytest.CaptureFixture[str])
     last.write_bytes(last.read_bytes()[:500])
     assert "last.ckpt is damaged" in failure()
     torch.save({"state_dict": {}}, last)
-    assert "last.ckpt lacks optimizer_states" in failure()
+    assert "last.ckpt lacks loops, lr_schedulers, optimizer_states" in failure()
 
 
 def killed(command: list[str], number: signal.Signals, folder: Path, log: Path) -> int:
