@@ -46,11 +46,16 @@ def _check_and_save(
         return
     changed = changed_settings(path, temporary, fixed=fixed, without=without)
     if changed:
-        more = f", and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise ValueError(
-            f"'{path.parent}' was begun with other settings: {'; '.join(changed[:_SHOWN])}{more}. "
+            f"'{path.parent}' was begun with other settings: {listed(changed, _SHOWN)}. "
             "Name a new folder, or set them as they were"
         )
+
+
+def listed(changes: Sequence[str], at_most: int) -> str:
+    """Return some changes as one text, and how many more there are."""
+    more = f", and {len(changes) - at_most} more" if len(changes) > at_most else ""
+    return "; ".join(changes[:at_most]) + more
 
 
 def continue_with_data(folder: Path, datamodule: object, *, begun: bool) -> None:

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_modules.checkpoints import load_plain, shortened, weights_of
-from lightning_modules.continuation import changed_settings, current_settings
+from lightning_modules.continuation import changed_settings, current_settings, listed
 from lightning_modules.folder_lock import folder_lock
 from lightning_modules.processes import is_first
 
@@ -113,8 +113,7 @@ def _no_run(root: Path, changes: dict[Path, list[str]]) -> str:
     if not changes:
         return f"--ckpt_path last: no run below '{root.absolute()}' has left a checkpoint. {advice}"
     run, changed = min(changes.items(), key=lambda each: len(each[1]))
-    more = f", and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
     return (
         "--ckpt_path last goes on with the newest run that had the same model, data and seed, and there is none: of "
-        f"'{run}', the most similar, {'; '.join(changed[:_SHOWN])}{more}. {advice}"
+        f"'{run}', the most similar, {listed(changed, _SHOWN)}. {advice}"
     )

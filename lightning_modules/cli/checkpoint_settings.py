@@ -9,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_modules.checkpoints import imported_class, load_checkpoint
 from lightning_modules.cli.matching import SIZES
-from lightning_modules.continuation import flattened
+from lightning_modules.continuation import flattened, listed
 
 #: Where Lightning keeps the arguments of either, and their class among them.
 _KEYS = {
@@ -120,8 +120,7 @@ def _differences(name: str, given: Any, section: Section) -> dict[str, tuple[Any
 
 def _listed(differences: Mapping[str, tuple[Any, Any]]) -> str:
     texts = [f"--{option} is {given}, there {stored}" for option, (given, stored) in differences.items()]
-    more = f", and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return "; ".join(texts[:_SHOWN]) + more
+    return listed(texts, _SHOWN)
 
 
 def _unimported(section: Section) -> list[str]:
