@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
@@ -19,22 +19,29 @@ class LastCheckpoint(Checkpoint):
 
     Args:
         every_n_train_steps: Also write after every so many batches of an epoch; 0 writes at the ends of epochs alone.
-        filename: Name of the file without ``.ckpt``, in the folder ``checkpoints`` of the run.
+        filename: Name of the file without ``.ckpt``.
+        folder: Folder within that of the run: ``checkpoints``, or ``resume`` for a file apart from those to use.
 
     Raises:
         ValueError: If ``every_n_train_steps`` is negative.
     """
 
-    def __init__(self, every_n_train_steps: int = 0, filename: str = "last") -> None:
+    def __init__(
+        self,
+        every_n_train_steps: int = 0,
+        filename: str = "last",
+        folder: Literal["checkpoints", "resume"] = "checkpoints",
+    ) -> None:
         if every_n_train_steps < 0:
             raise ValueError(f"every_n_train_steps is a number of batches and cannot be {every_n_train_steps}")
         self.every_n_train_steps = every_n_train_steps
         self.filename = filename
+        self.folder = folder
         self._folder = Path()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
         """Find the folder of the run, which all processes must ask for."""
-        self._folder = Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
+        self._folder = Path(trainer.log_dir or trainer.default_root_dir) / self.folder
 
     @property
     def path(self) -> Path:

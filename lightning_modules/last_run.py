@@ -16,6 +16,8 @@ from lightning_modules.processes import is_first
 #: What a run must have been begun with to be gone on with, and what of it is of no consequence.
 _FIXED, _FREE = ("model", "data", "seed_everything"), ("data.init_args.eval_batch_size",)
 _SHOWN = 3
+#: Where a run keeps its checkpoints.
+_FOLDERS = ("checkpoints", "resume")
 #: What Lightning needs of a checkpoint to train on.
 _RESUMED = {"state_dict": Mapping, "optimizer_states": list, "lr_schedulers": list, "loops": Mapping}
 
@@ -75,7 +77,7 @@ def _runs(root: Path) -> Iterator[Path]:
 
 
 def _checkpoints(run: Path) -> list[Path]:
-    return sorted((run / "checkpoints").glob("*.ckpt"), key=_age)
+    return sorted((path for name in _FOLDERS for path in (run / name).glob("*.ckpt")), key=_age)
 
 
 def _age(path: Path) -> int:

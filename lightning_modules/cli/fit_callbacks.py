@@ -21,5 +21,8 @@ def callbacks_of_fit(model: pl.LightningModule, trainer: Mapping[str, Any]) -> l
     if keeps or trainer.get("enable_checkpointing") is False or trainer.get("barebones"):
         return [FitSummary()]
     metric = getattr(model, "validation_metric", None)
-    best = [ModelCheckpoint(monitor=metric, mode="max", filename="best")] if metric else []
-    return [*best, LastCheckpoint(), FitSummary()]
+    if not metric:
+        return [LastCheckpoint(), FitSummary()]
+    # The folder "checkpoints" then holds the one file that is to be used.
+    best = ModelCheckpoint(monitor=metric, mode="max", filename="best")
+    return [best, LastCheckpoint(folder="resume"), FitSummary()]

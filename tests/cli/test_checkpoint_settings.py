@@ -41,8 +41,13 @@ def evaluated(capsys: pytest.CaptureFixture[str], *options: object, verb: str = 
     return "\n".join(line for line in capsys.readouterr().out.splitlines() if f"{verb[:3]}" in line and "/" in line)
 
 
+def kept(run: Path) -> list[str]:
+    """Return the checkpoints of a run."""
+    return sorted(path.relative_to(run).as_posix() for path in run.rglob("*.ckpt"))
+
+
 def test_a_plain_fit_keeps_the_best_and_the_last_epoch(checkpoint: Path) -> None:
-    assert sorted(each.name for each in checkpoint.parent.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert kept(checkpoint.parent.parent) == ["checkpoints/best.ckpt", "resume/last.ckpt"]
 
 
 @pytest.mark.parametrize(
@@ -51,8 +56,8 @@ def test_a_plain_fit_keeps_the_best_and_the_last_epoch(checkpoint: Path) -> None
 def test_callbacks_that_are_asked_for_are_kept(option: str) -> None:
     monitor = ["--trainer.callbacks.monitor=val/auc"] if "Stopping" in option else []
     assert main(["fit", *MODEL, *DATA, *TRAINER, option, *monitor]) == 0
-    expected = ["last.ckpt"] if "LastCheckpoint" in option else ["best.ckpt", "last.ckpt"]
-    assert sorted(each.name for each in ROOT.iterdir()) == expected
+    own = "LastCheckpoint" in option
+    assert kept(ROOT.parent) == (["checkpoints/last.ckpt"] if own else ["checkpoints/best.ckpt", "resume/last.ckpt"])
 
 
 def test_a_fit_that_is_to_keep_nothing_keeps_nothing() -> None:
@@ -80,8 +85,8 @@ def test_settings_of_another_kind_of_data_are_not_taken_over(checkpoint: Path) -
 
 def test_a_training_goes_on_from_a_file_alone(checkpoint: Path) -> None:
     options = ["--trainer.max_epochs=3", "--trainer.accelerator=cpu", "--trainer.default_root_dir=more"]
-    assert main(["fit", f"--ckpt_path={checkpoint.with_name('last.ckpt')}", *options]) == 0
-    assert torch.load("more" / ROOT / "last.ckpt", weights_only=True)["epoch"] == 2
+    assert main(["fit", f"--ckpt_path={checkpoint.parent.parent / 'resume' / 'last.ckpt'}", *options]) == 0
+    assert torch.load("more" / ROOT.parent / "resume" / "last.ckpt", weights_only=True)["epoch"] == 2
 
 
 def test_what_contradicts_the_checkpoint_is_said(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
