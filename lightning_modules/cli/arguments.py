@@ -80,7 +80,7 @@ def _spelled_out(arguments: list[str], shorthand: Shorthand) -> Iterator[str]:
         elif shorthand.is_own(name):
             hint = shorthand.hint(name)
             values = [value] if equals else _values(arguments, hint)
-            yield "=".join([f"--{shorthand.prefix}{name}", *_own(values, hint)])
+            yield "=".join([f"--{shorthand.prefix}{name}", *_own(name, values, hint)])
         elif _LOSS_OPTION.fullmatch(option) and (equals or arguments):
             yield f"{option}={_trainable(value if equals else arguments.pop(0))}"
         elif takes_names(option) and (equals or arguments):
@@ -101,7 +101,7 @@ def _values(arguments: list[str], hint: Any) -> list[str]:
     return values
 
 
-def _own(values: list[str], hint: Any) -> list[str]:
+def _own(name: str, values: list[str], hint: Any) -> list[str]:
     """Return what follows an option's name: one text, or nothing."""
     element = _element(hint)
     if element is None:
@@ -110,23 +110,23 @@ def _own(values: list[str], hint: Any) -> list[str]:
         return values
     if element in (int, float):
         return [f"[{','.join(values)}]"]
-    return [json.dumps([each for value in values for each in _elements(value, element)])]
+    return [json.dumps([each for value in values for each in _elements(name, value, element)])]
 
 
-def _elements(value: str, element: Any) -> list[Any]:
+def _elements(name: str, value: str, element: Any) -> list[Any]:
     """Return what one value of a list stands for: names may be joined by commas, objects are JSON."""
     texts = re.split(r",\s*", value) if _NAMES.fullmatch(value) else [value]
     texts = [_loss(text) for text in texts] if _is_loss(element) else texts
-    return [_object(text) if text.startswith("{") else text for text in texts]
+    return [_object(name, text) if text.startswith("{") else text for text in texts]
 
 
-def _object(text: str) -> Any:
+def _object(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         example = '{"class_path": "Focal", "init_args": {"gamma": 1}}'
         shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-        raise ValueError(f"{shown} is no JSON object ({error}); one looks like {example}") from error
+        raise ValueError(f"--{name}: {shown} is no JSON object ({error}); one looks like {example}") from error
 
 
 def _trainable(text: str) -> str:

@@ -164,7 +164,7 @@ def difference(
     rows, interaction = _variances(paired)
     between = (observed - observed_baseline).double().var()
     draws = _scaled(paired.mean(1), rows) + _seed_draws(len(paired), paired.shape[1], between, interaction, generator)
-    low, high = draws.quantile(draws.new_tensor([(1 - confidence) / 2, (1 + confidence) / 2])).tolist()
+    low, high = _interval(draws, confidence)
     return Difference(estimate, low, high, float((rows + between / paired.shape[1]).sqrt()), _two_sided(draws))
 
 
@@ -186,6 +186,18 @@ def _seed_draws(count: int, seeds: int, between: Tensor, least: Tensor, generato
     normal = torch.randn(count, seeds, generator=generator, device=generator.device, dtype=torch.float64)
     variance = between / normal[:, 1:].square().mean(1)
     return normal[:, 0] * (variance.clamp(min=least) / seeds).sqrt()
+
+
+def _interval(draws: Tensor, confidence: float) -> tuple[float, float]:
+    """Return the ends between which all but ``1 - confidence`` of draws lie; of few draws, the lowest and highest.
+
+    Of B draws and one more, the k-th smallest has ``k / (B + 1)`` below it, as :func:`_two_sided` counts: an interval
+    leaves 0 out where p is below ``1 - confidence``.
+    """
+    count = len(draws)
+    outside = max(0.0, (1 - confidence) / 2 * (count + 1) - 1) / (count - 1)
+    low, high = draws.quantile(draws.new_tensor([outside, 1 - outside])).tolist()
+    return low, high
 
 
 def _two_sided(draws: Tensor) -> float:

@@ -110,7 +110,19 @@ def test_row_noise_alone_is_the_paired_bootstrap() -> None:
     gap = 0.1 * torch.randn(4000, 1, generator=seeded(1), dtype=torch.float64)
     result = compared((common + gap).expand(-1, 3), common.expand(-1, 3))
     assert result.standard_error == pytest.approx(float(gap.std()))
-    assert [result.low, result.high] == pytest.approx(gap.quantile(torch.tensor([0.025, 0.975]).double()).tolist())
+    assert [result.low, result.high] == pytest.approx([order_statistic(gap, 100.025), -order_statistic(-gap, 100.025)])
+
+
+def order_statistic(values: Tensor, place: float) -> float:
+    """Return the value at a place, from 1, between the sorted ones."""
+    below, above = values.flatten().sort().values[int(place) - 1 : int(place) + 1]
+    return float(below + (above - below) * (place % 1))
+
+
+def test_an_interval_of_few_draws_spans_them_all() -> None:
+    gap = torch.tensor([[0.1], [0.2], [0.4]], dtype=torch.float64).expand(-1, 2)
+    result = compared(gap, torch.zeros_like(gap))
+    assert (result.low, result.high) == pytest.approx((0.1, 0.4))
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5, 1.6, 1.8, 2.1, 2.4, 4.0])
