@@ -91,8 +91,14 @@ def transitions(logged: LoggedTransition, action: Tensor, reward: Reward) -> Tra
         reward: Takes actions and labels, returns the rewards.
 
     Raises:
-        ValueError: If there is not one action for every label.
+        ValueError: If there is not one action for every label, or rows come without the next one of their session.
     """
+    missing = [name for name in LoggedTransition._fields if not hasattr(logged, name)]
+    if missing:
+        raise ValueError(
+            f"an agent learns from rows with the next one of their session, and these lack {', '.join(missing)}: "
+            "take --data SessionsDataModule, or a data module that gives LoggedTransition in training"
+        )
     if action.shape != logged.label.shape:
         raise ValueError(
             f"the actions have the shape {tuple(action.shape)} and the labels {tuple(logged.label.shape)}; "

@@ -91,7 +91,13 @@ class Recommender(TrainedModule):
 
 
 def normal_embedding(num_embeddings: int, embedding_dim: int, *, std: float) -> nn.Embedding:
-    """Return an embedding table whose weights are drawn from N(0, std^2)."""
+    """Return an embedding table whose weights are drawn from N(0, std^2).
+
+    Raises:
+        ValueError: If ``std`` is negative.
+    """
+    if std < 0:
+        raise ValueError(f"init_std is a standard deviation and cannot be negative, got {std}")
     table = nn.Embedding(num_embeddings, embedding_dim)
     nn.init.normal_(table.weight, std=std)
     return table

@@ -57,3 +57,9 @@ def test_an_action_for_every_label() -> None:
     logged = logged_transitions(hand_made_rows())
     with pytest.raises(ValueError, match=r"shape \(7, 1\) and the labels \(7, 2\)"):
         transitions(logged, torch.rand(7, 1), reward_function("log_loss"))
+
+
+def test_rows_without_their_successors_are_refused() -> None:
+    rows = hand_made_rows()
+    with pytest.raises(ValueError, match=r"these lack next_categorical, next_numerical, done: take --data Sessions"):
+        transitions(rows, torch.zeros_like(rows.label), reward_function("log_loss"))  # type: ignore[arg-type]

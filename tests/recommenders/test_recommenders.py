@@ -245,3 +245,9 @@ def test_the_given_optimizer_gets_all_parameters(data: SyntheticInteractions) ->
 def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="num_items=0"):
         BiasedMF(num_users=3, num_items=0)
+
+
+@pytest.mark.parametrize("model", [BiasedMF, DeepMF])
+def test_a_negative_standard_deviation_is_refused(model: type[BiasedMF]) -> None:
+    with pytest.raises(ValueError, match="init_std .* got -3"):
+        model(2, 2, init_std=-3)
