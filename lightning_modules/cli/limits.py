@@ -22,7 +22,7 @@ _SIZES = frozenset(
     )
 )
 #: What Lightning divides by, or counts up to, and does not look at before.
-_COUNTS = ("accumulate_grad_batches", "check_val_every_n_epoch", "num_nodes")
+_COUNTS = ("accumulate_grad_batches", "check_val_every_n_epoch", "num_nodes", "val_check_interval")
 _LONGEST_PATH, _LONGEST_SHOWN = 4096, 100
 # What a shell puts in place of <(...).
 _OF_SHELLS = ("/dev/fd/", "/proc/self/fd/")
