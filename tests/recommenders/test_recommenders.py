@@ -249,5 +249,5 @@ def test_impossible_sizes_are_refused() -> None:
 
 @pytest.mark.parametrize("model", [BiasedMF, DeepMF])
 def test_a_negative_standard_deviation_is_refused(model: type[BiasedMF]) -> None:
-    with pytest.raises(ValueError, match="init_std .* got -3"):
+    with pytest.raises(ValueError, match=r"init_std .* got -3"):
         model(2, 2, init_std=-3)
