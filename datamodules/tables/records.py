@@ -57,7 +57,8 @@ class Record(NamedTuple):
 
     def cells(self, separator: bytes) -> list[Cell]:
         """Return the record's cells."""
-        cells, place = [], 0
+        cells: list[Cell] = []
+        place, line = 0, self.line
         while place <= len(self.content):
             begin, quoted, closed = place, self.content.startswith(b'"', place), True
             if quoted:
@@ -65,17 +66,17 @@ class Record(NamedTuple):
                 closed, place = closing is not None, closing.end() if closing else len(self.content)
             end = self.content.find(separator, place)
             end = len(self.content) if end < 0 else end
-            cells.append(self._cell(begin, end, place if quoted else None, closed=closed))
-            place = end + len(separator)
+            cell = self._cell(begin, end, place if quoted else None, line, closed=closed)
+            cells.append(cell)
+            place, line = end + len(separator), line + cell.breaks
         return cells
 
-    def _cell(self, begin: int, end: int, quoted_until: int | None, *, closed: bool) -> Cell:
+    def _cell(self, begin: int, end: int, quoted_until: int | None, line: int, *, closed: bool) -> Cell:
         raw = self.content[begin:end]
         breaks = len(_LINE_END.findall(raw))
         if quoted_until is not None:
             inner = self.content[begin + 1 : quoted_until - closed].replace(b'""', b'"')
             raw = inner + self.content[quoted_until:end]
-        line = self.line + len(_LINE_END.findall(self.content, 0, begin))
         return Cell(raw.decode(errors="replace"), line, breaks, closed)
 
 

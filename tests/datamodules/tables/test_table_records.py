@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,12 @@ def test_review_that_is_not_read_may_span_lines_which_are_counted(tmp_path: Path
     path.write_text(REVIEWS.format(2))
     with pytest.raises(ValueError, match="line 7: column 'label' is '2'"):
         read_columns(path, columns)
+
+
+def test_the_time_for_a_record_grows_with_its_cells() -> None:
+    cells, begin = 100_000, time.process_time()
+    (record,) = records(io.BytesIO(b",".join([b'"a\nb"', *[b"c"] * cells])), b",")
+    lines = [cell.line for cell in record.cells(b",")]
+    assert lines == [1] + [2] * cells
+    # Counting the lines from the record's begin for every cell takes minutes.
+    assert time.process_time() - begin < 20
