@@ -75,7 +75,8 @@ class _Gathering:
         best = study.candidates if self.settings.top is None else study.candidates.head(self.settings.top)
         if best.empty:
             self.remarks.append(f"'{study.root}' holds no trained formula")
-        for rank in best["rank"].tolist():
+        # A text that comes again is the same loss, and a ledger may hold very many.
+        for rank in best.loc[~best["formula"].duplicated(), "rank"].tolist():
             yield Source(self._loss(study.formula(rank)), rank)
 
     def _of_file(self, path: str) -> Iterator[Source]:

@@ -133,7 +133,8 @@ class _Gathering:
 
     def _survivors(self, study: Study) -> Iterable[tuple[int, FormulaLoss]]:
         trained = study.candidates[study.candidates["status"] == "trained"]
-        for rank in trained["rank"]:
+        # A formula that was trained several times is one loss.
+        for rank in trained.loc[~trained["formula"].duplicated(), "rank"]:
             loss = study.loss(rank)
             if check_loss(loss, generator=torch.Generator().manual_seed(self.points_seed)).keep:
                 yield int(rank), loss

@@ -58,7 +58,9 @@ def _plain_fields(*classes: type) -> dict[str, Any]:
 
 def _refuse_wrong_column(connection: sqlite3.Connection, table: str, name: str, types: tuple[Any, ...]) -> None:
     kinds = ", ".join(f"'{kind}'" for each in types for kind in _KINDS[each])
-    wrong = f'typeof("{name}") NOT IN ({kinds})' + (f' OR "{name}" < 0' if int in types else "")
+    # SQLite reads 9e999 as infinity, which nothing that a search measures is.
+    values = f' OR "{name}" < 0' if int in types else f' OR abs("{name}") = 9e999' if float in types else ""
+    wrong = f'typeof("{name}") NOT IN ({kinds}){values}'
     query = f'SELECT rowid, typeof("{name}"), substr("{name}", 1, 40) FROM {table} WHERE {wrong} LIMIT 1'  # noqa: S608
     found = connection.execute(query).fetchone()
     if found:

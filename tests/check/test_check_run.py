@@ -1,3 +1,5 @@
+import sqlite3
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -105,3 +107,16 @@ def test_the_table_in_the_terminal_is_cut(tmp_path: Path, capsys: pytest.Capture
     assert "2 more rows are in the file." in told
     assert "Kept: 0 of 22." in told
     assert len(pd.read_csv(tmp_path / "check.csv")) == 22
+
+
+def test_a_formula_of_very_many_trainings_is_checked_once(study: Path) -> None:
+    with sqlite3.connect(study / "ledger.sqlite") as ledger:
+        columns = ", ".join(row[1] for row in ledger.execute("PRAGMA table_info(candidates)") if row[1] != "id")
+        first = f"SELECT {columns} FROM candidates WHERE kind = 'candidate' LIMIT 1"
+        numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+        ledger.execute(f"INSERT INTO candidates ({columns}) {numbers} SELECT {columns} FROM ({first}), n")
+    begin = time.process_time()
+    table = run_check(CheckSettings(run=str(study), figures=0), seed=1)
+    assert table["formula"].tolist() == BEST_FIRST
+    # Reading each of them again takes more than a minute.
+    assert time.process_time() - begin < 15

@@ -63,6 +63,12 @@ def test_of_a_study_the_best_formulas_that_pass_the_check_are_taken(tmp_path: Pa
     assert entrants.budget == 5
 
 
+def test_a_formula_of_many_trainings_is_one_survivor(tmp_path: Path) -> None:
+    root = write_study(tmp_path, [SOUND[0], SOUND[0], SOUND[2]], BOTH)
+    labels = named(gathered(study=str(root), top=2), SEARCH)
+    assert labels == {"PPO #1": written(SOUND[0]), "PPO #3": written(SOUND[2])}
+
+
 def test_failed_candidates_have_a_rank_and_are_not_taken(tmp_path: Path) -> None:
     candidates: list[str | Mapping[str, Any]] = [
         {"formula": SOUND[0], "reward": 0.3, "status": "failed", "error": "boom"},

@@ -236,6 +236,8 @@ def changed(root: Path, script: str) -> Path:
     [
         ("'much'", "reward"),
         ("NULL", "reward"),
+        ("9e999", "reward"),
+        ("-9e999", "metric"),
         ("x'00ff'", "formula"),
         ("NULL", "formula"),
         ("'first'", "round"),
