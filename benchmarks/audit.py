@@ -14,9 +14,9 @@ from typing import Literal
 import pandas as pd
 from jsonargparse import auto_cli
 
-from benchmarks.commands import run_command, settle
-from benchmarks.report import RESULTS, table, write_report
-from lightning_modules.search.studies import Study
+from benchmarks.common.commands import run_command, settle
+from benchmarks.common.report import RESULTS, table, write_report
+from lightning_modules.search.study import Study
 
 STRATEGIES = ("PPO", "RandomSearch")
 

@@ -18,15 +18,15 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.profilers import Profiler, SimpleProfiler
 
-from benchmarks.commands import settle
-from benchmarks.report import table, write_report
+from benchmarks.common.commands import settle
+from benchmarks.common.report import table, write_report
 from datamodules import InteractionsDataModule
 from datamodules.loader import BatchLoader
 from lightning_modules.losses import BCE
-from lightning_modules.ranking import auc, dense_ranks
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.children import ChildTrainers
 from lightning_modules.search.evaluation import Assignment, ChildEvaluator, TrainerFactory
+from lightning_modules.statistics.ranking import auc, dense_ranks
 
 LARGEST_RATIO = 2.0
 RECIPE = {"max_epochs": 1, "accelerator": "cpu", "devices": 1}

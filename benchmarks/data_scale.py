@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import table, write_report
-from benchmarks.running_commands import ENVIRONMENT, REPOSITORY
-from benchmarks.scaled_search import HOLDOUT, NUM_ITEMS, NUM_USERS
+from benchmarks.common.report import table, write_report
+from benchmarks.common.running_commands import ENVIRONMENT, REPOSITORY
+from benchmarks.common.scaled_search import HOLDOUT, NUM_ITEMS, NUM_USERS
 from datamodules import SyntheticInteractions
 
 #: So few rows that what their search takes is what any search takes.
@@ -51,7 +51,7 @@ def figures(root: Path, rows: int, arm: str, candidates: int) -> Figures:
     if not output.exists():
         write_rows(rows, data)
         arguments = ["--data.root", str(data.resolve()), "--search.candidates", str(candidates), *ARMS[arm]]
-        command = [sys.executable, "-m", "benchmarks.scaled_search", str(output.resolve()), *arguments]
+        command = [sys.executable, "-m", "benchmarks.common.scaled_search", str(output.resolve()), *arguments]
         subprocess.run(command, cwd=REPOSITORY, env=ENVIRONMENT, check=True)
     found: Figures = json.loads(output.read_text(encoding="utf-8"))
     print(f"{arm}, {rows:,} rows: {_microseconds(found):.2f} microseconds a child and interaction", flush=True)

@@ -15,10 +15,10 @@ import torch
 from jsonargparse import auto_cli
 from torch import nn
 
-from benchmarks.commands import settle
+from benchmarks.common.commands import settle
+from benchmarks.common.report import table, write_report
+from benchmarks.common.training import MODELS, ChildBudget
 from benchmarks.population_speed import formulas
-from benchmarks.report import table, write_report
-from benchmarks.training import MODELS, ChildBudget
 from datamodules import InteractionsDataModule
 from lightning_modules.layers.mlp import BatchNorm
 from lightning_modules.losses import BCE, MSE, Focal, Loss

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from jsonargparse import auto_cli
 
+from benchmarks.common.report import write_report
 from benchmarks.hostile import checkpoints, files, options, studies, texts
 from benchmarks.hostile.base import build
 from benchmarks.hostile.judging import message
 from benchmarks.hostile.running import LONGEST, HostileInput, run_all
 from benchmarks.hostile.tables import Judged, by_kind, summary
-from benchmarks.report import write_report
 
 
 def all_inputs() -> list[HostileInput]:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.commands import settle
-from benchmarks.fork_server import ForkServer
-from benchmarks.killing import STATUSES, Kill, Killer
-from benchmarks.report import table, write_report
-from benchmarks.running_commands import FreshCommand, Start
+from benchmarks.common.commands import settle
+from benchmarks.common.fork_server import ForkServer
+from benchmarks.common.killing import STATUSES, Kill, Killer
+from benchmarks.common.report import table, write_report
+from benchmarks.common.running_commands import FreshCommand, Start
 
 SEARCH = [
     *("search", "--data=SyntheticInteractions", "--data.num_users=100", "--data.num_items=80"),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.commands import run_command, settle
-from benchmarks.report import table, write_report
+from benchmarks.common.commands import run_command, settle
+from benchmarks.common.report import table, write_report
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "multitask" / "kuairand"
 MODELS = ("single_task", "shared_bottom", "esmm", "omoe", "mmoe", "ple", "aitm", "metaheac")
@@ -52,7 +52,7 @@ def _run(model: str, seed: int, settings: list[str], root: Path, folder: Path) -
     options += ["--trainer.accelerator=cpu", "--trainer.logger=CSVLogger", "--trainer.enable_progress_bar=false"]
     options += ["--trainer.enable_model_summary=false"]
     if not (folder / "test" / "metrics.csv").exists():
-        timer = "--trainer.callbacks+=benchmarks.epoch_timer.EpochTimer"
+        timer = "--trainer.callbacks+=benchmarks.common.epoch_timer.EpochTimer"
         checkpoints = f"--trainer.default_root_dir={folder}"
         run_command(["fit", *options, *_logger(folder, "fit"), timer, checkpoints])
         run_command(["test", *options, *_logger(folder, "test"), f"--ckpt_path={next(folder.rglob('best.ckpt'))}"])

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from benchmarks.commands import run_command, settle
-from benchmarks.report import write_report
+from benchmarks.common.commands import run_command, settle
+from benchmarks.common.report import write_report
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "agents" / "kuairand_polish.yaml"
 MODELS = ("ESMM", "MMoE", "PLE")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from scipy.stats import spearmanr
 
-from benchmarks.commands import run_command, settle
-from benchmarks.full_trainings import BASELINE, Full, FullTrainings
-from benchmarks.report import table, write_report
-from benchmarks.search_course import Step, best_share, course, first_at, whole_cost
-from benchmarks.training import FULL_LEARNING_RATE, FULL_WEIGHT_DECAYS
+from benchmarks.common.commands import run_command, settle
+from benchmarks.common.full_trainings import BASELINE, Full, FullTrainings
+from benchmarks.common.report import table, write_report
+from benchmarks.common.search_course import Step, best_share, course, first_at, whole_cost
+from benchmarks.common.training import FULL_LEARNING_RATE, FULL_WEIGHT_DECAYS
 from datamodules import InteractionsDataModule
 
 CONFIG = "configs/search/ml100k_biased_mf.yaml"

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks import published_multitask as published
-from benchmarks.commands import settle
-from benchmarks.report import table, write_report
-from benchmarks.speed import count, kuairand, operators, quiet_trainer, root_option, speed_parser
-from benchmarks.turns import Times, in_turn, median, rates, ratios, verdict
+from benchmarks.common.commands import settle
+from benchmarks.common.interleaved_runs import Times, in_turn, median, rates, ratios, verdict
+from benchmarks.common.report import table, write_report
+from benchmarks.common.speed import count, kuairand, operators, quiet_trainer, root_option, speed_parser
+from benchmarks.published import multitask as published
 from datamodules import ImpressionsDataModule
 from datamodules.batches import ImpressionBatch
 from datamodules.loader import BatchLoader

@@ -6,7 +6,7 @@ python -m benchmarks.novelty data/ml100k01-1-5
 from jsonargparse import auto_cli
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from benchmarks.report import table, write_report
+from benchmarks.common.report import table, write_report
 from benchmarks.strategies import CONFIG
 from lightning_modules.cli import main as command_line
 

@@ -17,19 +17,18 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks.commands import settle
-from benchmarks.report import table, write_report
+from benchmarks.common.commands import settle
+from benchmarks.common.report import table, write_report
 from datamodules import InteractionsDataModule
 from lightning_modules.losses import FormulaLoss, Loss, Numerics
 from lightning_modules.populations import Population, StackedBiasedMF, population
-from lightning_modules.populations.row_adam import RowAdam
-from lightning_modules.populations.row_optimizers import RowAdagrad, RowOptimizer, RowSGD
-from lightning_modules.populations.slope_table import SlopeTable
+from lightning_modules.populations.gradient_table import SlopeTable
+from lightning_modules.populations.lazy_optimizers import RowAdagrad, RowAdam, RowOptimizer, RowSGD
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.drawing import Drawing
 from lightning_modules.search.evaluation import Assignment, ChildEvaluator, Evaluation, Evaluator
 from lightning_modules.search.population_evaluation import PopulationEvaluator
+from lightning_modules.search.sampling import Drawing
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies import RandomSearch

@@ -15,9 +15,9 @@ import torch
 from jsonargparse import auto_cli
 from scipy.stats import spearmanr
 
-from benchmarks.commands import settle
-from benchmarks.report import table, write_report
-from benchmarks.training import FULL_WEIGHT_DECAYS, ChildBudget, full_training
+from benchmarks.common.commands import settle
+from benchmarks.common.report import table, write_report
+from benchmarks.common.training import FULL_WEIGHT_DECAYS, ChildBudget, full_training
 from datamodules import InteractionsDataModule
 from lightning_modules.losses import FormulaLoss, Loss, Numerics
 from lightning_modules.search.children import ChildTrainers

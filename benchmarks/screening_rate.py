@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.report import table, write_report
+from benchmarks.common.report import table, write_report
 from lightning_modules.losses import Numerics
-from lightning_modules.search.controller import Controller
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.space import SearchSpace
+from lightning_modules.search.strategies.controller import Controller
 
 #: The published code on one core: proposals an hour of its whole search, and seconds to draw and probe one of them.
 PUBLISHED_PER_HOUR = 20_300

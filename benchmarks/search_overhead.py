@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.commands import run_command, settle
-from benchmarks.report import table, write_report
-from benchmarks.stopwatch import Span, inside, timed, total
+from benchmarks.common.commands import run_command, settle
+from benchmarks.common.report import table, write_report
+from benchmarks.common.stopwatch import Span, inside, timed, total
 from lightning_modules.search.ledger import Ledger, read_children
 from lightning_modules.search.loss_search import LossSearch
-from lightning_modules.search.states import STATES_NAME, States
+from lightning_modules.search.snapshots import STATES_NAME, States
 
 CONFIG = "configs/search/ml100k_biased_mf.yaml"
 CHILD = ["--data.batch_size", "128", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.commands import settle
-from benchmarks.report import table, write_report
+from benchmarks.common.commands import settle
+from benchmarks.common.interleaved_runs import Times, in_turn, median, verdict
+from benchmarks.common.report import table, write_report
 from benchmarks.reward_signal import panel
-from benchmarks.turns import Times, in_turn, median, verdict
 from datamodules import InteractionsDataModule
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders import BiasedMF

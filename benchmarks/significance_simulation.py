@@ -14,11 +14,11 @@ import torch
 from jsonargparse import auto_cli
 from torch import Tensor
 
-from benchmarks.report import table, write_report
+from benchmarks.common.report import table, write_report
 from benchmarks.significance_methods import METHODS, Tested
-from lightning_modules.compare.auc import Ranking
-from lightning_modules.compare.bootstrap import bootstrap_aucs
-from lightning_modules.compare.significance import holm
+from lightning_modules.statistics.auc import Ranking
+from lightning_modules.statistics.bootstrap import bootstrap_aucs
+from lightning_modules.statistics.significance import holm
 
 SEEDS = (2, 3, 5, 10)
 SEEDS_OF_SCORES = SEEDS[:3]

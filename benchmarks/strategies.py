@@ -12,9 +12,9 @@ import pandas as pd
 from jsonargparse import auto_cli
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from benchmarks.commands import run_command, settle
-from benchmarks.report import table, write_report
-from benchmarks.training import full_training
+from benchmarks.common.commands import run_command, settle
+from benchmarks.common.report import table, write_report
+from benchmarks.common.training import full_training
 from datamodules import InteractionsDataModule
 from lightning_modules.losses import BCE, FormulaLoss
 from lightning_modules.search.ledger import read_ledger

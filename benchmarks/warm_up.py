@@ -11,7 +11,7 @@ import torch
 import yaml
 from jsonargparse import auto_cli
 
-from benchmarks.report import table, write_report
+from benchmarks.common.report import table, write_report
 from lightning_modules.losses import Numerics
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.space import SearchSpace

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from lightning_modules.files import save_picture
+from lightning_modules.utilities.files import save_picture
 
 #: Beginnings of the names that each panel shows, from top to bottom.
 _PANELS = {

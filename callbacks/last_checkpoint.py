@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from lightning_modules.files import replace_file
+from lightning_modules.utilities.files import replace_file
 
 
 class LastCheckpoint(Checkpoint):

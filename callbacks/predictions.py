@@ -11,8 +11,8 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from callbacks.table_files import CsvFile, ParquetFile, TableFile
-from lightning_modules.files import full_disk_named, replaceable
-from lightning_modules.finite_weights import refuse_non_finite
+from lightning_modules.utilities.files import full_disk_named, replaceable
+from lightning_modules.utilities.serialization import refuse_non_finite
 
 
 class PredictionWriter(pl.Callback):

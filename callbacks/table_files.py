@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lightning_modules.files import put_in_place
+from lightning_modules.utilities.files import put_in_place
 
 
 class TableFile(ABC):

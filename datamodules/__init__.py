@@ -1,21 +1,21 @@
 """What the models learn from."""
 
-from datamodules.aliexpress import AliExpress
 from datamodules.batches import Batch, ImpressionBatch, PairBatch, PredictionBatch
-from datamodules.category_mapper import CategoryMapper
-from datamodules.impressions import ImpressionsDataModule
-from datamodules.interactions import InteractionsDataModule
-from datamodules.kuairand import KuaiRand
+from datamodules.impressions.aliexpress import AliExpress
+from datamodules.impressions.category_mapper import CategoryMapper
+from datamodules.impressions.datamodule import ImpressionsDataModule
+from datamodules.impressions.kuairand import KuaiRand
+from datamodules.impressions.retailrocket import RetailRocket
+from datamodules.impressions.synthetic import SyntheticImpressions
+from datamodules.interactions.datamodule import InteractionsDataModule
+from datamodules.interactions.movielens import MovieLens
+from datamodules.interactions.pairs import PairLoader
+from datamodules.interactions.synthetic import SyntheticInteractions
 from datamodules.loader import BatchLoader
-from datamodules.movielens import MovieLens
-from datamodules.pairs import PairLoader
-from datamodules.retailrocket import RetailRocket
-from datamodules.rewards import RewardName, reward_function
-from datamodules.session_env import SessionEnv
-from datamodules.sessions import SessionsDataModule
-from datamodules.synthetic import SyntheticInteractions
-from datamodules.synthetic_impressions import SyntheticImpressions
-from datamodules.transitions import LoggedTransition, Transition, logged_transitions
+from datamodules.sessions.datamodule import SessionsDataModule
+from datamodules.sessions.environment import SessionEnv
+from datamodules.sessions.rewards import RewardName, reward_function
+from datamodules.sessions.transitions import LoggedTransition, Transition, logged_transitions
 
 __all__ = [
     "AliExpress",

@@ -10,8 +10,8 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 
 from datamodules.batches import Batch, ImpressionBatch
-from datamodules.encoding import hold_out
 from datamodules.fingerprint import Fingerprint, Values
+from datamodules.interactions.encoding import hold_out
 from datamodules.loader import BatchLoader
 from datamodules.same_data import refuse_other_names, refuse_other_rows
 

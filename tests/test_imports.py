@@ -12,9 +12,9 @@ PACKAGES = ("lightning_modules", "datamodules", "callbacks")
 
 #: For a package of ours all others that it may import.
 ALLOWED = {
-    "datamodules": {"lightning_modules.files", "lightning_modules.progress"},
-    "lightning_modules.losses": {"lightning_modules.described"},
-    "lightning_modules.layers": {"lightning_modules.epoch_statistics"},
+    "datamodules": {"lightning_modules.utilities.files", "lightning_modules.utilities.progress"},
+    "lightning_modules.losses": {"lightning_modules.utilities.serialization"},
+    "lightning_modules.layers": {"lightning_modules.core.epoch_statistics"},
     "callbacks": {f"lightning_modules.{name}" for name in ("files", "finite_weights", "losses")},
 }
 MODELS = ("lightning_modules.recommenders", "lightning_modules.multitask", "lightning_modules.agents")

@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from benchmarks.hostile.base import AGENT, COMMANDS, IMPRESSIONS, INTERACTIONS, QUIET, SESSIONS, TRAINER
 from benchmarks.hostile.running import HostileInput
-from lightning_modules.cli.own_verbs import OWN_VERBS
+from lightning_modules.cli.subcommands import OWN_VERBS
 
 _HUGE = str(10**15)
 _ANY = (0, 1, 2)

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.common.report import table
 from benchmarks.hostile.judging import faults
 from benchmarks.hostile.running import MOST_MEMORY, Ending, HostileInput
-from benchmarks.report import table
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from datamodules.tables.errors import refuse_columns, shortened
 from datamodules.tables.formats import damage_named, head_of, open_content
 from datamodules.tables.ids import TEXTS, is_text
 from datamodules.tables.quotes import refuse_broken_records, refuse_line_ends, warn_of_swallowed_rows
-from datamodules.tables.records import Cell, Record, records
+from datamodules.tables.records import Cell, Record, Survey, records, survey
 from datamodules.tables.separators import (
     SingleByteContent,
     delimiter,
@@ -24,7 +24,6 @@ from datamodules.tables.separators import (
     restored,
     usable_separator,
 )
-from datamodules.tables.survey import Survey, survey
 
 _BLOCK_BYTES = 4 << 20
 _CONVERSION = re.compile(

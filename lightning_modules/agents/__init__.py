@@ -3,10 +3,10 @@
 from lightning_modules.agents.actor_critic import ActorCritic
 from lightning_modules.agents.critic import Critic, NonPositiveCritic
 from lightning_modules.agents.critic_weighted_loss import CriticWeightedLoss
-from lightning_modules.agents.critics import Critics, load_critics
 from lightning_modules.agents.ddpg import DDPG
+from lightning_modules.agents.metrics import SessionScore
 from lightning_modules.agents.replay_buffer import ReplayBuffer
-from lightning_modules.agents.score import SessionScore
+from lightning_modules.agents.task_critics import Critics, load_critics
 from lightning_modules.agents.td3_bc import TD3BC
 
 __all__ = [

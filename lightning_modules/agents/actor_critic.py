@@ -10,18 +10,17 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from callbacks.scalar_layout import ScalarLayout
-from datamodules.rewards import RewardName, reward_function
-from datamodules.transitions import LoggedTransition, Transition, transitions
+from datamodules.sessions.rewards import RewardName, reward_function
+from datamodules.sessions.transitions import LoggedTransition, Transition, transitions
 from lightning_modules.agents.actors import build_actor, stored_actor
-from lightning_modules.agents.agent_settings import check_settings
-from lightning_modules.agents.agreement import Inputs
-from lightning_modules.agents.behaviour import BehaviourName, behaviour_by_name
-from lightning_modules.agents.critics import Critics, reuse_gradients
-from lightning_modules.agents.layout import LAYOUT
+from lightning_modules.agents.argument_checks import check_settings
+from lightning_modules.agents.base import ResumableModule
+from lightning_modules.agents.behaviour_policies import BehaviourName, behaviour_by_name
+from lightning_modules.agents.metrics import LAYOUT
+from lightning_modules.agents.model_inputs import Inputs
 from lightning_modules.agents.propensity import inverse_propensity_weights
 from lightning_modules.agents.reference_distance import DistanceName, distance_by_name
-from lightning_modules.agents.resumable import ResumableModule
-from lightning_modules.agents.targets import frozen, soft_update
+from lightning_modules.agents.task_critics import Critics, frozen, reuse_gradients, soft_update
 from lightning_modules.multitask import MultiTaskModel
 
 

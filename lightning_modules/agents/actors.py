@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, cast
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor
 
-from lightning_modules.agents.agreement import Inputs
-from lightning_modules.agents.critics import read_checkpoint
-from lightning_modules.checkpoints import imported_class
+from lightning_modules.agents.model_inputs import Inputs
+from lightning_modules.agents.task_critics import read_checkpoint
 from lightning_modules.multitask import MultiTaskModel
+from lightning_modules.utilities.serialization import imported_class
 
 _EXPECTED = "give the checkpoint of a multi-task model, as fit writes it"
 #: What a model is trained with, and an actor does not need.

@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.agents.agent_values import AgentValues
-from lightning_modules.agents.agreement import Inputs
-from lightning_modules.epoch_statistics import EpochStatistics, RowSample
+from lightning_modules.agents.model_inputs import Inputs
+from lightning_modules.agents.stored_critics import AgentValues
+from lightning_modules.core.epoch_statistics import EpochStatistics, RowSample
 from lightning_modules.losses import BCE, Loss
 
 Variant = Literal["one_minus_q", "constant", "label_q", "minus_q"]

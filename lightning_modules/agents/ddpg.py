@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from datamodules.transitions import Transition
+from datamodules.sessions.transitions import Transition
 from lightning_modules.agents.actor_critic import ActorCritic, ActorLoss
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.transitions import Transition
+from datamodules.sessions.transitions import Transition
 from lightning_modules.multitask import MultiTaskModel
 
 DistanceName = Literal["actions", "parameters"]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from datamodules.loader import Rows, as_rows
-from datamodules.transitions import Transition
+from datamodules.sessions.transitions import Transition
 
 _DEFAULT_KIND: Any = Transition
 

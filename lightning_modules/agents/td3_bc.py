@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datamodules.transitions import Transition
+from datamodules.sessions.transitions import Transition
 from lightning_modules.agents.actor_critic import ActorCritic, ActorLoss
-from lightning_modules.agents.agent_settings import check_numbers
-from lightning_modules.agents.behaviour import BehaviourName, clipped_noise
-from lightning_modules.agents.critics import Critics
+from lightning_modules.agents.argument_checks import check_numbers
+from lightning_modules.agents.behaviour_policies import BehaviourName, clipped_noise
+from lightning_modules.agents.task_critics import Critics
 from lightning_modules.multitask import MultiTaskModel
 
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_modules.checkpoints import is_file
 from lightning_modules.losses import Formula, FormulaError
-from lightning_modules.progress import Work, working
+from lightning_modules.utilities.progress import Work, working
+from lightning_modules.utilities.serialization import is_file
 
 _COLUMN = "formula"
 _SHOWN, _LONGEST_NAME = 20, 40

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 from torch.utils.tensorboard import SummaryWriter
 
-from callbacks.figures import loss_figure
-from lightning_modules.files import replace_file
 from lightning_modules.losses import Loss
-from lightning_modules.progress import counted
+from lightning_modules.losses.figures import loss_figure
+from lightning_modules.utilities.files import replace_file
+from lightning_modules.utilities.progress import counted
 
 #: Name of the table inside the folder of a check, and of the folder with its figures.
 TABLE_NAME, FIGURES_NAME = "check.csv", "check"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lightning_modules.check.formula_file import read_formulas
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.losses import Formula, FormulaError, FormulaLoss, Loss
-from lightning_modules.search.studies import Study, loss_of, numerics_of
+from lightning_modules.search.study import Study, loss_of, numerics_of
 
 _LONGEST_SHOWN = 100
 

@@ -1,5 +1,5 @@
 """The command line."""
 
-from lightning_modules.cli.entry import main
+from lightning_modules.cli.main import main
 
 __all__ = ["main"]

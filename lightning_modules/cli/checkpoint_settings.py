@@ -7,9 +7,9 @@ from typing import Any
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_modules.checkpoints import imported_class, load_checkpoint
-from lightning_modules.cli.matching import SIZES
-from lightning_modules.continuation import flattened, listed
+from lightning_modules.cli.registry import SIZES
+from lightning_modules.core.run_config import flattened, listed
+from lightning_modules.utilities.serialization import imported_class, load_checkpoint
 
 #: Where Lightning keeps the arguments of either, and their class among them.
 _KEYS = {

@@ -9,8 +9,8 @@ from typing import Any, Union, get_args, get_origin
 
 import yaml
 
-from lightning_modules.bounded_yaml import SettingsError, check_bounds
-from lightning_modules.cli.classes import SECTIONS, argument_hints, named
+from lightning_modules.cli.registry import SECTIONS, argument_hints, named
+from lightning_modules.utilities.untrusted_data import SettingsError, check_bounds
 
 _OPTION = re.compile(rf"--({'|'.join(SECTIONS)})(\.\w+)*\.(?P<argument>\w+)")
 # It reads every scalar as the text that it is.

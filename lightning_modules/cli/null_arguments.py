@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-from lightning_modules.cli.classes import argument_hints, class_at
+from lightning_modules.cli.registry import argument_hints, class_at
 
 
 def refuse_nulls(section: str, spec: Any, unknown: Iterable[str]) -> None:

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lightning_modules.compare.bootstrap import Difference
 from lightning_modules.compare.entrants import RANDOM, SEARCH
-from lightning_modules.compare.significance import holm
-from lightning_modules.compare.standings import Resampled, Standing
+from lightning_modules.compare.results import Resampled, Standing
+from lightning_modules.statistics.bootstrap import Difference
+from lightning_modules.statistics.significance import holm
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from lightning_modules.check import check_loss, read_formulas
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.losses import FormulaLoss, Loss
 from lightning_modules.search.settings import hand_made_losses
-from lightning_modules.search.studies import Study, loss_of, numerics_of
+from lightning_modules.search.study import Study, loss_of, numerics_of
 
 HAND_MADE, GIVEN, SEARCH, RANDOM = "hand-made", "given", "search", "random search"
 #: Longer formulas are numbered in tables and pictures.

@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lightning_modules.compare.auc import auc_standard_error
-from lightning_modules.compare.scoring import Scores, load_scores, refuse_rounded, save_scores
-from lightning_modules.compare.training import FAILED, TRAINED, Measured, Setting, Training
-from lightning_modules.files import load_arrays, replace_file, save_arrays
+from lightning_modules.statistics.auc import auc_standard_error
+from lightning_modules.training.convergence import FAILED, TRAINED, Measured, Setting, Training
+from lightning_modules.training.predictions import Scores, load_scores, refuse_rounded, save_scores
+from lightning_modules.utilities.files import load_arrays, replace_file, save_arrays
 
 _KEY = ["loss", "seed", "learning_rate", "weight_decay"]
 _NEEDED = {*_KEY, "status", "score"}

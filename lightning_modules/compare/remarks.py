@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from lightning_modules.compare.audit import Audit
-from lightning_modules.compare.effectiveness import Plan
-from lightning_modules.compare.significance import resolvable_difference
-from lightning_modules.compare.standings import Standing
+from lightning_modules.compare.protocol import Plan
+from lightning_modules.compare.results import Standing
 from lightning_modules.compare.tables import short
-from lightning_modules.compare.training import TRAINED
 from lightning_modules.compare.tuning import Axis, Tuning
+from lightning_modules.statistics.significance import resolvable_difference
+from lightning_modules.training.convergence import TRAINED
 
 
 def remarks(standings: Sequence[Standing], plan: Plan, audit: Audit | None, *, level: float) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lightning_modules.compare.standings import Standing
+from lightning_modules.compare.results import Standing
 
 HEADER = [
     "loss",

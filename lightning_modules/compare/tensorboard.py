@@ -8,10 +8,10 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from lightning_modules.compare.entrants import Entrant
+from lightning_modules.compare.events import CompareWatcher
 from lightning_modules.compare.records import readable
 from lightning_modules.compare.report import Report
-from lightning_modules.compare.training import Training
-from lightning_modules.compare.watchers import CompareWatcher
+from lightning_modules.training.convergence import Training
 
 _METRICS = ("val_auc", "test_auc", "test_log_loss")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from lightning_modules.compare.training import Setting
+from lightning_modules.training.convergence import Setting
 
 
 @dataclass(frozen=True)

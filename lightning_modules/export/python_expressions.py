@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from lightning_modules.export.intervals import needed_clamps
+from lightning_modules.export.interval_arithmetic import needed_clamps
 from lightning_modules.losses import Constant, FormulaLoss, Node, Operation, Variable
 
 _SUM, _PRODUCT, _UNARY, _ATOM = range(1, 5)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from lightning_modules.epoch_statistics import EpochStatistics
+from lightning_modules.core.epoch_statistics import EpochStatistics
 from lightning_modules.layers.embedding import FieldEmbedding
 from lightning_modules.layers.mlp import BatchNorm, Dropout, check_layers, without_bias_gradient
 

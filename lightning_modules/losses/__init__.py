@@ -2,12 +2,12 @@
 
 from lightning_modules.losses.base import Loss
 from lightning_modules.losses.contract import MisfitError, Prediction
-from lightning_modules.losses.formula import Formula
 from lightning_modules.losses.formula_loss import FormulaLoss
-from lightning_modules.losses.multitask import InversePropensity
-from lightning_modules.losses.nodes import Constant, FormulaError, Node, Operation, Variable
-from lightning_modules.losses.numerics import PRESETS, Numerics
-from lightning_modules.losses.operators import OPERATOR_BY_NAME, OPERATORS, Operator
+from lightning_modules.losses.formulas.formula import Formula
+from lightning_modules.losses.formulas.nodes import Constant, FormulaError, Node, Operation, Variable
+from lightning_modules.losses.formulas.numerics import PRESETS, Numerics
+from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME, OPERATORS, Operator
+from lightning_modules.losses.inverse_propensity import InversePropensity
 from lightning_modules.losses.pairwise import BPR, RankNetLoss
 from lightning_modules.losses.pointwise import BCE, MSE, Focal, Hinge, LogMin, MaxR, SumR
 

@@ -8,7 +8,6 @@ import torch
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor, nn
 
-from lightning_modules.described import Described
 from lightning_modules.losses.contract import (
     SERVED,
     MisfitError,
@@ -17,6 +16,7 @@ from lightning_modules.losses.contract import (
     refuse_logit,
     refuse_probability,
 )
+from lightning_modules.utilities.serialization import Described
 
 _ADVICE = {
     "logit": "let its training step call self.loss.from_logit(logit, label) and set gives = 'logit', or name a loss of "

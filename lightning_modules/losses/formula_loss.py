@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from lightning_modules.losses.base import Loss
 from lightning_modules.losses.contract import MisfitError
-from lightning_modules.losses.formula import Formula
-from lightning_modules.losses.numerics import Numerics
+from lightning_modules.losses.formulas.formula import Formula
+from lightning_modules.losses.formulas.numerics import Numerics
 
 
 class FormulaLoss(Loss):

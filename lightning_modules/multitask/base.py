@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from callbacks.scalar_layout import ScalarLayout
 from datamodules.batches import ImpressionBatch
-from lightning_modules.epoch_statistics import EpochStatistics
+from lightning_modules.core.epoch_statistics import EpochStatistics
+from lightning_modules.core.trained_module import TrainedModule
 from lightning_modules.layers import FieldEmbedding
 from lightning_modules.losses import BCE, Loss
-from lightning_modules.modules import TrainedModule
-from lightning_modules.multitask.layout import LAYOUT
-from lightning_modules.multitask.metrics import MultiTaskMetrics
+from lightning_modules.multitask.metrics import LAYOUT, MultiTaskMetrics
 from lightning_modules.multitask.weighting import ConstantWeights, TaskWeighting
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from lightning_modules.multitask.weighting import TaskWeighting
-from lightning_modules.processes import mean_over_processes
+from lightning_modules.utilities.processes import mean_over_processes
 
 
 class GradientAggregation(TaskWeighting):

@@ -1,6 +1,7 @@
-"""How well the probabilities of several tasks agree with their 0/1 labels, task by task and on average."""
+"""Predicted probabilities against observed shares of label 1."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +10,44 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_modules.multitask.calibration import CalibrationCurve, calibration_curve
-from lightning_modules.one_class import OneClassWarning
-from lightning_modules.ranking import auc, dense_ranks, grouped_auc, scores_of
-from lightning_modules.standard_errors import auc_components
+from callbacks.scalar_layout import Layout
+from lightning_modules.statistics.ranking import OneClassWarning, auc, dense_ranks, grouped_auc, scores_of
+from lightning_modules.statistics.standard_errors import auc_components
+
+
+class CalibrationCurve(NamedTuple):
+    """Mean prediction and share of label 1 in bins of about equally many rows, by rising prediction.
+
+    Attributes:
+        predicted: Mean predicted probability, float, of shape [bins].
+        observed: Share of label 1, float, of shape [bins].
+        rows: Number of rows, int64, of shape [bins].
+    """
+
+    predicted: Tensor
+    observed: Tensor
+    rows: Tensor
+
+
+def calibration_curve(logit: Tensor, label: Tensor, bins: int = 20) -> CalibrationCurve:
+    """Return the curve of one task, in quantile bins of the predictions.
+
+    Args:
+        logit: Logits, of shape [n].
+        label: 0 or 1, of shape [n].
+        bins: Number of bins, at least 1; no more than there are rows are made.
+    """
+    # Stable, so that rows of one prediction on both sides of a border do not depend on the device.
+    ordered, order = logit.sort(stable=True)
+    parts = min(bins, len(logit))
+    probability = torch.sigmoid(ordered).tensor_split(parts)
+    observed = label[order].tensor_split(parts)
+    return CalibrationCurve(
+        predicted=torch.stack([part.mean() for part in probability]),
+        observed=torch.stack([part.mean() for part in observed]),
+        rows=torch.tensor([len(part) for part in observed]),
+    )
+
 
 NAMES: tuple[str, ...] = ("auc", "log_loss", "session_log_loss", "calibration", "grouped_auc")
 
@@ -137,3 +172,10 @@ def _mean_of_means(group: Tensor) -> Tensor:
     """Return the weight of every row in the mean over groups of the groups' means; they sum to 1. Shapes [n]."""
     _, index, rows = torch.unique(group, return_inverse=True, return_counts=True)
     return torch.reciprocal(rows * len(rows))[index]
+
+
+#: Every metric of the validation rows on a chart of its own, with its tasks and their mean.
+VALIDATION_CHARTS = {name.replace("_", " "): f"val/{name}(/.*)?" for name in NAMES}
+
+#: What a multi-task model logs.
+LAYOUT: Layout = {"Validation": VALIDATION_CHARTS, "Training": {"loss": "train/loss(/.*)?"}}

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.described import Described
-from lightning_modules.processes import mean_over_processes
+from lightning_modules.utilities.processes import mean_over_processes
+from lightning_modules.utilities.serialization import Described
 
 
 class TaskWeighting(Described, nn.Module, ABC):

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_modules.compare.auc import Ranking
-from lightning_modules.compare.bootstrap import Difference, Resampling, difference
-from lightning_modules.progress import working
+from lightning_modules.statistics.auc import Ranking
+from lightning_modules.statistics.bootstrap import Difference, Resampling, difference
+from lightning_modules.utilities.progress import working
 
 
 @dataclass(frozen=True)

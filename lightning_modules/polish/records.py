@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lightning_modules.compare.scoring import load_scores, refuse_rounded, save_scores
-from lightning_modules.files import replace_file
 from lightning_modules.polish.training import Tested
+from lightning_modules.training.predictions import load_scores, refuse_rounded, save_scores
+from lightning_modules.utilities.files import replace_file
 
 _KINDS: Mapping[str, Callable[[str], Any]] = {"arm": str, "seed": int, "epoch": int}
 _NEEDED = (*_KINDS, "seconds")

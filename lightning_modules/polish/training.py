@@ -13,11 +13,10 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
 
 from callbacks.best_weights import BestWeights
 from callbacks.optimizer_settings import OptimizerSettings
-from lightning_modules.compare.scoring import scores
-from lightning_modules.files import replace_file
 from lightning_modules.multitask.base import MultiTaskModel
-from lightning_modules.polish.trainers import curves, quiet_training
-from lightning_modules.recipes import fit, quiet_trainer
+from lightning_modules.training.predictions import scores
+from lightning_modules.training.trainers import curves, fit, quiet_trainer, quiet_training
+from lightning_modules.utilities.files import replace_file
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from datamodules.batches import Batch
-from lightning_modules.populations.row_sums import row_sums
-from lightning_modules.populations.stacking import Slopes, StackedModel, stacked
+from lightning_modules.populations.sparse_rows import row_sums
+from lightning_modules.populations.stacked_model import Slopes, StackedModel, stacked
 from lightning_modules.recommenders import BiasedMF
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.populations.stacking import UnmatchedError
+from lightning_modules.populations.stacked_model import UnmatchedError
 
 #: Changes gradients in place: of rows, float [rows, K, width], and of parameters, float [K, ...].
 Clipping = Callable[[Tensor, Sequence[Tensor]], None]

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from datamodules.batches import Batch
 from lightning_modules.populations.stacked_layers import stacked_layer
-from lightning_modules.populations.stacking import StackedModel, stacked
+from lightning_modules.populations.stacked_model import StackedModel, stacked
 from lightning_modules.recommenders import DeepMF
 
 

@@ -1,7 +1,7 @@
-"""Trains many losses at once, each on a copy of the same recommender."""
+"""One optimizer for the table and the parameters of a population."""
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -12,16 +12,54 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric
 
+from lightning_modules.core.trained_module import QuickHooks
 from lightning_modules.losses import Loss
-from lightning_modules.modules import QuickHooks
 from lightning_modules.populations.clipping import Clipping, no_clipping
-from lightning_modules.populations.distinct import distinct_rows
-from lightning_modules.populations.matching import matched_optimizer
-from lightning_modules.populations.population_optimizer import PopulationOptimizer
-from lightning_modules.populations.row_optimizers import Fetched
-from lightning_modules.populations.slope_table import SlopeTable
-from lightning_modules.populations.stacking import check_stacked, stacked
-from lightning_modules.standard_errors import components_of
+from lightning_modules.populations.gradient_table import SlopeTable
+from lightning_modules.populations.lazy_optimizers import Fetched, RowOptimizer
+from lightning_modules.populations.optimizer_matching import matched_optimizer
+from lightning_modules.populations.sparse_rows import distinct_rows
+from lightning_modules.populations.stacked_model import check_stacked, stacked
+from lightning_modules.statistics.standard_errors import components_of
+
+
+class PopulationOptimizer(Optimizer):
+    """Takes the steps of a row optimizer and of a dense one together.
+
+    Args:
+        rows: Trains the table.
+        dense: Trains the parameters; ``None`` if there are none.
+    """
+
+    def __init__(self, rows: RowOptimizer, dense: Optimizer | None) -> None:
+        self.rows = rows
+        self.dense = dense
+        self._gradient: tuple[Fetched, Tensor] | None = None
+        groups = [{"params": [rows.table]}] if dense is None else dense.param_groups
+        super().__init__(groups, {"lr": rows.learning_rate})
+
+    def receive(self, fetched: Fetched, gradient: Tensor, others: Iterable[Tensor]) -> None:
+        """Take the gradients of the next step: of the fetched rows, and of every parameter."""
+        self._gradient = fetched, gradient
+        parameters = [] if self.dense is None else self.dense.param_groups[0]["params"]
+        for parameter, each in zip(parameters, others, strict=True):
+            # Fused kernels take it for granted that a gradient lies in memory as its parameter does.
+            parameter.grad = each.contiguous()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Take a step.
+
+        Args:
+            closure: Hands over the gradients.
+        """
+        if closure is not None:
+            closure()
+        assert self._gradient is not None
+        self.rows.step(*self._gradient)
+        self._gradient = None
+        if self.dense is not None:
+            self.dense.step()
+
 
 # So many rows of the table, or of a validation batch, are worked on at a time outside training.
 _MOST_ROWS = 1024

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_modules.layers.mlp import BatchNorm, Dropout
-from lightning_modules.populations.stacking import UnmatchedError, stack, stack_parameter
+from lightning_modules.populations.stacked_model import UnmatchedError, stack, stack_parameter
 
 
 @singledispatch

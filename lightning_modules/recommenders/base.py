@@ -8,8 +8,8 @@ from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from datamodules.batches import Batch, PairBatch
+from lightning_modules.core.trained_module import TrainedModule
 from lightning_modules.losses import BCE, Loss
-from lightning_modules.modules import TrainedModule
 from lightning_modules.recommenders.metrics import RecommenderMetrics
 
 

@@ -13,9 +13,8 @@ from torchmetrics.functional.classification import (
 )
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_modules.one_class import OneClassWarning
-from lightning_modules.ranking import auc, dense_ranks, scores_of
-from lightning_modules.standard_errors import auc_components
+from lightning_modules.statistics.ranking import OneClassWarning, auc, dense_ranks, scores_of
+from lightning_modules.statistics.standard_errors import auc_components
 
 _THRESHOLDED = {
     "accuracy": binary_accuracy,

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.files import save_tensors
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.places import Place
+from lightning_modules.utilities.files import save_tensors
 
 
 class BestChild:

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from lightning_modules.recipes import quiet_trainer
+from lightning_modules.training.trainers import quiet_trainer
 
 
 class ChildTrainers:

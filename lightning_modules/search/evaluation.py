@@ -15,10 +15,10 @@ from torch import Tensor
 from callbacks.reward import RewardCallback
 from lightning_modules.losses import Loss
 from lightning_modules.losses.contract import given_by
-from lightning_modules.recipes import fit, quiet_lightning
 from lightning_modules.search.executors import in_worker
-from lightning_modules.search.reward_rows import RewardRows
-from lightning_modules.search.time_limit import time_limit
+from lightning_modules.search.rewards import RewardRows
+from lightning_modules.training.trainers import fit, quiet_lightning
+from lightning_modules.utilities.signals import time_limit
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from lightning_modules.field_types import built
 from lightning_modules.losses import Formula
-from lightning_modules.search.drawing import Draws
-from lightning_modules.search.floor import floor_reward
+from lightning_modules.search.events import Candidate
+from lightning_modules.search.rewards import floor_reward
+from lightning_modules.search.sampling import Draws
 from lightning_modules.search.strategies.base import Outcome
-from lightning_modules.search.watchers import Candidate
+from lightning_modules.utilities.untrusted_data import built
 
 
 class Findings:

@@ -9,19 +9,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from lightning_modules.held_signals import signals_held
 from lightning_modules.search.evaluation import Evaluation
-from lightning_modules.search.floor import with_floor
-from lightning_modules.search.ledger_check import limit, refuse_programs, refuse_wrong_types
+from lightning_modules.search.events import Candidate, RoundSummary, Standing, Watcher
 from lightning_modules.search.ledger_tables import (
     ADDED,
     columns_of,
     insert_children,
+    limit,
     make_tables,
+    refuse_programs,
+    refuse_wrong_types,
     select_children,
 )
 from lightning_modules.search.places import Place
-from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
+from lightning_modules.search.rewards import with_floor
+from lightning_modules.utilities.signals import signals_held
 
 #: Name of the ledger inside a study's folder.
 LEDGER_NAME = "ledger.sqlite"

@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lightning_modules.losses import Formula, FormulaLoss, Loss, Numerics
-from lightning_modules.search.drawing import Drawing, Draws
+from lightning_modules.search.events import Candidate, RoundSummary, Standing, Watcher
 from lightning_modules.search.findings import Findings
-from lightning_modules.search.ladder import told_rewards
-from lightning_modules.search.ranks import agree
-from lightning_modules.search.state_check import Part
-from lightning_modules.search.states import States
+from lightning_modules.search.sampling import Drawing, Draws
+from lightning_modules.search.snapshots import Part, States
 from lightning_modules.search.strategies.base import Strategy
+from lightning_modules.search.successive_halving import told_rewards
 from lightning_modules.search.trials import Trial, Trials
-from lightning_modules.search.watchers import Candidate, RoundSummary, Standing, Watcher
+from lightning_modules.utilities.processes import agree
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from lightning_modules.search.watchers import Candidate
+from lightning_modules.search.events import Candidate
 
 #: AUC of a ranking that knows nothing.
 CHANCE = 0.5

@@ -11,9 +11,9 @@ from torch import Tensor
 from lightning_modules.losses import BCE, Loss
 from lightning_modules.populations import Population, UnmatchedError
 from lightning_modules.populations.clipping import clipping_of
-from lightning_modules.recipes import fit, quiet_lightning
 from lightning_modules.search.evaluation import Assignment, Evaluation, TrainerFactory, isolated_training
-from lightning_modules.search.reward_rows import metric_name
+from lightning_modules.search.rewards import metric_name
+from lightning_modules.training.trainers import fit, quiet_lightning
 
 # A population clips each candidate's gradients by themselves; Lightning would clip those of all together.
 _OWN_CLIPPING: Mapping[str, Any] = {"gradient_clip_val": None, "gradient_clip_algorithm": None}

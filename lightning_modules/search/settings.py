@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 
 from lightning_modules.losses import BCE, MSE, Focal, Hinge, LogMin, Loss, MaxR, Numerics, SumR
-from lightning_modules.search.ladder import Ladder
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies import PPO, Strategy
+from lightning_modules.search.successive_halving import Ladder
 
 #: Builds a strategy over a space, with a generator as its only source of randomness.
 StrategyFactory = Callable[[SearchSpace, torch.Generator], Strategy]

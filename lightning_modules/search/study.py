@@ -1,207 +1,159 @@
-"""Puts a search together from its options and runs it, in a new folder or in one that holds an unfinished study."""
+"""Reads what a search left in its folder, whether it was finished or not."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from functools import partial
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-import torch
-from rich.console import Console
+import pandas as pd
 
-from lightning_modules.files import full_disk_explained
-from lightning_modules.losses import BCE, Loss
-from lightning_modules.processes import is_first
-from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.drawing import Drawing
-from lightning_modules.search.evaluation import ChildEvaluator, Evaluator
-from lightning_modules.search.executors import ChildExecutor, ExecutorOptions, executor_named
-from lightning_modules.search.findings import Findings
-from lightning_modules.search.ledger import Ledger
-from lightning_modules.search.loss_search import Budget, LossSearch
-from lightning_modules.search.noise import spread_remark
-from lightning_modules.search.picture import PictureFile
-from lightning_modules.search.population_evaluation import PopulationEvaluator
-from lightning_modules.search.progress import ProgressDisplay
-from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
-from lightning_modules.search.screening import Screening
-from lightning_modules.search.settings import SearchSettings
-from lightning_modules.search.state_check import check_state
-from lightning_modules.search.strategies import Strategy
-from lightning_modules.search.study_folder import StudyFolder
-from lightning_modules.search.summary import FormulasFile, print_summary
-from lightning_modules.search.tensorboard import TensorBoardReport
-from lightning_modules.search.trainings import Trainings
-from lightning_modules.search.trials import Trials
-from lightning_modules.search.watchers import Watcher
-from lightning_modules.threads import torch_threads
+from lightning_modules.core.run_config import CONFIG_NAME
+from lightning_modules.losses import Formula, FormulaLoss, Numerics
+from lightning_modules.search.events import Candidate
+from lightning_modules.search.ledger import read_ledger
+from lightning_modules.search.reports.summary import ranking
+from lightning_modules.utilities.untrusted_data import built, read_settings
 
-_WHEN_FULL = "Its ledger is kept; free some space, then give the same command again, which continues the study."
+_SHOWN = 40
+_REFERENCE = re.compile(r"(?P<root>.+)#(?P<rank>\d+)")
 
 
-def run_search(
-    settings: SearchSettings,
-    *,
-    recommender: pl.LightningModule,
-    datamodule: pl.LightningDataModule,
-    trainer_recipe: Mapping[str, Any],
-    seed: int,
-    save_config: Callable[[Path], None],
-) -> LossSearch:
-    """Search for a loss function and print what was found; a study that the folder holds is continued.
+@dataclass(frozen=True)
+class Study:
+    """A search that ran, or still runs.
 
-    Args:
-        settings: The options.
-        recommender: What every child is a copy of.
-        datamodule: What children are trained on.
-        trainer_recipe: Arguments of every child's Trainer.
-        seed: Seed of the strategy, the screening and every child.
-        save_config: Writes the configuration to a path.
+    Attributes:
+        root: Its folder.
+        losses: Its ledger with ranks, best first: one row a trained loss, hand-made ones without a rank.
+        numerics: Protection of its formulas.
+        strategy: Class name of the strategy that wrote them; empty if the settings are not there.
+        rounds: Rounds that were asked for; ``None`` if the settings are not there.
+    """
+
+    root: Path
+    losses: pd.DataFrame
+    numerics: Numerics
+    strategy: str
+    rounds: int | None
+
+    @classmethod
+    def read(cls, root: str | Path) -> "Study":
+        """Read the study in a folder.
+
+        Raises:
+            FileNotFoundError: If the folder holds no ledger.
+            ValueError: If the ledger or the settings cannot be read.
+        """
+        ledger = read_ledger(root)
+        missing = sorted({field.name for field in fields(Candidate) if field.default is MISSING} - {*ledger})
+        if missing:
+            raise ValueError(f"the ledger of '{root}' has no column {missing[0]}; name the folder of a search")
+        losses = ranking(ledger)
+        settings = settings_of(Path(root)).get("search", {})
+        try:
+            numerics = _numerics(settings.get("numerics", "protected"))
+            strategy = _class_name(settings.get("strategy", ""))
+            rounds = _rounds(settings.get("rounds"))
+        except ValueError as error:
+            raise ValueError(f"'{Path(root) / CONFIG_NAME}' does not hold the settings of a search: {error}") from error
+        return cls(Path(root), losses, numerics, strategy, rounds)
+
+    @cached_property
+    def candidates(self) -> pd.DataFrame:
+        """The rows of the searched formulas, best first."""
+        return self.losses[self.losses["kind"] == "candidate"]
+
+    @property
+    def budget(self) -> int:
+        """The number of candidates that were trained, those that failed included."""
+        return len(self.candidates)
+
+    @property
+    def finished_rounds(self) -> int:
+        """The last round that has a candidate."""
+        return int(self.candidates["round"].max()) if self.budget else 0
+
+    @property
+    def progress(self) -> str:
+        """How far the search got, in words."""
+        planned = "" if self.rounds is None else f" of {self.rounds}"
+        return f"{self.finished_rounds}{planned} rounds, {self.budget} trained candidates"
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether fewer rounds are there than were asked for."""
+        return self.rounds is not None and self.finished_rounds < self.rounds
+
+    def limited_to(self, budget: int) -> "Study":
+        """Return the study as it stood after so many trained candidates."""
+        first = self.losses.sort_values("id")
+        allowed = (first["kind"] == "candidate").cumsum() <= budget
+        return replace(self, losses=ranking(first[allowed]))
+
+    def formula(self, rank: int) -> Formula:
+        """Return the searched formula of a rank, counted from 1.
+
+        Raises:
+            ValueError: If the study has no such rank.
+        """
+        if not 1 <= rank <= self.budget:
+            raise ValueError(f"'{self.root}' has no formula of rank {rank}: it holds {self.budget}")
+        return Formula.parse(self.candidates["formula"].iloc[rank - 1])
+
+    def loss(self, rank: int) -> FormulaLoss:
+        """Return the formula of a rank as the loss that it was trained as; raises like :meth:`formula`."""
+        return FormulaLoss(self.formula(rank), self.numerics)
+
+
+def numerics_of(given: Numerics | str | None, study: Study | None) -> Numerics | str:
+    """Return the numerics that formulas get: those given, or else those of the study, or else the default ones."""
+    if given is not None:
+        return given
+    return study.numerics if study is not None else "protected"
+
+
+def loss_of(reference: str) -> FormulaLoss | None:
+    """Return the loss that ``RUN#RANK`` names, such as ``runs/shop#1``; ``None`` if the text has not that form.
 
     Raises:
-        OSError: If the folder cannot be written.
-        ValueError: If an option or the data cannot be used, the folder holds a study of other settings, or another
-            process writes there.
+        FileNotFoundError: If there is no such study.
+        ValueError: If the study has no such rank.
     """
-    _check_devices(settings, trainer_recipe)
-    # Only the first process writes; the others walk in step with it.
-    folder = StudyFolder(Path(settings.root), writes=is_first(), check_state=partial(_check_state, settings, seed))
-    trainers = ChildTrainers(trainer_recipe, folder.root / "candidates" if settings.log_candidates else None)
-    data = _reward_data(datamodule, settings.holdout, seed)
-    evaluator = _evaluator(settings, trainers, data)
-    evaluator.check(recommender)
-    for loss in (*settings.named_references.values(), _baseline(settings)):
-        if loss is not None:
-            loss.check_model(recommender)
-    console = Console()
-    with ExitStack() as stack:
-        stack.enter_context(full_disk_explained(f"the study's folder '{settings.root}'", _WHEN_FULL))
-        stack.enter_context(folder.locked())
-        stack.enter_context(torch_threads(settings.threads))
-        folder.open(save_config, datamodule)
-        # Before the watchers are there: what fails here leaves no live display behind.
-        schedule = _schedule(settings, recommender, _single(settings, trainers, data))
-        executor = stack.enter_context(_executor(settings))
-        best = folder.best_child() if schedule.keeps_weights else None
-        trainings = Trainings(executor, evaluator, folder.known, folder.record, best)
-        study = _search(settings, Trials(trainings, schedule, settings.budgets, _baseline(settings), seed), seed)
-        folder.announce(console)
-        if folder.ledger is not None:
-            study.states, study.watchers = folder.states, _watchers(settings, folder.ledger, console)
-        study.run(folder.state)
-    if folder.writes:
-        print_summary(console, study.candidates, folder.root, settings.top, _remarks(settings, study))
-    return study
+    match = _REFERENCE.fullmatch(reference)
+    return Study.read(match["root"]).loss(int(match["rank"])) if match else None
 
 
-def _remarks(settings: SearchSettings, study: LossSearch) -> list[str]:
-    spread = spread_remark(study.candidates) if settings.relative else None
-    return [*study.trials.remarks, *([spread] if spread else [])]
+def settings_of(root: Path) -> Mapping[str, Any]:
+    """Return the settings of the study in a folder; nothing if they are not there.
+
+    Raises:
+        ValueError: If the file there does not hold the settings of a search.
+    """
+    path = root / CONFIG_NAME
+    if not path.exists():
+        return {}
+    settings = read_settings(path)
+    if not isinstance(settings, Mapping) or not isinstance(settings.get("search"), Mapping):
+        raise ValueError(f"{path} does not hold the settings of a search")
+    return settings
 
 
-def _check_state(settings: SearchSettings, seed: int, state: Any) -> None:
-    strategy, screening = _learning(settings, seed)
-    check_state(state, {"findings": Findings(settings.most_failures), "strategy": strategy, "screening": screening})
+def _numerics(value: Any) -> Numerics:
+    if isinstance(value, str):
+        return Numerics.named(value)
+    return built(Numerics, value.get("init_args", value) if isinstance(value, Mapping) else value)
 
 
-def _learning(settings: SearchSettings, seed: int) -> tuple[Strategy, Screening]:
-    space = settings.named_space
-    screening = Screening(
-        space, settings.named_numerics, _generator(seed), least_right_share=settings.least_right_share
-    )
-    return settings.strategy(space, _generator(seed)), screening
+def _class_name(value: Any) -> str:
+    path = value.get("class_path") if isinstance(value, Mapping) else value
+    if not isinstance(path, str):
+        raise ValueError(f"its strategy is {str(value)[:_SHOWN]}")
+    return path.rpartition(".")[2][:_SHOWN]
 
 
-def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
-    strategy, screening = _learning(settings, seed)
-    drawing = Drawing(
-        strategy,
-        screening,
-        candidates=settings.candidates,
-        draws=settings.draws,
-        most_draws=settings.most_draws,
-    )
-    return LossSearch(
-        strategy=strategy,
-        drawing=drawing,
-        trials=trials,
-        numerics=settings.named_numerics,
-        references=settings.named_references,
-        budget=Budget(settings.rounds, settings.warmup_updates, settings.most_failures, settings.top),
-    )
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def _reward_data(datamodule: pl.LightningDataModule, holdout: float, seed: int) -> pl.LightningDataModule:
-    if not holdout:
-        return datamodule
-    if not hasattr(datamodule, "hold_out"):
-        raise ValueError(
-            f"{type(datamodule).__name__} has no hold_out(share, seed) to measure rewards on training rows; "
-            "--search.holdout 0 measures them on the validation split"
-        )
-    held_out: pl.LightningDataModule = datamodule.hold_out(holdout, seed)
-    return held_out
-
-
-def _baseline(settings: SearchSettings) -> Loss | None:
-    return (settings.baseline or BCE()) if settings.relative else None
-
-
-def _schedule(settings: SearchSettings, recommender: pl.LightningModule, evaluator: ChildEvaluator) -> Schedule:
-    if settings.alternate:
-        return Alternating(recommender, evaluator.measure(recommender))
-    return FromScratch(recommender)
-
-
-def _single(settings: SearchSettings, trainers: ChildTrainers, data: pl.LightningDataModule) -> ChildEvaluator:
-    return ChildEvaluator(trainers, data, monitor=settings.monitor, mode=settings.mode, timeout=settings.child_timeout)
-
-
-def _evaluator(settings: SearchSettings, trainers: ChildTrainers, data: pl.LightningDataModule) -> Evaluator:
-    if settings.population == 1:
-        return _single(settings, trainers, data)
-    return PopulationEvaluator(
-        trainers,
-        data,
-        monitor=settings.monitor,
-        mode=settings.mode,
-        size=settings.population,
-        timeout=settings.child_timeout,
-    )
-
-
-def _check_devices(settings: SearchSettings, recipe: Mapping[str, Any]) -> None:
-    if settings.executor != "serial" and (recipe.get("devices") or "auto") not in ("auto", 1, "1", -1):
-        raise ValueError(
-            f"--search.executor {settings.executor} trains a child on one device, and --trainer.devices is "
-            f"{recipe['devices']}; children on several devices are for --search.executor serial"
-        )
-
-
-@contextmanager
-def _executor(settings: SearchSettings) -> Iterator[ChildExecutor]:
-    options = ExecutorOptions(settings.workers, settings.threads, settings.ray_address or "", settings.gpus_per_child)
-    executor = executor_named(settings.executor, options)
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _watchers(settings: SearchSettings, ledger: Ledger, console: Console) -> list[Watcher]:
-    progress = ProgressDisplay(
-        console,
-        rounds=settings.rounds,
-        candidates=settings.candidates,
-        warmup_updates=settings.warmup_updates,
-        references=len(settings.named_references),
-    )
-    root = Path(settings.root)
-    report = TensorBoardReport(root, settings.named_space, settings.named_numerics)
-    # The display goes first, since the others may fail to write and the terminal is to be given back all the same.
-    return [progress, ledger, FormulasFile(root), PictureFile(root), report]
+def _rounds(value: Any) -> int | None:
+    if value is not None and (type(value) is not int or value < 0):
+        raise ValueError(f"its rounds are {str(value)[:_SHOWN]}")
+    return value

@@ -8,14 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
-from lightning_modules.continuation import CONFIG_NAME, continue_with, continue_with_data
-from lightning_modules.files import remove_leftovers
-from lightning_modules.folder_lock import folder_lock
+from lightning_modules.core.run_config import CONFIG_NAME, continue_with, continue_with_data
 from lightning_modules.search.best_child import BestChild
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger, check_ledger, read_children
 from lightning_modules.search.places import Place
-from lightning_modules.search.states import States
+from lightning_modules.search.snapshots import States
+from lightning_modules.utilities.files import remove_leftovers
+from lightning_modules.utilities.folder_lock import folder_lock
 
 #: What a study that is continued must have been begun with, and what of that may change since it decides nothing.
 _FIXED = ("model", "data", "trainer", "seed_everything", "search")

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from lightning_modules.losses import Loss
 from lightning_modules.search.best_child import BestChild
-from lightning_modules.search.dispatch import Death, dispatch
 from lightning_modules.search.evaluation import Assignment, Evaluation, Evaluator
 from lightning_modules.search.executors import ChildExecutor, Shared
+from lightning_modules.search.executors.dispatch import Death, dispatch
 from lightning_modules.search.places import Place
-from lightning_modules.standard_errors import standard_error
+from lightning_modules.statistics.standard_errors import standard_error
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from lightning_modules.losses import Loss
 from lightning_modules.search.evaluation import Evaluation
-from lightning_modules.search.floor import FLOOR_REWARD
-from lightning_modules.search.ladder import Ladder
 from lightning_modules.search.noise import chance_remark
 from lightning_modules.search.places import Place
+from lightning_modules.search.rewards import FLOOR_REWARD
 from lightning_modules.search.schedule import Schedule
+from lightning_modules.search.successive_halving import Ladder
 from lightning_modules.search.trainings import Start, Trainings
 
 Value = TypeVar("Value")

@@ -8,8 +8,8 @@ from torch import Tensor
 from datamodules import SyntheticImpressions
 from datamodules.batches import ImpressionBatch
 from datamodules.loader import BatchLoader
-from datamodules.sessions import SessionsDataModule
-from datamodules.transitions import Transition, logged_transitions
+from datamodules.sessions.datamodule import SessionsDataModule
+from datamodules.sessions.transitions import Transition, logged_transitions
 from lightning_modules.agents import DDPG, TD3BC, ActorCritic
 
 AGENTS: list[type[ActorCritic]] = [DDPG, TD3BC]

@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from agent_helpers import (
+from torch import Tensor
+
+from lightning_modules.agents import DDPG, TD3BC, ActorCritic
+from lightning_modules.agents.task_critics import frozen
+from lightning_modules.layers import FieldEmbedding
+from lightning_modules.multitask import MetaHeac, SharedBottom, SingleTask
+from tests.agents.agent_helpers import (
     AGENTS,
     TASKS,
     agent,
@@ -15,13 +21,7 @@ from agent_helpers import (
     moved,
     replayed,
 )
-from torch import Tensor
-from trainer_helpers import quiet_trainer
-
-from lightning_modules.agents import DDPG, TD3BC, ActorCritic
-from lightning_modules.agents.targets import frozen
-from lightning_modules.layers import FieldEmbedding
-from lightning_modules.multitask import MetaHeac, SharedBottom, SingleTask
+from tests.trainer_helpers import quiet_trainer
 
 EVERY_AGENT = pytest.mark.parametrize("kind", AGENTS)
 

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from agent_helpers import (
+
+from lightning_modules.agents import DDPG, ActorCritic, load_critics
+from lightning_modules.multitask import ESMM, MMoE, SharedBottom, SingleTask, UncertaintyWeighting
+from tests.agents.agent_helpers import (
     AGENTS,
     SMALL,
     TASKS,
@@ -17,10 +20,7 @@ from agent_helpers import (
     loader,
     replayed,
 )
-from trainer_helpers import quiet_trainer
-
-from lightning_modules.agents import DDPG, ActorCritic, load_critics
-from lightning_modules.multitask import ESMM, MMoE, SharedBottom, SingleTask, UncertaintyWeighting
+from tests.trainer_helpers import quiet_trainer
 
 EVERY_AGENT = pytest.mark.parametrize("kind", AGENTS)
 SIZES: dict[str, Any] = {"embedding_dim": 4, "bottom_dims": [8], "tower_dims": [4]}

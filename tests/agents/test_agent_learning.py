@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from agent_helpers import AGENTS, data
 from torch import Tensor
-from trainer_helpers import quiet_trainer
 
 from datamodules.batches import ImpressionBatch
 from datamodules.loader import BatchLoader
-from datamodules.rewards import reward_function
-from datamodules.transitions import logged_transitions
+from datamodules.sessions.rewards import reward_function
+from datamodules.sessions.transitions import logged_transitions
 from lightning_modules.agents import TD3BC, ActorCritic
 from lightning_modules.multitask import SharedBottom
+from tests.agents.agent_helpers import AGENTS, data
+from tests.trainer_helpers import quiet_trainer
 
 EVERY_AGENT = pytest.mark.parametrize("kind", AGENTS)
 TASKS = ("click", "pay")

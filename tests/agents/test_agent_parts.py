@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from agent_helpers import TASKS, replayed
 
 from lightning_modules.agents import SessionScore
-from lightning_modules.agents.behaviour import behaviour_by_name
-from lightning_modules.agents.observation import EpochObservation, FiniteWatch
+from lightning_modules.agents.behaviour_policies import behaviour_by_name
+from lightning_modules.agents.diagnostics import EpochObservation, FiniteWatch
 from lightning_modules.agents.propensity import inverse_propensity_weights
-from lightning_modules.random_state import random_state, restore_random_state
+from lightning_modules.core.resumption import random_state, restore_random_state
+from tests.agents.agent_helpers import TASKS, replayed
 
 NOISE = {"mean": 0.0, "std": 0.4, "clip": 0.1}
 

@@ -6,17 +6,17 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from multitask_helpers import FIELD_SIZES, MODELS, build, loader, planted
-from stored_agents import write_agent
 from torch import Tensor, nn
 from torch.optim import SGD
-from trainer_helpers import quiet_trainer
 
 from datamodules.batches import Batch, ImpressionBatch
 from lightning_modules.agents import CriticWeightedLoss, NonPositiveCritic
 from lightning_modules.losses import BCE, MSE, FormulaLoss, Loss
 from lightning_modules.multitask import ESMM, MetaHeac, MMoE, MultiTaskModel, SharedBottom, SingleTask
 from lightning_modules.recommenders import BiasedMF
+from tests.agents.stored_agents import write_agent
+from tests.multitask.multitask_helpers import FIELD_SIZES, MODELS, build, loader, planted
+from tests.trainer_helpers import quiet_trainer
 
 TASKS = ("click", "cart")
 VARIANTS = ["one_minus_q", "constant", "label_q", "minus_q"]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.agents import Critic, Critics
-from lightning_modules.agents.first_layer import first_layer
+from lightning_modules.agents.critic import first_layer
 from lightning_modules.layers import FieldEmbedding
 from lightning_modules.layers.field_lookup import look_up
 

@@ -9,10 +9,10 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
-from trainer_helpers import quiet_trainer
 
 from callbacks import AgentFigure
 from callbacks.agent_figure import agent_figure
+from tests.trainer_helpers import quiet_trainer
 
 
 class Agent(pl.LightningModule):

@@ -9,10 +9,10 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from scipy.stats import binomtest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
-from trainer_helpers import quiet_trainer
 
 from callbacks import CalibrationFigure
 from callbacks.calibration import calibration_figure
+from tests.trainer_helpers import quiet_trainer
 
 
 class Curve(NamedTuple):

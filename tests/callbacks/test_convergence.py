@@ -5,9 +5,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from trainer_helpers import quiet_trainer
 
 from callbacks import ConvergenceStopping
+from tests.trainer_helpers import quiet_trainer
 
 
 class Scripted(pl.LightningModule):

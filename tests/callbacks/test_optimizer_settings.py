@@ -17,9 +17,9 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
     StepLR,
 )
-from trainer_helpers import quiet_trainer
 
 from callbacks.optimizer_settings import OptimizerSettings
+from tests.trainer_helpers import quiet_trainer
 
 EPOCHS = 5
 Schedule = Callable[[Optimizer], LRScheduler]

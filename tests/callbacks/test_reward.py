@@ -6,9 +6,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
-from trainer_helpers import quiet_trainer
 
 from callbacks import RewardCallback
+from tests.trainer_helpers import quiet_trainer
 
 
 class Scripted(pl.LightningModule):

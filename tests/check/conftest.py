@@ -9,8 +9,8 @@ from hypothesis import settings
 
 from lightning_modules.check import Findings, check_loss
 from lightning_modules.losses import Loss, Numerics
+from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
-from lightning_modules.search.watchers import Candidate
 
 # Every run draws the same examples, and a busy machine fails no test.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

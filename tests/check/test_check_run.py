@@ -7,8 +7,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_modules.check import read_formulas
+from lightning_modules.check.command import run_check
 from lightning_modules.check.settings import CheckSettings
-from lightning_modules.check.validation import run_check
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss
 
 BEST_FIRST = ["abs(label - pred)", "(label - pred)**2", "pred * label"]

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from cli_helpers import SEARCH
 
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import SEARCH
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from cli_helpers import TRAINER
 
 from datamodules import SyntheticImpressions
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import TRAINER
 
 IMPRESSIONS = ["SyntheticImpressions", "num_sessions=300", "session_length=4"]
 DATA = [

@@ -6,11 +6,11 @@ from functools import partial
 import pytest
 import pytorch_lightning as pl
 import torch
-from cli_helpers import SEARCH
 
-from lightning_modules.cli import main, own_verbs
-from lightning_modules.cli.callables import freed
+from lightning_modules.cli import main, subcommands
+from lightning_modules.cli.lossmith_cli import freed
 from lightning_modules.recommenders import BiasedMF
+from tests.cli.cli_helpers import SEARCH
 
 
 def test_a_class_with_arguments_is_freed_of_what_calls_it() -> None:
@@ -27,7 +27,7 @@ def test_a_class_with_arguments_is_freed_of_what_calls_it() -> None:
 
 def test_a_copied_model_takes_no_data_along(monkeypatch: pytest.MonkeyPatch) -> None:
     models: list[pl.LightningModule] = []
-    monkeypatch.setattr(own_verbs.SearchVerb, "run", lambda _, cli: models.append(cli.model))
+    monkeypatch.setattr(subcommands.SearchVerb, "run", lambda _, cli: models.append(cli.model))
     options = ["--model.optimizer=torch.optim.Adagrad", "--model.optimizer.lr=0.25"]
     assert main([*SEARCH, *options]) == 0
     (model,) = models

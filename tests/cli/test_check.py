@@ -8,7 +8,7 @@ import torch
 
 from lightning_modules.cli import main
 from lightning_modules.losses import Formula, FormulaLoss
-from lightning_modules.search.studies import Study
+from lightning_modules.search.study import Study
 
 FIRST = ["formula", "depends_on_label", "right_share", "right_share_unclamped", "keep", "monotone", "finite"]
 

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from cli_helpers import TRAINER, write_split
-from test_agents import ACTOR, SMALL
-from test_agents import DATA as SESSIONS
 
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import TRAINER, write_split
+from tests.cli.test_agents import ACTOR, SMALL
+from tests.cli.test_agents import DATA as SESSIONS
 
 DATA = ["--data=SyntheticInteractions", "--data.num_users=60", "--data.num_items=50", "--data.num_interactions=2000"]
 MODEL = ["--model=BiasedMF", "--model.embedding_dim=4", "--model.loss=(label - pred)**2"]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from cli_helpers import DATA, MODEL, RANDOM, REPOSITORY, SEARCH, TRAINER, write_split
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_modules.cli import main
-from lightning_modules.compare.training import FullTraining
+from lightning_modules.training.convergence import FullTraining
+from tests.cli.cli_helpers import DATA, MODEL, RANDOM, REPOSITORY, SEARCH, TRAINER, write_split
 
 GRID = ["--learning_rates", "1e-2", "--weight_decays", "0", "1e-3"]
 SHORT = ["--trainer.max_epochs=3", "--resamples=200", "--seeds=2", *GRID]

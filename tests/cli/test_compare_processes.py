@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cli_helpers import ENVIRONMENT, REPOSITORY, status_when_ended
 from sklearn.metrics import roc_auc_score
-from test_compare import COMPARE
 
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import ENVIRONMENT, REPOSITORY, status_when_ended
+from tests.cli.test_compare import COMPARE
 
 
 def done(root: Path) -> int:

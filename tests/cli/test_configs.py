@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from cli_helpers import REPOSITORY, candidates, write_split
 
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import REPOSITORY, candidates, write_split
 
 CONFIGS = REPOSITORY / "configs"
 SEARCHES = sorted((CONFIGS / "search").glob("*.yaml"))

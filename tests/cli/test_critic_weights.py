@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from cli_helpers import TRAINER
-from stored_agents import write_agent
 
 from datamodules import SyntheticImpressions
 from lightning_modules.cli import main
+from tests.agents.stored_agents import write_agent
+from tests.cli.cli_helpers import TRAINER
 
 DATA = ["--data=SyntheticImpressions", "--data.num_sessions=300"]
 SMALL = ["--model.embedding_dim=4", "--model.bottom_dims=[8]", "--model.tower_dims=[4]"]

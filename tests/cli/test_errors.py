@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from cli_helpers import DATA, MODEL, REFERENCES, SEARCH, TRAINER, candidates, write_split
 
 from lightning_modules.cli import main
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search import ledger
 from lightning_modules.search.evaluation import ChildEvaluator
+from tests.cli.cli_helpers import DATA, MODEL, REFERENCES, SEARCH, TRAINER, candidates, write_split
 
 FIT = ["fit", *MODEL, *TRAINER]
 Failure = Callable[[list[str], int], str]

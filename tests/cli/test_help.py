@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from cli_helpers import DATA, MODEL
 
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import DATA, MODEL
 
 TRAINING = ("fit", "validate", "test", "predict", "search", "compare", "polish")
 VERBS = (*TRAINING, "check", "export")

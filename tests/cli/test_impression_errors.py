@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from cli_helpers import TRAINER
 
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import TRAINER
 
 SMALL = ["--model.embedding_dim=2", "--model.bottom_dims=[4]", "--model.tower_dims=[2]"]
 QUIET = ["--trainer.logger=false", "--trainer.enable_checkpointing=false", "--trainer.enable_model_summary=false"]

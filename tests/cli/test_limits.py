@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_helpers import DATA, MODEL, SEARCH, TRAINER
 
 from lightning_modules.cli import main
-from lightning_modules.cli.messages import own_message
+from lightning_modules.cli.error_messages import own_message
+from tests.cli.cli_helpers import DATA, MODEL, SEARCH, TRAINER
 
 FIT = ["fit", *MODEL, *DATA, *TRAINER, "--trainer.logger=false", "--trainer.enable_checkpointing=false"]
 HUGE = str(10**15)

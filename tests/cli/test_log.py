@@ -4,9 +4,9 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from cli_helpers import DATA, MODEL, TRAINER
 
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import DATA, MODEL, TRAINER
 
 FIT = ["fit", *MODEL, *DATA, *TRAINER]
 

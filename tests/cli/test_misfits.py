@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from cli_helpers import DATA, MODEL, SEARCH, TRAINER
 
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import DATA, MODEL, SEARCH, TRAINER
 
 COMPARE = ["compare", *DATA, *MODEL, *TRAINER, "--compare.seeds=2"]
 NO_PREDICTION = "has no prediction in it: write pred"

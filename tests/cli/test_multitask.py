@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from cli_helpers import TRAINER
 
 from datamodules import SyntheticImpressions
 from lightning_modules.cli import main
 from lightning_modules.search.ledger import read_ledger
+from tests.cli.cli_helpers import TRAINER
 
 DATA = ["--data=SyntheticImpressions", "--data.num_sessions=300"]
 SMALL = ["--model.embedding_dim=4", "--model.bottom_dims=[8]", "--model.tower_dims=[4]"]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from cli_helpers import DATA, MODEL, TRAINER
 
 from lightning_modules.cli import main
-from lightning_modules.cli.arguments import spell_out
-from lightning_modules.cli.own_verbs import OWN_VERBS
+from lightning_modules.cli.shorthand import spell_out
+from lightning_modules.cli.subcommands import OWN_VERBS
 from lightning_modules.losses import Loss
+from tests.cli.cli_helpers import DATA, MODEL, TRAINER
 
 COLUMNS = ["101", "121", "yes", "on", "null", "1e3", "~", "007", "0x10"]
 QUIET = ["--trainer.logger=false", "--trainer.enable_checkpointing=false", "--trainer.enable_model_summary=false"]

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_helpers import DATA, MODEL, TRAINER
-from test_other_data import POLISH, impressions
 
-from benchmarks.fork_server import ForkServer
+from benchmarks.common.fork_server import ForkServer
 from lightning_modules.cli import main
-from lightning_modules.folder_lock import folder_lock
+from lightning_modules.utilities.folder_lock import folder_lock
+from tests.cli.cli_helpers import DATA, MODEL, TRAINER
+from tests.cli.test_other_data import POLISH, impressions
 
 GRID = ["--learning_rates", "1e-2", "--weight_decays", "0", "--extensions", "0", "--refinements", "0"]
 COMPARE = ["compare", *DATA, *MODEL, *TRAINER, *GRID, "--losses", "MSE", "--resamples=50", "--seeds=1", "--root=run"]

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cli_helpers import MODEL, TRAINER
 
-from benchmarks.study_comparison import differences
+from benchmarks.common.study_comparison import differences
 from lightning_modules.cli import main
-from lightning_modules.continuation import DATA_NAME
+from lightning_modules.core.run_config import DATA_NAME
+from tests.cli.cli_helpers import MODEL, TRAINER
 
 COLUMNS = ["--data.user_column=user", "--data.item_column=item", "--data.root=shop.csv"]
 TABLE = ["--data=InteractionsDataModule", *COLUMNS, *MODEL, *TRAINER]

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from cli_helpers import REPOSITORY
-from published_layouts import WRITERS
 
 from lightning_modules.cli import main
 from lightning_modules.polish.training import Training
+from tests.cli.cli_helpers import REPOSITORY
+from tests.multitask.published_layouts import WRITERS
 
 CONFIGS = sorted((REPOSITORY / "configs" / "agents").glob("*_polish.yaml"))
 ARMS = ["base", "fine-tuned", "fine-tuned, 1 - 0.7 Q", "fine-tuned, -Q", "from scratch, 1 - 0.7 Q"]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from cli_helpers import status_when_ended
-from test_polish import SMALL
 
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import status_when_ended
+from tests.cli.test_polish import SMALL
 
 # Long enough for a signal to arrive in the middle of a training.
 COMMAND = [*SMALL, "--trainer.max_epochs=6", "--patience=6", "--variants", "one_minus_q", "--weightings=[]"]

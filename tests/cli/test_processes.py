@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from cli_helpers import ENVIRONMENT, SEARCH, candidates, status_when_ended
-from test_search import HAND_MADE
 
 from datamodules import SyntheticInteractions
 from lightning_modules.search.ledger import read_ledger
+from tests.cli.cli_helpers import ENVIRONMENT, SEARCH, candidates, status_when_ended
+from tests.cli.test_search import HAND_MADE
 
 
 def rows(root: Path) -> int:

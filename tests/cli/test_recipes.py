@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from cli_helpers import DATA, MODEL, SEARCH, TRAINER, without_seconds
 
 from lightning_modules.cli import main
-from lightning_modules.default_optimizer import optimizer_in_words
+from lightning_modules.core.run_config import optimizer_in_words
 from lightning_modules.multitask import ESMM
 from lightning_modules.recommenders import BiasedMF
+from tests.cli.cli_helpers import DATA, MODEL, SEARCH, TRAINER, without_seconds
 
 
 def trainer_of(verb: str, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:

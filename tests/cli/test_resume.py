@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from cli_helpers import REPOSITORY, TRAINER, started
 
 from lightning_modules import multitask
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import REPOSITORY, TRAINER, started
 
 INTERACTIONS = [
     *("--data=SyntheticInteractions", "--data.num_users=60", "--data.num_items=50", "--data.num_interactions=1000"),
@@ -100,7 +100,7 @@ def assert_same(folder: str, other: str, name: str = "last") -> None:
 def check_resumption(command: list[str]) -> None:
     last = [LAST, "--trainer.callbacks.every_n_train_steps=2"]
     assert fit("whole", command, *last) == 0
-    stop = ["--trainer.callbacks+=test_resume.StopAt", "--trainer.callbacks.epoch=1", "--trainer.callbacks.batch=2"]
+    stop = ["--trainer.callbacks+=tests.cli.test_resume.StopAt", "--trainer.callbacks.epoch=1", "--trainer.callbacks.batch=2"]
     assert fit("stopped", command, *last, *stop) == 130
     inside = stored("stopped")["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
     assert inside["processed"] == 2

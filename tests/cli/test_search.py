@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from cli_helpers import BUDGET, DATA, MODEL, RANDOM, SEARCH, TRAINER, candidates, without_seconds
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from datamodules import SyntheticInteractions
@@ -14,6 +13,7 @@ from lightning_modules.cli import main
 from lightning_modules.losses import Formula
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.ledger import read_ledger
+from tests.cli.cli_helpers import BUDGET, DATA, MODEL, RANDOM, SEARCH, TRAINER, candidates, without_seconds
 
 HAND_MADE = ["BCE", "MSE", "Hinge", "Focal", "MaxR", "SumR", "LogMin"]
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cli_helpers import DATA, MODEL, TRAINER
 
-from benchmarks.fork_server import ForkServer
-from benchmarks.killing import STATUSES, Killer
-from benchmarks.study_comparison import differences
-from lightning_modules.folder_lock import folder_lock
+from benchmarks.common.fork_server import ForkServer
+from benchmarks.common.killing import STATUSES, Killer
+from benchmarks.common.study_comparison import differences
+from lightning_modules.utilities.folder_lock import folder_lock
+from tests.cli.cli_helpers import DATA, MODEL, TRAINER
 
 BUDGET = ["--search.rounds=2", "--search.candidates=3", "--search.references=[BCE]", "--search.top=1"]
 PPO = [

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cli_helpers import TRAINER
 
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import TRAINER
 
 MODEL = ["--model=SharedBottom", "--model.embedding_dim=4", "--model.bottom_dims=[8]", "--model.tower_dims=[4]"]
 FIT = ["fit", *MODEL, *TRAINER, "--data=SessionsDataModule"]

@@ -6,7 +6,7 @@ import time
 import pytest
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from lightning_modules.cli import entry
+import lightning_modules.cli.main as entry
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, SIGTERMException), (signal.SIGINT, KeyboardInterrupt)])

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli_helpers import DATA, MODEL, TRAINER
 
 from lightning_modules.cli import main
+from tests.cli.cli_helpers import DATA, MODEL, TRAINER
 
 OPTIONS = [*DATA, *MODEL, *TRAINER]
 

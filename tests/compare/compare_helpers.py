@@ -13,15 +13,15 @@ import torch
 import yaml
 
 from datamodules import SyntheticInteractions
-from lightning_modules.compare.bootstrap import Difference
 from lightning_modules.compare.entrants import HAND_MADE, Entrant
-from lightning_modules.compare.scoring import Scores
-from lightning_modules.compare.standings import Standing
-from lightning_modules.compare.training import DIVERGED, FAILED, TRAINED, FullTraining, Measured, Setting, Training
+from lightning_modules.compare.results import Standing
 from lightning_modules.losses import BCE, FormulaLoss, Loss
 from lightning_modules.recommenders import BiasedMF
+from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
-from lightning_modules.search.watchers import Candidate
+from lightning_modules.statistics.bootstrap import Difference
+from lightning_modules.training.convergence import DIVERGED, FAILED, TRAINED, FullTraining, Measured, Setting, Training
+from lightning_modules.training.predictions import Scores
 
 RECIPE = {"max_epochs": 3, "accelerator": "cpu", "devices": 1}
 SLOW, FAST = Setting(0.001, 0.0), Setting(0.02, 1e-4)

@@ -2,14 +2,14 @@ import math
 
 import pytest
 import torch
-from compare_helpers import entrant, runs_of, standing
 
 from lightning_modules.compare.audit import Audit, audit, difference_words
-from lightning_modules.compare.bootstrap import Difference
 from lightning_modules.compare.entrants import GIVEN, RANDOM, SEARCH
-from lightning_modules.compare.significance import holm
-from lightning_modules.compare.standings import Resampled, Standing
-from lightning_modules.compare.training import DIVERGED, TRAINED
+from lightning_modules.compare.results import Resampled, Standing
+from lightning_modules.statistics.bootstrap import Difference
+from lightning_modules.statistics.significance import holm
+from lightning_modules.training.convergence import DIVERGED, TRAINED
+from tests.compare.compare_helpers import entrant, runs_of, standing
 
 BASELINE = entrant("BCE")
 FIRST, SECOND = entrant("(label - pred)**2", "PPO #1", SEARCH), entrant("abs(label - pred)", "PPO #2", SEARCH)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from lightning_modules.compare.figures import Interval, intervals_figure
+from lightning_modules.compare.report import Interval, intervals_figure
 
 LONG = "max(label, pred) * log(min(pred, label) + 1) + reciprocal(square(pred - label) + 1) * (1 - label) - pred"
 ROWS = [

@@ -3,11 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compare_helpers import write_study
 
 from lightning_modules.compare.entrants import GIVEN, HAND_MADE, RANDOM, SEARCH, Entrants, gather
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Numerics
+from tests.compare.compare_helpers import write_study
 
 SQUARE = "(label - pred)**2"
 SOUND = [SQUARE, "(label - pred)**2 + pred**2 - pred**2", "exp((label - pred)**2)", "2 * (label - pred)**2"]

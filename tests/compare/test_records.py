@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from compare_helpers import FAST, SLOW, diverged, failed, measured, trained
 from sklearn.metrics import roc_auc_score
 
 from lightning_modules.compare.records import Records
-from lightning_modules.compare.training import Setting, Training
-from lightning_modules.files import save_arrays
+from lightning_modules.training.convergence import Setting, Training
+from lightning_modules.utilities.files import save_arrays
+from tests.compare.compare_helpers import FAST, SLOW, diverged, failed, measured, trained
 
 AWKWARD = Setting(0.1 + 0.2, 1 / 3 * 1e-5)
 TITLE = 'max(label, pred) - "quoted", and\nbroken'

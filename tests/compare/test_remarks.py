@@ -3,16 +3,16 @@ from collections.abc import Sequence
 
 import pandas as pd
 import pytest
-from compare_helpers import FAST, entrant, runs_of, standing
 
 from lightning_modules.compare.audit import Audit, Verdict
-from lightning_modules.compare.bootstrap import Difference
-from lightning_modules.compare.effectiveness import Plan
 from lightning_modules.compare.entrants import SEARCH
+from lightning_modules.compare.protocol import Plan
 from lightning_modules.compare.remarks import remarks
-from lightning_modules.compare.significance import resolvable_difference
-from lightning_modules.compare.standings import Standing
-from lightning_modules.compare.training import DIVERGED, FAILED, TRAINED, Setting
+from lightning_modules.compare.results import Standing
+from lightning_modules.statistics.bootstrap import Difference
+from lightning_modules.statistics.significance import resolvable_difference
+from lightning_modules.training.convergence import DIVERGED, FAILED, TRAINED, Setting
+from tests.compare.compare_helpers import FAST, entrant, runs_of, standing
 
 MIDDLE = Setting(0.01, 1e-4)
 PLAN = Plan.of([0.001, 0.01, 0.1], [0.0, 1e-4, 1e-2], range(2), 1)

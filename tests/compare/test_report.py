@@ -2,16 +2,16 @@ import io
 from pathlib import Path
 
 import pandas as pd
-from compare_helpers import NAN, entrant, runs_of, standing, table_rows
 from matplotlib.image import imread
 from rich.console import Console
 
 from lightning_modules.compare.audit import Audit, Verdict
-from lightning_modules.compare.bootstrap import Difference
 from lightning_modules.compare.entrants import GIVEN, SEARCH
 from lightning_modules.compare.report import Report
 from lightning_modules.compare.tables import HEADER, numbers
-from lightning_modules.compare.training import DIVERGED, TRAINED
+from lightning_modules.statistics.bootstrap import Difference
+from lightning_modules.training.convergence import DIVERGED, TRAINED
+from tests.compare.compare_helpers import NAN, entrant, runs_of, standing, table_rows
 
 BASELINE = standing(entrant("BCE"))
 SEARCHED = standing(

@@ -1,13 +1,13 @@
 import math
 
 import pytest
-from compare_helpers import NAN, entrant, runs_of, standing, table_rows
 
-from lightning_modules.compare.bootstrap import Difference
 from lightning_modules.compare.entrants import SEARCH
 from lightning_modules.compare.tables import HEADER, NARROW_HEADER, cells, literal, markdown, narrow_cells, short
 from lightning_modules.compare.tables import numbers as as_numbers
-from lightning_modules.compare.training import DIVERGED, TRAINED, Setting
+from lightning_modules.statistics.bootstrap import Difference
+from lightning_modules.training.convergence import DIVERGED, TRAINED, Setting
+from tests.compare.compare_helpers import NAN, entrant, runs_of, standing, table_rows
 
 SQUARE = entrant("(label - pred)**2", "PPO #1", SEARCH)
 KNOWN = Difference(0.0123, 0.001, 0.0236, 0.006, 0.021)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pages import Block, Reader, checkout
-from published_layouts import WRITERS
 
 from lightning_modules.cli import main
+from tests.docs.pages import Block, Reader, checkout
+from tests.multitask.published_layouts import WRITERS
 
 _TRAINER = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2"]
 _SMALL = {

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from pages import DOCS, HOW_TO, REPOSITORY, blocks
-from skimming import Skimmer, folder_with_data
+
+from tests.docs.pages import DOCS, HOW_TO, REPOSITORY, blocks
+from tests.docs.skimming import Skimmer, folder_with_data
 
 PAGES = [
     page

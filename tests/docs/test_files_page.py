@@ -5,7 +5,8 @@ import sqlite3
 
 import pandas as pd
 import pytest
-from pages import DOCS, Reader, blocks, checkout
+
+from tests.docs.pages import DOCS, Reader, blocks, checkout
 
 PAGE = DOCS / "files_of_a_study.md"
 SEARCH = """

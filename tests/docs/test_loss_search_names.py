@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from pages import DOCS
+
+from tests.docs.pages import DOCS
 
 #: Of both entry points and everything that adds options to their parsers, in the published order.
 RUN = "gpu verbose log_file result_file random_seed model_name model_path controller_model_path shared_cnn_model_path"

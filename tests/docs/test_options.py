@@ -10,12 +10,12 @@ from types import ModuleType
 import pytest
 import pytorch_lightning as pl
 import torch
-from pages import DOCS, REPOSITORY
 
 import datamodules
 from lightning_modules import agents, losses, multitask, recommenders
-from lightning_modules.cli.own_verbs import OWN_VERBS
+from lightning_modules.cli.subcommands import OWN_VERBS
 from lightning_modules.search import space, strategies
+from tests.docs.pages import DOCS, REPOSITORY
 
 # What was tried holds typos on purpose.
 PAGES = [

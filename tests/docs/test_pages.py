@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from pages import HOW_TO, Reader, blocks, checkout
+
+from tests.docs.pages import HOW_TO, Reader, blocks, checkout
 
 
 @pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)

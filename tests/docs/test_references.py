@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pages import DOCS, REPOSITORY
 
 from lightning_modules import agents, losses, multitask, recommenders
 from lightning_modules.agents import ActorCritic
@@ -16,6 +15,7 @@ from lightning_modules.recommenders import Recommender
 from lightning_modules.recommenders.metrics import NAMES as RECOMMENDER_METRICS
 from lightning_modules.search import strategies
 from lightning_modules.search.strategies import Strategy
+from tests.docs.pages import DOCS, REPOSITORY
 
 PAGES = [*sorted(DOCS.rglob("*.md")), *(REPOSITORY / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG"))]
 ALGORITHMS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((DOCS / "algorithms").glob("*.md"))}

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from pages import DOCS, Reader, checkout
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+
+from tests.docs.pages import DOCS, Reader, checkout
 
 PAGE = (DOCS / "tensorboard.md").read_text(encoding="utf-8")
 LAYOUT_TAG = "custom_scalars__config__"

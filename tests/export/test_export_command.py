@@ -8,8 +8,8 @@ from pytorch_lightning import Trainer
 from lightning_modules.export import ExportSettings, run_export, to_latex
 from lightning_modules.losses import Formula, FormulaLoss
 from lightning_modules.recommenders import BiasedMF
+from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
-from lightning_modules.search.watchers import Candidate
 
 FORMULAS = {"square(pred - label)": 0.1, "max(label / pred, pred / label)": 0.3, "-label * log(pred)": 0.2}
 

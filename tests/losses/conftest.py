@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from loss_cases import AGENT
-from multitask_helpers import FIELD_SIZES, TASKS
-from stored_agents import write_agent
+
+from tests.agents.stored_agents import write_agent
+from tests.losses.loss_cases import AGENT
+from tests.multitask.multitask_helpers import FIELD_SIZES, TASKS
 
 # Every run draws the same examples, and a busy machine fails no test.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from multitask_helpers import planted
 from scipy.special import expit, log_expit
 from torch import Tensor, nn
 
 import lightning_modules
 from lightning_modules import losses
 from lightning_modules.agents import CriticWeightedLoss
-from lightning_modules.described import Described
 from lightning_modules.losses import FormulaLoss, InversePropensity, Loss
+from lightning_modules.utilities.serialization import Described
+from tests.multitask.multitask_helpers import planted
 
 S = 1e-6
 #: A stored agent, in the folder in which the tests of rows run.

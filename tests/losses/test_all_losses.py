@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from loss_cases import ALL, CASES, LOSSES_OF_ROWS, Case, drawn, offered, rows, title, values_of_rows
 
 from lightning_modules import losses
+from tests.losses.loss_cases import ALL, CASES, LOSSES_OF_ROWS, Case, drawn, offered, rows, title, values_of_rows
 
 all_losses = pytest.mark.parametrize("case", CASES, ids=lambda case: title(case.loss))
 pytestmark = pytest.mark.usefixtures("stored_agent")

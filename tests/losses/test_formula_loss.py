@@ -1,11 +1,11 @@
 import pytest
 import torch
-from formula_strategies import formulas
 from hypothesis import example, given, settings
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import nn
 
 from lightning_modules.losses import BCE, PRESETS, Formula, FormulaError, FormulaLoss, Loss, Numerics
+from tests.losses.formulas.formula_strategies import formulas
 
 EDGES = torch.tensor(
     [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.5, 0.0], [0.5, 1.0], [1e-7, 1.0], [1 - 1e-7, 0.0]]

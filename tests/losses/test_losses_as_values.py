@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 from jsonargparse import ArgumentParser
-from loss_cases import ALL, rows, title, values_of_rows
-from multitask_helpers import build, loader, planted
-from trainer_helpers import quiet_trainer
 
 from lightning_modules import losses
 from lightning_modules.losses import InversePropensity, Loss
 from lightning_modules.multitask import SharedBottom
+from tests.losses.loss_cases import ALL, rows, title, values_of_rows
+from tests.multitask.multitask_helpers import build, loader, planted
+from tests.trainer_helpers import quiet_trainer
 
 every_loss = pytest.mark.parametrize("loss", ALL, ids=title)
 pytestmark = pytest.mark.usefixtures("stored_agent")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from datamodules.kuairand import CATEGORICAL_COLUMNS
+from datamodules.impressions.kuairand import CATEGORICAL_COLUMNS
 
 _DAY = 86_400_000
 _IN_LOG = ("user_id", "video_id", "tab", "hourmin")

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from published_layouts import WRITERS
 
 from lightning_modules.cli import main
+from tests.multitask.published_layouts import WRITERS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FILES = sorted(path for path in (CONFIGS / "agents").glob("*.yaml") if path.stem.endswith(("ddpg", "td3_bc")))

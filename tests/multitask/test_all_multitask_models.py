@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from multitask_helpers import MODELS, build, planted
 from torch import Tensor
 from torch.optim import Adam
 
@@ -20,6 +19,7 @@ from lightning_modules.multitask import (
     SharedBottom,
     SingleTask,
 )
+from tests.multitask.multitask_helpers import MODELS, build, planted
 
 every_model = pytest.mark.parametrize("model_class", MODELS)
 

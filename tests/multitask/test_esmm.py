@@ -1,14 +1,14 @@
 from pathlib import Path
 
 import torch
-from multitask_helpers import build, loader, planted
 from torch.nn.functional import binary_cross_entropy_with_logits
-from trainer_helpers import quiet_trainer
 
-from lightning_modules.compare.fresh import builder
 from lightning_modules.losses import MSE, InversePropensity
 from lightning_modules.multitask import ESMM
 from lightning_modules.multitask.esmm import funnel_logits
+from lightning_modules.training.convergence import builder
+from tests.multitask.multitask_helpers import build, loader, planted
+from tests.trainer_helpers import quiet_trainer
 
 
 def test_the_probability_of_conversion_is_that_of_click_times_that_of_conversion_after_it() -> None:

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from multitask_helpers import FIELD_SIZES, MODELS, build, loader, planted
 from torch import Tensor, nn
-from trainer_helpers import quiet_trainer
 
-from lightning_modules.epoch_statistics import EpochStatistics
+from lightning_modules.core.epoch_statistics import EpochStatistics
 from lightning_modules.losses import BCE, MSE, InversePropensity, Loss
 from lightning_modules.multitask import ESMM, MetaHeac, MultiTaskModel, SharedBottom
+from tests.multitask.multitask_helpers import FIELD_SIZES, MODELS, build, loader, planted
+from tests.trainer_helpers import quiet_trainer
 
 every_model = pytest.mark.parametrize("model_class", MODELS)
 

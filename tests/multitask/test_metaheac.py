@@ -3,13 +3,13 @@ from typing import Any
 
 import pytest
 import torch
-from multitask_helpers import build, planted
 from torch import Tensor
 
 from datamodules.batches import ImpressionBatch
 from lightning_modules.losses import MSE
 from lightning_modules.multitask import MetaHeac, UncertaintyWeighting
 from lightning_modules.multitask.metaheac import mixture_logits
+from tests.multitask.multitask_helpers import build, planted
 
 RATE = 0.3
 NAMES = {

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from multitask_helpers import build, planted
 
 from lightning_modules.multitask import AITM, PLE, MMoE, MultiTaskModel, OMoE, SharedBottom
 from lightning_modules.multitask.aitm import Transfer
+from tests.multitask.multitask_helpers import build, planted
 
 
 @pytest.mark.parametrize("model_class", [OMoE, MMoE])

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from published_layouts import WRITERS
 
 from lightning_modules.cli import main
+from tests.multitask.published_layouts import WRITERS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "multitask"
 DATA_SETS = ["aliexpress", "kuairand", "retailrocket", "synthetic"]

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from far_logits import eighths, labels_of, moved
 from sklearn import metrics as reference
 from torch import Tensor, distributed
 from torch import multiprocessing as mp
 
 from lightning_modules.multitask.metrics import NAMES, MultiTaskMetrics
+from tests.far_logits import eighths, labels_of, moved
 
 TASKS = ("click", "long_view")
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 from jsonargparse import ArgumentParser
-from multitask_helpers import MODELS, build, loader, planted
 from torch import nn
 from torch.optim import SGD
-from trainer_helpers import quiet_trainer
 
 from lightning_modules.losses import MSE, Focal, FormulaLoss, Loss
 from lightning_modules.multitask import ConstantWeights, MMoE, MultiTaskModel
+from tests.multitask.multitask_helpers import MODELS, build, loader, planted
+from tests.trainer_helpers import quiet_trainer
 
 every_model = pytest.mark.parametrize("model_class", MODELS)
 

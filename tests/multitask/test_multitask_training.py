@@ -6,11 +6,9 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from multitask_helpers import MODELS, TASKS, build, loader, planted
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.optim import SGD, Adam
-from trainer_helpers import quiet_trainer
 
 from lightning_modules.layers import Gates
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Loss
@@ -20,6 +18,8 @@ from lightning_modules.multitask import (
     SharedBottom,
     UncertaintyWeighting,
 )
+from tests.multitask.multitask_helpers import MODELS, TASKS, build, loader, planted
+from tests.trainer_helpers import quiet_trainer
 
 every_model = pytest.mark.parametrize("model_class", MODELS)
 

@@ -4,9 +4,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from multitask_helpers import FIELD_SIZES, MODELS, build
 
 from lightning_modules.multitask import PLE, MetaHeac, MultiTaskModel
+from tests.multitask.multitask_helpers import FIELD_SIZES, MODELS, build
 
 
 def linear(size: int, next_size: int) -> int:

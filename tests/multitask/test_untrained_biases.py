@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from multitask_helpers import MODELS, build, planted
 
 from lightning_modules.multitask import MultiTaskModel
+from tests.multitask.multitask_helpers import MODELS, build, planted
 
 VARIED: list[dict[str, Any]] = [
     {},

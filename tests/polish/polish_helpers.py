@@ -10,7 +10,7 @@ from datamodules import SyntheticImpressions
 from lightning_modules.agents import DDPG, ActorCritic
 from lightning_modules.multitask import ESMM
 from lightning_modules.polish import PolishSettings
-from lightning_modules.polish.pipeline import Polish
+from lightning_modules.polish.command import Polish
 
 SEED = 5
 RECIPE: dict[str, Any] = {"max_epochs": 3, "accelerator": "cpu", "devices": 1, "log_every_n_steps": 1}

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from polish_helpers import ARMS, small_data, small_model
-from stored_agents import write_agent
 
 from lightning_modules.agents import CriticWeightedLoss
 from lightning_modules.losses import MSE
 from lightning_modules.multitask import ConstantWeights, DynamicWeightAveraging, UncertaintyWeighting
 from lightning_modules.polish import PolishSettings
 from lightning_modules.polish.arms import Arm, arms, check_arms
+from tests.agents.stored_agents import write_agent
+from tests.polish.polish_helpers import ARMS, small_data, small_model
 
 CRITICS = Path("critics.ckpt")
 

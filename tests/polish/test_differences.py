@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from far_logits import moved
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from lightning_modules.compare.bootstrap import Difference
 from lightning_modules.polish.differences import ResampledMetrics, Sessions, differences
+from lightning_modules.statistics.bootstrap import Difference
+from tests.far_logits import moved
 
 TASKS = ("click", "buy")
 

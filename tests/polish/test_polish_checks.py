@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from polish_helpers import polish, save, small_agent, small_data
 
 from lightning_modules.losses import BCE
 from lightning_modules.polish.training import Training
+from tests.polish.polish_helpers import polish, save, small_agent, small_data
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from polish_helpers import curve, polish, results, save, small_data, without_seconds
 
-from lightning_modules.polish.critics import Fitting
-from lightning_modules.polish.pipeline import Polish
+from lightning_modules.polish.command import Polish
+from lightning_modules.polish.critic_fitting import Fitting
 from lightning_modules.polish.training import Budget, Training
+from tests.polish.polish_helpers import curve, polish, results, save, small_data, without_seconds
 
 
 class Ended:

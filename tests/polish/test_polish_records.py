@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_modules.files import save_arrays
 from lightning_modules.polish import training
 from lightning_modules.polish.records import Records
+from lightning_modules.utilities.files import save_arrays
 
 METRICS = {"val/auc": 1 / 3, "test/auc/click": 0.1 + 0.2, "test/log_loss": math.nan}
 DIVERGED = training.Tested({}, None, 0, 1.5)

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from lightning_modules.compare.bootstrap import Difference
 from lightning_modules.polish.report import Report
+from lightning_modules.statistics.bootstrap import Difference
 
 NAN = math.nan
 TASKS = ("click", "buy")

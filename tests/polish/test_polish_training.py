@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from polish_helpers import RECIPE, SEED, curve, small_data, small_model
 
 from lightning_modules.multitask import MultiTaskModel
 from lightning_modules.polish.training import Budget, Training
+from tests.polish.polish_helpers import RECIPE, SEED, curve, small_data, small_model
 
 DATA = small_data()
 OVERFITTING = partial(small_model, DATA, embedding_dim=16, bottom_dims=[64])

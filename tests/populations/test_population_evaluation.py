@@ -5,9 +5,18 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from broken_losses import Infinite, Raising
-from far_logits import moved
-from population_helpers import (
+from sklearn.metrics import roc_auc_score
+
+from lightning_modules.losses import BCE, MSE, Focal
+from lightning_modules.populations import UnmatchedError
+from lightning_modules.recommenders import BiasedMF, RankNet, Recommender
+from lightning_modules.search.children import ChildTrainers
+from lightning_modules.search.evaluation import Evaluation
+from lightning_modules.search.population_evaluation import PopulationEvaluator
+from lightning_modules.statistics.standard_errors import standard_error
+from tests.broken_losses import Infinite, Raising
+from tests.far_logits import moved
+from tests.populations.population_helpers import (
     ADAGRAD,
     ADAM,
     RECIPE,
@@ -21,15 +30,6 @@ from population_helpers import (
     losses,
     planted_data,
 )
-from sklearn.metrics import roc_auc_score
-
-from lightning_modules.losses import BCE, MSE, Focal
-from lightning_modules.populations import UnmatchedError
-from lightning_modules.recommenders import BiasedMF, RankNet, Recommender
-from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Evaluation
-from lightning_modules.search.population_evaluation import PopulationEvaluator
-from lightning_modules.standard_errors import standard_error
 
 BY_VALUE = {"gradient_clip_val": 1e-4, "gradient_clip_algorithm": "value"}
 BY_NORM = {"gradient_clip_val": 1e-2}

@@ -2,17 +2,16 @@ from typing import Any
 
 import pytest
 import torch
-from broken_losses import Infinite, Raising
-from population_helpers import biased_mf, deep_mf, planted_data
 from torch import Tensor
 
 from lightning_modules.losses import BCE, Focal, FormulaLoss, Hinge, Loss, MaxR
 from lightning_modules.populations import StackedModel, stacked
 from lightning_modules.populations.clipping import clipping_of
-from lightning_modules.populations.distinct import distinct_rows, padded_rows
-from lightning_modules.populations.row_sums import row_sums
-from lightning_modules.populations.slope_table import SlopeTable
-from lightning_modules.populations.stacking import UnmatchedError
+from lightning_modules.populations.gradient_table import SlopeTable
+from lightning_modules.populations.sparse_rows import distinct_rows, padded_rows, row_sums
+from lightning_modules.populations.stacked_model import UnmatchedError
+from tests.broken_losses import Infinite, Raising
+from tests.populations.population_helpers import biased_mf, deep_mf, planted_data
 
 CPU = torch.device("cpu")
 KINKED = [FormulaLoss(text) for text in ("max(label - pred, pred)", "max(-pred + label, log(pred))", "abs(pred - 0.3)")]

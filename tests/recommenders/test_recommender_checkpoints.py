@@ -4,14 +4,14 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from recommender_helpers import MODELS, build, planted_data
 from torch import Tensor
 from torch.optim import SGD
-from trainer_helpers import quiet_trainer
 
 from datamodules import SyntheticInteractions
 from lightning_modules.losses import MSE, Focal, FormulaLoss, Loss
 from lightning_modules.recommenders import BiasedMF, Recommender
+from tests.recommenders.recommender_helpers import MODELS, build, planted_data
+from tests.trainer_helpers import quiet_trainer
 
 every_model = pytest.mark.parametrize("model_class", MODELS)
 

@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from far_logits import eighths, labels_of, moved
 from sklearn import metrics as reference
 from torch import Tensor, distributed
 from torch import multiprocessing as mp
 
 from lightning_modules.recommenders import RecommenderMetrics
+from tests.far_logits import eighths, labels_of, moved
 
 
 def rows(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -5,16 +5,16 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from recommender_helpers import MODELS, build, planted_data
 from sklearn.metrics import log_loss, roc_auc_score
 from torch.optim import SGD, Adam
-from trainer_helpers import quiet_trainer
 
 from datamodules import SyntheticInteractions
 from datamodules.batches import Batch, PairBatch
 from lightning_modules.losses import BCE, BPR, MSE, FormulaLoss, Loss, MisfitError, RankNetLoss
 from lightning_modules.recommenders import BiasedMF, DeepMF, RankNet, Recommender
 from lightning_modules.recommenders.metrics import NAMES
+from tests.recommenders.recommender_helpers import MODELS, build, planted_data
+from tests.trainer_helpers import quiet_trainer
 
 every_model = pytest.mark.parametrize("model_class", MODELS)
 

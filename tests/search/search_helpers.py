@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from lightning_modules.losses import OPERATOR_BY_NAME
-from lightning_modules.search.programs import Programs
 from lightning_modules.search.screening import Screened, Verdict
-from lightning_modules.search.space import SearchSpace
+from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies import Outcome
 
 #: One node: the operator's name and the positions that it reads.

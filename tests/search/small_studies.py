@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import yaml
-from child_helpers import planted_data, untrained
 
 from lightning_modules.losses import BCE, MSE
-from lightning_modules.search import study as study_module
+from lightning_modules.search import command as study_module
+from lightning_modules.search.command import run_search
 from lightning_modules.search.evaluation import ChildEvaluator
+from lightning_modules.search.events import Watcher
 from lightning_modules.search.ledger import Ledger
+from lightning_modules.search.reports.summary import FormulasFile
 from lightning_modules.search.settings import SearchSettings
-from lightning_modules.search.states import States
+from lightning_modules.search.snapshots import States
 from lightning_modules.search.strategies import PPO, REINFORCE, RandomSearch, RegularizedEvolution
-from lightning_modules.search.study import run_search
-from lightning_modules.search.summary import FormulasFile
-from lightning_modules.search.watchers import Watcher
+from tests.search.child_helpers import planted_data, untrained
 
 _SMALL_POLICY = {"warmup_draws": 64, "warmup_uniform": 128, "hidden_size": 8, "imitation_batch": 16, "warmup_steps": 2}
 STRATEGIES = {

@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
-from small_studies import search
 
 from callbacks import RewardCallback
 from lightning_modules.search import evaluation
 from lightning_modules.search.ledger import read_ledger
+from tests.search.small_studies import search
 
 pytestmark = pytest.mark.timeout(120)
 MODES: list[dict[str, Any]] = [

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from deadly_losses import Deadly, Hanging
-from small_studies import Stops, search
 
 from lightning_modules.losses import BCE, MSE
 from lightning_modules.search.ledger import read_ledger
+from tests.search.deadly_losses import Deadly, Hanging
+from tests.search.small_studies import Stops, search
 
 
 @pytest.mark.timeout(200)

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-from child_helpers import planted_data, untrained
 
 from callbacks import RewardCallback
 from lightning_modules.search.children import ChildTrainers
+from tests.search.child_helpers import planted_data, untrained
 
 
 class Counting(pl.Callback):

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from broken_losses import Infinite, Raising
-from child_helpers import NoisySquare, evaluator, planted_data, trained, untrained
 from torch import Tensor
 
 from lightning_modules.losses import BCE, MSE, FormulaLoss, Loss
 from lightning_modules.search.evaluation import Assignment, Evaluation
+from tests.broken_losses import Infinite, Raising
+from tests.search.child_helpers import NoisySquare, evaluator, planted_data, trained, untrained
 
 SQUARED_ERROR = FormulaLoss("(pred - label)**2")
 REVERSED_ERROR = FormulaLoss("-(pred - label)**2")

@@ -5,11 +5,11 @@ import math
 
 import pytest
 import torch
-from search_helpers import PREDICTION, REVERSED_ERROR, SQUARED_ERROR, full_space, told, written
-from watcher_helpers import candidate, reference
 
-from lightning_modules.search.drawing import Draws
 from lightning_modules.search.findings import Findings
+from lightning_modules.search.sampling import Draws
+from tests.search.observer_helpers import candidate, reference
+from tests.search.search_helpers import PREDICTION, REVERSED_ERROR, SQUARED_ERROR, full_space, told, written
 
 SPACE = full_space()
 

@@ -1,11 +1,11 @@
 import pytest
 import torch
-from search_helpers import SQUARED_ERROR, WrittenNode, full_space, seeded, written
 from torch import Tensor
 
 from lightning_modules.losses import PRESETS, Formula, FormulaLoss, Numerics
-from lightning_modules.search.interpreter import evaluate
+from lightning_modules.search.screening import evaluate
 from lightning_modules.search.space import SearchSpace
+from tests.search.search_helpers import SQUARED_ERROR, WrittenNode, full_space, seeded, written
 
 # 0 and 1 are the leaves' other values: there max and min meet ties, and abs, relu and sqrt their kinks.
 PREDICTIONS = torch.cat([torch.tensor([0.0, 1.0], dtype=torch.float64), torch.linspace(0.01, 0.99, 9).double()])

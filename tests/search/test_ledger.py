@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from watcher_helpers import candidate, reference, round_summary
 
 from lightning_modules.search.evaluation import Evaluation
+from lightning_modules.search.events import Standing
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_children, read_ledger
 from lightning_modules.search.places import Place
 from lightning_modules.search.space import SearchSpace
-from lightning_modules.search.watchers import Standing
+from tests.search.observer_helpers import candidate, reference, round_summary
 
 CANDIDATES = [
     reference("BCE", 0.0),

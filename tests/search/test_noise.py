@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from child_helpers import evaluator, planted_data, trained, untrained
-from small_studies import search
-from watcher_helpers import candidate, reference
 
 from datamodules import SyntheticInteractions
-from lightning_modules.compare.auc import auc_standard_error
 from lightning_modules.losses import BCE, MSE
-from lightning_modules.ranking import auc, dense_ranks
 from lightning_modules.search.ledger import read_children, read_ledger
 from lightning_modules.search.noise import chance_remark, spread_remark
-from lightning_modules.search.summary import FormulasFile
-from lightning_modules.standard_errors import standard_error
+from lightning_modules.search.reports.summary import FormulasFile
+from lightning_modules.statistics.auc import auc_standard_error
+from lightning_modules.statistics.ranking import auc, dense_ranks
+from lightning_modules.statistics.standard_errors import standard_error
+from tests.search.child_helpers import evaluator, planted_data, trained, untrained
+from tests.search.observer_helpers import candidate, reference
+from tests.search.small_studies import search
 
 
 def test_a_childs_components_are_those_of_its_scores_on_the_reward_rows() -> None:
@@ -75,7 +75,7 @@ def test_a_search_on_noise_warns_at_once_and_in_the_end(
     def of_noise(**options: object) -> SyntheticInteractions:
         return planted_data(scale=0.0, **options)
 
-    monkeypatch.setattr("small_studies.planted_data", of_noise)
+    monkeypatch.setattr("tests.search.small_studies.planted_data", of_noise)
     with pytest.warns(UserWarning, match="baseline BCE is at chance: its AUC on the reward rows is 0.[45]"):
         search(tmp_path)
     output = " ".join(capsys.readouterr().out.split())

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 import pytest
 import pytorch_lightning as pl
 import torch
-from child_helpers import evaluator, planted_data, trained
-from small_studies import search
 from torch import Tensor, nn
 
 from datamodules.batches import Batch
 from lightning_modules.losses import BCE, BPR, MSE, Focal, FormulaLoss, MisfitError
 from lightning_modules.recommenders import RecommenderMetrics
+from tests.search.child_helpers import evaluator, planted_data, trained
+from tests.search.small_studies import search
 
 
 class Own(pl.LightningModule):

@@ -1,9 +1,8 @@
 import torch
-from search_helpers import equal, full_space, seeded, written
 
 from lightning_modules.losses import Formula, Operation
-from lightning_modules.search.programs import Programs
-from lightning_modules.search.space import SearchSpace
+from lightning_modules.search.space import Programs, SearchSpace
+from tests.search.search_helpers import equal, full_space, seeded, written
 
 
 def naively_used(formula: Formula) -> set[int]:

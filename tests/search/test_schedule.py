@@ -2,11 +2,11 @@ import copy
 
 import pytest
 import torch
-from child_helpers import planted_data, untrained
 from torch import Tensor
 
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.schedule import Alternating, FromScratch
+from tests.search.child_helpers import planted_data, untrained
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
 import pytest
 import torch
-from search_helpers import (
+
+from lightning_modules.losses import Numerics
+from lightning_modules.search.screening import Screened, Screening, Verdict
+from lightning_modules.search.space import SearchSpace
+from tests.search.search_helpers import (
     PREDICTION,
     REVERSED_ERROR,
     SQUARED_ERROR,
@@ -9,10 +13,6 @@ from search_helpers import (
     seeded,
     written,
 )
-
-from lightning_modules.losses import Numerics
-from lightning_modules.search.screening import Screened, Screening, Verdict
-from lightning_modules.search.space import SearchSpace
 
 SPACE = SearchSpace(nodes=5)
 FOURTH_POWER: list[WrittenNode] = [*SQUARED_ERROR, ("square", 5)]

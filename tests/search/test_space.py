@@ -3,12 +3,11 @@ from collections import Counter
 import pytest
 import torch
 from scipy.stats import chisquare
-from search_helpers import assert_valid, equal, full_space, seeded, written
 
 from lightning_modules.losses import OPERATORS, PRESETS, Formula
-from lightning_modules.search.interpreter import evaluate
-from lightning_modules.search.screening import Screening, Verdict
+from lightning_modules.search.screening import Screening, Verdict, evaluate
 from lightning_modules.search.space import SearchSpace
+from tests.search.search_helpers import assert_valid, equal, full_space, seeded, written
 
 LEAST_P_VALUE = 1e-3
 

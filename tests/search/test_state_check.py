@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from watcher_helpers import candidate
 
 from lightning_modules.losses import Numerics
 from lightning_modules.search.findings import Findings
 from lightning_modules.search.screening import Screening
+from lightning_modules.search.snapshots import States, check_state
 from lightning_modules.search.space import SearchSpace
-from lightning_modules.search.state_check import check_state
-from lightning_modules.search.states import States
 from lightning_modules.search.strategies import PPO
+from tests.search.observer_helpers import candidate
 
 
 def parts() -> dict[str, Any]:

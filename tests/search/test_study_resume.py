@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_studies import Stops, interrupted, newest_first, search, trainings, truncate
 
-from benchmarks.study_comparison import differences
-from lightning_modules.folder_lock import folder_lock
+from benchmarks.common.study_comparison import differences
 from lightning_modules.search.ledger import LEDGER_NAME, read_children
+from lightning_modules.utilities.folder_lock import folder_lock
+from tests.search.small_studies import Stops, interrupted, newest_first, search, trainings, truncate
 
 KINDS: dict[str, dict[str, Any]] = {
     "ppo alternate": {"strategy": "ppo", "alternate": True},

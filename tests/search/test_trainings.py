@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from child_helpers import planted_data, untrained
-from fake_executor import FakeExecutor
 
 from lightning_modules.losses import BCE, Formula, FormulaLoss, Loss
 from lightning_modules.search.best_child import BestChild
@@ -17,6 +15,8 @@ from lightning_modules.search.evaluation import Assignment, Evaluation
 from lightning_modules.search.executors import SerialExecutor
 from lightning_modules.search.places import Place
 from lightning_modules.search.trainings import Start, Trainings
+from tests.search.child_helpers import planted_data, untrained
+from tests.search.fake_executor import FakeExecutor
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from child_helpers import planted_data, untrained
-from fake_executor import FakeExecutor
 
 from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss, Loss
 from lightning_modules.search.best_child import BestChild
 from lightning_modules.search.evaluation import Assignment, Evaluation
-from lightning_modules.search.floor import FLOOR_REWARD
-from lightning_modules.search.ladder import Ladder
 from lightning_modules.search.places import Place
+from lightning_modules.search.rewards import FLOOR_REWARD
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
+from lightning_modules.search.successive_halving import Ladder
 from lightning_modules.search.trainings import Trainings
 from lightning_modules.search.trials import Trial, Trials, in_order
+from tests.search.child_helpers import planted_data, untrained
+from tests.search.fake_executor import FakeExecutor
 
 pytestmark = pytest.mark.timeout(60)
 Table = Mapping[tuple[str, int], float | None]

@@ -1,10 +1,9 @@
 """Where children are trained."""
 
-from lightning_modules.search.executors.base import ChildExecutor, Shared
-from lightning_modules.search.executors.naming import EXECUTORS, ExecutorOptions, executor_named
-from lightning_modules.search.executors.processes import ProcessExecutor
-from lightning_modules.search.executors.ray_cluster import RayExecutor
-from lightning_modules.search.executors.serial import SerialExecutor
+from lightning_modules.search.executors.base import ChildExecutor, SerialExecutor, Shared
+from lightning_modules.search.executors.factory import EXECUTORS, ExecutorOptions, executor_named
+from lightning_modules.search.executors.process_pool import ProcessExecutor
+from lightning_modules.search.executors.ray_executor import RayExecutor
 from lightning_modules.search.executors.worker import in_worker
 
 __all__ = [

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.search.programs import Programs
 from lightning_modules.search.screening import Screened, Verdict
-from lightning_modules.search.space import SearchSpace
+from lightning_modules.search.space import Programs, SearchSpace
 
 
 @dataclass(frozen=True)

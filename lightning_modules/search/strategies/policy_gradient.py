@@ -7,16 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.search.controller import Controller, gumbel
-from lightning_modules.search.programs import Programs
 from lightning_modules.search.screening import Screened
-from lightning_modules.search.space import SearchSpace
-from lightning_modules.search.strategies.archive import Archive
+from lightning_modules.search.space import Programs, SearchSpace
+from lightning_modules.search.strategies.advantages import Valuation
 from lightning_modules.search.strategies.base import Outcome, Strategy
-from lightning_modules.search.strategies.elites import Elites
-from lightning_modules.search.strategies.mutation import mutate
+from lightning_modules.search.strategies.controller import Controller, gumbel
+from lightning_modules.search.strategies.evolution import mutate
+from lightning_modules.search.strategies.memory import Archive, Elites
 from lightning_modules.search.strategies.surrogate import Surrogate
-from lightning_modules.search.strategies.valuation import Valuation
 
 # From this share of right gradient signs on, the warm-up's figures call a program right.
 _RIGHT_SHARE = 0.6 - 1e-9

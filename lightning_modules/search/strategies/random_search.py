@@ -1,6 +1,6 @@
 """The baseline that every search has to beat."""
 
-from lightning_modules.search.programs import Programs
+from lightning_modules.search.space import Programs
 from lightning_modules.search.strategies.base import Outcome, Strategy
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from datamodules import ImpressionsDataModule
-from datamodules.impression_splits import by_time_boundaries
+from datamodules.impressions.splits import by_time_boundaries
 from datamodules.tables import Columns, read_columns
 
 COLUMNS = Columns(keys=["u"], times=["t"])

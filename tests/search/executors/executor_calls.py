@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from lightning_modules.search import time_limit
 from lightning_modules.search.executors import Shared, in_worker
+from lightning_modules.utilities import signals
 
 
 def draw(seed: int) -> torch.Tensor:
@@ -94,7 +94,7 @@ def pid_after(seconds: float) -> int:
 
 def sleep_limited(seconds: float, limit: float) -> str:
     try:
-        with time_limit.time_limit(limit, hard=in_worker()):
+        with signals.time_limit(limit, hard=in_worker()):
             time.sleep(seconds)
     except TimeoutError as error:
         return str(error)
@@ -103,9 +103,9 @@ def sleep_limited(seconds: float, limit: float) -> str:
 
 def hang_limited(seconds: float, limit: float) -> None:
     """Sleep without reacting to signals."""
-    time_limit.GRACE_SECONDS = 0.2
+    signals.GRACE_SECONDS = 0.2
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
-    with time_limit.time_limit(limit, hard=in_worker()):
+    with signals.time_limit(limit, hard=in_worker()):
         time.sleep(seconds)
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 
-import executor_calls as calls
 import pytest
 import torch
 
 from lightning_modules.search.executors import EXECUTORS, ChildExecutor, ExecutorOptions, executor_named
+from tests.search.executors import executor_calls as calls
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import executor_calls as calls
 import loky
 import pytest
 import torch
 
 from lightning_modules.search.executors import ProcessExecutor, worker
+from tests.search.executors import executor_calls as calls
 
 pytestmark = pytest.mark.timeout(120)
 ROOT = Path(__file__).resolve().parents[3]

@@ -3,11 +3,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import executor_calls as calls
 import pytest
 import torch
 
 from lightning_modules.search.executors import RayExecutor, Shared
+from tests.search.executors import executor_calls as calls
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import executor_calls as calls
 import pytest
 
 from lightning_modules.search.executors import RayExecutor
+from tests.search.executors import executor_calls as calls
 
 pytestmark = pytest.mark.timeout(180)
 ROOT = Path(__file__).resolve().parents[3]

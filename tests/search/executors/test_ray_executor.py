@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import executor_calls as calls
 import pytest
 import torch
 from torch import nn
 
 from lightning_modules.search.executors import RayExecutor, ray_connection
+from tests.search.executors import executor_calls as calls
 
 pytestmark = pytest.mark.timeout(180)
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,7 +1,7 @@
-import executor_calls as calls
 import pytest
 
 from lightning_modules.search.executors import SerialExecutor
+from tests.search.executors import executor_calls as calls
 
 
 def test_a_call_runs_while_it_is_submitted() -> None:

@@ -1,0 +1,121 @@
+"""Finds the run, and its newest checkpoint, that ``--ckpt_path last`` means."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from lightning_modules.core.run_config import changed_settings, current_settings, listed
+from lightning_modules.utilities.folder_lock import folder_lock
+from lightning_modules.utilities.processes import is_first
+from lightning_modules.utilities.serialization import load_plain, shortened, weights_of
+
+#: What a run must have been begun with to be gone on with, and what of it is of no consequence.
+_FIXED, _FREE = ("model", "data", "seed_everything"), ("data.init_args.eval_batch_size",)
+_SHOWN = 3
+#: Where a run keeps its checkpoints.
+_FOLDERS = ("checkpoints", "resume")
+#: What Lightning needs of a checkpoint to train on.
+_RESUMED = {"state_dict": Mapping, "optimizer_states": list, "lr_schedulers": list, "loops": Mapping}
+
+
+def last_checkpoint(root: Path, save_config: Callable[[Path], object], *, resumes: bool) -> Path:
+    """Return the newest checkpoint of the newest run below a folder that had the same model, data and seed.
+
+    A damaged one is passed over with a warning, in favour of the one before: training on from there ends in the same
+    place, only later.
+
+    Args:
+        root: Folder that holds runs as Lightning's loggers lay them out, or the files of one run.
+        save_config: Writes the configuration of now to a path.
+        resumes: Whether a training is to go on from the checkpoint, for which it must be more than weights.
+
+    Raises:
+        FileNotFoundError: If there is no such run.
+        ValueError: If none of its checkpoints can be used.
+    """
+    runs = sorted(_runs(root), key=lambda run: _age(_checkpoints(run)[0]))
+    with current_settings(save_config) as now:
+        changes = {run: changed_settings(run / "config.yaml", now, fixed=_FIXED, without=_FREE) for run in runs}
+    chosen = next((run for run, changed in changes.items() if not changed), None)
+    if chosen is None:
+        raise FileNotFoundError(_no_run(root, changes))
+    return _newest_usable(_checkpoints(chosen), resumes=resumes)
+
+
+def logger_of(checkpoint: Path, root: Path) -> TensorBoardLogger | None:
+    """Return a logger that goes on in the folder of a checkpoint's run; ``None`` if loggers made no folder for it."""
+    run = checkpoint.parent.parent
+    if run.resolve() == root.resolve():
+        return None
+    return TensorBoardLogger(run.parent.parent, name=run.parent.name, version=run.name)
+
+
+@contextmanager
+def run_lock(trainer: pl.Trainer) -> Iterator[None]:
+    """Be the only training that writes checkpoints to a run's folder.
+
+    Raises:
+        ValueError: If another process does.
+    """
+    folder = trainer.log_dir or trainer.default_root_dir
+    keeps = trainer.checkpoint_callbacks and not trainer.fast_dev_run  # type: ignore[attr-defined]  # set elsewhere
+    # Only the first process writes; the others walk in step with it.
+    if not keeps or not is_first():
+        yield
+        return
+    with folder_lock(Path(folder), "training", "leave --ckpt_path out to train in a new folder"):
+        yield
+
+
+def _runs(root: Path) -> Iterator[Path]:
+    for pattern in ("config.yaml", "*/*/config.yaml"):
+        yield from (path.parent for path in root.glob(pattern) if _checkpoints(path.parent))
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    return sorted((path for name in _FOLDERS for path in (run / name).glob("*.ckpt")), key=_age)
+
+
+def _age(path: Path) -> int:
+    return -path.stat().st_mtime_ns
+
+
+def _newest_usable(paths: list[Path], *, resumes: bool) -> Path:
+    problems: list[str] = []
+    for path in paths:
+        problem = _problem(path, resumes=resumes)
+        if problem is None:
+            for each in problems:
+                warnings.warn(f"{each}; taking {path} instead", stacklevel=2)
+            return path
+        problems.append(problem)
+    raise ValueError(f"{'; '.join(problems)}. Leave --ckpt_path out to train from the start")
+
+
+def _problem(path: Path, *, resumes: bool) -> str | None:
+    try:
+        stored = load_plain(path)
+    except Exception as error:  # a damaged file may raise anything
+        return f"{path} is damaged, or no checkpoint ({type(error).__name__}: {shortened(error)})"
+    needed = _RESUMED if resumes else {"state_dict": Mapping}
+    if not isinstance(stored, Mapping):
+        return f"{path} is no checkpoint, but a {type(stored).__name__}"
+    missing = sorted(name for name, kind in needed.items() if not isinstance(stored.get(name), kind))
+    if missing:
+        return f"{path} lacks {', '.join(missing)}"
+    return None if weights_of(stored) else f"{path} holds no weights"
+
+
+def _no_run(root: Path, changes: dict[Path, list[str]]) -> str:
+    advice = "Leave --ckpt_path out to train from the start, or name a checkpoint file"
+    if not changes:
+        return f"--ckpt_path last: no run below '{root.absolute()}' has left a checkpoint. {advice}"
+    run, changed = min(changes.items(), key=lambda each: len(each[1]))
+    return (
+        "--ckpt_path last goes on with the newest run that had the same model, data and seed, and there is none: of "
+        f"'{run}', the most similar, {listed(changed, _SHOWN)}. {advice}"
+    )

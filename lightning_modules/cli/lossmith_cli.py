@@ -1,0 +1,340 @@
+"""Callables that the command line builds, freed from it."""
+
+import pkgutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
+from pytorch_lightning.utilities import rank_zero_warn
+
+from callbacks import FitSummary, LastCheckpoint, PredictionWriter
+from datamodules.same_data import HasFingerprint, say_unchecked
+from lightning_modules.cli.checkpoint_settings import (
+    check_agreement,
+    stored_sections,
+    with_checkpoint_settings,
+    without_sizes,
+)
+from lightning_modules.cli.error_messages import short_message
+from lightning_modules.cli.help_formatter import HelpFormatter, arrange
+from lightning_modules.cli.last_run import last_checkpoint, logger_of, run_lock
+from lightning_modules.cli.limits import refuse_address, refuse_impossible, refuse_other_bytes
+from lightning_modules.cli.null_arguments import refuse_nulls
+from lightning_modules.cli.registry import SECTIONS, SIZES, check_match, knows_sizes
+from lightning_modules.cli.shorthand import Shorthand, spell_out
+from lightning_modules.cli.subcommands import OWN_VERBS
+from lightning_modules.core.run_config import optimizer_in_words
+from lightning_modules.training.trainers import trainer_error
+from lightning_modules.utilities.files import full_disk_explained
+from lightning_modules.utilities.serialization import is_of_restoring, shortened
+from lightning_modules.utilities.untrusted_data import BOUNDED
+
+
+def freed(value: Any) -> Any:
+    """Return a class with some arguments set as just that; other values as they are.
+
+    jsonargparse's own holds on to the parser, and so to the whole command line with its data, which whoever copies a
+    model, or sends it to a worker, would copy and send with it.
+    """
+    if isinstance(value, partial) and len(value.args) == 2 and isinstance(value.args[1], type):
+        return partial(value.args[1], **value.keywords)
+    return value
+
+
+def callbacks_of_fit(model: pl.LightningModule, trainer: Mapping[str, Any]) -> list[pl.Callback]:
+    """Return a summary and, where no callback keeps checkpoints, those that keep the best and the last epoch.
+
+    Args:
+        model: The model, whose ``validation_metric``, if it has one, says which epoch is the best.
+        trainer: The arguments of the Trainer.
+    """
+    given = trainer.get("callbacks") or []
+    keeps = any(isinstance(each, Checkpoint) for each in (given if isinstance(given, list) else [given]))
+    if keeps or trainer.get("enable_checkpointing") is False or trainer.get("barebones"):
+        return [FitSummary()]
+    metric = getattr(model, "validation_metric", None)
+    if not metric:
+        return [LastCheckpoint(), FitSummary()]
+    # The folder "checkpoints" then holds the one file that is to be used.
+    best = ModelCheckpoint(monitor=metric, mode="max", filename="best")
+    return [best, LastCheckpoint(folder="resume"), FitSummary()]
+
+
+_PROGRAM = "train.py"
+_USAGE = f"{_PROGRAM} VERB [--OPTION VALUE ...]"
+_DESCRIPTION = "Trains recommenders and searches for the loss function to train them with."
+_EPILOG = "Ends with 0, after errors with 1 or 2, after Ctrl-C with 130; --debug adds the traceback of an error."
+_TRAINER_VERBS = {
+    "fit": "Train a model.",
+    "validate": "Measure a model on the validation rows.",
+    "test": "Measure a model on the test rows.",
+    "predict": "Write the probabilities of every test row to a CSV or Parquet file.",
+}
+#: Verbs that ask a trained model, and what of it.
+_MEASURING = {"validate": "metrics", "test": "metrics", "predict": "predictions"}
+_SHORTHANDS = {"predict": Shorthand("predict.", {"output": str, "logits": bool})}
+_TITLES = {
+    "model": "Model (--model.help NAME lists its arguments, --model.ARGUMENT VALUE sets one)",
+    "data": "Data (--data.help NAME lists its arguments, --data.ARGUMENT VALUE sets one)",
+    **dict.fromkeys(_TRAINER_VERBS, "Checkpoint"),
+    "trainer": "Lightning's Trainer (in search, compare and polish, the recipe of every training)",
+}
+
+
+class Parser(LightningArgumentParser):
+    """Says in a line or two what is wrong with a command line.
+
+    Args:
+        arguments: Positional arguments of the parser.
+        options: Settings of the parser.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"formatter_class": HelpFormatter, "parser_mode": BOUNDED, **options})
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """End with status 2, unless the error is to be raised."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        verbs = self._subcommands_action.choices if self._subcommands_action else {}
+        named = next((verbs[argument] for argument in getattr(self, "args", ()) if argument in verbs), self)
+        parser = getattr(ex, "subcommand_parser", None) or named
+        program = parser.prog.replace(" [options]", "")
+        self.exit(2, f"error: {short_message(message, parser)}\nHelp: {program} --help\n")
+
+
+class CLI(LightningCLI):
+    """Lightning's command line and the project's own verbs.
+
+    Args:
+        args: The arguments of the command line.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        super().__init__(
+            args=_spelled_out(args),
+            parser_class=Parser,
+            parser_kwargs={"prog": _PROGRAM, "usage": _USAGE, "description": _DESCRIPTION, "epilog": _EPILOG},
+            seed_everything_default=42,
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": True},
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return the Trainer's methods and what of their arguments is no option."""
+        fixed = {"model", "datamodule", "train_dataloaders", "val_dataloaders", "dataloaders", "weights_only"}
+        return {verb: fixed | {"return_predictions"} for verb in _TRAINER_VERBS}
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:  # noqa: ARG002
+        self._subcommand_parsers: dict[str, LightningArgumentParser] = {}
+        hint = f"{_PROGRAM} VERB --help lists its options"
+        verbs = parser.add_subcommands(title="Verbs", description=hint, help="", prog=_PROGRAM)
+        arrange(parser, {}, last="")
+        for verb, description in _TRAINER_VERBS.items():
+            usage = "[--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
+            settings = {"usage": f"{_PROGRAM} {verb} {usage}", "description": description, "epilog": _EPILOG}
+            self._subcommand_parsers[verb] = self._trainer_verb_parser(verb, **settings)
+            verbs.add_subcommand(verb, self._subcommand_parsers[verb], help=description)
+        for verb, own in OWN_VERBS.items():
+            settings = {"usage": f"{_PROGRAM} {verb} {own.usage}", "description": own.description, "epilog": _EPILOG}
+            own_parser = self.init_parser(**settings)
+            self.add_default_arguments_to_parser(own_parser)
+            own.add_arguments(self, own_parser)
+            arrange(own_parser, _TITLES, last="trainer")
+            self._subcommand_parsers[verb] = own_parser
+            verbs.add_subcommand(verb, own_parser, help=own.description)
+
+    def _trainer_verb_parser(self, verb: str, **settings: Any) -> LightningArgumentParser:
+        parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
+        if verb == "predict":
+            help_text = "CSV or Parquet file to write, with a row's keys and a column a probability."
+            group = parser.add_argument_group("Options of a prediction")
+            group.add_argument("--predict.output", type=str, default="predictions.csv", help=help_text)
+            help_text = "Write a column of logits beside: probabilities that are rounded to 0 or 1 rank nothing."
+            group.add_argument("--predict.logits", type=bool, default=False, help=help_text)
+        arrange(parser, _TITLES, last="trainer")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Give models the sizes that only the data knows."""
+        for size in SIZES:
+            parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the arguments."""
+        self.config = parser.parse_args(args)
+
+    def before_instantiate_classes(self) -> None:
+        """Refuse a model that does not fit the data, and find what ``--ckpt_path last`` means."""
+        refuse_impossible(self.config[self.subcommand].as_dict())
+        for name in SECTIONS:
+            refuse_nulls(name, self._get(self.config, name), unknown=SIZES)
+        check_match(self._get(self.config, "model"), self._get(self.config, "data"), SIZES)
+        if self.subcommand in _MEASURING and self._get(self.config, "ckpt_path") is None:
+            _miss_checkpoint(self.subcommand)
+        self._write_out_optimizer()
+        self._last: Path | None = None
+        refuse_address(self._get(self.config, "ckpt_path"))
+        if self._get(self.config, "ckpt_path") == "last":
+            self._last = last_checkpoint(self._root, self.save_config, resumes=self.subcommand == "fit")
+
+    def _write_out_optimizer(self) -> None:
+        model = self._get(self.config, "model")
+        optimizer = optimizer_in_words(model.as_dict()) if model else None
+        if optimizer:
+            section = {"class_path": model.class_path, "init_args": {"optimizer": optimizer}}
+            self.config = self.parser.parse_object({self.subcommand: {"model": section}}, self.config)
+
+    @property
+    def _root(self) -> Path:
+        folders = ("trainer.logger.init_args.save_dir", "trainer.default_root_dir")
+        return Path(next(filter(None, (self._get(self.config, name) for name in folders)), Path.cwd()))
+
+    def _add_instantiators(self) -> None:
+        super()._add_instantiators()
+        self.parser.add_instantiator(self._instantiate_module, pl.LightningModule, subclasses=True, prepend=True)
+
+    def _instantiate_module(
+        self,
+        class_type: type[pl.LightningModule],
+        *args: Any,
+        applied_instantiation_links: dict[str, Any],
+        **options: Any,
+    ) -> pl.LightningModule:
+        """Build a module; Lightning gives the model's hyper-parameters to every one, a verb's options included."""
+        options = {name: freed(value) for name, value in options.items()}
+        if pkgutil.resolve_name(self._get(self.config, "model").class_path) is not class_type:
+            return class_type(*args, **options)
+        build = _InstantiatorFn(cli=self, key="model")
+        module: pl.LightningModule = build(
+            class_type, *args, applied_instantiation_links=applied_instantiation_links, **options
+        )
+        return module
+
+    def _parse_ckpt_path(self) -> None:
+        verb = self.config.subcommand
+        path = self.config[verb].get("ckpt_path")
+        if not path or not Path(path).is_file():
+            return
+        sections = stored_sections(path)
+        given = {name: self.config[verb][name].as_dict() for name in sections if self.config[verb].get(name)}
+        check_agreement(path, given, sections)
+        if "model" in sections:
+            data = self.config[verb].get("data")
+            model = without_sizes(sections["model"]) if data and knows_sizes(data) else sections["model"]
+            self.config = self.parser.parse_object({verb: {"model": model}}, self.config)
+
+    def after_instantiate_classes(self) -> None:
+        """Let checkpoints say what data the model is trained on, class included."""
+        data = self.config_dump.get("data") if self.datamodule is not None else None
+        if data:
+            arguments = {"_class_path": data["class_path"], **data.get("init_args", {}), **data.get("dict_kwargs", {})}
+            self.datamodule.save_hyperparameters(arguments, logger=False)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Build the Trainer; the project's own verbs build one for every training instead."""
+        if self.subcommand in OWN_VERBS:
+            return None  # type: ignore[return-value]
+        return super().instantiate_trainer(**kwargs)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
+        if self.subcommand == "predict":
+            output, logits = (self._get(self.config_init, f"predict.{name}") for name in ("output", "logits"))
+            callbacks = [*callbacks, PredictionWriter(output, logits)]
+        if self.subcommand == "fit":
+            callbacks = [*callbacks, *callbacks_of_fit(self.model, config)]
+        if self._last and self.subcommand == "fit" and config["logger"] in (None, True):
+            # In its own folder, so that the best checkpoint so far stays the one to beat and curves go on.
+            config = config | {"logger": logger_of(self._last, self._root) or config["logger"]}
+        try:
+            return super()._instantiate_trainer(config, callbacks)
+        except Exception as error:  # whatever Lightning, or a library that it asks for, makes of an option
+            raise trainer_error(error) from error
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        arguments = super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True}
+        if self._last:
+            arguments["ckpt_path"] = str(self._last)
+        if subcommand == "fit" and arguments.get("ckpt_path") and not isinstance(self.datamodule, HasFingerprint):
+            # Other data modules compare their own with the checkpoint's.
+            reason = f"{type(self.datamodule).__name__} has no fingerprint()"
+            say_unchecked(f"'{arguments['ckpt_path']}'", reason)
+        # PredictionWriter has written them by then; all of them need not fit into memory.
+        return arguments | {"return_predictions": False} if subcommand == "predict" else arguments
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if subcommand in OWN_VERBS:
+            with full_disk_explained(f"what {subcommand} writes", OWN_VERBS[subcommand].when_full):
+                OWN_VERBS[subcommand].run(self)
+            return
+        with self._run_locked(), warnings.catch_warnings():
+            if subcommand != "fit":
+                # An evaluation does without what kept the checkpoints of the training.
+                warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint")
+            try:
+                super()._run_subcommand(subcommand)
+            except Exception as error:
+                if not is_of_restoring(error):
+                    raise
+                path = self._get(self.config, "ckpt_path")
+                raise ValueError(
+                    f"'{path}' cannot be gone on from: {shortened(error)}. Name the checkpoint of this model, as fit "
+                    "has written it"
+                ) from error
+
+    @contextmanager
+    def _run_locked(self) -> Iterator[None]:
+        is_fit = self.subcommand == "fit"
+        advice = f"Free some space, then give the same command again{' with --ckpt_path last' if is_fit else ''}"
+        with full_disk_explained(f"what {self.subcommand} writes", advice):
+            if is_fit:
+                with run_lock(self.trainer):
+                    yield
+            else:
+                yield
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        seed = self._get(self.config, "seed_everything")
+        return torch.initial_seed() if isinstance(seed, bool) else seed
+
+    def option(self, name: str) -> Any:
+        """Return the value of one of the verb's options, built if it is an object."""
+        return self._get(self.config_init, name)
+
+    def save_config(self, path: Path) -> None:
+        """Write the verb's configuration to a path."""
+        verb = self.subcommand
+        # Nulls are kept: one that overrides a default would otherwise come back as the default.
+        self._parser(verb).save(self.config[verb], path, skip_unset=False, multifile=False, overwrite=True)
+
+
+def _miss_checkpoint(verb: str) -> None:
+    """Refuse to write the predictions of initial weights, and tell of metrics of them."""
+    message = (
+        f"{verb} without --ckpt_path gives the {_MEASURING[verb]} of a model that is not trained. Name a checkpoint, "
+        "such as lightning_logs/version_0/checkpoints/best.ckpt, or last for the newest one"
+    )
+    if verb == "predict":
+        raise ValueError(message)
+    rank_zero_warn(message)
+
+
+def _spelled_out(arguments: Sequence[str]) -> list[str]:
+    refuse_other_bytes(arguments)
+    place = next((place for place, each in enumerate(arguments) if each in (*_TRAINER_VERBS, *OWN_VERBS)), None)
+    if place is None:
+        return list(arguments)
+    verb, rest = arguments[place], arguments[place + 1 :]
+    if verb in OWN_VERBS:
+        return [*arguments[: place + 1], *OWN_VERBS[verb].complete(rest)]
+    return [*arguments[: place + 1], *with_checkpoint_settings(spell_out(rest, _SHORTHANDS.get(verb)))]

@@ -1,0 +1,141 @@
+"""The project's own verbs, by name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning_modules.check.command import run_check
+from lightning_modules.check.settings import CheckSettings
+from lightning_modules.cli.foreign_settings import with_study_settings
+from lightning_modules.cli.subcommand import CommandLine, OwnVerb, PlainVerb, TrainingVerb
+from lightning_modules.compare.command import Comparison
+from lightning_modules.compare.settings import CompareSettings
+from lightning_modules.core.run_config import continue_with, refuse_changed_data
+from lightning_modules.export.command import run_export
+from lightning_modules.export.settings import ExportSettings
+from lightning_modules.polish import PolishSettings
+from lightning_modules.polish.command import Polish, multi_task
+from lightning_modules.search.command import run_search
+from lightning_modules.search.settings import SearchSettings
+from lightning_modules.training.convergence import builder
+
+
+class SearchVerb(TrainingVerb):
+    """``search``."""
+
+    description = "Search for a loss function."
+    settings = SearchSettings
+    prefix = "search."
+    epochs = 2
+
+    def run(self, cli: CommandLine) -> None:
+        """Search."""
+        run_search(
+            cli.option("search"),
+            recommender=cli.model,
+            datamodule=cli.datamodule,
+            trainer_recipe=cli.option("trainer").as_dict(),
+            seed=cli.seed,
+            save_config=cli.save_config,
+        )
+
+
+class CompareVerb(TrainingVerb):
+    """``compare``."""
+
+    description = "Compare losses by training models to convergence, with several seeds, and audit a search."
+    settings = CompareSettings
+    prefix = "compare."
+    epochs = 200
+    #: What a comparison that is continued must have been begun with.
+    fixed = (
+        "model",
+        "data",
+        "trainer",
+        "seed_everything",
+        *(f"compare.{name}" for name in ("monitor", "mode", "patience")),
+    )
+    free = ("model.init_args.loss", "trainer.logger", "trainer.enable_progress_bar", "trainer.enable_model_summary")
+
+    def complete(self, arguments: Sequence[str]) -> list[str]:
+        """Take model, data and trainer from the study where no others are named."""
+        return with_study_settings(super().complete(arguments), "--compare.study")
+
+    def run(self, cli: CommandLine) -> None:
+        """Compare."""
+        settings = cli.option("compare")
+        for study in filter(None, (settings.study, settings.random_study)):
+            refuse_changed_data(Path(study), cli.save_config, cli.datamodule)
+        Comparison(
+            settings=settings,
+            build=builder(cli.model),
+            datamodule=cli.datamodule,
+            trainer_recipe=cli.option("trainer").as_dict(),
+            seed=cli.seed,
+        ).run(lambda path: continue_with(path, cli.save_config, fixed=self.fixed, without=self.free))
+
+
+class PolishVerb(TrainingVerb):
+    """``polish``."""
+
+    description = "Fine-tune a multi-task model with weights that critics learn from sessions, and compare."
+    settings = PolishSettings
+    prefix = "polish."
+    epochs = 20
+    #: What a polish that is continued must have been begun with.
+    fixed = (
+        "model",
+        "data",
+        "trainer",
+        "seed_everything",
+        *(f"polish.{name}" for name in ("agent", "agent_epochs", "agent_rows", "critics", "polish_lambda")),
+        *(f"polish.{name}" for name in ("fine_tuning_epochs", "fine_tuning_learning_rate")),
+        *(f"polish.{name}" for name in ("monitor", "mode", "patience")),
+    )
+    free = ("trainer.logger", "trainer.enable_progress_bar", "trainer.enable_model_summary")
+
+    def run(self, cli: CommandLine) -> None:
+        """Polish."""
+        model, impressions = multi_task(cli.model, cli.datamodule)
+        Polish(
+            settings=cli.option("polish"),
+            build=builder(model),
+            impressions=impressions,
+            recipe=cli.option("trainer").as_dict(),
+            seed=cli.seed,
+        ).run(lambda path: continue_with(path, cli.save_config, fixed=self.fixed, without=self.free))
+
+
+class CheckVerb(PlainVerb):
+    """``check``."""
+
+    description = "Check formulas without training: gradients, monotony, finiteness, scoring rule."
+    usage = "[RUN] [--formulas TEXT ...] [--losses NAME ...] [--file FILE] [--OPTION VALUE ...]"
+    settings = CheckSettings
+    run_help = "Folder of a search whose formulas are checked."
+    run_count = "?"
+
+    def run(self, cli: CommandLine) -> None:
+        """Check."""
+        run_check(self.chosen(cli), cli.seed)
+
+
+class ExportVerb(PlainVerb):
+    """``export``."""
+
+    description = "Export a found loss as Python or LaTeX, or a trained model as ONNX."
+    usage = "RUN [--rank N] [--to python|latex|onnx] [--output FILE]"
+    settings = ExportSettings
+    run_help = "Folder of a search; for onnx a checkpoint."
+
+    def run(self, cli: CommandLine) -> None:
+        """Export."""
+        run_export(self.chosen(cli))
+
+
+OWN_VERBS: dict[str, OwnVerb] = {
+    "search": SearchVerb(),
+    "check": CheckVerb(),
+    "compare": CompareVerb(),
+    "polish": PolishVerb(),
+    "export": ExportVerb(),
+}

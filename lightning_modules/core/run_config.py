@@ -1,0 +1,202 @@
+"""Writes out the optimizer that a model uses where none is given, so that settings keep their meaning."""
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from torch.optim import Adam
+
+from datamodules.same_data import HasFingerprint, refuse_other_rows
+from lightning_modules.core.trained_module import TrainedModule
+from lightning_modules.utilities.files import replace_file
+from lightning_modules.utilities.serialization import imported_class
+from lightning_modules.utilities.untrusted_data import SettingsError, read_settings
+
+
+def optimizer_in_words(model: Any) -> dict[str, Any] | None:
+    """Return class and all arguments of the optimizer that stands behind a null.
+
+    Args:
+        model: The model's section of a configuration, with ``class_path`` and ``init_args``.
+
+    Returns:
+        ``{"class_path": ..., "init_args": {...}}``; ``None`` if one is given, or the model decides for itself.
+    """
+    arguments = model.get("init_args") if isinstance(model, dict) else None
+    if not isinstance(arguments, dict) or "optimizer" not in arguments or arguments["optimizer"] is not None:
+        return None
+    cls = imported_class(str(model.get("class_path")), TrainedModule)  # type: ignore[type-abstract]
+    if cls is None or cls.configure_optimizers is not TrainedModule.configure_optimizers:
+        return None
+    given = {"lr": cls.default_learning_rate, "weight_decay": cls.default_weight_decay}
+    return {"class_path": "torch.optim.Adam", "init_args": {**_defaults_of_adam(), **given}}
+
+
+def with_optimizer_in_words(settings: Any) -> Any:
+    """Return settings, as a configuration file has them, with the model's optimizer written out."""
+    optimizer = optimizer_in_words(settings.get("model")) if isinstance(settings, dict) else None
+    if optimizer is None:
+        return settings
+    model = settings["model"]
+    return {**settings, "model": {**model, "init_args": {**model["init_args"], "optimizer": optimizer}}}
+
+
+def _defaults_of_adam() -> dict[str, Any]:
+    parameters = inspect.signature(Adam).parameters.values()
+    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+
+
+#: Names of the settings and of the data's fingerprint inside a folder.
+CONFIG_NAME, DATA_NAME = "config.yaml", "data.json"
+#: Settings of data that no row depends on.
+_NO_ROWS = tuple(f"data.init_args.{name}" for name in ("batch_size", "eval_batch_size", "seed"))
+_SHOWN, _LONGEST = 5, 200
+
+
+def continue_with(
+    path: Path, save: Callable[[Path], object], *, fixed: Sequence[str], without: Sequence[str] = ()
+) -> None:
+    """Write a configuration file, unless the one there differs in what must stay.
+
+    Args:
+        path: The configuration file; its folder is made.
+        save: Writes the new configuration to a path.
+        fixed: Dotted keys that must stay, with everything below them.
+        without: Dotted keys below those that may change.
+
+    Raises:
+        OSError: If the file cannot be written.
+        ValueError: If a setting differs, or the file there cannot be read.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, lambda temporary: _check_and_save(path, temporary, save, fixed, without))
+
+
+def _check_and_save(
+    path: Path, temporary: Path, save: Callable[[Path], object], fixed: Sequence[str], without: Sequence[str]
+) -> None:
+    save(temporary)
+    if not path.exists():
+        return
+    changed = changed_settings(path, temporary, fixed=fixed, without=without)
+    if changed:
+        raise ValueError(
+            f"'{path.parent}' was begun with other settings: {listed(changed, _SHOWN)}. "
+            "Name a new folder, or set them as they were"
+        )
+
+
+def listed(changes: Sequence[str], at_most: int) -> str:
+    """Return some changes as one text, and how many more there are."""
+    more = f", and {len(changes) - at_most} more" if len(changes) > at_most else ""
+    return "; ".join(changes[:at_most]) + more
+
+
+def continue_with_data(folder: Path, datamodule: object, *, begun: bool) -> None:
+    """Write the fingerprint of the data, or refuse other data than the folder was begun with.
+
+    Args:
+        folder: The folder, which is there.
+        datamodule: The data; one without a fingerprint is said not to be checked.
+        begun: Whether anything is there that depends on the data.
+
+    Raises:
+        OSError: If the fingerprint cannot be written.
+        ValueError: If the data differ, or the file there holds no fingerprint.
+    """
+    if begun:
+        refuse_other_data(folder, datamodule, "name a new folder")
+    elif isinstance(datamodule, HasFingerprint):
+        text = json.dumps(datamodule.fingerprint().plain(), indent=1)
+        replace_file(folder / DATA_NAME, lambda path: path.write_text(text, encoding="utf-8"))
+    else:
+        # Of a datamodule that was replaced by another.
+        (folder / DATA_NAME).unlink(missing_ok=True)
+
+
+def refuse_other_data(folder: Path, datamodule: object, remedy: str) -> None:
+    """Refuse other data than a folder was begun with, or say that they cannot be checked.
+
+    Raises:
+        ValueError: If the data differ, or the file there holds no fingerprint.
+    """
+    path = folder / DATA_NAME
+    refuse_other_rows(_load_json(path) if path.is_file() else None, datamodule, f"'{folder}'", remedy)
+
+
+def refuse_changed_data(study: Path, save_config: Callable[[Path], object], datamodule: object) -> None:
+    """Refuse data that are named as a study's settings name them, and are others than it was begun with.
+
+    Args:
+        study: Folder of the study.
+        save_config: Writes the configuration of now to a path.
+        datamodule: The data of now.
+
+    Raises:
+        ValueError: If the data differ, or a file of the study cannot be read.
+    """
+    before = study / CONFIG_NAME
+    if before.is_file():
+        with current_settings(save_config) as now:
+            others = changed_settings(before, now, fixed=("data",), without=_NO_ROWS)
+        if not others:
+            refuse_other_data(study, datamodule, "name these by another path with --data")
+
+
+@contextmanager
+def current_settings(save_config: Callable[[Path], object]) -> Iterator[Path]:
+    """Yield a file that holds the configuration of now."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / CONFIG_NAME
+        save_config(path)
+        yield path
+
+
+def _load_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read as the fingerprint of data: {error}") from error
+
+
+def changed_settings(before: Path, now: Path, *, fixed: Sequence[str], without: Sequence[str] = ()) -> list[str]:
+    """Return what differs between two configuration files, a text a setting; see :func:`continue_with`.
+
+    Raises:
+        OSError: If a file is not there.
+        ValueError: If a file cannot be read as a configuration.
+    """
+    old, new = dict(flattened(_load(before))), dict(flattened(_load(now)))
+    keys = [key for key in {**old, **new} if _is_below(key, fixed) and not _is_below(key, without)]
+    return [_difference(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+
+
+def _difference(key: str, old: Any, new: Any) -> str:
+    before, now = (f"{text[:_LONGEST]}..." if len(text) > _LONGEST else text for text in (str(old), str(new)))
+    return f"{key[:_LONGEST]} was {before} and is {now}"
+
+
+def _load(path: Path) -> Any:
+    try:
+        # A null of a model's optimizer stands for what a newer file writes out.
+        return with_optimizer_in_words(read_settings(path))
+    except SettingsError as error:
+        raise ValueError(f"{path} cannot be read as a configuration: {error}") from error
+
+
+def flattened(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the settings below a key by their dotted keys; a list is one setting."""
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from flattened(inner, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, value
+
+
+def _is_below(key: str, tops: Sequence[str]) -> bool:
+    return any(key == top or key.startswith(f"{top}.") for top in tops)

@@ -1,0 +1,191 @@
+"""What all models share that are trained on a loss object: optimizer, log, checkpoints."""
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.cli import OptimizerCallable
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torchmetrics import Metric
+
+from lightning_modules.core.resumption import ResumableTraining
+from lightning_modules.losses import Loss, Prediction
+
+# Rebuilds a model from plain hyperparameters, its loss included; Lightning allows this one function for that.
+_INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
+
+
+class QuickHooks:
+    """Lets Lightning note the running hook quickly: it does so 46 times a step, a tenth of its cost without this.
+
+    A mixin, to be named before ``LightningModule``.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; the hook's name goes past what torch does for parameters and modules."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+
+class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
+    """A model with a loss that may be replaced at any time through ``self.loss``, and metrics of its evaluation.
+
+    A model sets ``loss`` and ``metrics``, calls :meth:`save_plain_hyperparameters` in its constructor and
+    :meth:`record_loss` in every training step, and feeds its metrics in its evaluation steps.
+
+    Args:
+        optimizer: Takes the parameters, returns the optimizer; None is Adam with the model's usual settings.
+    """
+
+    #: What Adam is set to where no optimizer is given.
+    default_learning_rate: ClassVar[float] = 2e-3
+    default_weight_decay: ClassVar[float] = 1e-4
+
+    #: The metric, more of which is better, that a training's best epoch is chosen by.
+    validation_metric: ClassVar[str] = "val/auc"
+    #: What the loss is given.
+    gives: ClassVar[Prediction] = "logit"
+
+    loss: nn.Module
+    metrics: Metric
+
+    def __init__(self, optimizer: OptimizerCallable | None = None) -> None:
+        super().__init__()
+        self.optimizer = optimizer
+        self._epoch_loss = RunningMean()
+
+    @abstractmethod
+    def plain_objects(self) -> dict[str, Any]:
+        """Return those of the constructor's arguments that are objects as the plain values that checkpoints hold."""
+
+    def check_loss(self) -> None:
+        """Refuse a loss that the model cannot be trained on.
+
+        Raises:
+            MisfitError: If there is one.
+        """
+        cast(Loss, self.loss).check_model(self)
+
+    def on_fit_start(self) -> None:
+        """Refuse a loss that does not fit before training starts."""
+        self.check_loss()
+
+    def record_loss(self, loss: Tensor, *parts: Tensor) -> None:
+        """Add the batch's loss, and any parts of it, to the epoch's means, which stay on the device."""
+        self._epoch_loss.add(torch.stack([loss.detach(), *(part.detach() for part in parts)]))
+        if self._is_logged_step():
+            self.log("train/loss_step", loss)
+
+    def _is_logged_step(self) -> bool:
+        trainer = self.trainer
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set outside the Trainer's class
+        return bool(trainer.loggers) and (trainer.global_step + 1) % every == 0
+
+    def on_train_start(self) -> None:
+        """Start the mean loss of the epoch, or go on with that of an epoch that is resumed halfway."""
+        self._epoch_loss = RunningMean()
+        super().on_train_start()
+
+    def training_state(self) -> dict[str, Any]:
+        """Return the mean loss of the epoch so far, which task weightings may look at when it ends."""
+        return {"epoch_loss": self._epoch_loss.state_dict()}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Go on with the epoch's mean loss."""
+        self._epoch_loss.load_state_dict(state["epoch_loss"], self.device)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean of the epoch's batch losses."""
+        self.log("train/loss", self._epoch_loss.compute()[0], prog_bar=True, sync_dist=True, batch_size=1)
+        self._epoch_loss = RunningMean()
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the rows of an evaluation that was interrupted."""
+        self.metrics.reset()
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the rows of an evaluation that was interrupted."""
+        self.metrics.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the validation split."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the test split."""
+        self._log_metrics("test")
+
+    def _log_metrics(self, split: str) -> None:
+        for name, value in self.metrics.compute().items():
+            self.log(f"{split}/{name}", value, prog_bar=name == "auc", sync_dist=True, batch_size=1)
+        self.metrics.reset()
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer of all parameters."""
+        if self.optimizer is None:
+            return Adam(self.parameters(), lr=self.default_learning_rate, weight_decay=self.default_weight_decay)
+        return self.optimizer(self.parameters())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store how to rebuild the model, with the loss of this moment, since ``self.loss`` may have been replaced."""
+        super().on_save_checkpoint(checkpoint)
+        hyper_parameters = checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY]
+        hyper_parameters.update(self.plain_objects())
+        note_how_to_rebuild(self, hyper_parameters)
+
+    def save_plain_hyperparameters(self) -> None:
+        """Note the arguments that the model was built with; to be called in a constructor.
+
+        Only plain data loads with weights_only=True: the command line hands the optimizer's settings over, but an
+        optimizer given in Python is a function, which is left out.
+        """
+        plain = self.plain_objects()
+        self.save_hyperparameters(ignore=list(plain))
+        functions = [] if isinstance(self.hparams.get("optimizer"), Mapping) else ["optimizer"]
+        self.save_hyperparameters(plain, ignore=functions)
+
+
+def note_how_to_rebuild(module: pl.LightningModule, hyper_parameters: dict[str, Any]) -> None:
+    """Add to a checkpoint's hyper-parameters what Lightning needs to make the module of them, class included."""
+    hyper_parameters["_instantiator"] = _INSTANTIATOR
+    kind = type(module)
+    if getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind:
+        hyper_parameters.setdefault("_class_path", f"{kind.__module__}.{kind.__qualname__}")
+
+
+class RunningMean:
+    """Mean of tensors of one shape that stays on their device, so that adding never waits for the device."""
+
+    def __init__(self) -> None:
+        self.total: Tensor | None = None
+        self.count = 0
+
+    def add(self, value: Tensor) -> None:
+        """Take a detached tensor into the mean."""
+        self.total = value if self.total is None else self.total + value
+        self.count += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has been added so far."""
+        return {"total": self.total, "count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from what :meth:`state_dict` returned, on a device."""
+        total = state["total"]
+        self.total, self.count = None if total is None else total.to(device), state["count"]
+
+    def compute(self) -> Tensor:
+        """Return the mean of everything added.
+
+        Raises:
+            ValueError: If that is nothing.
+        """
+        if self.total is None:
+            raise ValueError("nothing has been added, so there is no mean")
+        return self.total / self.count

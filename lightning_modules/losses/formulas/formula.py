@@ -1,0 +1,116 @@
+"""A loss formula as a value: immutable, hashable, read from text and written as text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from lightning_modules.losses.formulas import printing, simplification
+from lightning_modules.losses.formulas.nodes import Constant, Node, NodeTable, Operation, Variable, canonical
+from lightning_modules.losses.formulas.numerics import Numerics
+from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME
+from lightning_modules.losses.formulas.parsing import parse
+
+
+@dataclass(frozen=True, repr=False)
+class Formula:
+    """A straight-line program whose last node is the loss of one sample.
+
+    Two formulas are equal when their programs are: nodes that the result does not need are dropped, equal parts are
+    one node, and the order is the post-order of the tree. Operands keep their order; :meth:`simplify` goes further.
+
+    Attributes:
+        nodes: The program; every operation stands after its operands, the result is last.
+
+    Raises:
+        FormulaError: If there is no node, an operand is not an earlier node, or the formula is too deep.
+
+    Example:
+        >>> Formula.parse("(Label - Pred) ^ 2")
+        Formula.parse('(label - pred)**2')
+    """
+
+    nodes: tuple[Node, ...]
+
+    def __post_init__(self) -> None:
+        """Bring the program into its canonical order."""
+        object.__setattr__(self, "nodes", canonical(self.nodes))
+
+    @classmethod
+    def parse(cls, text: str) -> "Formula":
+        """Read a formula, such as ``max(label / pred, pred / label)``.
+
+        Raises:
+            FormulaError: If the text is not a formula; the message shows the place and the reason.
+        """
+        return cls(tuple(parse(text)))
+
+    def __str__(self) -> str:
+        return printing.to_text(self.nodes)
+
+    def __repr__(self) -> str:
+        return f"Formula.parse({str(self)!r})" if self.size <= 1000 else f"Formula(nodes={self.nodes!r})"
+
+    def latex(self) -> str:
+        r"""Return LaTeX for the formula, with ``\hat{y}`` for ``pred`` and ``y`` for ``label``."""
+        return printing.to_latex(self.nodes)
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The names of the variables that the formula uses."""
+        return frozenset(node.name for node in self.nodes if isinstance(node, Variable))
+
+    @cached_property
+    def depth(self) -> int:
+        """The number of operators on the longest way from the result to a leaf."""
+        table = NodeTable()
+        return [table.depths[table.add(node)] for node in self.nodes][-1]
+
+    @cached_property
+    def size(self) -> int:
+        """The number of nodes of the tree that the text shows, where shared parts count each time they are used."""
+        sizes: list[int] = []
+        for node in self.nodes:
+            operands = node.operands if isinstance(node, Operation) else ()
+            sizes.append(1 + sum(sizes[operand] for operand in operands))
+        return sizes[-1]
+
+    def simplify(self) -> "Formula":
+        """Return a canonical form under real arithmetic, for reading and comparing; see :mod:`.simplification`."""
+        return Formula(simplification.simplify(self.nodes))
+
+    def without_offset(self) -> "Formula":
+        """Return the canonical form without the terms that have no prediction, and therefore no gradient."""
+        return Formula(simplification.without_offset(self.nodes))
+
+    def shortest(self) -> str:
+        """Return the text of the formula or of :meth:`without_offset`, whichever is shorter, for people to read."""
+        return min(str(self), str(self.without_offset()), key=len)
+
+    def evaluate(self, pred: Tensor, label: Tensor, numerics: Numerics) -> Tensor:
+        """Return the formula's value for every element.
+
+        Args:
+            pred: Predicted probabilities.
+            label: Labels, in the shape and type of ``pred``.
+            numerics: Protection of the operators, and the clamp applied after each of them.
+
+        Returns:
+            A tensor in the shape and type of ``pred``.
+        """
+        values: list[Tensor] = []
+        for node in self.nodes:
+            if isinstance(node, Operation):
+                values.append(_applied(node, values, numerics))
+            elif isinstance(node, Constant):
+                values.append(torch.full_like(pred, min(node.value, torch.finfo(pred.dtype).max)))
+            else:
+                values.append(pred if node.name == "pred" else label)
+        return values[-1]
+
+
+def _applied(node: Operation, values: Sequence[Tensor], numerics: Numerics) -> Tensor:
+    operands = (values[operand] for operand in node.operands)
+    return numerics.clamp(OPERATOR_BY_NAME[node.operator](*operands, eps=numerics.eps))

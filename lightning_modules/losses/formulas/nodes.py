@@ -1,0 +1,187 @@
+"""The nodes of a formula, and the table that keeps every one of them once."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME
+
+VARIABLES: tuple[str, ...] = ("pred", "label")
+
+#: Operators from a leaf to the result. Whatever is not deeper can be read by a recursive parser.
+MAX_DEPTH = 64
+
+
+class FormulaError(ValueError):
+    """A formula that cannot be read, built or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A leaf that stands for an argument of the loss.
+
+    Attributes:
+        name: ``pred``, the predicted probability, or ``label``.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown name.
+
+        Raises:
+            FormulaError: If there is no such variable.
+        """
+        if self.name not in VARIABLES:
+            raise FormulaError(unknown_name(self.name, VARIABLES))
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A leaf that is a number; a negative number is the ``negative`` of a constant.
+
+    Attributes:
+        value: A finite number that is not negative.
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        """Refuse what has no unique text, and make ``-0.0`` the same constant as ``0.0``.
+
+        Raises:
+            FormulaError: If the value is negative or not finite.
+        """
+        if not (math.isfinite(self.value) and self.value >= 0):
+            raise FormulaError(f"constant {self.value} is not finite and >= 0; write negative numbers as negative(...)")
+        object.__setattr__(self, "value", abs(float(self.value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operator applied to earlier nodes.
+
+    Attributes:
+        operator: Name of an operator in ``OPERATORS``.
+        operands: Positions of the operands in the formula's ``nodes``, as many as the operator's arity.
+    """
+
+    operator: str
+    operands: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown operator and a wrong number of operands.
+
+        Raises:
+            FormulaError: If there is no such operator, or its arity is another.
+        """
+        object.__setattr__(self, "operands", tuple(self.operands))
+        if self.operator not in OPERATOR_BY_NAME:
+            raise FormulaError(unknown_name(self.operator, OPERATOR_BY_NAME))
+        check_arity(self.operator, len(self.operands))
+
+
+Node: TypeAlias = Variable | Constant | Operation
+
+
+def unknown_name(name: str, known: Iterable[str]) -> str:
+    """Return the message for a name that means nothing, with the closest known names."""
+    known, name = list(known), name if len(name) <= 40 else f"{name[:40]}..."
+    close = difflib.get_close_matches(name.lower(), known)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    return f"unknown name '{name}': known are {', '.join(known)}{hint}"
+
+
+def check_arity(operator: str, operands: int) -> None:
+    """Refuse a wrong number of operands.
+
+    Raises:
+        FormulaError: If ``operands`` is not the arity of ``operator``.
+    """
+    arity = OPERATOR_BY_NAME[operator].arity
+    if operands != arity:
+        hint = f"; nest the calls, as in {operator}(1, {operator}(pred, label))" if operands > arity > 1 else ""
+        raise FormulaError(f"'{operator}' takes {arity} operand{'s' * (arity > 1)}, got {operands}{hint}")
+
+
+class NodeTable:
+    """Nodes in the order in which they were added, without repetition.
+
+    Attributes:
+        nodes: The nodes; operands are positions in this list.
+        depths: For every node the number of operators on the longest way to a leaf.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.depths: list[int] = []
+        self._positions: dict[Node, int] = {}
+
+    def add(self, node: Node) -> int:
+        """Return the position of ``node``, adding it where no equal node is there.
+
+        Raises:
+            FormulaError: If an operand is not an earlier node, or the node would lie too deep.
+        """
+        position = self._positions.get(node)
+        if position is None:
+            position = self._positions[node] = len(self.nodes)
+            self.depths.append(self._depth(node))
+            self.nodes.append(node)
+        return position
+
+    def operation(self, operator: str, *operands: int) -> int:
+        """Return the position of an operation on nodes of this table."""
+        return self.add(Operation(operator, operands))
+
+    def _depth(self, node: Node) -> int:
+        if not isinstance(node, Operation):
+            return 0
+        if not all(0 <= operand < len(self.nodes) for operand in node.operands):
+            raise FormulaError(f"operands {node.operands} of '{node.operator}' must be positions of earlier nodes")
+        depth = 1 + max(self.depths[operand] for operand in node.operands)
+        if depth > MAX_DEPTH:
+            raise FormulaError(
+                f"formula has more than {MAX_DEPTH} operators on one way to a leaf; split it or simplify it"
+            )
+        return depth
+
+
+def canonical(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """Return the program cut down to what its last node needs, each sub-expression once, in post-order.
+
+    Raises:
+        FormulaError: If there is no node, or a node is not valid where it stands.
+    """
+    table = NodeTable()
+    places: list[int] = []
+    for node in nodes:
+        if isinstance(node, Operation) and not all(0 <= operand < len(places) for operand in node.operands):
+            raise FormulaError(f"node {len(places)}: operands {node.operands} must be positions of earlier nodes")
+        places.append(table.add(_moved(node, places)))
+    if not places:
+        raise FormulaError("a formula needs at least one node, got none")
+    order = {old: new for new, old in enumerate(_post_order(table.nodes, places[-1]))}
+    return tuple(_moved(table.nodes[old], order) for old in order)
+
+
+def _moved(node: Node, places: list[int] | dict[int, int]) -> Node:
+    if not isinstance(node, Operation):
+        return node
+    return Operation(node.operator, tuple(places[operand] for operand in node.operands))
+
+
+def _post_order(nodes: list[Node], root: int) -> list[int]:
+    order: dict[int, None] = {}
+    path = [root]
+    while path:
+        node = nodes[path[-1]]
+        operands = node.operands if isinstance(node, Operation) else ()
+        missing = next((operand for operand in operands if operand not in order), None)
+        if missing is None:
+            order[path.pop()] = None
+        else:
+            path.append(missing)
+    return list(order)

@@ -1,0 +1,206 @@
+"""Cuts a formula's text into names, numbers and symbols, and points at the place of an error."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple, NoReturn
+
+from lightning_modules.losses.formulas.nodes import (
+    MAX_DEPTH,
+    VARIABLES,
+    Constant,
+    FormulaError,
+    Node,
+    NodeTable,
+    Variable,
+    check_arity,
+    unknown_name,
+)
+from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME
+
+_TOKEN = re.compile(
+    r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    r"|(?P<name>[A-Za-z_][A-Za-z_0-9]*)"
+    r"|(?P<symbol>\*\*|[-+*/^(),])"
+    r"|(?P<space>\s+)"
+)
+
+
+class Token(NamedTuple):
+    """A piece of text: its kind (number, name, symbol or end), its text in small letters, and where it starts."""
+
+    kind: str
+    text: str
+    position: int
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """Yield the tokens of a formula's text; the last one is its end.
+
+    Raises:
+        FormulaError: If there is a character that no formula has.
+    """
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            fail(text, position, f"unexpected character {text[position]!r}; use names, numbers and + - * / ** ( ) ,")
+        if match.lastgroup != "space":
+            yield Token(str(match.lastgroup), match.group().lower(), position)
+        position = match.end()
+    yield Token("end", "", position)
+
+
+def fail(text: str, position: int, reason: str) -> NoReturn:
+    """Refuse a formula's text.
+
+    Raises:
+        FormulaError: Always; the message shows the reason and the place.
+    """
+    start = max(0, position - 60)
+    excerpt = re.sub(r"\s", " ", text[start : position + 20])
+    caret = " " * (position - start) + "^"
+    raise FormulaError(f"formula, character {position + 1}: {reason}\n  {excerpt}\n  {caret}")
+
+
+#: Characters of the longest text that is read or written.
+MAX_LENGTH = 200_000
+
+# One operator needs at most a minus and a parenthesis of its own.
+_MAX_NESTING = 2 * MAX_DEPTH
+
+_UNARY = 3
+_BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "**": 4, "^": 4}
+
+
+def parse(text: str) -> list[Node]:
+    """Return the nodes of the formula that ``text`` writes, the result last.
+
+    Raises:
+        FormulaError: If the text is not a formula; the message shows the place and the reason.
+    """
+    if len(text) > MAX_LENGTH:
+        raise FormulaError(f"formula has {len(text)} characters, at most {MAX_LENGTH} are read; write a shorter one")
+    return _Parser(text).formula()
+
+
+class _Parser:
+    """A recursive descent; every rule returns the position of its result in the node table."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = tokens(text)
+        self.token = next(self.tokens)
+        self.table = NodeTable()
+        self.nesting = 0
+
+    def formula(self) -> list[Node]:
+        result = self.expression(binding=1)
+        if self.token.kind != "end":
+            self.fail(f"expected an operator or the end, found {self.found()}")
+        return self.table.nodes[: result + 1]
+
+    def expression(self, binding: int) -> int:
+        left = self.operand()
+        while _BINDING.get(self.token.text, 0) >= binding:
+            symbol = self.take()
+            if symbol.text in ("**", "^"):
+                left = self.square(left)
+            else:
+                left = self.combined(symbol, left, self.expression(_BINDING[symbol.text] + 1))
+        return left
+
+    def operand(self) -> int:
+        if self.token.kind == "number":
+            return self.number()
+        if self.token.kind == "name":
+            return self.named()
+        if self.token.text == "-":
+            minus = self.take()
+            return self.operation(minus, "negative", self.nested(binding=_UNARY))
+        if self.token.text != "(":
+            self.fail(f"expected a name, a number, '-' or '(', found {self.found()}")
+        self.take()
+        inner = self.nested(binding=1)
+        self.expect(")")
+        return inner
+
+    def number(self) -> int:
+        value = float(self.token.text)
+        if value == float("inf"):
+            self.fail(f"number '{self.token.text[:40]}' is too large; numbers must be finite")
+        self.take()
+        return self.table.add(Constant(value))
+
+    def named(self) -> int:
+        name = self.token
+        if name.text in VARIABLES:
+            self.take()
+            return self.table.add(Variable(name.text))
+        if name.text not in OPERATOR_BY_NAME:
+            self.fail(unknown_name(name.text, [*VARIABLES, *OPERATOR_BY_NAME]))
+        self.take()
+        operands = self.operands(name)
+        try:
+            check_arity(name.text, len(operands))
+        except FormulaError as error:
+            fail(self.text, name.position, str(error))
+        return self.operation(name, name.text, *operands)
+
+    def operands(self, name: Token) -> list[int]:
+        if self.token.text != "(":
+            self.fail(f"operator '{name.text}' needs its operands in parentheses, as in {name.text}(...)")
+        self.take()
+        operands = [self.nested(binding=1)]
+        while self.token.text == ",":
+            self.take()
+            operands.append(self.nested(binding=1))
+        self.expect(")")
+        return operands
+
+    def nested(self, binding: int) -> int:
+        if self.nesting == _MAX_NESTING:
+            self.fail(f"more than {_MAX_NESTING} parentheses, calls and minuses inside each other; write a flatter one")
+        self.nesting += 1
+        inner = self.expression(binding)
+        self.nesting -= 1
+        return inner
+
+    def square(self, base: int) -> int:
+        exponent = self.token
+        if exponent.kind != "number" or float(exponent.text) != 2:
+            self.fail("the only exponent is 2; write other powers as products")
+        self.take()
+        if self.token.text in ("**", "^"):
+            self.fail("a power of a power needs parentheses, as in (pred**2)**2")
+        return self.operation(exponent, "square", base)
+
+    def combined(self, symbol: Token, left: int, right: int) -> int:
+        if symbol.text == "-":
+            right = self.operation(symbol, "negative", right)
+        if symbol.text == "/":
+            right = self.operation(symbol, "reciprocal", right)
+            if self.table.nodes[left] == Constant(1.0):
+                return right
+        return self.operation(symbol, "add" if symbol.text in "+-" else "multiply", left, right)
+
+    def operation(self, token: Token, operator: str, *operands: int) -> int:
+        try:
+            return self.table.operation(operator, *operands)
+        except FormulaError as error:
+            fail(self.text, token.position, str(error))
+
+    def take(self) -> Token:
+        taken = self.token
+        self.token = next(self.tokens, taken)
+        return taken
+
+    def expect(self, symbol: str) -> None:
+        if self.token.text != symbol:
+            self.fail(f"expected an operator or '{symbol}', found {self.found()}")
+        self.take()
+
+    def found(self) -> str:
+        return "the end" if self.token.kind == "end" else f"'{self.token.text[:40]}'"
+
+    def fail(self, reason: str) -> NoReturn:
+        fail(self.text, self.token.position, reason)

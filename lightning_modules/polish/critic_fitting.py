@@ -1,0 +1,110 @@
+"""Fits the critics of one seed, and says what their values look like."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from datamodules import ImpressionsDataModule, SessionsDataModule
+from datamodules.batches import ImpressionBatch
+from datamodules.same_data import refuse_other_rows, stored_fingerprint
+from lightning_modules.agents import ActorCritic
+from lightning_modules.agents.replay_buffer import ReplayBuffer
+from lightning_modules.agents.task_critics import load_critics, read_checkpoint
+from lightning_modules.multitask.base import MultiTaskModel
+from lightning_modules.training.trainers import curves, fit, quiet_trainer, quiet_training
+from lightning_modules.utilities.files import replace_file
+
+#: Below this spread over rows a critic weighs all rows alike.
+LEAST_SPREAD = 1e-4
+_ROWS, _CHUNK = 65_536, 8_192
+#: What Lightning refuses where agents optimize by hand; for clipping they have an option of their own.
+_OF_MODELS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How critics are fitted.
+
+    Args:
+        agent: Makes the agent of its actor, a model or the checkpoint of one.
+        impressions: The data whose sessions it learns from.
+        recipe: Arguments of the Trainer; its callbacks and what it says of gradients are for models and left out.
+        epochs: Passes over the logged sessions.
+        rows: Logged rows that the agent acts on in each update.
+    """
+
+    agent: Callable[[str | MultiTaskModel], ActorCritic]
+    impressions: ImpressionsDataModule
+    recipe: Mapping[str, Any]
+    epochs: int
+    rows: int
+
+    def check(self, model: MultiTaskModel) -> None:
+        """Refuse an agent that cannot be built, and sessions that it cannot learn from.
+
+        Args:
+            model: An untrained model.
+
+        Raises:
+            ValueError: If an option of the agent is out of its range, or no training session has two rows.
+        """
+        with quiet_training():
+            self.agent(model)
+            self._sessions().setup()
+
+    def __call__(self, actor: Path, seed: int, checkpoint: Path) -> None:
+        """Fit the critics to the sessions and write the agent's checkpoint.
+
+        Args:
+            actor: Checkpoint of the model whose predictions are the actions.
+            seed: Seed of the critics, the actions and the replay.
+            checkpoint: File to write; TensorBoard's curves lie in a folder of its name without the ending.
+        """
+        with quiet_training():
+            torch.manual_seed(seed)
+            agent = self.agent(str(actor))
+            trainer = self._trainer(checkpoint)
+            torch.manual_seed(seed)
+            fit(trainer, agent, self._sessions())
+            # It is not trained further, and the replay would be nearly all of the file.
+            agent.replay = ReplayBuffer(agent.memory_size)
+            replace_file(checkpoint, lambda path: trainer.save_checkpoint(path, weights_only=True))
+
+    def _sessions(self) -> SessionsDataModule:
+        return SessionsDataModule(self.impressions, batch_size=self.rows)
+
+    def _trainer(self, checkpoint: Path) -> pl.Trainer:
+        recipe = {name: value for name, value in self.recipe.items() if name not in _OF_MODELS}
+        return quiet_trainer(recipe, [], without=(Callback,), max_epochs=self.epochs, logger=curves(checkpoint))
+
+
+def refuse_other_sessions(checkpoint: str, impressions: ImpressionsDataModule) -> None:
+    """Refuse critics that were fitted to other rows.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If the rows differ, or it is no agent's checkpoint.
+    """
+    stored = stored_fingerprint(read_checkpoint(checkpoint, "give the checkpoint of a DDPG or TD3BC agent"))
+    refuse_other_rows(stored, impressions, f"'{checkpoint}'", "fit critics to these")
+
+
+@torch.no_grad()
+def values(checkpoint: Path, rows: ImpressionBatch, probability: torch.Tensor) -> dict[str, tuple[float, float]]:
+    """Return mean and spread of every task's critic on rows and what a model predicts for them.
+
+    Args:
+        checkpoint: Checkpoint of an agent.
+        rows: The rows; of many the first are taken.
+        probability: The model's probabilities, float [n, tasks].
+    """
+    critics = load_critics(checkpoint)
+    columns = (each[:_ROWS].split(_CHUNK) for each in (rows.categorical, rows.numerical, probability))
+    value = torch.cat([critics(*chunk) for chunk in zip(*columns, strict=True)])
+    means, spreads = value.mean(dim=0).tolist(), value.std(dim=0, correction=0).tolist()
+    return dict(zip(critics.tasks, zip(means, spreads, strict=True), strict=True))

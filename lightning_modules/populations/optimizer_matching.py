@@ -1,0 +1,82 @@
+"""Which dense optimizers a population can follow, and with which settings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.optim import SGD, Adagrad, Adam, Optimizer
+
+from lightning_modules.populations.lazy_optimizers import RowAdagrad, RowAdam, RowOptimizer, RowSGD
+from lightning_modules.populations.stacked_model import UnmatchedError
+
+_ROW_OPTIMIZERS: Mapping[type[Optimizer], type[RowOptimizer]] = {SGD: RowSGD, Adagrad: RowAdagrad, Adam: RowAdam}
+
+# How a step is computed, not what it is.
+_IMPLEMENTATION = frozenset({"lr", "foreach", "fused", "capturable", "differentiable"})
+
+_ADVICE = "use Adam, Adagrad or SGD with one group of parameters, no weight decay, momentum or scheduler, or train one \
+candidate at a time"
+
+
+class MatchedOptimizer(NamedTuple):
+    """What trains a population as its recommender's optimizer would train every copy.
+
+    Attributes:
+        rows: Trains the table.
+        dense: Trains the parameters.
+        settings: Of both.
+    """
+
+    rows: type[RowOptimizer]
+    dense: type[Optimizer]
+    settings: Mapping[str, Any]
+
+    def of_table(self, table: Tensor) -> RowOptimizer:
+        """Return what trains a table."""
+        return self.rows(table, self.settings)
+
+    def of_parameters(self, parameters: Sequence[nn.Parameter]) -> Optimizer | None:
+        """Return what trains parameters; ``None`` if there are none."""
+        return self.dense(parameters, **self.settings) if parameters else None
+
+
+def matched_optimizer(optimizer: object, recommender: nn.Module, copies: nn.Module) -> MatchedOptimizer:
+    """Return what takes the steps of a recommender's optimizer.
+
+    Args:
+        optimizer: What the recommender's ``configure_optimizers`` returns.
+        recommender: The recommender.
+        copies: Its stacked form.
+
+    Raises:
+        UnmatchedError: If there is nothing that does.
+    """
+    rows = _ROW_OPTIMIZERS.get(type(optimizer))  # type: ignore[arg-type]  # anything has a type
+    if rows is None:
+        kind = type(optimizer).__name__
+        raise UnmatchedError(f"a population cannot match what configure_optimizers returns, a {kind}; {_ADVICE}")
+    assert isinstance(optimizer, Optimizer)
+    _check_parameters(optimizer, recommender, _untrained(copies))
+    settings = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
+    for name, value in settings.items():
+        if name not in _IMPLEMENTATION | rows.follows and value:
+            raise UnmatchedError(f"a population cannot match {type(optimizer).__name__} with {name}={value}; {_ADVICE}")
+    _check_betas(settings.get("betas", (0.0, 0.5)))
+    return MatchedOptimizer(rows, type(optimizer), settings)
+
+
+def _untrained(module: nn.Module) -> set[str]:
+    return {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+
+
+def _check_parameters(optimizer: Optimizer, recommender: nn.Module, untrained: set[str]) -> None:
+    (group, *others) = optimizer.param_groups
+    trained = {id(each) for each in group["params"] if each.requires_grad}
+    wanted = {id(each) for each in recommender.parameters() if each.requires_grad}
+    if others or trained != wanted or _untrained(recommender) != untrained:
+        raise UnmatchedError(f"a population cannot match an optimizer of some parameters or several groups; {_ADVICE}")
+
+
+def _check_betas(betas: tuple[float, float]) -> None:
+    if not betas[0] < betas[1] ** 2 < 1:
+        raise UnmatchedError(f"a population needs Adam's first beta below the square of its second, got {betas}")

@@ -1,0 +1,62 @@
+"""A live display of a search in the terminal."""
+
+import math
+from collections.abc import Mapping
+
+from rich.console import Console
+
+from lightning_modules.search.events import Candidate, RoundSummary, Standing, Watcher
+from lightning_modules.utilities.progress import Bars
+
+
+class ProgressDisplay(Watcher):
+    """Shows the round, the candidates done, the best reward so far and the time left.
+
+    Args:
+        console: Where to write.
+        rounds: Rounds of the search.
+        candidates: Candidates a round.
+        warmup_updates: Updates of the strategy before the first round.
+        references: Number of reference losses.
+    """
+
+    def __init__(self, console: Console, *, rounds: int, candidates: int, warmup_updates: int, references: int) -> None:
+        self.rounds = rounds
+        self.candidates = candidates
+        self.progress = Bars(console)
+        self._best = float("-inf")
+        self._references = self.progress.add_task("reference losses", total=references, note="", visible=references > 0)
+        self._warm_up = self.progress.add_task("warm-up", total=warmup_updates, note="", visible=warmup_updates > 0)
+        self._search = self.progress.add_task("candidates", total=rounds * candidates, note="", visible=False)
+        self.progress.start()
+
+    def on_resume(self, standing: Standing) -> None:
+        """Show what is done already."""
+        for candidate in standing.candidates:
+            self.on_candidate(candidate)
+        self.progress.update(self._warm_up, completed=standing.warm_up)
+        self.progress.update(self._search, completed=standing.rounds * self.candidates)
+
+    def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
+        """Count the update."""
+        note = f"right direction {figures['right_share']:.0%} of draws" if "right_share" in figures else ""
+        self.progress.update(self._warm_up, completed=update, note=note)
+
+    def on_candidate(self, candidate: Candidate) -> None:
+        """Count the child and show the best so far."""
+        if candidate.kind == "reference":
+            self.progress.update(self._references, advance=1)
+            return
+        if candidate.status == "trained":
+            self._best = max(self._best, candidate.reward)
+        best = "none trained yet" if math.isinf(self._best) else f"best {self._best:+.4f}"
+        note = f"round {candidate.round}/{self.rounds}, {best}"
+        self.progress.update(self._search, advance=1, visible=True, note=note)
+
+    def on_round(self, summary: RoundSummary) -> None:
+        """Count candidates that the round could not draw as done."""
+        self.progress.update(self._search, completed=summary.round * self.candidates, visible=True)
+
+    def on_end(self) -> None:
+        """Leave the display as it stands."""
+        self.progress.stop()

@@ -1,0 +1,127 @@
+"""What a study ends with: formulas.csv and a table in the terminal."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from lightning_modules.losses import Formula, FormulaError
+from lightning_modules.search.events import Candidate, Standing, Watcher
+from lightning_modules.search.rewards import with_floor
+from lightning_modules.utilities.files import replace_file
+
+_COLUMNS = [
+    "rank",
+    "formula",
+    "reward",
+    "standard_error",
+    "status",
+    "round",
+    "seconds",
+    "kind",
+    "metric",
+    "right_share",
+    "simplified",
+    "epochs",
+]
+_HEADINGS = ("rank", "loss", "reward (se)", "metric", "right signs", "round", "seconds")
+_LONGEST_SHOWN = 120
+
+
+def ranking(losses: pd.DataFrame) -> pd.DataFrame:
+    """Sort trained losses by falling reward and number the formulas among them from 1.
+
+    Those that a ladder of budgets let train longer go before others, whose rewards do not compare with theirs. Those
+    whose training broke come last. Equal rewards keep the order of training; hand-made losses have no rank.
+    """
+    table = losses.drop(columns="rank", errors="ignore")
+    table = table.assign(trained=table["status"] == "trained" if "status" in table else True)
+    order = [name for name in ("trained", "epochs", "reward") if name in table]
+    table = table.sort_values(order, ascending=False, kind="stable").drop(columns="trained").reset_index(drop=True)
+    is_formula = table["kind"] == "candidate"
+    table.insert(0, "rank", is_formula.cumsum().where(is_formula).astype("Int64"))
+    return table
+
+
+def as_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
+    """Return one row a candidate."""
+    rows = [asdict(candidate) for candidate in candidates]
+    return with_floor(pd.DataFrame(rows, columns=list(Candidate.__annotations__)))
+
+
+class FormulasFile(Watcher):
+    """Writes ``formulas.csv``, every trained loss sorted by reward, when a search ends for whatever reason.
+
+    Args:
+        root: The study's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "formulas.csv"
+        self._candidates: list[Candidate] = []
+
+    def on_resume(self, standing: Standing) -> None:
+        """Remember the candidates of finished rounds."""
+        self._candidates.extend(standing.candidates)
+
+    def on_candidate(self, candidate: Candidate) -> None:
+        """Remember the candidate."""
+        self._candidates.append(candidate)
+
+    def on_end(self) -> None:
+        """Write the file."""
+        table = ranking(as_table(self._candidates))[_COLUMNS]
+        replace_file(self.path, lambda path: table.to_csv(path, index=False))
+
+
+def print_summary(
+    console: Console, candidates: Sequence[Candidate], root: Path, top: int, remarks: Sequence[str] = ()
+) -> None:
+    """Print the best formulas beside the hand-made losses, what weakens them, and how to look further."""
+    ranked = ranking(as_table(candidates))
+    references = ranked[ranked["kind"] == "reference"]
+    best = ranked[ranked["kind"] == "candidate"].head(top)
+    table = Table(*_HEADINGS, title="Best formulas, in their shortest form, and hand-made losses")
+    for row in pd.concat([best, references]).sort_index().itertuples():
+        table.add_row(*_cells(row))
+    console.print(table)
+    for remark in remarks:
+        _tell(console, f"- {remark}")
+    _tell(console, f"Everything that was trained: {root / 'formulas.csv'}")
+    _tell(console, f"How the search got there:    tensorboard --logdir {root}")
+
+
+def _cells(row: Any) -> list[str]:
+    hand_made = row.kind == "reference"
+    return [
+        "" if hand_made else str(row.rank),
+        f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula, row.simplified),
+        reward_words(row.reward, row.standard_error),
+        "-" if pd.isna(row.metric) else f"{row.metric:.4f}",
+        "" if hand_made else f"{row.right_share:.0%}",
+        "" if hand_made else str(row.round),
+        f"{row.seconds:.2f}",
+    ]
+
+
+def reward_words(reward: float, standard_error: float | None) -> str:
+    """Return a reward with its standard error in parentheses, where it has one."""
+    return f"{reward:+.4f}" if pd.isna(standard_error) else f"{reward:+.4f} ({standard_error:.4f})"
+
+
+def _shortest(formula: str, simplified: str) -> str:
+    """Return the shortest way to write a formula, cut to a few lines of the table; formulas.csv has all of it."""
+    text = min(formula, simplified, key=len)
+    # A formula may be too long to be read back.
+    with suppress(FormulaError):
+        text = min(text, str(Formula.parse(simplified).without_offset()), key=len)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
+def _tell(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,120 @@
+"""Shows a search in TensorBoard."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from callbacks.scalar_layout import Layout, write_layout
+from lightning_modules.losses import FormulaLoss, Numerics
+from lightning_modules.losses.figures import loss_figure
+from lightning_modules.search.events import Candidate, RoundSummary, Standing, Watcher
+from lightning_modules.search.screening import Verdict
+from lightning_modules.search.space import SearchSpace
+from lightning_modules.utilities.signals import signals_held
+
+#: The charts of a search.
+LAYOUT: Layout = {
+    "Search": {
+        "reward: best so far, best and mean of the round": "reward/(best_so_far|best|mean)",
+        "reward of the hand-made losses": "reference/.*",
+        "share of the round that is better than the baseline": "reward/above_baseline",
+        "screening: shares of what was drawn": "drawn/.*",
+        "shares of the operators in what was drawn": "operators/.*",
+    },
+    "Strategy": {
+        "entropy of its decisions": "policy/entropy",
+        "objective: the policy gradient's part, that of imitation": "policy/(gain|imitation)",
+        "share of clipped decisions": "policy/clip_fraction",
+        "warm-up: right signs and different gradients among its draws": "warm_up/(right_share|distinct)",
+    },
+}
+
+
+class TensorBoardReport(Watcher):
+    """Writes scalars of every round and their layout, the top formulas as text and, when they change, their figures.
+
+    Args:
+        root: The study's folder.
+        space: What the programs are made of.
+        numerics: Protection of the formulas.
+        figures: Number of best formulas to draw.
+    """
+
+    def __init__(self, root: Path, space: SearchSpace, numerics: Numerics, figures: int = 5) -> None:
+        self.writer = SummaryWriter(str(root))
+        write_layout(self.writer, LAYOUT)
+        self.space = space
+        self.numerics = numerics
+        self.figures = figures
+        self._references: dict[str, float] = {}
+        self._drawn: tuple[str, ...] = ()
+
+    def on_resume(self, standing: Standing) -> None:
+        """Remember the reference losses."""
+        for candidate in standing.candidates:
+            self.on_candidate(candidate)
+
+    @signals_held()
+    def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
+        """Write what the strategy reports."""
+        self._scalars("warm_up", figures, update)
+
+    def on_candidate(self, candidate: Candidate) -> None:
+        """Remember the reference losses, which are drawn as lines beside the rewards."""
+        if candidate.kind == "reference":
+            self._references[candidate.formula] = candidate.reward
+
+    @signals_held()
+    def on_round(self, summary: RoundSummary) -> None:
+        """Write the round."""
+        step = summary.round
+        self._scalars("policy", summary.figures, step)
+        self._scalars("reward", self._rewards(summary), step)
+        self._scalars("reference", self._references, step)
+        self._scalars("drawn", self._verdicts(summary), step)
+        self._scalars("operators", self._operators(summary), step)
+        if summary.accepted is not None:
+            self.writer.add_scalar("reward/accepted", float(summary.accepted), step)
+        self._write_top(summary)
+        self.writer.flush()
+
+    @signals_held()
+    def on_end(self) -> None:
+        """Close the event file."""
+        self.writer.close()
+
+    def _scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
+        for name, value in values.items():
+            self.writer.add_scalar(f"{group}/{name}", value, step)
+
+    def _rewards(self, summary: RoundSummary) -> dict[str, float]:
+        best = {"best_so_far": summary.top[0][1]} if summary.top else {}
+        if not summary.rewards:
+            return best
+        rewards = summary.rewards
+        above_baseline = sum(reward > 0 for reward in rewards) / len(rewards)
+        return best | {"best": max(rewards), "mean": sum(rewards) / len(rewards), "above_baseline": above_baseline}
+
+    def _verdicts(self, summary: RoundSummary) -> dict[str, float]:
+        shares = torch.bincount(summary.screened.verdict, minlength=len(Verdict)) / len(summary.programs)
+        return {verdict.name.lower(): float(shares[verdict]) for verdict in Verdict}
+
+    def _operators(self, summary: RoundSummary) -> dict[str, float]:
+        used = summary.programs.used(len(self.space.leaves))
+        counts = torch.bincount(summary.programs.operators[used], minlength=len(self.space.operators))
+        shares = (counts / counts.sum()).tolist()
+        return {operator.name: share for operator, share in zip(self.space.operators, shares, strict=True)}
+
+    def _write_top(self, summary: RoundSummary) -> None:
+        lines = [f"1. **{reward:+.5f}** `{formula.shortest()}`" for formula, reward in summary.top]
+        self.writer.add_text("top_formulas", "\n".join(lines), summary.round)
+        best = summary.top[: self.figures]
+        names = tuple(str(formula) for formula, _ in best)
+        if names == self._drawn:
+            return
+        self._drawn = names
+        for rank, (formula, reward) in enumerate(best, 1):
+            figure = loss_figure(FormulaLoss(formula, self.numerics), f"reward {reward:+.4f}: {formula.shortest()}")
+            self.writer.add_figure(f"top_formulas/{rank}", figure, summary.round)

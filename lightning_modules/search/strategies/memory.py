@@ -1,0 +1,104 @@
+"""All right-direction programs met so far: examples of valid losses, each gradient once."""
+
+from typing import Any
+
+import torch
+
+from lightning_modules.search.screening import Screened, first_of_each
+from lightning_modules.search.space import Programs
+from lightning_modules.search.strategies.base import Outcome
+
+
+class Archive:
+    """Collects programs that are right for both labels, one for every gradient signature.
+
+    Label-free programs are right for one label at a time and never enter, and a gradient seen before earns nothing, so
+    that imitating the archive teaches to write valid and different losses. Samples keep a fixed share of uniformly
+    drawn programs: left to its own draws a policy narrows down to the family of formulas that it finds easiest.
+
+    Args:
+        uniform_share: Share of uniformly drawn programs in every sample.
+        capacity: Beyond this many programs the oldest leave.
+        least_joint_share: Share of probes at which both signs have to be right.
+    """
+
+    def __init__(self, uniform_share: float, capacity: int = 50_000, least_joint_share: float = 0.6) -> None:
+        self.uniform_share = uniform_share
+        self.capacity = capacity
+        self.least_joint_share = least_joint_share
+        self.programs: Programs | None = None
+        self._uniform = torch.zeros(0, dtype=torch.bool)
+        self._known = torch.zeros(0, dtype=torch.bool)
+
+    def __len__(self) -> int:
+        return len(self._uniform)
+
+    def add(self, programs: Programs, screened: Screened, *, uniform: bool = False) -> None:
+        """Take in what is right and new; ``uniform`` says that the programs were drawn uniformly."""
+        missing = int(screened.signature.max()) + 1 - len(self._known)
+        self._known = torch.cat([self._known, self._known.new_zeros(max(0, missing))])
+        right = (screened.joint_share >= self.least_joint_share) & ~self._known[screened.signature]
+        new = right.nonzero().squeeze(1)
+        new = new[first_of_each(screened.signature[new])]
+        self._known[screened.signature[new]] = True
+        parts = [programs[new]] if self.programs is None else [self.programs, programs[new]]
+        self.programs = Programs.concatenate(parts)[-self.capacity :]
+        born = self._uniform.new_full((len(new),), uniform)
+        self._uniform = torch.cat([self._uniform, born])[-self.capacity :]
+
+    def sample(self, count: int, generator: torch.Generator) -> Programs:
+        """Draw ``count`` programs with replacement."""
+        assert self.programs is not None
+        drawn, uniform = (~self._uniform).double(), self._uniform.double()
+        weights = (1 - self.uniform_share) * drawn / drawn.sum().clamp_min(1)
+        weights += self.uniform_share * uniform / uniform.sum().clamp_min(1)
+        return self.programs[torch.multinomial(weights, count, replacement=True, generator=generator)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the archive as tensors."""
+        tensors = {"known": self._known, "uniform": self._uniform}
+        if self.programs is not None:
+            tensors |= {"operators": self.programs.operators, "operands": self.programs.operands}
+        return tensors
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` returned."""
+        self._known, self._uniform = state["known"], state["uniform"]
+        self.programs = Programs(state["operators"], state["operands"]) if "operators" in state else None
+
+
+class Elites:
+    """Keeps the ``capacity`` trained programs with the highest rewards, best first."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.programs: Programs | None = None
+        self.rewards = torch.empty(0, dtype=torch.float64)
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+    def update(self, outcome: Outcome) -> None:
+        """Take in the programs that were trained."""
+        succeeded = outcome.succeeded
+        programs, rewards = outcome.programs[succeeded], outcome.reward[succeeded]
+        if self.programs is not None:
+            programs, rewards = Programs.concatenate([self.programs, programs]), torch.cat([self.rewards, rewards])
+        best = rewards.argsort(descending=True, stable=True)[: self.capacity]
+        self.programs, self.rewards = programs[best], rewards[best]
+
+    def sample(self, count: int, generator: torch.Generator) -> Programs:
+        """Draw ``count`` members uniformly, with replacement."""
+        assert self.programs is not None
+        return self.programs[torch.randint(len(self), (count,), generator=generator)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the members as tensors."""
+        if self.programs is None:
+            return {}
+        return {"operators": self.programs.operators, "operands": self.programs.operands, "rewards": self.rewards}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` returned."""
+        if state:
+            self.programs, self.rewards = Programs(state["operators"], state["operands"]), state["rewards"]

@@ -1,0 +1,109 @@
+"""What to say of a metric that compares two classes where there is one."""
+
+from typing import NamedTuple
+
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+
+
+class OneClassWarning:
+    """Warns that AUC is undefined, once for each task, however many epochs evaluate the same rows."""
+
+    def __init__(self) -> None:
+        self._warned: set[str] = set()
+
+    def __call__(self, rows: int, label: int, task: str = "") -> None:
+        """Warn, unless that was done before.
+
+        Args:
+            rows: Number of evaluated rows.
+            label: The label that all of them have.
+            task: Name of the label where there are several.
+        """
+        if task in self._warned:
+            return
+        self._warned.add(task)
+        of_task = f" of '{task}'" if task else ""
+        rank_zero_warn(
+            f"AUC{of_task} is undefined and reported as nan: all {rows} evaluated rows have label {label}. "
+            "It compares rows of both classes; evaluate on a split that has both."
+        )
+
+
+def scores_of(logit: Tensor) -> Tensor:
+    """Return what rows are ranked by: logits without a gradient, in single precision at least.
+
+    Probabilities of single precision would not do: they are all 1 above a logit of 16.6, and all 0 below -104.
+    """
+    return logit.detach().to(torch.promote_types(logit.dtype, torch.float32))
+
+
+class _Blocks(NamedTuple):
+    """Rows of one group with equal scores, by group and score; all of shape [blocks], int64."""
+
+    group: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+
+def dense_ranks(score: Tensor) -> Tensor:
+    """Return the place of every score among the different scores, from 0; equal scores share it. Shapes [n]."""
+    ordered, order = score.sort()
+    place = torch.zeros_like(order)
+    place[1:] = (ordered[1:] != ordered[:-1]).cumsum(0)
+    return torch.empty_like(order).scatter_(0, order, place)
+
+
+def auc(rank: Tensor, positive: Tensor) -> Tensor:
+    """Return the area under the ROC curve, ties counted half; nan if there is one class.
+
+    Args:
+        rank: What :func:`dense_ranks` returned, int64, of shape [n].
+        positive: Whether the label is 1, bool, of shape [n].
+    """
+    blocks = _blocks(rank, positive, group=torch.zeros_like(rank[:1]), num_blocks=int(rank.max()) + 1)
+    wins, positives, negatives = _by_group(blocks, num_groups=1)
+    return (wins / (2 * positives * negatives)).squeeze(0)
+
+
+def grouped_auc(rank: Tensor, positive: Tensor, group: Tensor) -> Tensor:
+    """Return the mean of the groups' areas under the ROC curve, weighted by their rows.
+
+    Groups of one class have no such area and are left out; nan if all are. Zhu et al., Optimized Cost per Click in
+    Taobao Display Advertising, KDD 2017, https://arxiv.org/abs/1703.02091
+
+    Args:
+        rank: What :func:`dense_ranks` returned, int64, of shape [n].
+        positive: Whether the label is 1, bool, of shape [n].
+        group: Number of the row's group, from 0 without gaps, int64, of shape [n].
+    """
+    num_groups, num_ranks = int(group.max()) + 1, int(rank.max()) + 1
+    keys, block = torch.unique(group * num_ranks + rank, return_inverse=True)
+    blocks = _blocks(block, positive, group=keys // num_ranks, num_blocks=len(keys))
+    wins, positives, negatives = _by_group(blocks, num_groups)
+    mixed = (positives > 0) & (negatives > 0)
+    area = wins[mixed] / (2 * positives * negatives)[mixed]
+    rows = (positives + negatives)[mixed]
+    return (area * rows).sum() / rows.sum()
+
+
+def _blocks(block: Tensor, positive: Tensor, *, group: Tensor, num_blocks: int) -> _Blocks:
+    positives = torch.bincount(block[positive], minlength=num_blocks)
+    rows = torch.bincount(block, minlength=num_blocks)
+    return _Blocks(group.expand(num_blocks), positives, rows - positives)
+
+
+def _by_group(blocks: _Blocks, num_groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return twice the won pairs, the positives and the negatives of every group, each of shape [groups]."""
+    positives = _sums(blocks.positives, blocks.group, num_groups)
+    negatives = _sums(blocks.negatives, blocks.group, num_groups)
+    below_group = negatives.cumsum(0) - negatives
+    below = blocks.negatives.cumsum(0) - blocks.negatives - below_group[blocks.group]
+    # Twice, because a tie is half a pair and whole numbers do not round.
+    wins = blocks.positives * (2 * below + blocks.negatives)
+    return _sums(wins, blocks.group, num_groups), positives, negatives
+
+
+def _sums(values: Tensor, group: Tensor, num_groups: int) -> Tensor:
+    return torch.zeros(num_groups, dtype=values.dtype, device=values.device).index_add_(0, group, values)

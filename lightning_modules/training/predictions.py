@@ -1,0 +1,121 @@
+"""What a model ranks the rows of a split by."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import ZipFile, is_zipfile
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, distributed
+
+from lightning_modules.statistics.ranking import scores_of
+from lightning_modules.utilities.files import load_arrays, save_arrays
+
+
+class Scores(NamedTuple):
+    """What a model ranks rows by, with what that is held against; all on the CPU, in the order of the rows.
+
+    Attributes:
+        score: The logit of label 1, float [n]; what ``predict_step`` returns of a model that has no ``logit_step``.
+        label: 0 or 1, float32 [n].
+        user: Index of the user, int64 [n]; the number of the row where rows have no user.
+    """
+
+    score: Tensor
+    label: Tensor
+    user: Tensor
+
+
+def scores(trainer: pl.Trainer, model: pl.LightningModule, loader: Iterable[Any]) -> Scores:
+    """Return the model's scores of all rows of a loader, those of other processes included."""
+    with _predicting_logits(model):
+        predicted: list[Any] = trainer.predict(model, dataloaders=loader) or []
+    batches = list(loader)
+    label = torch.cat([batch.label for batch in batches]).cpu()
+    own = [torch.cat([scores_of(each).cpu() for each in predicted]), label]
+    if hasattr(batches[0], "user"):
+        own.append(torch.cat([batch.user for batch in batches]).cpu())
+    columns = [torch.cat(parts) for parts in zip(*_of_all_processes(own), strict=True)]
+    return Scores(columns[0], columns[1], columns[2] if len(columns) > 2 else torch.arange(len(columns[0])))
+
+
+def refuse_rounded(paths: Iterable[Path]) -> None:
+    """Refuse, before anything is trained, files that :func:`load_scores` would refuse in the end for what they hold.
+
+    Raises:
+        ValueError: If a file holds an earlier version's probabilities, and some were rounded to 0 or 1.
+    """
+    for path in paths:
+        if is_zipfile(path):
+            with ZipFile(path) as file:
+                names = file.namelist()
+            if "test.npy" in names:
+                load_scores(path, "test")
+
+
+@contextmanager
+def _predicting_logits(model: pl.LightningModule) -> Iterator[None]:
+    """Let the Trainer predict with ``logit_step`` where a model has it: probabilities tie where they are rounded."""
+    if not hasattr(model, "logit_step"):
+        yield
+        return
+    # An attribute of the object goes before the method of its class, for the Trainer too.
+    vars(model)["predict_step"] = model.logit_step
+    try:
+        yield
+    finally:
+        del vars(model)["predict_step"]
+
+
+def save_scores(path: Path, scores: Mapping[str, Tensor]) -> None:
+    """Write scores by the name of their split, for :func:`load_scores`."""
+    save_arrays(path, {f"{split}_score": score.numpy() for split, score in scores.items()})
+
+
+def load_scores(path: Path, split: str) -> Tensor:
+    """Return the scores of a split; of probabilities, which earlier versions wrote, the logits.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read, or holds probabilities that were rounded to 0 or 1 and so rank nothing.
+    """
+    arrays = load_arrays(path)
+    if f"{split}_score" in arrays:
+        return torch.from_numpy(arrays[f"{split}_score"])
+    if split not in arrays:
+        raise ValueError(f"{path} holds no scores of the {split} rows; name another folder")
+    probability = torch.from_numpy(arrays[split]).double()
+    rounded = int(((probability <= 0) | (probability >= 1)).sum())
+    if rounded:
+        raise ValueError(
+            f"{path} holds probabilities, as an earlier version wrote them, and {rounded} of them were rounded to 0 or "
+            "1, so that they rank nothing: begin again in another folder"
+        )
+    return torch.logit(probability)
+
+
+def refuse_several_probabilities(model: pl.LightningModule, datamodule: pl.LightningDataModule) -> None:
+    """Refuse a model that a comparison cannot score, before anything is trained.
+
+    Raises:
+        ValueError: If the model predicts more than one probability a row.
+    """
+    datamodule.prepare_data()
+    datamodule.setup("validate")
+    with torch.no_grad():
+        predicted = model.eval().predict_step(next(iter(datamodule.val_dataloader())))
+    if predicted.ndim != 1:
+        raise ValueError(
+            f"{type(model).__name__} predicts {predicted.shape[1]} probabilities a row, and a comparison takes models "
+            "of one: compare the losses on a recommender, or on one task alone"
+        )
+
+
+def _of_all_processes(own: list[Tensor]) -> list[list[Tensor]]:
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [own]
+    parts: list[list[Tensor]] = [own] * distributed.get_world_size()
+    distributed.all_gather_object(parts, own)
+    return parts

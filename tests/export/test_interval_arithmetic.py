@@ -1,0 +1,86 @@
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given, settings
+
+from lightning_modules.export.interval_arithmetic import intervals, needed_clamps
+from lightning_modules.losses import OPERATOR_BY_NAME, PRESETS, Formula, Numerics, Operation
+from tests.losses.formulas.formula_strategies import ALL_OPERATORS, formulas
+
+numerics = st.sampled_from(
+    [*PRESETS.values(), Numerics(low=-2.0, high=3.0), Numerics(eps=0.0), Numerics(high=float("inf")), Numerics(1e-40)]
+)
+precisions = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+
+
+def samples(dtype):
+    pred = torch.cat([torch.linspace(0, 1, 41), torch.tensor([1e-30, 1e-7, 1e-5, 1 - 1e-7])]).to(dtype)
+    return pred.repeat(3), torch.tensor([0.0, 0.5, 1.0], dtype=dtype).repeat_interleave(len(pred))
+
+
+def values_before_clamps(formula, numerics, dtype):
+    pred, label = samples(dtype)
+    before, clamped = [], []
+    for node in formula.nodes:
+        if isinstance(node, Operation):
+            operands = [clamped[operand] for operand in node.operands]
+            before.append(OPERATOR_BY_NAME[node.operator](*operands, eps=numerics.eps))
+            clamped.append(numerics.clamp(before[-1]))
+        else:
+            before.append(Formula((node,)).evaluate(pred, label, numerics))
+            clamped.append(before[-1])
+    return before, clamped
+
+
+@settings(max_examples=150)
+@precisions
+@given(formula=formulas(), numerics=numerics)
+def test_bounds_hold_what_the_nodes_are_and_a_clamp_left_out_does_nothing(dtype, formula, numerics):
+    before, clamped = values_before_clamps(formula, numerics, dtype)
+    needed = needed_clamps(formula.nodes, numerics)
+    for position, bound in enumerate(intervals(formula.nodes, numerics, dtype)):
+        if bound is not None:
+            assert bound.low <= before[position].min().item()
+            assert before[position].max().item() <= bound.high
+        if not needed[position]:
+            torch.testing.assert_close(clamped[position], before[position], rtol=0, atol=0)
+
+
+@precisions
+@pytest.mark.parametrize("operator", ALL_OPERATORS)
+def test_every_operator_has_bounds(operator, dtype):
+    formula = Formula.parse(f"{operator}({', '.join(['pred', 'label'][: OPERATOR_BY_NAME[operator].arity])})")
+    assert intervals(formula.nodes, PRESETS["protected"], dtype)[-1] is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("-label * log(pred)", False),
+        ("square(label - pred)", False),
+        ("1 / (1 + pred)", False),
+        ("1 / pred", True),
+        ("exp(exp(1 + pred))", False),
+        ("exp(exp(2 + pred))", True),
+        ("pred * 99999", False),
+        ("pred * 100001", True),
+    ],
+)
+def test_only_clamps_that_can_bind_are_needed(text, needed):
+    assert any(needed_clamps(Formula.parse(text).nodes, Numerics())) is needed
+
+
+def test_a_clamp_at_the_lower_end_is_not_repeated():
+    formula = Formula.parse("max(identity(pred * label), abs(pred * label))")
+    clamped = [
+        formula.nodes[position]
+        for position, clamp in enumerate(needed_clamps(formula.nodes, PRESETS["autolossgen"]))
+        if clamp
+    ]
+    assert [node.operator for node in clamped] == ["multiply"]
+
+
+def test_what_may_be_nan_has_no_bounds():
+    formula = Formula.parse("min(1 / pred, 1)")
+    assert intervals(formula.nodes, Numerics(eps=0.0), torch.float32)[-1] is None
+    assert needed_clamps(formula.nodes, Numerics(eps=0.0))[-1]

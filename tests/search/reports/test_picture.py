@@ -1,0 +1,118 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from lightning_modules.search.events import Candidate
+from lightning_modules.search.ledger import Ledger
+from lightning_modules.search.reports.picture import PICTURE_NAME, PictureFile, search_figure, spread, write_picture
+from lightning_modules.search.study import Study
+from tests.search.observer_helpers import candidate, reference
+
+CANDIDATES = [
+    reference("BCE", 0.0),
+    reference("MaxR", -0.2),
+    reference("SumR", -0.2),
+    candidate(round=1, formula="label - pred", reward=-0.04, position=1),
+    candidate(round=1, formula="(label - pred)**2", reward=0.002, position=2),
+    candidate(round=2, formula="pred", reward=-1.0, status="failed", metric=None, position=1),
+    candidate(round=3, formula="label * pred", reward=0.001, position=1),
+    candidate(round=3, formula="2 * (label - pred)**2 + 7", reward=0.004, position=2),
+]
+
+
+def study_of(root: Path, candidates: list[Candidate]) -> Study:
+    ledger = Ledger(root)
+    for each in candidates:
+        ledger.on_candidate(each)
+    ledger.on_end()
+    return Study.read(root)
+
+
+def line(figure: Figure, panel: int, label: str) -> tuple[list[float], list[float]]:
+    (found,) = [line for line in figure.axes[panel].lines if line.get_label() == label]
+    return np.asarray(found.get_xdata()).tolist(), np.asarray(found.get_ydata()).tolist()
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_every_reward_is_a_dot_with_the_mean_and_the_best_of_the_rounds(tmp_path: Path) -> None:
+    figure = search_figure(study_of(tmp_path, CANDIDATES))
+    dots = np.asarray(figure.axes[0].collections[0].get_offsets())
+    assert dots[:, 1].tolist() == [each.reward for each in CANDIDATES[3:]]
+    assert np.rint(dots[:, 0]).tolist() == [1, 1, 2, 3, 3]
+    assert len({*dots[:, 0]}) == 5
+    rounds, means = line(figure, 0, "mean of the round")
+    assert rounds == [1, 2, 3]
+    assert means == pytest.approx([-0.019, -1.0, 0.0025])
+    assert line(figure, 0, "best so far") == ([1, 2, 3], [0.002, 0.002, 0.004])
+
+
+def test_hand_made_losses_are_lines_with_their_names(tmp_path: Path) -> None:
+    figure = search_figure(study_of(tmp_path, CANDIDATES))
+    heights = {np.asarray(line.get_ydata())[0] for line in figure.axes[0].lines if line.get_linestyle() == "--"}
+    assert heights == {0.0, -0.2}
+    assert texts(figure) == ["MaxR, SumR", "BCE"]
+
+
+def test_the_formula_is_written_out_and_drawn_from_its_least_value_up_with_the_slope_of_bce(tmp_path: Path) -> None:
+    study = study_of(tmp_path, CANDIDATES)
+    figure = search_figure(study)
+    assert figure.get_suptitle().splitlines() == ["formula of rank 1, reward +0.0040", study.formula(1).shortest()]
+    pred, value = map(np.array, line(figure, 1, "formula, label 1"))
+    # The median slope of BCE is 2, that of the square of a difference 1.
+    np.testing.assert_allclose(value, 2 * ((1 - pred) ** 2 - (1 - pred.max()) ** 2), rtol=0.01, atol=1e-6)
+    pred, value = map(np.array, line(figure, 1, "BCE, label 0"))
+    np.testing.assert_allclose(value, np.log(1 - pred.min()) - np.log(1 - pred), atol=1e-9)
+
+
+def test_another_rank_is_drawn_instead_and_one_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    study = study_of(tmp_path, CANDIDATES)
+    assert search_figure(study, rank=2).get_suptitle().endswith("reward +0.0020\n(label - pred)**2")
+    with pytest.raises(ValueError, match="has no formula of rank 6: it holds 5"):
+        search_figure(study, rank=6)
+
+
+def test_all_of_a_long_formula_is_shown_and_nothing_lies_outside(tmp_path: Path) -> None:
+    formula = " + ".join(f"log(pred * label + {number}) * (pred - label)**2" for number in range(1, 9))
+    figure = search_figure(study_of(tmp_path, [candidate(formula=formula, simplified=formula)]))
+    assert figure.get_suptitle().replace("\n", " ").endswith("log(pred * label + 8) * (pred - label)**2")
+    figure.canvas.draw()
+    box = figure._suptitle.get_window_extent()  # type: ignore[attr-defined]
+    assert figure.bbox.x0 < box.x0 < box.x1 < figure.bbox.x1
+
+
+@pytest.mark.parametrize("formula", ["label", "log(log(pred))", "1 / label"], ids=["flat", "not real", "pole"])
+def test_any_formula_can_be_drawn(tmp_path: Path, formula: str) -> None:
+    write_picture(study_of(tmp_path, [candidate(formula=formula, reward=-1.0)]), tmp_path / "any.png")
+    assert imread(tmp_path / "any.png").shape == (750, 1350, 4)
+
+
+def test_a_search_leaves_its_picture_unless_nothing_was_found(tmp_path: Path) -> None:
+    study_of(tmp_path, CANDIDATES)
+    PictureFile(tmp_path).on_end()
+    assert (tmp_path / PICTURE_NAME).stat().st_size > 10_000
+    study_of(tmp_path / "references", CANDIDATES[:2])
+    shutil.copytree(tmp_path / "references", tmp_path / "empty", ignore=shutil.ignore_patterns("*.sqlite"))
+    for name in ("references", "empty"):
+        PictureFile(tmp_path / name).on_end()
+        assert not (tmp_path / name / PICTURE_NAME).exists()
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ([0.1, 0.5], [0.1, 0.5]),
+        ([0.5, 0.5], [0.45, 0.55]),
+        ([0.0, 0.5, 0.52, 0.54], [0.0, 0.42, 0.52, 0.62]),
+        ([0.3, 0.46, 0.48], [0.3, 0.42, 0.52]),
+        ([0.36, 0.46, 0.48], [1.3 / 3 - 0.1, 1.3 / 3, 1.3 / 3 + 0.1]),
+    ],
+)
+def test_labels_move_apart_around_where_they_were(places: list[float], expected: list[float]) -> None:
+    assert spread(places, 0.1) == pytest.approx(expected)

@@ -1,0 +1,110 @@
+import time
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from lightning_modules.multitask.metrics import MultiTaskMetrics
+from lightning_modules.recommenders.metrics import RecommenderMetrics
+from lightning_modules.statistics.ranking import auc, dense_ranks
+from lightning_modules.statistics.standard_errors import auc_components, components_of, standard_error
+
+ROWS = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3), st.booleans()), min_size=4, max_size=40)
+
+
+def placements(score: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the share of negatives below every positive, and of positives above every negative, by all pairs."""
+    gap = score[positive][:, None] - score[~positive][None, :]
+    won = (gap > 0).double() + 0.5 * (gap == 0).double()
+    return won.mean(1), won.mean(0)
+
+
+@settings(deadline=None, derandomize=True)
+@given(ROWS)
+def test_paired_errors_are_delongs_by_all_pairs(drawn: list[tuple[int, int, bool]]) -> None:
+    first, second, label = (torch.tensor(column) for column in zip(*drawn, strict=True))
+    positive = label.bool()
+    components = [auc_components(dense_ranks(score.float()), positive) for score in (first, second)]
+    if min(int(positive.sum()), int((~positive).sum())) < 2:
+        assert components[0].isnan().all()
+        return
+    of_first, of_second = placements(first, positive), placements(second, positive)
+    variance = sum(float((a - b).var()) / len(a) for a, b in zip(of_first, of_second, strict=True))
+    assert standard_error(*components) == pytest.approx(variance**0.5, abs=1e-9)
+    alone = sum(float(each.var()) / len(each) for each in of_first)
+    assert standard_error(components[0]) == pytest.approx(alone**0.5, abs=1e-9)
+
+
+def test_paired_error_is_the_spread_of_differences_over_new_rows() -> None:
+    generator = torch.Generator().manual_seed(0)
+    label = torch.rand(3000, 200, generator=generator) < 0.3
+    common = label + torch.randn(3000, 200, generator=generator)
+    scores = [common + 0.3 * torch.randn(3000, 200, generator=generator) for _ in range(2)]
+    gaps, errors = [], []
+    for first, second, positive in zip(*scores, label, strict=True):
+        ranks = [dense_ranks(score) for score in (first, second)]
+        gaps.append(auc(ranks[0], positive) - auc(ranks[1], positive))
+        errors.append(standard_error(*(auc_components(rank, positive) for rank in ranks)))
+    assert float(torch.stack(gaps).std()) == pytest.approx(float(torch.tensor(errors).mean()), rel=0.05)
+
+
+def fed(rows: int = 60, tasks: int = 2) -> tuple[MultiTaskMetrics, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    logit, label = torch.randn(rows, tasks, generator=generator), torch.rand(rows, tasks, generator=generator) < 0.5
+    metrics = MultiTaskMetrics(["click", "buy"][:tasks])
+    metrics.update(logit, label.float(), torch.arange(rows) // 3, torch.arange(rows) // 2)
+    return metrics, logit, label
+
+
+def test_metrics_give_the_components_of_their_aucs() -> None:
+    metrics, logit, label = fed()
+    single = RecommenderMetrics()
+    for part in (slice(0, 20), slice(20, 60)):
+        single.update(logit[part, 0], label[part, 0].float())
+    of_tasks = [auc_components(dense_ranks(logit[:, place]), label[:, place]).float() for place in range(2)]
+    for found, expected in (
+        (components_of(single, "auc"), of_tasks[0]),
+        (components_of(metrics, "auc/buy"), of_tasks[1]),
+        (components_of(metrics, "auc"), (of_tasks[0] + of_tasks[1]) / 2),
+    ):
+        assert found is not None
+        torch.testing.assert_close(found, expected)
+
+
+def test_the_mean_over_tasks_has_the_error_of_a_mean_on_the_same_rows() -> None:
+    metrics, logit, label = fed(rows=4000)
+    found = components_of(metrics, "auc")
+    generator = torch.Generator().manual_seed(2)
+    drawn = torch.randint(4000, (300, 4000), generator=generator)
+    areas = [auc(dense_ranks(logit[rows, task]), label[rows, task]) for rows in drawn for task in range(2)]
+    spread = float(torch.stack(areas).view(300, 2).mean(1).std())
+    assert standard_error(found) == pytest.approx(spread, rel=0.12)
+
+
+def test_what_is_no_auc_has_no_error() -> None:
+    metrics, logit, _ = fed()
+    one_class = RecommenderMetrics()
+    one_class.update(logit[:, 0], torch.ones(60))
+    assert components_of(metrics, "log_loss/buy") is None
+    assert components_of(metrics, "calibration") is None
+    assert components_of(metrics, "auc/other") is None
+    assert components_of(one_class, "auc") is None
+    assert components_of(MeanMetric(), "auc") is None
+    assert components_of(None, "auc") is None
+    assert standard_error(None) is None
+    assert standard_error(torch.ones(3), torch.ones(4)) is None
+
+
+def test_components_take_about_a_millisecond() -> None:
+    generator = torch.Generator().manual_seed(0)
+    metrics = RecommenderMetrics()
+    metrics.update(torch.randn(8000, generator=generator), (torch.rand(8000, generator=generator) < 0.3).float())
+    taken = []
+    for _ in range(20):
+        start = time.thread_time()
+        components_of(metrics, "auc")
+        taken.append(time.thread_time() - start)
+    assert min(taken) < 0.01
