@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from benchmarks.common.report import table, write_report
 from benchmarks.strategies import CONFIG
-from lightning_modules.cli import main as command_line
+from lightning_modules.cli.main import main as command_line
 
 STEP = 5
 TAGS = ("drawn/trainable", "drawn/duplicate", "drawn/wrong_direction", "reward/mean", "reward/above_baseline")

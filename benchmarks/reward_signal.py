@@ -22,7 +22,7 @@ from datamodules import InteractionsDataModule
 from lightning_modules.losses import FormulaLoss, Loss, Numerics
 from lightning_modules.search.children import ChildTrainers
 from lightning_modules.search.evaluation import Assignment, ChildEvaluator
-from lightning_modules.search.screening import Screening, Verdict
+from lightning_modules.search.screening import Screening, ScreeningResult
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.space import SearchSpace
 
@@ -49,7 +49,7 @@ def panel(formulas: int, seed: int) -> dict[str, Loss]:
     while len(losses) < formulas + len(SearchSettings().named_references):
         programs = space.uniform(2048, generator)
         screened = screening(programs)
-        trainable = screened.verdict == Verdict.TRAINABLE
+        trainable = screened.verdict == ScreeningResult.TRAINABLE
         screening.take(screened.signature[trainable])
         for formula in space.decode(programs[trainable]):
             losses.setdefault(str(formula), FormulaLoss(formula))

@@ -16,7 +16,7 @@ from benchmarks.common.report import table, write_report
 from benchmarks.common.stopwatch import Span, inside, timed, total
 from lightning_modules.search.ledger import Ledger, read_children
 from lightning_modules.search.loss_search import LossSearch
-from lightning_modules.search.snapshots import STATES_NAME, States
+from lightning_modules.search.snapshots import STATES_NAME, Snapshots
 
 CONFIG = "configs/search/ml100k_biased_mf.yaml"
 CHILD = ["--data.batch_size", "128", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
@@ -26,7 +26,7 @@ ARMS: Mapping[str, Sequence[str]] = {
     "population of 20": ["--search.population", "20"],
 }
 LARGEST_SHARE = 0.03
-_TIMED = ((LossSearch, "_round"), (Ledger, "record"), (Ledger, "on_candidate"), (States, "offer"))
+_TIMED = ((LossSearch, "_round"), (Ledger, "record"), (Ledger, "on_candidate"), (Snapshots, "offer"))
 
 
 @dataclass(frozen=True)

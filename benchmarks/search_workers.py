@@ -22,7 +22,7 @@ from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.children import ChildTrainers
 from lightning_modules.search.evaluation import ChildEvaluator
 from lightning_modules.search.executors import ChildExecutor, ProcessExecutor, SerialExecutor
-from lightning_modules.search.places import Place
+from lightning_modules.search.places import TrialKey
 from lightning_modules.search.settings import hand_made_losses
 from lightning_modules.search.trainings import Start, Trainings
 
@@ -64,7 +64,7 @@ class Arm:
     def __call__(self, count: int | None = None) -> None:
         """Train one child for every loss, or for the first so many."""
         losses = dict(list(self.losses.items())[:count])
-        places = [Place(1, "candidate", number, 0, name) for number, name in enumerate(losses, start=1)]
+        places = [TrialKey(1, "candidate", number, 0, name) for number, name in enumerate(losses, start=1)]
         self._trainings.known.clear()
         done = dict(self._trainings(places, list(losses.values()), self._start))
         self.scores = [done[index].score for index in range(len(places))]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 
 
 def settle() -> None:

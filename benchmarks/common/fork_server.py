@@ -16,7 +16,7 @@ from typing import IO, Any
 import torch
 
 from benchmarks.common.running_commands import ENVIRONMENT, REPOSITORY, RunningCommand
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 
 _STANDARD_ERROR = 2
 

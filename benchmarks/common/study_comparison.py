@@ -9,7 +9,7 @@ import pandas as pd
 from torch import Tensor
 
 from lightning_modules.search.ledger import read_children, read_ledger
-from lightning_modules.search.snapshots import States
+from lightning_modules.search.snapshots import Snapshots
 
 
 def differences(one: Path, other: Path, *, without: Sequence[str] = ()) -> list[str]:
@@ -32,7 +32,7 @@ def contents(root: Path) -> dict[str, Any]:
         "candidates": read_ledger(root).to_dict("records"),
         "children": children,
         "formulas": formulas.to_dict("records"),
-        "state": States(root).newest(),
+        "state": Snapshots(root).newest(),
     }
 
 

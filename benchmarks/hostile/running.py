@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 
 #: Seconds after which a command line is killed.
 LONGEST = 30.0

@@ -66,7 +66,7 @@ class Keys:
         return result if len(result.columns) else result.assign(row=batch.row.cpu().numpy())
 
 
-class Encoding(NamedTuple):
+class EncodedImpressions(NamedTuple):
     """What was fitted on the training rows, and the rows of every split under it.
 
     Attributes:
@@ -90,7 +90,7 @@ def encode(
     funnel: bool,
     tail_shares: Mapping[str, float] | None = None,
     mapper: CategoryMapper | None = None,
-) -> Encoding:
+) -> EncodedImpressions:
     """Fit categories and scales on the training rows and encode all rows; doubts about the data become warnings.
 
     Args:
@@ -116,7 +116,7 @@ def encode(
         rows = _encoded(impressions, tasks, mapper, standardizer)
     warn_of_single_labels({name: batch.label for name, batch in rows.items()}, list(tasks), source)
     _report_unknown(rows, mapper, source)
-    return Encoding(mapper, standardizer, _keys(impressions), rows)
+    return EncodedImpressions(mapper, standardizer, _keys(impressions), rows)
 
 
 def _refuse_other_fields(mapper: CategoryMapper, fields: Sequence[str], source: object) -> None:

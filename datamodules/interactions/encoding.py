@@ -18,7 +18,7 @@ _HELD_OUT = ("validation", "test")
 LabelledRows = TypeVar("LabelledRows", Batch, ImpressionBatch)
 
 
-class Encoding(NamedTuple):
+class EncodedInteractions(NamedTuple):
     """Vocabularies of the training rows, and the rows of every split under them.
 
     Attributes:
@@ -32,7 +32,7 @@ class Encoding(NamedTuple):
     rows: dict[str, Batch]
 
 
-def encode(splits: Splits, source: object) -> Encoding:
+def encode(splits: Splits, source: object) -> EncodedInteractions:
     """Fit the vocabularies on the training table and encode all three.
 
     Unknown ids are reported in the log; a held-out split that knows no user or no item, or whose AUC is undefined, in a
@@ -52,7 +52,7 @@ def encode(splits: Splits, source: object) -> Encoding:
     _report_unknown(rows, source)
     for name in _HELD_OUT:
         warn_of_single_label(name, rows[name], source)
-    return Encoding(users, items, rows)
+    return EncodedInteractions(users, items, rows)
 
 
 def refuse_empty_splits(sizes: Mapping[str, int], source: object) -> None:

@@ -6,19 +6,19 @@ from typing import Literal
 from datamodules.interactions.datamodule import InteractionsDataModule
 from datamodules.interactions.reading import exact_integer_ids, read_interactions
 from datamodules.tables import missing_file
-from datamodules.tables.files import Archive, fetch
+from datamodules.tables.files import ZipArchive, fetch
 from datamodules.tables.splits import Splits
 
 _COLUMNS = ("user", "item", "rating", "time")
 _RATINGS = {"100k": "u.data", "1m": "ratings.dat"}
 
-ARCHIVES: dict[str, Archive] = {
-    "100k": Archive(
+ARCHIVES: dict[str, ZipArchive] = {
+    "100k": ZipArchive(
         url="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
         md5="0e33842e24a9c977be4e0107933c0723",
         files={"ml-100k/u.data": "u.data", "ml-100k/README": "README"},
     ),
-    "1m": Archive(
+    "1m": ZipArchive(
         url="https://files.grouplens.org/datasets/movielens/ml-1m.zip",
         md5="c4d9eecfca2ab87c1945afe126590906",
         files={"ml-1m/ratings.dat": "ratings.dat", "ml-1m/README": "README"},

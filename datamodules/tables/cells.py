@@ -10,7 +10,7 @@ from pyarrow import compute
 from pytorch_lightning.utilities import rank_zero_warn
 
 from datamodules.tables.columns import Columns
-from datamodules.tables.errors import Part, refuse_cells
+from datamodules.tables.errors import TablePart, refuse_cells
 from datamodules.tables.ids import encoded, fractional_number, has_text_form, is_text
 from datamodules.tables.times import as_times
 
@@ -24,7 +24,7 @@ _TRUTH = {"true": 1, "false": 0}
 ArrowColumns = dict[str, pa.ChunkedArray]
 
 
-def usable_cells(cells: ArrowColumns, part: Part, columns: Columns) -> ArrowColumns:
+def usable_cells(cells: ArrowColumns, part: TablePart, columns: Columns) -> ArrowColumns:
     """Return the columns of a file as they are used: texts as codes, floats, times; ``cells`` is emptied.
 
     Raises:
@@ -46,7 +46,7 @@ def usable_cells(cells: ArrowColumns, part: Part, columns: Columns) -> ArrowColu
     return result
 
 
-def _texts(column: pa.ChunkedArray, part: Part, name: str, *, is_key: bool) -> pa.ChunkedArray:
+def _texts(column: pa.ChunkedArray, part: TablePart, name: str, *, is_key: bool) -> pa.ChunkedArray:
     texts = _encoded(column, part, name)
     if is_key:
         refuse_cells(compute.is_null(texts), part, name, "empty", _EMPTY)
@@ -59,7 +59,7 @@ def _texts(column: pa.ChunkedArray, part: Part, name: str, *, is_key: bool) -> p
     return texts
 
 
-def _encoded(column: pa.ChunkedArray, part: Part, name: str) -> pa.ChunkedArray:
+def _encoded(column: pa.ChunkedArray, part: TablePart, name: str) -> pa.ChunkedArray:
     single = "give one text or number a cell"
     if not has_text_form(column.type):
         raise ValueError(f"{part.path}: the cells of column '{name}' are {column.type}; {single}")
@@ -73,7 +73,7 @@ def _encoded(column: pa.ChunkedArray, part: Part, name: str) -> pa.ChunkedArray:
         ) from error
 
 
-def _warn_of_blanks(texts: pa.Array, part: Part, name: str) -> None:
+def _warn_of_blanks(texts: pa.Array, part: TablePart, name: str) -> None:
     """Warn of distinct texts [n] that differ by the blanks around them alone."""
     trimmed = compute.utf8_trim_whitespace(texts)
     padded = compute.not_equal(trimmed, texts)
@@ -96,7 +96,7 @@ def fraction_refused(name: str, number: str) -> str:
     )
 
 
-def _numbers(column: pa.ChunkedArray, part: Part, name: str) -> pa.ChunkedArray:
+def _numbers(column: pa.ChunkedArray, part: TablePart, name: str) -> pa.ChunkedArray:
     floats = _floats(column, pa.float32(), part, name)
     wrong = compute.and_not(compute.is_null(floats), compute.is_null(column))
     refuse_cells(wrong, part, name, "no number", _NO_NUMBER)
@@ -105,7 +105,7 @@ def _numbers(column: pa.ChunkedArray, part: Part, name: str) -> pa.ChunkedArray:
     return floats
 
 
-def _labels(column: pa.ChunkedArray, part: Part, name: str, hints: Mapping[str, str]) -> pa.ChunkedArray:
+def _labels(column: pa.ChunkedArray, part: TablePart, name: str, hints: Mapping[str, str]) -> pa.ChunkedArray:
     floats = _floats(column, pa.float64(), part, name)
     known = compute.or_(compute.equal(floats, 0.0), compute.equal(floats, 1.0))
     wrong = compute.invert(compute.fill_null(known, fill_value=False))
@@ -113,7 +113,7 @@ def _labels(column: pa.ChunkedArray, part: Part, name: str, hints: Mapping[str, 
     return floats.cast(pa.float32())
 
 
-def _ratings(column: pa.ChunkedArray, part: Part, name: str, hints: Mapping[str, str]) -> pa.ChunkedArray:
+def _ratings(column: pa.ChunkedArray, part: TablePart, name: str, hints: Mapping[str, str]) -> pa.ChunkedArray:
     floats = _without_nan(_floats(column, pa.float64(), part, name))
     wrong = compute.invert(compute.fill_null(compute.is_finite(floats), fill_value=False))
     what = "no finite number" if compute.any(compute.is_inf(floats)).as_py() else "no number"
@@ -121,7 +121,7 @@ def _ratings(column: pa.ChunkedArray, part: Part, name: str, hints: Mapping[str,
     return floats
 
 
-def _floats(column: pa.ChunkedArray, kind: pa.DataType, part: Part, name: str) -> pa.ChunkedArray:
+def _floats(column: pa.ChunkedArray, kind: pa.DataType, part: TablePart, name: str) -> pa.ChunkedArray:
     """Return cells as floating-point numbers; what is none is missing."""
     if is_text(column.type):
         return pa.chunked_array([_numbers_of_words(column.to_pandas(), kind)])

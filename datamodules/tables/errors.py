@@ -16,7 +16,7 @@ _SINGLE_COLUMN = "Only one column was found: name the separator that the table h
 _ELSEWHERE = "Correct the name where the data's options give it"
 
 
-class Part(Protocol):
+class TablePart(Protocol):
     """A file that is a table or a part of one."""
 
     path: Path
@@ -61,7 +61,7 @@ def missing_column(
     return ValueError(f"{path} has no column '{column}'; its columns are {columns}{more}{detail}.{hint} {remedy}")
 
 
-def refuse_cells(wrong: Any, part: Part, name: str, what: str, remedy: str) -> None:
+def refuse_cells(wrong: Any, part: TablePart, name: str, what: str, remedy: str) -> None:
     """Refuse the cells of a column that are wrong.
 
     Args:

@@ -130,7 +130,7 @@ _TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class ZipArchive:
     """A published zip file.
 
     Attributes:
@@ -144,7 +144,7 @@ class Archive:
     files: Mapping[str, str]
 
 
-def fetch(archive: Archive, folder: Path) -> None:
+def fetch(archive: ZipArchive, folder: Path) -> None:
     """Fetch an archive and put its wanted files into a folder.
 
     Raises:
@@ -169,7 +169,7 @@ def _copy(url: str, content: BufferedRandom, folder: Path) -> None:
         ) from error
 
 
-def _verify(content: BufferedRandom, archive: Archive) -> None:
+def _verify(content: BufferedRandom, archive: ZipArchive) -> None:
     content.seek(0)
     found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if found != archive.md5:

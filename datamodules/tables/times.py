@@ -9,14 +9,14 @@ import pyarrow as pa
 from pyarrow import compute
 from pytorch_lightning.utilities import rank_zero_info
 
-from datamodules.tables.errors import Part, refuse_cells
+from datamodules.tables.errors import TablePart, refuse_cells
 from datamodules.tables.ids import is_text
 
 _REMEDY = "Times are numbers or ISO 8601 dates such as 2022-04-25 10:30:00"
 _ZONE = r"\d[T ].*?(Z|z|[+-]\d\d(?::?\d\d)?)$"
 
 
-def as_times(column: pa.ChunkedArray, part: Part, name: str) -> pa.ChunkedArray:
+def as_times(column: pa.ChunkedArray, part: TablePart, name: str) -> pa.ChunkedArray:
     """Return filled cells [n] as numbers or dates; text is read as numbers or as ISO 8601 dates.
 
     Raises:
@@ -91,7 +91,7 @@ def _kind(time: pd.Series) -> str:
     return "dates" if getattr(time.dtype, "tz", None) is None else "dates with a zone"
 
 
-def _from_texts(column: pa.ChunkedArray, part: Part, name: str) -> pa.ChunkedArray:
+def _from_texts(column: pa.ChunkedArray, part: TablePart, name: str) -> pa.ChunkedArray:
     cells = column.to_pandas()
     numbers = pd.to_numeric(cells, errors="coerce").astype("float64")
     is_number = numbers.notna() & (numbers.abs() < float("inf"))
@@ -107,7 +107,7 @@ def _from_texts(column: pa.ChunkedArray, part: Part, name: str) -> pa.ChunkedArr
     return pa.chunked_array([pa.array(_in_zone(cells, dates, part, name))])
 
 
-def _in_zone(cells: pd.Series, dates: pd.Series, part: Part, name: str) -> pd.Series:
+def _in_zone(cells: pd.Series, dates: pd.Series, part: TablePart, name: str) -> pd.Series:
     """Return dates, in UTC, in the one zone that all cells name; without it if they name none."""
     zones = cells.str.extract(_ZONE, expand=False)
     has_zone = zones.notna()
@@ -133,5 +133,5 @@ def _offset(text: str) -> str:
     return "UTC" if digits == "0000" else f"UTC{text[0]}{digits[:2]}:{digits[2:]}"
 
 
-def _refuse(wrong: pd.Series, part: Part, name: str, what: str) -> None:
+def _refuse(wrong: pd.Series, part: TablePart, name: str, what: str) -> None:
     refuse_cells(pa.array(wrong.to_numpy(dtype=bool)), part, name, what, _REMEDY)

@@ -1,6 +1,6 @@
 """The validation check: what mathematics says of a loss before anything is trained with it."""
 
 from lightning_modules.check.formula_file import FormulaFile, read_formulas
-from lightning_modules.check.properties import Findings, check_loss
+from lightning_modules.check.properties import CheckResult, check_loss
 
-__all__ = ["Findings", "FormulaFile", "check_loss", "read_formulas"]
+__all__ = ["CheckResult", "FormulaFile", "check_loss", "read_formulas"]

@@ -21,7 +21,7 @@ _ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
-class Findings:
+class CheckResult:
     """What :func:`check_loss` finds.
 
     Attributes:
@@ -80,7 +80,7 @@ class Findings:
         return row
 
 
-def check_loss(loss: Loss, *, generator: torch.Generator, points: int = 1000, threshold: int = 1200) -> Findings:
+def check_loss(loss: Loss, *, generator: torch.Generator, points: int = 1000, threshold: int = 1200) -> CheckResult:
     """Examine a loss; the signs are counted as in AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
 
     Args:
@@ -96,7 +96,7 @@ def check_loss(loss: Loss, *, generator: torch.Generator, points: int = 1000, th
     directions = _direction(dense.value[0]), _direction(dense.value[1])
     depends_on_label = _differs(dense.value)
     rule = scoring_rule(loss)
-    return Findings(
+    return CheckResult(
         formula=loss.title,
         depends_on_label=depends_on_label,
         right_share=_share(right),

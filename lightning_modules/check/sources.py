@@ -44,7 +44,7 @@ def gather(settings: CheckSettings) -> Sources:
         FileNotFoundError: If a search or file is not there.
         ValueError: If there is no loss left to check, or a search, file or the numerics cannot be used.
     """
-    gathering = _Gathering(settings)
+    gathering = _CheckSources(settings)
     found: dict[tuple[str, str], Source] = {}
     for source in gathering.sources():
         # One formula under two numerics is two losses, which only repr tells apart.
@@ -54,7 +54,7 @@ def gather(settings: CheckSettings) -> Sources:
     return Sources(tuple(found.values()), tuple(gathering.remarks))
 
 
-class _Gathering:
+class _CheckSources:
     def __init__(self, settings: CheckSettings) -> None:
         self.settings = settings
         self.remarks: list[str] = []

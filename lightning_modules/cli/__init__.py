@@ -1,5 +1,1 @@
 """The command line."""
-
-from lightning_modules.cli.main import main
-
-__all__ = ["main"]

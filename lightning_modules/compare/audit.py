@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lightning_modules.compare.entrants import RANDOM, SEARCH
-from lightning_modules.compare.results import Resampled, Standing
+from lightning_modules.compare.results import LossResult, Resampled
 from lightning_modules.statistics.bootstrap import Difference
 from lightning_modules.statistics.significance import holm
 
 
 @dataclass(frozen=True)
-class Verdict:
+class AuditResult:
     """The search's best formula against one opponent, on the test rows.
 
     Attributes:
@@ -23,7 +23,7 @@ class Verdict:
     """
 
     opponent: str
-    standing: Standing
+    standing: LossResult
     difference: Difference
     p_value: float
     level: float
@@ -57,8 +57,8 @@ class Audit:
         budget: Candidates that each search has trained.
     """
 
-    champion: Standing
-    verdicts: tuple[Verdict, ...]
+    champion: LossResult
+    verdicts: tuple[AuditResult, ...]
     candidates: int
     budget: int
 
@@ -78,7 +78,7 @@ class Audit:
         )
 
 
-def audit(standings: Sequence[Standing], resampled: Resampled, budget: int) -> Audit | None:
+def audit(standings: Sequence[LossResult], resampled: Resampled, budget: int) -> Audit | None:
     """Return the audit of the searched formulas among the losses; ``None`` if there are none, or none was trained.
 
     Args:
@@ -95,7 +95,7 @@ def audit(standings: Sequence[Standing], resampled: Resampled, budget: int) -> A
     differences = [resampled.difference(champion.entrant.title, each.entrant.title) for each in opponents.values()]
     p_values = holm([difference.p_value for difference in differences])
     verdicts = tuple(
-        Verdict(name, standing, difference, p_value, 1 - resampled.confidence)
+        AuditResult(name, standing, difference, p_value, 1 - resampled.confidence)
         for (name, standing), difference, p_value in zip(opponents.items(), differences, p_values, strict=True)
     )
     return Audit(champion, verdicts, len(_of(standings, SEARCH)), budget)
@@ -112,10 +112,10 @@ def difference_words(difference: Difference, p_value: float) -> str:
     )
 
 
-def _of(standings: Sequence[Standing], group: str) -> list[Standing]:
+def _of(standings: Sequence[LossResult], group: str) -> list[LossResult]:
     return [standing for standing in standings if standing.entrant.group == group]
 
 
-def _champion(standings: Sequence[Standing], group: str) -> Standing | None:
+def _champion(standings: Sequence[LossResult], group: str) -> LossResult | None:
     sound = [standing for standing in _of(standings, group) if standing.is_sound]
     return max(sound, key=lambda standing: standing.score, default=None)

@@ -16,12 +16,12 @@ from lightning_modules.compare.audit import audit
 from lightning_modules.compare.entrants import Entrant, Entrants, gather
 from lightning_modules.compare.events import CompareProgress, CompareWatcher, ModelKeeper
 from lightning_modules.compare.protocol import EffectivenessTest, Plan
-from lightning_modules.compare.records import Records
+from lightning_modules.compare.records import ComparisonRecords
 from lightning_modules.compare.remarks import remarks
-from lightning_modules.compare.report import Report
+from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.compare.results import Resampled, resample, standings
 from lightning_modules.compare.settings import CompareSettings
-from lightning_modules.compare.tensorboard import TensorBoardReport
+from lightning_modules.compare.tensorboard import ComparisonTensorBoard
 from lightning_modules.core.run_config import continue_with_data
 from lightning_modules.losses import Loss
 from lightning_modules.training.convergence import FAILED, TRAINED, FullTraining, Setting
@@ -49,7 +49,7 @@ class Comparison:
     trainer_recipe: Mapping[str, Any]
     seed: int
 
-    def run(self, save_config: Callable[[Path], None]) -> Report:
+    def run(self, save_config: Callable[[Path], None]) -> ComparisonReport:
         """Train what is not trained yet, write and print the outcome.
 
         Args:
@@ -69,7 +69,7 @@ class Comparison:
         model = self._model_name([entrant.loss for entrant in entrants.all])
         with self._locked(root), torch_threads(self.settings.threads):
             records = self._open(root, save_config)
-            board = TensorBoardReport(root, model, type(self.datamodule).__name__)
+            board = ComparisonTensorBoard(root, model, type(self.datamodule).__name__)
             chosen = self._train(entrants, records, console, board)
             report = self._report(entrants, chosen, records, model)
             if is_first():
@@ -83,13 +83,13 @@ class Comparison:
         remedy = "name another folder with --root"
         return folder_lock(root, "comparison", remedy) if is_first() else nullcontext()
 
-    def _open(self, root: Path, save_config: Callable[[Path], None]) -> Records:
+    def _open(self, root: Path, save_config: Callable[[Path], None]) -> ComparisonRecords:
         """Return what was trained, after refusing other settings and data than that was trained with."""
         if is_first():
             for folder in (root, root / "predictions", root / "checkpoints"):
                 remove_leftovers(folder)
             save_config(root / "config.yaml")
-        records = Records(root, writes=is_first())
+        records = ComparisonRecords(root, writes=is_first())
         if is_first():
             continue_with_data(root, self.datamodule, begun=not records.is_empty)
         return records
@@ -116,7 +116,7 @@ class Comparison:
         )
 
     def _train(
-        self, entrants: Entrants, records: Records, console: Console, board: TensorBoardReport
+        self, entrants: Entrants, records: ComparisonRecords, console: Console, board: ComparisonTensorBoard
     ) -> dict[str, Setting]:
         with CompareProgress(console, losses=len(entrants.all), trainings=self.plan.trainings) as progress:
             watchers: list[CompareWatcher] = [progress, *([board] if is_first() else [])]
@@ -138,7 +138,9 @@ class Comparison:
             patience=self.settings.patience,
         )
 
-    def _report(self, entrants: Entrants, chosen: Mapping[str, Setting], records: Records, model: str) -> Report:
+    def _report(
+        self, entrants: Entrants, chosen: Mapping[str, Setting], records: ComparisonRecords, model: str
+    ) -> ComparisonReport:
         runs = {entrant.title: self._runs(records, entrant.title, chosen) for entrant in entrants.all}
         sound = [title for title, table in runs.items() if (table["status"] == TRAINED).all()]
         resampled = self._resample(records, sound)
@@ -149,9 +151,9 @@ class Comparison:
         verdict = audit(standing, resampled, entrants.budget)
         level = 1 - self.settings.confidence
         notes = [*entrants.remarks, *remarks(standing, self.plan, verdict, level=level)]
-        return Report(standing, verdict, notes, self._setup(records, model))
+        return ComparisonReport(standing, verdict, notes, self._setup(records, model))
 
-    def _resample(self, records: Records, titles: list[str]) -> Resampled:
+    def _resample(self, records: ComparisonRecords, titles: list[str]) -> Resampled:
         return resample(
             records,
             titles,
@@ -162,14 +164,14 @@ class Comparison:
             seed=self.seed,
         )
 
-    def _runs(self, records: Records, title: str, chosen: Mapping[str, Setting]) -> pd.DataFrame:
+    def _runs(self, records: ComparisonRecords, title: str, chosen: Mapping[str, Setting]) -> pd.DataFrame:
         found = [records.result(title, seed, chosen[title], with_failed=True) for seed in self.plan.seeds]
         return pd.DataFrame([row for row in found if row is not None])
 
     def _is_proper(self, loss: Any) -> bool:
         return check_loss(loss, generator=torch.Generator().manual_seed(self.seed)).proper == "yes"
 
-    def _setup(self, records: Records, model: str) -> str:
+    def _setup(self, records: ComparisonRecords, model: str) -> str:
         settings = self.settings
         label, user = records.rows("test")
         drawn = f"{len(user.unique())} users" if settings.resample == "users" else "rows"
@@ -184,7 +186,7 @@ class Comparison:
         )
 
 
-def _require_baseline(baseline: Entrant, records: Records) -> None:
+def _require_baseline(baseline: Entrant, records: ComparisonRecords) -> None:
     results = records.results
     rows = results[results["loss"] == baseline.title]
     if not (rows["status"] == TRAINED).any():

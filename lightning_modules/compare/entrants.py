@@ -71,7 +71,7 @@ def gather(settings: CompareSettings, *, points_seed: int) -> Entrants:
         FileNotFoundError: If a study or file is not there.
         ValueError: If a formula, file or study cannot be used.
     """
-    gathering = _Gathering(settings, points_seed)
+    gathering = _EntrantSources(settings, points_seed)
     found: dict[str, Entrant] = {}
     for entrant in gathering.entrants():
         if found.setdefault(entrant.title, entrant).group == GIVEN:
@@ -80,7 +80,7 @@ def gather(settings: CompareSettings, *, points_seed: int) -> Entrants:
     return Entrants(tuple(found.values()), tuple(gathering.remarks), gathering.budget)
 
 
-class _Gathering:
+class _EntrantSources:
     def __init__(self, settings: CompareSettings, points_seed: int) -> None:
         self.settings = settings
         self.points_seed = points_seed

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from lightning_modules.compare.entrants import Entrant
-from lightning_modules.training.convergence import Setting, Training
+from lightning_modules.training.convergence import Setting, TrainingRun
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.progress import Bars
 
@@ -28,7 +28,7 @@ class CompareWatcher:
     def on_trained(self) -> None:
         """Called after every training, and for each that was done before."""
 
-    def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: Training) -> None:
+    def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: TrainingRun) -> None:
         """Called with every new row of ``results.csv``."""
 
 
@@ -42,7 +42,7 @@ class ModelKeeper(CompareWatcher):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: Training) -> None:  # noqa: ARG002
+    def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: TrainingRun) -> None:  # noqa: ARG002
         """Write the model, if there is one."""
         trainer, model = training.trainer, training.model
         if trainer is None or model is None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from lightning_modules.compare.entrants import Entrant
 from lightning_modules.compare.events import CompareWatcher
-from lightning_modules.compare.records import Records
+from lightning_modules.compare.records import ComparisonRecords
 from lightning_modules.compare.tuning import Axis, Tuning
-from lightning_modules.training.convergence import TRAINED, FullTraining, Setting, Training
+from lightning_modules.training.convergence import TRAINED, FullTraining, Setting, TrainingRun
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ class EffectivenessTest:
         self,
         training: FullTraining,
         plan: Plan,
-        records: Records,
+        records: ComparisonRecords,
         watchers: Sequence[CompareWatcher] = (),
     ) -> None:
         self.training = training
         self.plan = plan
         self.records = records
         self.watchers = watchers
-        self._chosen: dict[tuple[int, Setting], Training] = {}
+        self._chosen: dict[tuple[int, Setting], TrainingRun] = {}
 
     def __call__(self, entrant: Entrant) -> Setting:
         """Tune a loss and train it with every seed; return the setting that was chosen."""
@@ -98,7 +98,7 @@ class EffectivenessTest:
 
         return self.plan.tuning.best(score)
 
-    def _validate(self, entrant: Entrant, setting: Setting) -> tuple[float, dict[int, Training]]:
+    def _validate(self, entrant: Entrant, setting: Setting) -> tuple[float, dict[int, TrainingRun]]:
         scores, trained = [], {}
         for seed in self.plan.tuning_seeds:
             self._tell("on_setting", entrant, setting)

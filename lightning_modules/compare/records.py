@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.statistics.auc import auc_standard_error
-from lightning_modules.training.convergence import FAILED, TRAINED, Measured, Setting, Training
+from lightning_modules.training.convergence import FAILED, TRAINED, Measured, Setting, TrainingRun
 from lightning_modules.training.predictions import Scores, load_scores, refuse_rounded, save_scores
 from lightning_modules.utilities.files import load_arrays, replace_file, save_arrays
 
@@ -20,7 +20,7 @@ _NEEDED = {*_KEY, "status", "score"}
 _SPLITS = ("validation", "test")
 
 
-class Records:
+class ComparisonRecords:
     """Every training of a comparison, on disk before the next one starts.
 
     ``trainings.csv`` holds all trainings with their validation metrics, ``results.csv`` those with the chosen settings,
@@ -59,7 +59,7 @@ class Records:
         """Return the row of a tested training, or ``None``; one that failed with an error is not done."""
         return _find(self._results, loss, seed, setting, with_failed=with_failed)
 
-    def add_training(self, loss: str, seed: int, setting: Setting, training: Training) -> Mapping[str, Any]:
+    def add_training(self, loss: str, seed: int, setting: Setting, training: TrainingRun) -> Mapping[str, Any]:
         """Write a training and return its row."""
         row = _row(loss, seed, setting, training)
         self._trainings = [each for each in self._trainings if not _matches(each, loss, seed, setting)]
@@ -68,7 +68,7 @@ class Records:
         return row
 
     def add_result(
-        self, loss: str, seed: int, setting: Setting, training: Training, measured: Measured | None
+        self, loss: str, seed: int, setting: Setting, training: TrainingRun, measured: Measured | None
     ) -> Mapping[str, Any]:
         """Write a training that was tested, or that left nothing to test, and return its row."""
         row = _row(loss, seed, setting, training)
@@ -114,7 +114,7 @@ class Records:
             replace_file(self.root / name, lambda path: table.to_csv(path, index=False))
 
 
-def _row(loss: str, seed: int, setting: Setting, training: Training) -> dict[str, Any]:
+def _row(loss: str, seed: int, setting: Setting, training: TrainingRun) -> dict[str, Any]:
     score = training.score if training.status == TRAINED else None
     return {
         "loss": loss,

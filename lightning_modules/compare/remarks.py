@@ -7,14 +7,14 @@ import pandas as pd
 
 from lightning_modules.compare.audit import Audit
 from lightning_modules.compare.protocol import Plan
-from lightning_modules.compare.results import Standing
-from lightning_modules.compare.tables import short
+from lightning_modules.compare.results import LossResult
 from lightning_modules.compare.tuning import Axis, Tuning
 from lightning_modules.statistics.significance import resolvable_difference
 from lightning_modules.training.convergence import TRAINED
+from lightning_modules.utilities.markdown import short
 
 
-def remarks(standings: Sequence[Standing], plan: Plan, audit: Audit | None, *, level: float) -> Iterator[str]:
+def remarks(standings: Sequence[LossResult], plan: Plan, audit: Audit | None, *, level: float) -> Iterator[str]:
     """Yield what weakens the comparison: broken trainings, a grid that is too narrow, too few seeds or test rows.
 
     Args:
@@ -37,7 +37,7 @@ def remarks(standings: Sequence[Standing], plan: Plan, audit: Audit | None, *, l
         yield "The audit is of one search: another seed finds other formulas, which the intervals do not cover."
 
 
-def _of_broken(standing: Standing) -> Iterator[str]:
+def _of_broken(standing: LossResult) -> Iterator[str]:
     runs = standing.runs
     for run in runs[runs["status"] != TRAINED].itertuples():
         # Errors have lines of their own, a remark is one.
@@ -45,7 +45,7 @@ def _of_broken(standing: Standing) -> Iterator[str]:
         yield f"{standing.entrant.label} {run.status} for seed {run.seed}{reason}; no mean over its seeds is given."
 
 
-def _of_unfinished(standings: Sequence[Standing]) -> Iterator[str]:
+def _of_unfinished(standings: Sequence[LossResult]) -> Iterator[str]:
     unfinished = [short(each.entrant.label) for each in standings if _is_unfinished(each.runs)]
     if unfinished:
         yield (
@@ -58,7 +58,7 @@ def _is_unfinished(runs: pd.DataFrame) -> bool:
     return not runs.loc[runs["status"] == TRAINED, "converged"].all()
 
 
-def _of_grid(standings: Sequence[Standing], tuning: Tuning) -> Iterator[str]:
+def _of_grid(standings: Sequence[LossResult], tuning: Tuning) -> Iterator[str]:
     sound = [each for each in standings if each.is_sound]
     rates = {each.entrant.label: each.setting.learning_rate for each in sound}
     decays = {each.entrant.label: each.setting.weight_decay for each in sound}
@@ -81,7 +81,7 @@ def _at_end(name: str, axis: Axis, extensions: int, chosen: Mapping[str, float])
             )
 
 
-def _of_resolution(standings: Sequence[Standing], audit: Audit | None, level: float) -> Iterator[str]:
+def _of_resolution(standings: Sequence[LossResult], audit: Audit | None, level: float) -> Iterator[str]:
     widths = [each.difference.half_width for each in standings[1:]]
     widths = sorted(width for width in widths if not math.isnan(width))
     if widths:

@@ -16,18 +16,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from lightning_modules.compare.audit import Audit
-from lightning_modules.compare.results import Standing
-from lightning_modules.compare.tables import (
-    HEADER,
-    NARROW_HEADER,
-    cells,
-    literal,
-    markdown,
-    narrow_cells,
-    numbers,
-    short,
-)
+from lightning_modules.compare.results import LossResult
+from lightning_modules.compare.tables import HEADER, NARROW_HEADER, cells, narrow_cells, numbers
 from lightning_modules.utilities.files import replace_file, save_picture
+from lightning_modules.utilities.markdown import literal, markdown, short
 
 _PALETTE = colormaps["tab10"]
 _NAME_WIDTH = 60
@@ -35,7 +27,7 @@ _BASELINE_WIDTH = 30
 
 
 @dataclass(frozen=True)
-class Interval:
+class PlottedDifference:
     """A loss and its difference from the baseline.
 
     Args:
@@ -53,7 +45,7 @@ class Interval:
     group: str
 
 
-def intervals_figure(rows: Sequence[Interval], *, title: str, baseline: str) -> Figure:
+def intervals_figure(rows: Sequence[PlottedDifference], *, title: str, baseline: str) -> Figure:
     """Draw one horizontal interval a loss, in the order given from the top, around a line at zero for the baseline.
 
     Args:
@@ -81,11 +73,11 @@ def intervals_figure(rows: Sequence[Interval], *, title: str, baseline: str) -> 
     return figure
 
 
-def _groups(rows: Sequence[Interval]) -> list[str]:
+def _groups(rows: Sequence[PlottedDifference]) -> list[str]:
     return list(dict.fromkeys(row.group for row in rows))
 
 
-def _draw(axes: Axes, place: int, row: Interval, colour: tuple[float, float, float, float]) -> None:
+def _draw(axes: Axes, place: int, row: PlottedDifference, colour: tuple[float, float, float, float]) -> None:
     diverged = math.isnan(row.estimate)
     outcome = ": diverged" if diverged else ""
     name = short(row.name, _NAME_WIDTH - len(outcome)) + outcome
@@ -108,7 +100,7 @@ def _label_zero(axes: Axes, baseline: str) -> None:
 
 
 @dataclass(frozen=True)
-class Report:
+class ComparisonReport:
     """A finished comparison.
 
     Attributes:
@@ -118,7 +110,7 @@ class Report:
         setup: What was compared on what, in words.
     """
 
-    standings: Sequence[Standing]
+    standings: Sequence[LossResult]
     audit: Audit | None
     remarks: Sequence[str]
     setup: str
@@ -142,7 +134,7 @@ class Report:
     def figure(self) -> Figure:
         """Return the picture: an interval a loss, the best first."""
         rows = [
-            Interval(
+            PlottedDifference(
                 standing.entrant.label,
                 standing.difference.estimate,
                 standing.difference.low,

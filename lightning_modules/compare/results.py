@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.compare.entrants import Entrant
-from lightning_modules.compare.records import Records
+from lightning_modules.compare.records import ComparisonRecords
 from lightning_modules.statistics.auc import weighted_auc
 from lightning_modules.statistics.bootstrap import Difference, bootstrap_aucs, difference
 from lightning_modules.statistics.significance import holm
@@ -21,7 +21,7 @@ _UNKNOWN = Difference(math.nan, math.nan, math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
-class Standing:
+class LossResult:
     """One loss after all its trainings.
 
     Attributes:
@@ -101,7 +101,7 @@ class Resampled:
 
 
 def resample(
-    records: Records,
+    records: ComparisonRecords,
     titles: Sequence[str],
     seeds: Sequence[int],
     *,
@@ -140,7 +140,7 @@ def standings(
     runs: Mapping[str, pd.DataFrame],
     proper: Mapping[str, bool],
     resampled: Resampled,
-) -> list[Standing]:
+) -> list[LossResult]:
     """Put together what is known of each loss, the baseline first.
 
     Args:
@@ -154,7 +154,7 @@ def standings(
     differences = [resampled.difference(entrant.title, baseline) for entrant in entrants]
     adjusted = holm([each.p_value for each in differences])
     return [
-        Standing(
+        LossResult(
             entrant=entrant,
             setting=settings[entrant.title],
             runs=runs[entrant.title],

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lightning_modules.compare.results import Standing
+from lightning_modules.compare.results import LossResult
+from lightning_modules.utilities.markdown import short
 
 HEADER = [
     "loss",
@@ -20,10 +21,9 @@ HEADER = [
     "weight decay",
 ]
 NARROW_HEADER = ["loss", "validation AUC", "test AUC", "log-loss", "difference", "p (Holm)"]
-_LONGEST_NAME = 70
 
 
-def cells(standing: Standing) -> list[str]:
+def cells(standing: LossResult) -> list[str]:
     """Return one row of the table."""
     difference = standing.difference
     outcome = ", ".join(sorted(set(standing.runs["status"]) - {"trained"}))
@@ -40,7 +40,7 @@ def cells(standing: Standing) -> list[str]:
     ]
 
 
-def narrow_cells(standing: Standing) -> list[str]:
+def narrow_cells(standing: LossResult) -> list[str]:
     """Return one row of the table for a terminal, with second lines in place of columns."""
     name, validation, test, log_loss, difference, interval, p_value, *_ = cells(standing)
     two_lines = [text.replace(" (", "\n(se ") for text in (validation, test)]
@@ -50,28 +50,12 @@ def narrow_cells(standing: Standing) -> list[str]:
     return [name, *numbers]
 
 
-def numbers(standings: Sequence[Standing]) -> pd.DataFrame:
+def numbers(standings: Sequence[LossResult]) -> pd.DataFrame:
     """Return the table as numbers, one row a loss."""
     return pd.DataFrame([_numbers(standing) for standing in standings])
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a markdown table that shows every cell as it is."""
-    lines = [header, ["---"] * len(header), *([literal(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def literal(text: str) -> str:
-    """Return markdown that shows a text as it is: a formula's ``**`` is a power and not bold."""
-    return re.sub(r"([\\`*|])", r"\\\1", text)
-
-
-def short(name: str, width: int = _LONGEST_NAME) -> str:
-    """Cut a name to what there is room for, by default in a table."""
-    return name if len(name) <= width else f"{name[: width - 4]} ..."
-
-
-def _numbers(standing: Standing) -> dict[str, object]:
+def _numbers(standing: LossResult) -> dict[str, object]:
     difference = standing.difference
     means = {name: standing.mean(name) for name in ("val_auc", "test_auc", "test_log_loss")}
     spreads = {f"{name}_sd": standing.spread(name) for name in means}
@@ -97,12 +81,12 @@ def _numbers(standing: Standing) -> dict[str, object]:
     }
 
 
-def _with_error(standing: Standing, column: str, error: float) -> str:
+def _with_error(standing: LossResult, column: str, error: float) -> str:
     text = _mean_and_spread(standing, column)
     return text if math.isnan(error) else f"{text} ({error:.4f})"
 
 
-def _mean_and_spread(standing: Standing, column: str) -> str:
+def _mean_and_spread(standing: LossResult, column: str) -> str:
     mean, spread = standing.mean(column), standing.spread(column)
     if math.isnan(mean):
         return "-"

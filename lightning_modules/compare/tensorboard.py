@@ -10,13 +10,13 @@ from torch.utils.tensorboard.summary import hparams
 from lightning_modules.compare.entrants import Entrant
 from lightning_modules.compare.events import CompareWatcher
 from lightning_modules.compare.records import readable
-from lightning_modules.compare.report import Report
-from lightning_modules.training.convergence import Training
+from lightning_modules.compare.report import ComparisonReport
+from lightning_modules.training.convergence import TrainingRun
 
 _METRICS = ("val_auc", "test_auc", "test_log_loss")
 
 
-class TensorBoardReport(CompareWatcher):
+class ComparisonTensorBoard(CompareWatcher):
     """Writes a hyper-parameter entry for every result, and at the end the picture and the summary.
 
     Args:
@@ -29,7 +29,7 @@ class TensorBoardReport(CompareWatcher):
         self.root = root
         self.shared = {"model": model, "data": data}
 
-    def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: Training) -> None:  # noqa: ARG002
+    def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: TrainingRun) -> None:  # noqa: ARG002
         """Write the entry of a result that has metrics."""
         metrics = {f"hparam/{name}": row[name] for name in _METRICS if name in row}
         if "predictions" not in row or not metrics:
@@ -45,7 +45,7 @@ class TensorBoardReport(CompareWatcher):
             for name, value in metrics.items():
                 writer.add_scalar(name, value)
 
-    def write(self, report: Report) -> None:
+    def write(self, report: ComparisonReport) -> None:
         """Write the picture and the summary."""
         with SummaryWriter(str(self.root)) as writer:
             writer.add_figure("comparison/intervals", report.figure())

@@ -45,7 +45,7 @@ _NAMES = {
 }
 
 
-class _Piece(NamedTuple):
+class _Expression(NamedTuple):
     """An expression: its text, how strongly it binds, and what a name for it would say.
 
     A number is no tensor yet; ``subtracted`` is what adding this piece would subtract.
@@ -55,7 +55,7 @@ class _Piece(NamedTuple):
     binding: int
     meaning: str = ""
     is_number: bool = False
-    subtracted: "_Piece | None" = None
+    subtracted: "_Expression | None" = None
 
     def at(self, binding: int) -> str:
         return self.text if self.binding >= binding else f"({self.text})"
@@ -83,18 +83,18 @@ class Statements:
         self._uses = _uses(self._nodes, self._clamps)
         self._names: Counter[str] = Counter()
         self.lines: list[str] = []
-        self._infix: dict[str, Callable[..., _Piece]] = {"add": _sum, "multiply": _product, "negative": _negated}
-        pieces: list[_Piece] = []
+        self._infix: dict[str, Callable[..., _Expression]] = {"add": _sum, "multiply": _product, "negative": _negated}
+        pieces: list[_Expression] = []
         for position in range(len(self._nodes)):
             pieces.append(self._piece(position, pieces))
         result = _as_tensor(pieces[-1]).text
         # A loss that pred does not move has the gradient 0 instead of none.
         self.lines.append(f"return {result}" if "pred" in loss.formula.variables else f"return {result} + 0 * pred")
 
-    def _piece(self, position: int, pieces: Sequence[_Piece]) -> _Piece:
+    def _piece(self, position: int, pieces: Sequence[_Expression]) -> _Expression:
         node = self._nodes[position]
         if isinstance(node, Variable):
-            return _Piece(node.name, _ATOM)
+            return _Expression(node.name, _ATOM)
         if isinstance(node, Constant):
             return _constant(node.value)
         operands = [pieces[operand] for operand in node.operands]
@@ -102,10 +102,10 @@ class Statements:
             return operands[0]
         piece = self._operation(node.operator, operands)
         if self._clamps[position]:
-            piece = _Piece(f"_clamp({_as_tensor(piece).text})", _ATOM, piece.meaning)
+            piece = _Expression(f"_clamp({_as_tensor(piece).text})", _ATOM, piece.meaning)
         return self._named(piece) if self._uses[position] > 1 and piece.can_be_named else piece
 
-    def _operation(self, operator: str, operands: list[_Piece]) -> _Piece:
+    def _operation(self, operator: str, operands: list[_Expression]) -> _Expression:
         """Write an operation, and name operands, the longest first, until it fits into a line."""
         piece = self._written(operator, operands)
         while len(piece.text) > _LONGEST and any(operand.can_be_named for operand in operands):
@@ -114,18 +114,18 @@ class Statements:
             piece = self._written(operator, operands)
         return piece
 
-    def _written(self, operator: str, operands: Sequence[_Piece]) -> _Piece:
+    def _written(self, operator: str, operands: Sequence[_Expression]) -> _Expression:
         if operator in self._infix:
             return self._infix[operator](*operands)
         text = TEMPLATES[operator].format(*(_as_tensor(operand).text for operand in operands))
-        return _Piece(text, _ATOM, _NAMES.get(operator, operator))
+        return _Expression(text, _ATOM, _NAMES.get(operator, operator))
 
-    def _named(self, piece: _Piece) -> _Piece:
+    def _named(self, piece: _Expression) -> _Expression:
         self._names[piece.meaning] += 1
         count = self._names[piece.meaning]
         name = f"{piece.meaning}_{count}"
         self.lines.append(f"{name} = {piece.text}")
-        return _Piece(name, _ATOM)
+        return _Expression(name, _ATOM)
 
 
 def _is_dropped(node: Node, is_clamped: bool) -> bool:
@@ -146,33 +146,33 @@ def _uses(nodes: Sequence[Node], clamps: Sequence[bool]) -> Counter[int]:
     return uses
 
 
-def _constant(value: float) -> _Piece:
+def _constant(value: float) -> _Expression:
     if value <= torch.finfo(torch.float32).max:
-        return _Piece(repr(value), _ATOM, is_number=True)
-    return _Piece(f"torch.full_like(pred, min({value!r}, torch.finfo(pred.dtype).max))", _ATOM, "constant")
+        return _Expression(repr(value), _ATOM, is_number=True)
+    return _Expression(f"torch.full_like(pred, min({value!r}, torch.finfo(pred.dtype).max))", _ATOM, "constant")
 
 
-def _as_tensor(piece: _Piece) -> _Piece:
-    return _Piece(f"torch.full_like(pred, {piece.text})", _ATOM, "constant") if piece.is_number else piece
+def _as_tensor(piece: _Expression) -> _Expression:
+    return _Expression(f"torch.full_like(pred, {piece.text})", _ATOM, "constant") if piece.is_number else piece
 
 
-def _one_tensor(left: _Piece, right: _Piece) -> tuple[_Piece, _Piece]:
+def _one_tensor(left: _Expression, right: _Expression) -> tuple[_Expression, _Expression]:
     return (_as_tensor(left), right) if right.is_number else (left, right)
 
 
-def _sum(left: _Piece, right: _Piece) -> _Piece:
+def _sum(left: _Expression, right: _Expression) -> _Expression:
     left, right = _one_tensor(left, right)
     if right.subtracted is not None:
-        return _Piece(f"{left.at(_SUM)} - {right.subtracted.at(_PRODUCT)}", _SUM, "difference")
-    return _Piece(TEMPLATES["add"].format(left.at(_SUM), right.at(_PRODUCT)), _SUM, _NAMES["add"])
+        return _Expression(f"{left.at(_SUM)} - {right.subtracted.at(_PRODUCT)}", _SUM, "difference")
+    return _Expression(TEMPLATES["add"].format(left.at(_SUM), right.at(_PRODUCT)), _SUM, _NAMES["add"])
 
 
-def _product(left: _Piece, right: _Piece) -> _Piece:
+def _product(left: _Expression, right: _Expression) -> _Expression:
     left, right = _one_tensor(left, right)
     text = TEMPLATES["multiply"].format(left.at(_PRODUCT), right.at(_UNARY))
-    return _Piece(text, _PRODUCT, _NAMES["multiply"])
+    return _Expression(text, _PRODUCT, _NAMES["multiply"])
 
 
-def _negated(piece: _Piece) -> _Piece:
+def _negated(piece: _Expression) -> _Expression:
     text = TEMPLATES["negative"].format(piece.at(_UNARY))
-    return _Piece(text, _UNARY, _NAMES["negative"], is_number=piece.is_number, subtracted=piece)
+    return _Expression(text, _UNARY, _NAMES["negative"], is_number=piece.is_number, subtracted=piece)

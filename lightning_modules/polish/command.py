@@ -15,11 +15,11 @@ from lightning_modules.core.run_config import continue_with_data
 from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.polish.arms import BASE, Arm, arms, check_arms
 from lightning_modules.polish.critic_fitting import Fitting, refuse_other_sessions
-from lightning_modules.polish.records import Records
-from lightning_modules.polish.report import Report
-from lightning_modules.polish.results import Outcome
+from lightning_modules.polish.records import PolishRecords
+from lightning_modules.polish.report import PolishReport
+from lightning_modules.polish.results import PolishResults
 from lightning_modules.polish.settings import PolishSettings
-from lightning_modules.polish.training import Budget, Tested, Training
+from lightning_modules.polish.training import PolishTraining, Tested, TrainingSettings
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
 from lightning_modules.utilities.processes import torch_threads
@@ -69,7 +69,7 @@ class Polish:
     recipe: Mapping[str, Any]
     seed: int
 
-    def run(self, save_config: Callable[[Path], None]) -> Report:
+    def run(self, save_config: Callable[[Path], None]) -> PolishReport:
         """Train what is not trained yet, write and print the outcome.
 
         Args:
@@ -95,12 +95,12 @@ class Polish:
         report.print(console, self._root)
         return report
 
-    def _open(self, save_config: Callable[[Path], None]) -> Records:
+    def _open(self, save_config: Callable[[Path], None]) -> PolishRecords:
         """Return what was trained, after refusing other settings and data than that was trained with."""
         for folder in (self._root, *self._root.glob("seed_*")):
             remove_leftovers(folder)
         save_config(self._root / "config.yaml")
-        records = Records(self._root)
+        records = PolishRecords(self._root)
         continue_with_data(self._root, self.impressions, begun=not records.is_empty)
         return records
 
@@ -117,8 +117,8 @@ class Polish:
         return arms(self.settings)
 
     @cached_property
-    def _training(self) -> Training:
-        return Training(self.impressions, self.recipe, self.settings.monitor, self.settings.mode)
+    def _training(self) -> PolishTraining:
+        return PolishTraining(self.impressions, self.recipe, self.settings.monitor, self.settings.mode)
 
     @cached_property
     def _fitting(self) -> Fitting:
@@ -144,14 +144,14 @@ class Polish:
         """Number of stages of a seed: the base model, the critics and the arms."""
         return 1 + self._fits_critics + len(self._arms)
 
-    def _run_seed(self, seed: int, records: Records, progress: PolishProgress) -> None:
+    def _run_seed(self, seed: int, records: PolishRecords, progress: PolishProgress) -> None:
         self._train(Arm(BASE, fine_tuned=False), seed, records, progress)
         if self._fits_critics:
             self._fit_critics(seed, records, progress)
         for arm in self._arms:
             self._train(arm, seed, records, progress)
 
-    def _fit_critics(self, seed: int, records: Records, progress: PolishProgress) -> None:
+    def _fit_critics(self, seed: int, records: PolishRecords, progress: PolishProgress) -> None:
         critics = records.checkpoint("critics", seed)
         if not critics.is_file():
             progress.on_stage(seed, "critics")
@@ -159,13 +159,13 @@ class Polish:
             self._fitting(records.checkpoint(BASE, seed), seed, critics)
         progress.on_done()
 
-    def _train(self, arm: Arm, seed: int, records: Records, progress: PolishProgress) -> None:
+    def _train(self, arm: Arm, seed: int, records: PolishRecords, progress: PolishProgress) -> None:
         if not records.has(arm.name, seed):
             progress.on_stage(seed, arm.name)
             progress.say(seed, self._trained(arm, seed, records))
         progress.on_done()
 
-    def _trained(self, arm: Arm, seed: int, records: Records) -> str:
+    def _trained(self, arm: Arm, seed: int, records: PolishRecords) -> str:
         """Train and test an arm, note the outcome and say it in words."""
         build = partial(self._model, arm, seed, records)
         tested = self._training(build, self._budget(arm), seed, records.checkpoint(arm.name, seed))
@@ -177,7 +177,7 @@ class Polish:
         row = records.add(arm.name, seed, tested)
         return f"{arm.name}: {self._in_words(tested, row)} ({tested.seconds:.0f} s)"
 
-    def _model(self, arm: Arm, seed: int, records: Records) -> MultiTaskModel:
+    def _model(self, arm: Arm, seed: int, records: PolishRecords) -> MultiTaskModel:
         """Return the model that an arm's training starts from."""
         model = self.build()
         if arm.fine_tuned:
@@ -186,14 +186,14 @@ class Polish:
         arm.equip(model, records.critics(seed, self.settings.critics))
         return model
 
-    def _budget(self, arm: Arm) -> Budget:
+    def _budget(self, arm: Arm) -> TrainingSettings:
         settings = self.settings
         if arm.fine_tuned:
-            return Budget(settings.fine_tuning_epochs, learning_rate=settings.fine_tuning_learning_rate)
-        return Budget(self.recipe["max_epochs"], settings.patience)
+            return TrainingSettings(settings.fine_tuning_epochs, learning_rate=settings.fine_tuning_learning_rate)
+        return TrainingSettings(self.recipe["max_epochs"], settings.patience)
 
-    def _outcome(self, records: Records) -> Outcome:
-        return Outcome(
+    def _outcome(self, records: PolishRecords) -> PolishResults:
+        return PolishResults(
             settings=self.settings,
             arms=self._arms,
             records=records,

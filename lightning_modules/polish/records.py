@@ -18,7 +18,7 @@ _KINDS: Mapping[str, Callable[[str], Any]] = {"arm": str, "seed": int, "epoch": 
 _NEEDED = (*_KINDS, "seconds")
 
 
-class Records:
+class PolishRecords:
     """Every tested model of a polish, on disk before the next training starts.
 
     ``results.csv`` has one row a model, ``seed_N/`` its checkpoint and ``seed_N/*.npz`` its logits.

@@ -11,10 +11,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
-from lightning_modules.compare.tables import markdown
 from lightning_modules.statistics.bootstrap import Difference
 from lightning_modules.statistics.significance import holm
 from lightning_modules.utilities.files import replace_file
+from lightning_modules.utilities.markdown import markdown
 
 #: Metrics of the tables, by the name that readers know; a terminal has room for those that are tested.
 SHOWN = {"auc": "AUC", "log_loss": "log-loss", "session_log_loss": "session log-loss"}
@@ -22,7 +22,7 @@ _TESTED = {"auc": "AUC", "session_log_loss": "session log-loss"}
 
 
 @dataclass(frozen=True)
-class Report:
+class PolishReport:
     """A finished polish.
 
     Attributes:

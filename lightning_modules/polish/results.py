@@ -11,14 +11,14 @@ from datamodules.batches import ImpressionBatch
 from lightning_modules.polish.arms import BASE, CONTROL, Arm
 from lightning_modules.polish.critic_fitting import LEAST_SPREAD, values
 from lightning_modules.polish.differences import Sessions, differences
-from lightning_modules.polish.records import Records
-from lightning_modules.polish.report import Report
+from lightning_modules.polish.records import PolishRecords
+from lightning_modules.polish.report import PolishReport
 from lightning_modules.polish.settings import PolishSettings
 from lightning_modules.statistics.bootstrap import Difference
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PolishResults:
     """The trained and tested models of a polish.
 
     Args:
@@ -33,13 +33,13 @@ class Outcome:
 
     settings: PolishSettings
     arms: Sequence[Arm]
-    records: Records
+    records: PolishRecords
     impressions: ImpressionsDataModule
     seeds: Sequence[int]
     model: str
     max_epochs: int | None
 
-    def report(self) -> Report:
+    def report(self) -> PolishReport:
         """Compare all arms with the control on the same resamples of the test sessions.
 
         Raises:
@@ -49,7 +49,7 @@ class Outcome:
         names = [BASE, *(arm.name for arm in self.arms)]
         found = {name: self._logit(name, rows) for name in names}
         sound = {name: each for name, each in found.items() if each is not None and each.isfinite().all()}
-        return Report(
+        return PolishReport(
             results=self.records.results(names, self.seeds),
             tasks=self.impressions.tasks,
             control=CONTROL,

@@ -20,7 +20,7 @@ from lightning_modules.utilities.files import replace_file
 
 
 @dataclass(frozen=True)
-class Budget:
+class TrainingSettings:
     """How long and how fast a model is trained.
 
     Attributes:
@@ -59,7 +59,7 @@ class Tested:
     seconds: float
 
 
-class Training:
+class PolishTraining:
     """Trains, keeps and tests models under one recipe.
 
     Args:
@@ -105,7 +105,9 @@ class Training:
                 "name another --polish.monitor, or split the rows otherwise"
             )
 
-    def __call__(self, build: Callable[[], MultiTaskModel], budget: Budget, seed: int, checkpoint: Path) -> Tested:
+    def __call__(
+        self, build: Callable[[], MultiTaskModel], budget: TrainingSettings, seed: int, checkpoint: Path
+    ) -> Tested:
         """Train a model, write the weights of its best epoch as a checkpoint, and test it.
 
         Args:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class DistinctRows(NamedTuple):
+class SparseRows(NamedTuple):
     """The rows of a table that a batch reads, each once and in order.
 
     Attributes:
@@ -18,7 +18,7 @@ class DistinctRows(NamedTuple):
     place: Tensor
 
 
-def distinct_rows(reads: Tensor, padding_row: int) -> DistinctRows:
+def distinct_rows(reads: Tensor, padding_row: int) -> SparseRows:
     """Find the different rows among those that a batch reads.
 
     Args:
@@ -26,11 +26,11 @@ def distinct_rows(reads: Tensor, padding_row: int) -> DistinctRows:
         padding_row: A row, larger than all others, that nobody reads; see :func:`padded_rows`.
     """
     if reads.device.type == "cpu":
-        return DistinctRows(*torch.unique(reads, return_inverse=True))
+        return SparseRows(*torch.unique(reads, return_inverse=True))
     return padded_rows(reads, padding_row)
 
 
-def padded_rows(reads: Tensor, padding_row: int) -> DistinctRows:
+def padded_rows(reads: Tensor, padding_row: int) -> SparseRows:
     """Find the different rows without counting them, for accelerators that nothing is to wait for.
 
     The rows are filled up with the padding row to as many as there are reads.
@@ -40,7 +40,7 @@ def padded_rows(reads: Tensor, padding_row: int) -> DistinctRows:
     is_new[1:] = ordered[1:] != ordered[:-1]
     place = is_new.cumsum(0) - 1
     rows = torch.full_like(reads, padding_row).index_copy_(0, place, ordered)
-    return DistinctRows(rows, torch.empty_like(reads).index_copy_(0, order, place))
+    return SparseRows(rows, torch.empty_like(reads).index_copy_(0, order, place))
 
 
 _SUM = 0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.search.evaluation import Evaluation
-from lightning_modules.search.places import Place
+from lightning_modules.search.places import TrialKey
 from lightning_modules.utilities.files import save_tensors
 
 
@@ -28,7 +28,7 @@ class BestChild:
         self.writes = writes
         self._best = self._read()
 
-    def offer(self, place: Place, evaluation: Evaluation) -> None:
+    def offer(self, place: TrialKey, evaluation: Evaluation) -> None:
         """Keep a trained child's weights if it is the best of its round and budget, or the first of it.
 
         Raises:
@@ -41,7 +41,7 @@ class BestChild:
             self._best = best
             self._write()
 
-    def weights(self, place: Place) -> Mapping[str, Tensor] | None:
+    def weights(self, place: TrialKey) -> Mapping[str, Tensor] | None:
         """Return the weights of the child at a place; ``None`` if it is not the best."""
         if self._best is None or self._best["place"] != asdict(place):
             return None

@@ -13,17 +13,17 @@ from rich.console import Console
 from lightning_modules.losses import BCE, Loss
 from lightning_modules.search.children import ChildTrainers
 from lightning_modules.search.evaluation import ChildEvaluator, Evaluator
-from lightning_modules.search.events import Watcher
+from lightning_modules.search.events import SearchObserver
 from lightning_modules.search.executors import ChildExecutor, ExecutorOptions, executor_named
 from lightning_modules.search.findings import Findings
 from lightning_modules.search.ledger import Ledger
-from lightning_modules.search.loss_search import Budget, LossSearch
+from lightning_modules.search.loss_search import LossSearch, SearchLimits
 from lightning_modules.search.noise import spread_remark
 from lightning_modules.search.population_evaluation import PopulationEvaluator
 from lightning_modules.search.reports.picture import PictureFile
 from lightning_modules.search.reports.progress import ProgressDisplay
 from lightning_modules.search.reports.summary import FormulasFile, print_summary
-from lightning_modules.search.reports.tensorboard import TensorBoardReport
+from lightning_modules.search.reports.tensorboard import SearchTensorBoard
 from lightning_modules.search.sampling import Drawing
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
 from lightning_modules.search.screening import Screening
@@ -127,7 +127,7 @@ def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
         trials=trials,
         numerics=settings.named_numerics,
         references=settings.named_references,
-        budget=Budget(settings.rounds, settings.warmup_updates, settings.most_failures, settings.top),
+        budget=SearchLimits(settings.rounds, settings.warmup_updates, settings.most_failures, settings.top),
     )
 
 
@@ -192,7 +192,7 @@ def _executor(settings: SearchSettings) -> Iterator[ChildExecutor]:
         executor.shutdown(cancel_futures=True)
 
 
-def _watchers(settings: SearchSettings, ledger: Ledger, console: Console) -> list[Watcher]:
+def _watchers(settings: SearchSettings, ledger: Ledger, console: Console) -> list[SearchObserver]:
     progress = ProgressDisplay(
         console,
         rounds=settings.rounds,
@@ -201,6 +201,6 @@ def _watchers(settings: SearchSettings, ledger: Ledger, console: Console) -> lis
         references=len(settings.named_references),
     )
     root = Path(settings.root)
-    report = TensorBoardReport(root, settings.named_space, settings.named_numerics)
+    report = SearchTensorBoard(root, settings.named_space, settings.named_numerics)
     # The display goes first, since the others may fail to write and the terminal is to be given back all the same.
     return [progress, ledger, FormulasFile(root), PictureFile(root), report]

@@ -47,7 +47,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Standing:
+class SearchProgress:
     """How far a study that is continued has come.
 
     Attributes:
@@ -84,10 +84,10 @@ class RoundSummary:
     accepted: bool | None
 
 
-class Watcher:
+class SearchObserver:
     """Base of everything that watches a search; each event does nothing unless overridden."""
 
-    def on_resume(self, standing: Standing) -> None:
+    def on_resume(self, standing: SearchProgress) -> None:
         """Called before anything else if the search continues a study."""
 
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from lightning_modules.search.evaluation import Evaluation
-from lightning_modules.search.events import Candidate, RoundSummary, Standing, Watcher
+from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
 from lightning_modules.search.ledger_tables import (
     ADDED,
     columns_of,
@@ -21,7 +21,7 @@ from lightning_modules.search.ledger_tables import (
     refuse_wrong_types,
     select_children,
 )
-from lightning_modules.search.places import Place
+from lightning_modules.search.places import TrialKey
 from lightning_modules.search.rewards import with_floor
 from lightning_modules.utilities.signals import signals_held
 
@@ -33,7 +33,7 @@ _NEEDED = {*_COLUMNS} - {ADDED}
 _INSERT = f"INSERT INTO candidates ({', '.join(_COLUMNS)}) VALUES ({', '.join(':' + name for name in _COLUMNS)})"  # noqa: S608
 
 
-class Ledger(Watcher):
+class Ledger(SearchObserver):
     """Writes the children and candidates of one study.
 
     ``children`` holds what was trained, in the order in which trainings ended, on disk before anything else happens,
@@ -61,7 +61,7 @@ class Ledger(Watcher):
         self._waiting: list[Candidate] = []
         self._of_use = bool(self._known) or any(child.score is not None for child in read_children(root).values())
 
-    def on_resume(self, standing: Standing) -> None:
+    def on_resume(self, standing: SearchProgress) -> None:
         """Add candidates of finished rounds that a damaged ledger has lost."""
         for candidate in standing.candidates:
             self.on_candidate(candidate)
@@ -80,7 +80,7 @@ class Ledger(Watcher):
         """
         self.record([])
 
-    def record(self, children: Sequence[tuple[Place, Evaluation]]) -> None:
+    def record(self, children: Sequence[tuple[TrialKey, Evaluation]]) -> None:
         """Write trained children to disk, all of them or none, and the candidates that wait.
 
         Raises:
@@ -151,10 +151,10 @@ def read_ledger(root: str | Path) -> pd.DataFrame:
     return table if ADDED in table else table.assign(**{ADDED: math.nan})
 
 
-def read_children(root: str | Path) -> Mapping[Place, Evaluation]:
+def read_children(root: str | Path) -> Mapping[TrialKey, Evaluation]:
     """Read a study's trained children, without their weights; raises like :func:`read_ledger`."""
     with _opened(root) as connection:
-        refuse_wrong_types(connection, "children", Place, Evaluation)
+        refuse_wrong_types(connection, "children", TrialKey, Evaluation)
         return select_children(connection)
 
 

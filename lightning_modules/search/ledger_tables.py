@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.search.evaluation import Evaluation
-from lightning_modules.search.places import Place
+from lightning_modules.search.places import TrialKey
 
 # In one transaction, so that a search killed meanwhile leaves all tables or none.
 _CREATE = """
@@ -54,7 +54,7 @@ def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
     return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
-def insert_children(connection: sqlite3.Connection, children: Sequence[tuple[Place, Evaluation]]) -> None:
+def insert_children(connection: sqlite3.Connection, children: Sequence[tuple[TrialKey, Evaluation]]) -> None:
     """Write trained children, and what every reward row adds to those whose evaluation holds it."""
     connection.executemany(_INSERT_CHILD, [(*_key(place), *_result(evaluation)) for place, evaluation in children])
     for place, evaluation in children:
@@ -65,12 +65,12 @@ def insert_children(connection: sqlite3.Connection, children: Sequence[tuple[Pla
                 connection.execute(_INSERT_COMPONENTS, (place.round, place.epochs, part, stored))
 
 
-def select_children(connection: sqlite3.Connection) -> dict[Place, Evaluation]:
+def select_children(connection: sqlite3.Connection) -> dict[TrialKey, Evaluation]:
     """Return all trained children, without their weights."""
     components = _components(connection)
     children = {}
     for row in _rows(connection, "children"):
-        place, (status, score, seconds, error, *later) = Place(*row[:5]), row[5:]
+        place, (status, score, seconds, error, *later) = TrialKey(*row[:5]), row[5:]
         children[place] = Evaluation(
             status,
             score,
@@ -95,7 +95,7 @@ def _rows(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
     return connection.execute(f"SELECT * FROM {table}").fetchall() if columns_of(connection, table) else []  # noqa: S608
 
 
-def _key(place: Place) -> tuple[int, str, int, int, str]:
+def _key(place: TrialKey) -> tuple[int, str, int, int, str]:
     return place.round, place.kind, place.position, place.epochs, place.name
 
 

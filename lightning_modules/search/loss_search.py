@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lightning_modules.losses import Formula, FormulaLoss, Loss, Numerics
-from lightning_modules.search.events import Candidate, RoundSummary, Standing, Watcher
+from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
 from lightning_modules.search.findings import Findings
 from lightning_modules.search.sampling import Drawing, Draws
-from lightning_modules.search.snapshots import Part, States
+from lightning_modules.search.snapshots import Snapshots, Stateful
 from lightning_modules.search.strategies.base import Strategy
 from lightning_modules.search.successive_halving import told_rewards
 from lightning_modules.search.trials import Trial, Trials
@@ -17,7 +17,7 @@ from lightning_modules.utilities.processes import agree
 
 
 @dataclass(frozen=True)
-class Budget:
+class SearchLimits:
     """How much a search may spend.
 
     Attributes:
@@ -57,9 +57,9 @@ class LossSearch:
         trials: Trials,
         numerics: Numerics,
         references: Mapping[str, Loss],
-        budget: Budget,
-        watchers: Sequence[Watcher] = (),
-        states: States | None = None,
+        budget: SearchLimits,
+        watchers: Sequence[SearchObserver] = (),
+        states: Snapshots | None = None,
     ) -> None:
         self.strategy = strategy
         self.drawing = drawing
@@ -166,7 +166,7 @@ class LossSearch:
             "schedule": self.trials.schedule.state_dict(),
         }
 
-    def _parts(self) -> dict[str, Part]:
+    def _parts(self) -> dict[str, Stateful]:
         return {"findings": self.findings, "strategy": self.strategy, "screening": self.drawing.screening}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -175,7 +175,7 @@ class LossSearch:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.trials.schedule.load_state_dict(state["schedule"])
-        standing = Standing(self.warm_up, self.rounds, tuple(self.candidates))
+        standing = SearchProgress(self.warm_up, self.rounds, tuple(self.candidates))
         for watcher in self.watchers:
             watcher.on_resume(standing)
 

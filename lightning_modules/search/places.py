@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Place:
+class TrialKey:
     """Where a child stands in its study.
 
     Attributes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lightning_modules.search.screening import Screened, Screening, Verdict
+from lightning_modules.search.screening import Screened, Screening, ScreeningResult
 from lightning_modules.search.space import Programs
 from lightning_modules.search.strategies.base import Strategy
 
@@ -60,7 +60,7 @@ class Drawing:
         return Draws(Programs.concatenate(batches), Screened.concatenate(findings), chosen)
 
     def _pick(self, screened: Screened, count: int) -> Tensor:
-        trainable = (screened.verdict == Verdict.TRAINABLE).nonzero().squeeze(1)
+        trainable = (screened.verdict == ScreeningResult.TRAINABLE).nonzero().squeeze(1)
         picked = self.strategy.choose(screened, trainable, count).sort().values
         self.screening.take(screened.signature[picked])
         return picked

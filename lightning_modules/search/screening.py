@@ -67,7 +67,7 @@ def _apply(operator: Operator, values: Tensor, gradients: Tensor, sources: Tenso
         return Evaluated(result.primal, result.tangent)
 
 
-class Verdict(IntEnum):
+class ScreeningResult(IntEnum):
     """What screening says of a formula."""
 
     TRAINABLE = 0
@@ -81,7 +81,7 @@ class Screened:
     """Screening's findings on a batch of programs, one entry a program.
 
     Attributes:
-        verdict: A :class:`Verdict` each, int64 ``[count]``.
+        verdict: A :class:`ScreeningResult` each, int64 ``[count]``.
         right_share: Share of the 2 x probes gradient signs that are right, float64 ``[count]``.
         joint_share: Share of the probes at which the signs for both labels are right together, float64 ``[count]``.
         signature: Number of the gradient signature, int64 ``[count]``; programs of one number train alike.
@@ -145,11 +145,11 @@ class Screening:
         right_share = right.double().mean((0, 2))
         signature = self._signatures.number(gradient)
         self._count(signature)
-        verdict = torch.full((len(programs),), int(Verdict.TRAINABLE))
-        verdict[self._taken[signature] | ~first_of_each(signature)] = Verdict.DUPLICATE
+        verdict = torch.full((len(programs),), int(ScreeningResult.TRAINABLE))
+        verdict[self._taken[signature] | ~first_of_each(signature)] = ScreeningResult.DUPLICATE
         # A share equal to the threshold passes whatever its rounding.
-        verdict[right_share < self.least_right_share - 1e-9] = Verdict.WRONG_DIRECTION
-        verdict[~(gradient.abs().amax(1) >= self.tolerance)] = Verdict.ZERO_GRADIENT
+        verdict[right_share < self.least_right_share - 1e-9] = ScreeningResult.WRONG_DIRECTION
+        verdict[~(gradient.abs().amax(1) >= self.tolerance)] = ScreeningResult.ZERO_GRADIENT
         joint_share = right.all(0).double().mean(1)
         return Screened(verdict, right_share, joint_share, signature, self._drawn[signature], gradient)
 

@@ -9,7 +9,7 @@ import torch
 from lightning_modules.losses import BCE, MSE, Focal, Hinge, LogMin, Loss, MaxR, Numerics, SumR
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies import PPO, Strategy
-from lightning_modules.search.successive_halving import Ladder
+from lightning_modules.search.successive_halving import SuccessiveHalving
 
 #: Builds a strategy over a space, with a generator as its only source of randomness.
 StrategyFactory = Callable[[SearchSpace, torch.Generator], Strategy]
@@ -108,9 +108,9 @@ class SearchSettings:
         self.budgets  # noqa: B018 (refuses what is no ladder)
 
     @property
-    def budgets(self) -> Ladder:
+    def budgets(self) -> SuccessiveHalving:
         """The ladder of a round's budgets."""
-        return Ladder(self.ladder) if self.ladder is not None else Ladder()
+        return SuccessiveHalving(self.ladder) if self.ladder is not None else SuccessiveHalving()
 
     @property
     def named_space(self) -> SearchSpace:

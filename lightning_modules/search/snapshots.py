@@ -12,7 +12,7 @@ from lightning_modules.utilities.files import save_tensors
 from lightning_modules.utilities.serialization import load_plain, shortened
 
 
-class Part(Protocol):
+class Stateful(Protocol):
     """A part of a search whose state can be stored."""
 
     def state_dict(self) -> dict[str, Any]: ...  # noqa: D102 (described above)
@@ -24,7 +24,7 @@ class Part(Protocol):
 _SCHEDULE = {"origin": int, "moves": int, "weights": Mapping, "score": float | None}
 
 
-def check_state(state: Any, parts: Mapping[str, Part]) -> None:
+def check_state(state: Any, parts: Mapping[str, Stateful]) -> None:
     """Refuse what no search with these options has left, whatever is wrong with it.
 
     Args:
@@ -71,7 +71,7 @@ STATES_NAME = "states"
 _KEPT = 2
 
 
-class States:
+class Snapshots:
     """Writes states under rising numbers and reads the newest that can be read.
 
     A state spares the work since the one before it, and no more than that: the ledger holds what was trained. So one is

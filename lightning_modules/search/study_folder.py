@@ -12,8 +12,8 @@ from lightning_modules.core.run_config import CONFIG_NAME, continue_with, contin
 from lightning_modules.search.best_child import BestChild
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger, check_ledger, read_children
-from lightning_modules.search.places import Place
-from lightning_modules.search.snapshots import States
+from lightning_modules.search.places import TrialKey
+from lightning_modules.search.snapshots import Snapshots
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
 
@@ -43,9 +43,9 @@ class StudyFolder:
     def __init__(self, root: Path, *, writes: bool, check_state: Callable[[Any], object] = lambda _: None) -> None:
         self.root = root
         self.writes = writes
-        self.states = States(root, check=check_state)
+        self.states = Snapshots(root, check=check_state)
         self.state: dict[str, Any] | None = None
-        self.known: Mapping[Place, Evaluation] = {}
+        self.known: Mapping[TrialKey, Evaluation] = {}
         self.ledger: Ledger | None = None
 
     @contextmanager
@@ -95,7 +95,7 @@ class StudyFolder:
         """Whether anything is there that a search would go on from."""
         return self.state is not None or any(child.score is not None for child in self.known.values())
 
-    def record(self, children: Sequence[tuple[Place, Evaluation]]) -> None:
+    def record(self, children: Sequence[tuple[TrialKey, Evaluation]]) -> None:
         """Write trained children to disk, in the process that writes."""
         if self.ledger is not None:
             self.ledger.record(children)
@@ -112,7 +112,7 @@ class StudyFolder:
         trained = f"{len(self.known)} trained children" if self.known else "no trained children"
         console.print(f"Continuing the study in {self.root}: {trained}, state of round {rounds}.", highlight=False)
 
-    def _children(self) -> Mapping[Place, Evaluation]:
+    def _children(self) -> Mapping[TrialKey, Evaluation]:
         if not (self.root / LEDGER_NAME).exists():
             return {}
         try:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 
-class Ladder:
+class SuccessiveHalving:
     """Successive halving (Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943).
 
     All candidates of a round are trained for the first budget, the best of them anew for the second, and so on; a

@@ -11,7 +11,7 @@ from lightning_modules.search.best_child import BestChild
 from lightning_modules.search.evaluation import Assignment, Evaluation, Evaluator
 from lightning_modules.search.executors import ChildExecutor, Shared
 from lightning_modules.search.executors.dispatch import Death, dispatch
-from lightning_modules.search.places import Place
+from lightning_modules.search.places import TrialKey
 from lightning_modules.statistics.standard_errors import standard_error
 
 
@@ -34,7 +34,7 @@ class Start:
 
 
 #: Writes children to disk, all of them or none.
-Record = Callable[[Sequence[tuple[Place, Evaluation]]], object]
+Record = Callable[[Sequence[tuple[TrialKey, Evaluation]]], object]
 
 
 class Trainings:
@@ -52,7 +52,7 @@ class Trainings:
         self,
         executor: ChildExecutor,
         evaluator: Evaluator,
-        known: Mapping[Place, Evaluation],
+        known: Mapping[TrialKey, Evaluation],
         record: Record,
         best: BestChild | None = None,
     ) -> None:
@@ -65,7 +65,7 @@ class Trainings:
         self._recommender: tuple[int, Shared[pl.LightningModule]] | None = None
 
     def __call__(
-        self, places: Sequence[Place], losses: Sequence[Loss], start: Start
+        self, places: Sequence[TrialKey], losses: Sequence[Loss], start: Start
     ) -> Generator[tuple[int, Evaluation]]:
         """Train a child for every loss and yield it with its index, in the order in which they are known.
 
@@ -87,7 +87,7 @@ class Trainings:
         for number in dispatch(self.executor, train, calls, on_done):
             yield from ((index, self.known[places[index]]) for index in missing[number])
 
-    def weights(self, place: Place, loss: Loss, start: Start) -> Mapping[str, Tensor]:
+    def weights(self, place: TrialKey, loss: Loss, start: Start) -> Mapping[str, Tensor]:
         """Return the weights of a trained child, which is trained again if they were lost.
 
         Raises:
@@ -109,7 +109,7 @@ class Trainings:
         return again.weights
 
     def _assignment(
-        self, group: Sequence[int], places: Sequence[Place], losses: Sequence[Loss], seed: int
+        self, group: Sequence[int], places: Sequence[TrialKey], losses: Sequence[Loss], seed: int
     ) -> Assignment:
         return Assignment(
             losses=tuple(losses[index] for index in group),
@@ -119,7 +119,7 @@ class Trainings:
             keep_weights=self.best is not None and places[group[0]].may_be_best,
         )
 
-    def _take_in(self, places: Sequence[Place], outcome: list[Evaluation] | Death, start: Start) -> None:
+    def _take_in(self, places: Sequence[TrialKey], outcome: list[Evaluation] | Death, start: Start) -> None:
         evaluations = [_killed(outcome)] * len(places) if isinstance(outcome, Death) else outcome
         children = list(zip(places, evaluations, strict=True))
         if self.best is not None:
@@ -142,13 +142,13 @@ def train(
     return evaluator.get()(recommender.get(), assignment)
 
 
-def _light(place: Place, evaluation: Evaluation, start: Start) -> Evaluation:
+def _light(place: TrialKey, evaluation: Evaluation, start: Start) -> Evaluation:
     """Return what is kept of a child: all of a round need not fit into memory."""
     kept = evaluation.components if place.is_baseline else None
     return replace(evaluation, weights=None, components=kept, standard_error=_noise(place, evaluation, start))
 
 
-def _noise(place: Place, evaluation: Evaluation, start: Start) -> float | None:
+def _noise(place: TrialKey, evaluation: Evaluation, start: Start) -> float | None:
     """Return the standard error of a child's reward, or of its score where there is no baseline to compare it with."""
     if place.epochs not in start.baseline:
         return standard_error(evaluation.components)

@@ -11,10 +11,10 @@ from torch import Tensor
 from lightning_modules.losses import Loss
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.noise import chance_remark
-from lightning_modules.search.places import Place
+from lightning_modules.search.places import TrialKey
 from lightning_modules.search.rewards import FLOOR_REWARD
 from lightning_modules.search.schedule import Schedule
-from lightning_modules.search.successive_halving import Ladder
+from lightning_modules.search.successive_halving import SuccessiveHalving
 from lightning_modules.search.trainings import Start, Trainings
 
 Value = TypeVar("Value")
@@ -33,7 +33,7 @@ class Trial:
             compared with other rewards.
     """
 
-    place: Place
+    place: TrialKey
     loss: Loss
     rung: int
     evaluation: Evaluation
@@ -61,7 +61,7 @@ class Trials:
     """
 
     def __init__(
-        self, trainings: Trainings, schedule: Schedule, ladder: Ladder, baseline: Loss | None, seed: int
+        self, trainings: Trainings, schedule: Schedule, ladder: SuccessiveHalving, baseline: Loss | None, seed: int
     ) -> None:
         self.trainings = trainings
         self.schedule = schedule
@@ -82,7 +82,7 @@ class Trials:
             return
         self._components, self.remarks = {}, []
         for epochs in self.ladder.epochs:
-            place = Place(self.schedule.moves, "baseline", 0, epochs, self.baseline.title)
+            place = TrialKey(self.schedule.moves, "baseline", 0, epochs, self.baseline.title)
             ((_, evaluation),) = self.trainings([place], [self.baseline], self._start())
             if evaluation.score is None:
                 reason = (
@@ -100,7 +100,7 @@ class Trials:
         """Train hand-made losses for the longest budget, and yield them in their order."""
         rung = len(self.ladder.epochs) - 1
         places = [
-            Place(0, "reference", position, self.ladder.top, name) for position, name in enumerate(losses, start=1)
+            TrialKey(0, "reference", position, self.ladder.top, name) for position, name in enumerate(losses, start=1)
         ]
         with closing(self._train(places, list(losses.values()), rung)) as trials:
             yield from trials
@@ -113,7 +113,7 @@ class Trials:
         alive = list(range(len(losses)))
         for rung, epochs in enumerate(self.ladder.epochs):
             is_top = epochs == self.ladder.top
-            places = [Place(number, "candidate", index + 1, epochs, losses[index].title) for index in alive]
+            places = [TrialKey(number, "candidate", index + 1, epochs, losses[index].title) for index in alive]
             done: dict[int, Trial] = {}
             with closing(self._train(places, [losses[index] for index in alive], rung)) as trials:
                 for index, trial in zip(alive, trials, strict=True):
@@ -135,7 +135,7 @@ class Trials:
         seed = self.seed + self.schedule.moves
         return Start(self.schedule.recommender, self.schedule.moves, seed, dict(self._components))
 
-    def _train(self, places: Sequence[Place], losses: Sequence[Loss], rung: int) -> Generator[Trial]:
+    def _train(self, places: Sequence[TrialKey], losses: Sequence[Loss], rung: int) -> Generator[Trial]:
         with closing(self.trainings(places, losses, self._start())) as results:
             for index, evaluation in in_order(results):
                 reward = self._reward(evaluation, places[index].epochs)

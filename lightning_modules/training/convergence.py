@@ -37,7 +37,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRun:
     """One training to convergence.
 
     Attributes:
@@ -109,7 +109,7 @@ class FullTraining:
         self.mode = mode
         self.patience = patience
 
-    def __call__(self, loss: Loss, seed: int, setting: Setting) -> Training:
+    def __call__(self, loss: Loss, seed: int, setting: Setting) -> TrainingRun:
         """Train one model; whatever its loss provokes is the result.
 
         Raises:
@@ -124,11 +124,11 @@ class FullTraining:
                 model = self._fit(trainer, loss, seed)
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
-            return Training(FAILED, -math.inf, seconds=time.perf_counter() - start, error=message)
+            return TrainingRun(FAILED, -math.inf, seconds=time.perf_counter() - start, error=message)
         if best.weights:
             model.load_state_dict(best.weights)
         trained = guard.status == "trained"
-        return Training(
+        return TrainingRun(
             status=TRAINED if trained else DIVERGED,
             score=best.score if trained else -math.inf,
             epoch=best.epoch,
@@ -140,7 +140,7 @@ class FullTraining:
             model=model if best.weights else None,
         )
 
-    def measure(self, training: Training) -> Measured:
+    def measure(self, training: TrainingRun) -> Measured:
         """Return the test metrics of a trained model and its scores, which the test rows give this once."""
         trainer, model = training.trainer, training.model
         assert trainer is not None

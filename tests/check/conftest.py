@@ -7,7 +7,7 @@ import torch
 import yaml
 from hypothesis import settings
 
-from lightning_modules.check import Findings, check_loss
+from lightning_modules.check import CheckResult, check_loss
 from lightning_modules.losses import Loss, Numerics
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
@@ -21,10 +21,10 @@ TRAINED = {"pred * label": -0.3, "(label - pred)**2": 0.1, "BCE": 0.0, "abs(labe
 
 
 @pytest.fixture(scope="session")
-def find() -> Callable[..., Findings]:
+def find() -> Callable[..., CheckResult]:
     """Check a loss at fixed points."""
 
-    def checked(loss: Loss, **options: int) -> Findings:
+    def checked(loss: Loss, **options: int) -> CheckResult:
         return check_loss(loss, generator=torch.Generator().manual_seed(3), **options)
 
     return checked

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_modules.check import Findings
+from lightning_modules.check import CheckResult
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Hinge, LogMin, Loss, MaxR, Numerics, SumR
 
-Find = Callable[..., Findings]
+Find = Callable[..., CheckResult]
 S = 1e-6
 BCE_TEXT = "label * log(1 / pred) - (1 - label) * log(1 - pred)"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from datamodules import SyntheticImpressions
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import TRAINER
 
 IMPRESSIONS = ["SyntheticImpressions", "num_sessions=300", "session_length=4"]

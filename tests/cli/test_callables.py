@@ -7,8 +7,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from lightning_modules.cli import main, subcommands
+from lightning_modules.cli import subcommands
 from lightning_modules.cli.lossmith_cli import freed
+from lightning_modules.cli.main import main
 from lightning_modules.recommenders import BiasedMF
 from tests.cli.cli_helpers import SEARCH
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from lightning_modules.losses import Formula, FormulaLoss
 from lightning_modules.search.study import Study
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import TRAINER, write_split
 from tests.cli.test_agents import ACTOR, SMALL
 from tests.cli.test_agents import DATA as SESSIONS

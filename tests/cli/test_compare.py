@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from lightning_modules.training.convergence import FullTraining
 from tests.cli.cli_helpers import DATA, MODEL, RANDOM, REPOSITORY, SEARCH, TRAINER, write_split
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import ENVIRONMENT, REPOSITORY, status_when_ended
 from tests.cli.test_compare import COMPARE
 

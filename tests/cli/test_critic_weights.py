@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from datamodules import SyntheticImpressions
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.agents.stored_agents import write_agent
 from tests.cli.cli_helpers import TRAINER
 

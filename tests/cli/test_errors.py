@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search import ledger
 from lightning_modules.search.evaluation import ChildEvaluator

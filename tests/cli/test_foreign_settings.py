@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lightning_modules.cli import main
 from lightning_modules.cli.foreign_settings import known_section, plain_trainer, with_study_settings
+from lightning_modules.cli.main import main
 
 TOUCH = {"class_path": "subprocess.Popen", "init_args": {"args": ["touch", "ran"]}}
 REMOVE = {"class_path": "pytorch_lightning.callbacks.LambdaCallback", "init_args": {"setup": "shutil.rmtree"}}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import DATA, MODEL
 
 TRAINING = ("fit", "validate", "test", "predict", "search", "compare", "polish")

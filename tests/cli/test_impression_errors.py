@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import TRAINER
 
 SMALL = ["--model.embedding_dim=2", "--model.bottom_dims=[4]", "--model.tower_dims=[2]"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.cli import main
 from lightning_modules.cli.error_messages import own_message
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import DATA, MODEL, SEARCH, TRAINER
 
 FIT = ["fit", *MODEL, *DATA, *TRAINER, "--trainer.logger=false", "--trainer.enable_checkpointing=false"]

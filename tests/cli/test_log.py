@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import DATA, MODEL, TRAINER
 
 FIT = ["fit", *MODEL, *DATA, *TRAINER]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import DATA, MODEL, SEARCH, TRAINER
 
 COMPARE = ["compare", *DATA, *MODEL, *TRAINER, "--compare.seeds=2"]

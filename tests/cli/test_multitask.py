@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from datamodules import SyntheticImpressions
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from lightning_modules.search.ledger import read_ledger
 from tests.cli.cli_helpers import TRAINER
 

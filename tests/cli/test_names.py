@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from lightning_modules.cli.shorthand import spell_out
 from lightning_modules.cli.subcommands import OWN_VERBS
 from lightning_modules.losses import Loss

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.common.fork_server import ForkServer
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from lightning_modules.utilities.folder_lock import folder_lock
 from tests.cli.cli_helpers import DATA, MODEL, TRAINER
 from tests.cli.test_other_data import POLISH, impressions

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.common.study_comparison import differences
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from lightning_modules.core.run_config import DATA_NAME
 from tests.cli.cli_helpers import MODEL, TRAINER
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
-from lightning_modules.cli import main
-from lightning_modules.polish.training import Training
+from lightning_modules.cli.main import main
+from lightning_modules.polish.training import PolishTraining
 from tests.cli.cli_helpers import REPOSITORY
 from tests.multitask.published_layouts import WRITERS
 
@@ -75,7 +75,7 @@ def test_a_second_run_trains_nothing_and_says_the_same(root: Path, monkeypatch: 
         raise AssertionError("nothing is left to train")
 
     before = (root / "summary.md").read_text()
-    monkeypatch.setattr(Training, "__call__", refuse)
+    monkeypatch.setattr(PolishTraining, "__call__", refuse)
     assert main([*POLISH, f"--root={root}"]) == 0
     assert (root / "summary.md").read_text() == before
 
@@ -177,7 +177,7 @@ def test_mistakes_are_told_in_a_line_before_anything_is_trained(
     def refuse(*_: object) -> None:
         raise AssertionError("trained")
 
-    monkeypatch.setattr(Training, "__call__", refuse)
+    monkeypatch.setattr(PolishTraining, "__call__", refuse)
     # Options of other data and models would be mistakes of their own.
     given = ["polish", *AGENT, *SHORT, *BUDGET] if options[0].startswith("--data=") else POLISH
     assert main([*given, "--root=run", *options]) == status

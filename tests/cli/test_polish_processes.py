@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import status_when_ended
 from tests.cli.test_polish import SMALL
 

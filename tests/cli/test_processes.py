@@ -41,7 +41,7 @@ def test_signals_end_a_search_in_order(number: signal.Signals, status: int, tmp_
 SCRIPT = """
 import json, os, sys
 from callbacks import RewardCallback
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from lightning_modules.recommenders import BiasedMF
 
 pairs, metrics = [], []

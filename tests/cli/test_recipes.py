@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from lightning_modules.core.run_config import optimizer_in_words
 from lightning_modules.multitask import ESMM
 from lightning_modules.recommenders import BiasedMF

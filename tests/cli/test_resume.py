@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_modules import multitask
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import REPOSITORY, TRAINER, started
 
 INTERACTIONS = [
@@ -100,7 +100,7 @@ def assert_same(folder: str, other: str, name: str = "last") -> None:
 def check_resumption(command: list[str]) -> None:
     last = [LAST, "--trainer.callbacks.every_n_train_steps=2"]
     assert fit("whole", command, *last) == 0
-    stop = ["--trainer.callbacks+=tests.cli.test_resume.StopAt", "--trainer.callbacks.epoch=1", "--trainer.callbacks.batch=2"]
+    stop = [f"--trainer.callbacks+={__name__}.StopAt", "--trainer.callbacks.epoch=1", "--trainer.callbacks.batch=2"]
     assert fit("stopped", command, *last, *stop) == 130
     inside = stored("stopped")["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
     assert inside["processed"] == 2

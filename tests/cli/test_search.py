@@ -9,7 +9,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from datamodules import SyntheticInteractions
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from lightning_modules.losses import Formula
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.ledger import read_ledger

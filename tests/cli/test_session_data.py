@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import TRAINER
 
 MODEL = ["--model=SharedBottom", "--model.embedding_dim=4", "--model.bottom_dims=[8]", "--model.tower_dims=[4]"]

@@ -6,7 +6,7 @@ import time
 import pytest
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-import lightning_modules.cli.main as entry
+from lightning_modules.cli.main import _signals
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, SIGTERMException), (signal.SIGINT, KeyboardInterrupt)])
@@ -18,7 +18,7 @@ def test_a_signal_whose_exception_a_destructor_drops_comes_again(
             signal.raise_signal(number)
 
     def run() -> None:
-        with entry._signals():
+        with _signals():
             Dying()
             time.sleep(20)
 

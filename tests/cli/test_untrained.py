@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import DATA, MODEL, TRAINER
 
 OPTIONS = [*DATA, *MODEL, *TRAINER]

@@ -14,13 +14,21 @@ import yaml
 
 from datamodules import SyntheticInteractions
 from lightning_modules.compare.entrants import HAND_MADE, Entrant
-from lightning_modules.compare.results import Standing
+from lightning_modules.compare.results import LossResult
 from lightning_modules.losses import BCE, FormulaLoss, Loss
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.statistics.bootstrap import Difference
-from lightning_modules.training.convergence import DIVERGED, FAILED, TRAINED, FullTraining, Measured, Setting, Training
+from lightning_modules.training.convergence import (
+    DIVERGED,
+    FAILED,
+    TRAINED,
+    FullTraining,
+    Measured,
+    Setting,
+    TrainingRun,
+)
 from lightning_modules.training.predictions import Scores
 
 RECIPE = {"max_epochs": 3, "accelerator": "cpu", "devices": 1}
@@ -45,17 +53,17 @@ def full_training(data: SyntheticInteractions | None = None, **options: Any) -> 
     return FullTraining(options.pop("build", builder_of(data)), data, {**RECIPE, **options}, **own)
 
 
-def trained(score: float, **fields: Any) -> Training:
+def trained(score: float, **fields: Any) -> TrainingRun:
     defaults = {"epoch": 3, "epochs": 8, "converged": True, "metrics": {"val/auc": score, "val/log_loss": 1 - score}}
-    return Training(TRAINED, score, **{**defaults, "model": pl.LightningModule(), **fields})
+    return TrainingRun(TRAINED, score, **{**defaults, "model": pl.LightningModule(), **fields})
 
 
-def diverged() -> Training:
-    return Training(DIVERGED, -math.inf, epochs=1)
+def diverged() -> TrainingRun:
+    return TrainingRun(DIVERGED, -math.inf, epochs=1)
 
 
-def failed(error: str = "ValueError: boom") -> Training:
-    return Training(FAILED, -math.inf, error=error)
+def failed(error: str = "ValueError: boom") -> TrainingRun:
+    return TrainingRun(FAILED, -math.inf, error=error)
 
 
 def scores_of(split_seed: int, noise_seed: int, rows: int = 60, skill: float = 1.0) -> Scores:
@@ -79,18 +87,18 @@ class StubTraining(FullTraining):
         breaks_at: The call that the user interrupts, counted from 1.
     """
 
-    def __init__(self, outcome: Callable[[str, int, Setting], Training], breaks_at: int | None = None) -> None:
+    def __init__(self, outcome: Callable[[str, int, Setting], TrainingRun], breaks_at: int | None = None) -> None:
         self.outcome = outcome
         self.breaks_at = breaks_at
         self.calls: list[tuple[str, int, Setting]] = []
 
-    def __call__(self, loss: Loss, seed: int, setting: Setting) -> Training:
+    def __call__(self, loss: Loss, seed: int, setting: Setting) -> TrainingRun:
         self.calls.append((loss.title, seed, setting))
         if len(self.calls) == self.breaks_at:
             raise KeyboardInterrupt
         return self.outcome(*self.calls[-1])
 
-    def measure(self, training: Training) -> Measured:
+    def measure(self, training: TrainingRun) -> Measured:
         return measured(int.from_bytes(hashlib.sha256(str(training.score).encode()).digest()[:4]))
 
 
@@ -106,10 +114,10 @@ def runs_of(scores: Sequence[float], statuses: Sequence[str] | None = None, **co
     return pd.DataFrame({**table, "converged": True, "error": "", **columns})
 
 
-def standing(who: Entrant, runs: pd.DataFrame | None = None, **fields: Any) -> Standing:
+def standing(who: Entrant, runs: pd.DataFrame | None = None, **fields: Any) -> LossResult:
     runs = runs_of([0.7, 0.72]) if runs is None else runs
     defaults: dict[str, Any] = {"setting": FAST, "proper": True, "standard_error": 0.01}
-    return Standing(who, runs=runs, **{**defaults, "difference": UNKNOWN, "p_value": NAN, **fields})
+    return LossResult(who, runs=runs, **{**defaults, "difference": UNKNOWN, "p_value": NAN, **fields})
 
 
 def write_study(

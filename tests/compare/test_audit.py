@@ -5,7 +5,7 @@ import torch
 
 from lightning_modules.compare.audit import Audit, audit, difference_words
 from lightning_modules.compare.entrants import GIVEN, RANDOM, SEARCH
-from lightning_modules.compare.results import Resampled, Standing
+from lightning_modules.compare.results import LossResult, Resampled
 from lightning_modules.statistics.bootstrap import Difference
 from lightning_modules.statistics.significance import holm
 from lightning_modules.training.convergence import DIVERGED, TRAINED
@@ -28,7 +28,7 @@ def resampled(test_aucs: dict[str, float], *, noise: float = 0.002, seeds: int =
     return Resampled(aucs, observed, 0.95, 0)
 
 
-def judged(test_aucs: dict[str, float], *others: Standing, seeds: int = 2) -> Audit:
+def judged(test_aucs: dict[str, float], *others: LossResult, seeds: int = 2) -> Audit:
     verdict = audit([standing(BASELINE), *others], resampled(test_aucs, seeds=seeds), budget=40)
     assert verdict is not None
     return verdict

@@ -7,18 +7,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from lightning_modules.compare.report import Interval, intervals_figure
+from lightning_modules.compare.report import PlottedDifference, intervals_figure
 
 LONG = "max(label, pred) * log(min(pred, label) + 1) + reciprocal(square(pred - label) + 1) * (1 - label) - pred"
 ROWS = [
-    Interval(LONG, 0.012, 0.008, 0.016, "searched"),
-    Interval("MSE", -0.002, -0.006, 0.002, "hand-made"),
-    Interval("log(pred)", math.nan, math.nan, math.nan, "searched"),
-    Interval("$pred$ - label", 0.001, -0.003, 0.005, "searched"),
+    PlottedDifference(LONG, 0.012, 0.008, 0.016, "searched"),
+    PlottedDifference("MSE", -0.002, -0.006, 0.002, "hand-made"),
+    PlottedDifference("log(pred)", math.nan, math.nan, math.nan, "searched"),
+    PlottedDifference("$pred$ - label", 0.001, -0.003, 0.005, "searched"),
 ]
 
 
-def drawn(rows: list[Interval] = ROWS, baseline: str = "BCE") -> Figure:
+def drawn(rows: list[PlottedDifference] = ROWS, baseline: str = "BCE") -> Figure:
     figure = intervals_figure(rows, title="Test AUC against BCE", baseline=baseline)
     FigureCanvasAgg(figure).draw()
     return figure
@@ -70,7 +70,9 @@ def test_a_loss_without_estimate_is_named_as_diverged() -> None:
 
 @pytest.mark.parametrize("shift", [-0.05, 0.0, 0.05])
 def test_every_word_is_inside_the_picture_and_clear_of_the_others(shift: float) -> None:
-    rows = [Interval(row.name, row.estimate + shift, row.low + shift, row.high + shift, row.group) for row in ROWS]
+    rows = [
+        PlottedDifference(row.name, row.estimate + shift, row.low + shift, row.high + shift, row.group) for row in ROWS
+    ]
     figure = drawn(rows, baseline="square(pred - label) + log(pred + label)")
     boxes = [text.get_window_extent() for text in (*figure.axes[0].texts, *figure.legends[0].get_texts())]
     boxes.append(figure.axes[0].xaxis.label.get_window_extent())

@@ -8,8 +8,8 @@ import pytest
 from lightning_modules.compare.entrants import Entrant
 from lightning_modules.compare.events import CompareWatcher
 from lightning_modules.compare.protocol import EffectivenessTest, Plan
-from lightning_modules.compare.records import Records
-from lightning_modules.training.convergence import Setting, Training
+from lightning_modules.compare.records import ComparisonRecords
+from lightning_modules.training.convergence import Setting, TrainingRun
 from tests.compare.compare_helpers import StubTraining, diverged, entrant, failed, trained
 
 ENTRANTS = [entrant("BCE"), entrant("(label - pred)**2"), entrant("pred - label")]
@@ -17,17 +17,17 @@ SMALL, LARGE = Setting(0.001, 0.0), Setting(0.1, 0.0)
 RATES = [0.001, 0.1]
 
 
-def varied(title: str, seed: int, setting: Setting) -> Training:
+def varied(title: str, seed: int, setting: Setting) -> TrainingRun:
     """Return another score for every training; the third loss diverges for one of the tested seeds."""
     if title == ENTRANTS[2].title and seed == 12:
         return diverged()
     return trained(0.6 + setting.learning_rate + len(title) / 1000 + seed / 10_000)
 
 
-def prescribed(scores: Mapping[tuple[int, float], float | None]) -> Callable[[str, int, Setting], Training]:
+def prescribed(scores: Mapping[tuple[int, float], float | None]) -> Callable[[str, int, Setting], TrainingRun]:
     """Return trainings with scores by seed and learning rate; ``None`` is a divergence."""
 
-    def outcome(title: str, seed: int, setting: Setting) -> Training:
+    def outcome(title: str, seed: int, setting: Setting) -> TrainingRun:
         score = scores[seed, setting.learning_rate]
         return diverged() if score is None else trained(score)
 
@@ -35,7 +35,7 @@ def prescribed(scores: Mapping[tuple[int, float], float | None]) -> Callable[[st
 
 
 def run(root: Path, training: StubTraining, plan: Plan, entrants: Sequence[Entrant] = ENTRANTS[:1]) -> list[Setting]:
-    test = EffectivenessTest(training, plan, Records(root))
+    test = EffectivenessTest(training, plan, ComparisonRecords(root))
     return [test(each) for each in entrants]
 
 
@@ -148,7 +148,7 @@ def test_the_predictions_after_a_break_are_those_without_one(tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "broken", StubTraining(varied, breaks_at=3), plan)
     run(tmp_path / "broken", StubTraining(varied), plan)
-    whole, broken = (Records(tmp_path / name).test_scores("BCE", plan.seeds) for name in ("whole", "broken"))
+    whole, broken = (ComparisonRecords(tmp_path / name).test_scores("BCE", plan.seeds) for name in ("whole", "broken"))
     assert whole.equal(broken)
 
 
@@ -178,7 +178,7 @@ class Counter(CompareWatcher):
     def on_trained(self) -> None:
         self.trained += 1
 
-    def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: Training) -> None:
+    def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: TrainingRun) -> None:
         self.results.append((entrant.title, row["seed"]))
 
 
@@ -186,7 +186,7 @@ class Counter(CompareWatcher):
 def test_watchers_count_every_training_also_those_done_before_and_see_new_results(tmp_path: Path, plan: Plan) -> None:
     first, second = Counter(), Counter()
     for counter in (first, second):
-        EffectivenessTest(StubTraining(varied), plan, Records(tmp_path), [counter])(ENTRANTS[0])
+        EffectivenessTest(StubTraining(varied), plan, ComparisonRecords(tmp_path), [counter])(ENTRANTS[0])
     assert first.trained == second.trained == plan.trainings
     assert first.results == [("BCE", seed) for seed in plan.seeds]
     assert second.results == []

@@ -8,8 +8,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from lightning_modules.compare.records import Records
-from lightning_modules.training.convergence import Setting, Training
+from lightning_modules.compare.records import ComparisonRecords
+from lightning_modules.training.convergence import Setting, TrainingRun
 from lightning_modules.utilities.files import save_arrays
 from tests.compare.compare_helpers import FAST, SLOW, diverged, failed, measured, trained
 
@@ -33,9 +33,9 @@ def _is_blank(value: Any) -> bool:
     [trained(2 / 3, metrics={"val/auc": 0.1 + 0.2, "val/log_loss": 1e-17 / 3}), diverged()],
     ids=["trained", "diverged"],
 )
-def test_a_training_is_found_again_bit_for_bit(tmp_path: Path, training: Training) -> None:
-    written = Records(tmp_path).add_training(TITLE, 3, AWKWARD, training)
-    found = Records(tmp_path).training(TITLE, 3, AWKWARD)
+def test_a_training_is_found_again_bit_for_bit(tmp_path: Path, training: TrainingRun) -> None:
+    written = ComparisonRecords(tmp_path).add_training(TITLE, 3, AWKWARD, training)
+    found = ComparisonRecords(tmp_path).training(TITLE, 3, AWKWARD)
     assert found is not None
     assert same(written, found)
     assert found["status"] == training.status
@@ -43,10 +43,10 @@ def test_a_training_is_found_again_bit_for_bit(tmp_path: Path, training: Trainin
 
 
 def test_results_and_predictions_are_found_again_bit_for_bit(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = ComparisonRecords(tmp_path)
     outcomes = {seed: measured(seed) for seed in (7, 8)}
     rows = {seed: records.add_result(TITLE, seed, FAST, trained(0.7), outcomes[seed]) for seed in outcomes}
-    again = Records(tmp_path)
+    again = ComparisonRecords(tmp_path)
     for seed, row in rows.items():
         found = again.result(TITLE, seed, FAST)
         assert found is not None
@@ -62,7 +62,7 @@ def test_results_and_predictions_are_found_again_bit_for_bit(tmp_path: Path) -> 
 
 def test_a_result_has_metrics_of_both_splits_and_their_standard_errors(tmp_path: Path) -> None:
     outcome = measured(1, auc=0.625)
-    row = Records(tmp_path).add_result("BCE", 1, FAST, trained(0.75), outcome)
+    row = ComparisonRecords(tmp_path).add_result("BCE", 1, FAST, trained(0.75), outcome)
     assert (row["val_auc"], row["test_auc"], row["test_log_loss"]) == (0.75, 0.625, 0.375)
     auc = roc_auc_score(outcome.test.label, outcome.test.score)
     positives = float(outcome.test.label.sum())
@@ -73,7 +73,7 @@ def test_a_result_has_metrics_of_both_splits_and_their_standard_errors(tmp_path:
 
 
 def test_the_files_lead_with_loss_seed_and_setting(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = ComparisonRecords(tmp_path)
     records.add_training("BCE", 1, FAST, trained(0.7))
     records.add_result("BCE", 1, FAST, trained(0.7), measured(1))
     for name in ("trainings.csv", "results.csv"):
@@ -82,9 +82,9 @@ def test_the_files_lead_with_loss_seed_and_setting(tmp_path: Path) -> None:
 
 
 def test_other_seeds_settings_and_losses_are_not_found(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = ComparisonRecords(tmp_path)
     records.add_training("BCE", 1, FAST, trained(0.7))
-    for each in (records, Records(tmp_path)):
+    for each in (records, ComparisonRecords(tmp_path)):
         assert each.training("BCE", 1, FAST) is not None
         assert each.training("BCE", 2, FAST) is None
         assert each.training("BCE", 1, SLOW) is None
@@ -93,11 +93,11 @@ def test_other_seeds_settings_and_losses_are_not_found(tmp_path: Path) -> None:
 
 
 def test_what_failed_is_to_be_done_again_and_what_diverged_is_not(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = ComparisonRecords(tmp_path)
     for title, training in {"fails": failed("OSError: disk\nfull"), "diverges": diverged()}.items():
         records.add_training(title, 1, FAST, training)
         records.add_result(title, 1, FAST, training, None)
-    for each in (records, Records(tmp_path)):
+    for each in (records, ComparisonRecords(tmp_path)):
         assert each.training("fails", 1, FAST) is None
         assert each.result("fails", 1, FAST) is None
         kept = each.result("fails", 1, FAST, with_failed=True)
@@ -108,19 +108,19 @@ def test_what_failed_is_to_be_done_again_and_what_diverged_is_not(tmp_path: Path
 
 
 def test_a_second_attempt_takes_the_place_of_a_failure(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = ComparisonRecords(tmp_path)
     records.add_training("BCE", 1, FAST, failed())
     records.add_training("BCE", 1, SLOW, trained(0.6))
-    Records(tmp_path).add_training("BCE", 1, FAST, trained(0.7))
+    ComparisonRecords(tmp_path).add_training("BCE", 1, FAST, trained(0.7))
     assert pd.read_csv(tmp_path / "trainings.csv")["status"].tolist() == ["trained", "trained"]
 
 
 def test_a_result_with_another_setting_takes_the_place_of_the_first(tmp_path: Path) -> None:
-    Records(tmp_path).add_result("BCE", 1, SLOW, trained(0.6), measured(1))
-    records = Records(tmp_path)
+    ComparisonRecords(tmp_path).add_result("BCE", 1, SLOW, trained(0.6), measured(1))
+    records = ComparisonRecords(tmp_path)
     records.add_result("BCE", 1, FAST, trained(0.7), measured(2))
     records.add_result("BCE", 2, SLOW, trained(0.65), measured(3))
-    again = Records(tmp_path)
+    again = ComparisonRecords(tmp_path)
     assert again.result("BCE", 1, SLOW) is None
     assert again.result("BCE", 1, FAST) is not None
     assert again.results["seed"].tolist() == [1, 2]
@@ -128,7 +128,7 @@ def test_a_result_with_another_setting_takes_the_place_of_the_first(tmp_path: Pa
 
 
 def test_losses_with_like_titles_keep_predictions_apart(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = ComparisonRecords(tmp_path)
     titles = ["a" * 60, "a" * 61, "pred + label", "pred - label"]
     names = [records.add_result(title, 1, FAST, trained(0.6), measured(1))["predictions"] for title in titles]
     assert len(set(names)) == 4
@@ -148,16 +148,16 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["trainings.csv", "results.csv"])
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, name: str, damage: str) -> None:
-    records = Records(tmp_path)
+    records = ComparisonRecords(tmp_path)
     records.add_training("BCE", 1, FAST, trained(0.7))
     records.add_result("BCE", 1, FAST, trained(0.7), measured(1))
     (tmp_path / name).write_text(DAMAGES[damage]((tmp_path / name).read_text()), encoding="latin-1")
     with pytest.raises(ValueError, match=rf"{name}.*name another --compare.root"):
-        Records(tmp_path)
+        ComparisonRecords(tmp_path)
 
 
 def test_a_process_that_does_not_write_remembers_all_the_same(tmp_path: Path) -> None:
-    records = Records(tmp_path / "new", writes=False)
+    records = ComparisonRecords(tmp_path / "new", writes=False)
     records.add_training("BCE", 1, FAST, trained(0.7))
     records.add_result("BCE", 1, FAST, trained(0.7), measured(1))
     assert records.training("BCE", 1, FAST) is not None
@@ -166,12 +166,12 @@ def test_a_process_that_does_not_write_remembers_all_the_same(tmp_path: Path) ->
 
 
 def test_a_folder_whose_probabilities_were_rounded_is_refused_at_once(tmp_path: Path) -> None:
-    row = Records(tmp_path).add_result("BCE", 1, FAST, trained(0.7), measured(1))
+    row = ComparisonRecords(tmp_path).add_result("BCE", 1, FAST, trained(0.7), measured(1))
     path = tmp_path / "predictions" / f"{row['predictions']}.npz"
     score = torch.sigmoid(measured(1).test.score)
     save_arrays(path, {"validation": score.numpy(), "test": score.numpy()})
-    order = Records(tmp_path).test_scores("BCE", [1])[0].argsort(stable=True)
+    order = ComparisonRecords(tmp_path).test_scores("BCE", [1])[0].argsort(stable=True)
     assert torch.equal(order, score.argsort(stable=True))
     save_arrays(path, {"validation": score.numpy(), "test": score.round().numpy()})
     with pytest.raises(ValueError, match=rf"{path.name} holds probabilities.* {len(score)} of them were rounded"):
-        Records(tmp_path)
+        ComparisonRecords(tmp_path)

@@ -5,9 +5,9 @@ import pandas as pd
 from matplotlib.image import imread
 from rich.console import Console
 
-from lightning_modules.compare.audit import Audit, Verdict
+from lightning_modules.compare.audit import Audit, AuditResult
 from lightning_modules.compare.entrants import GIVEN, SEARCH
-from lightning_modules.compare.report import Report
+from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.compare.tables import HEADER, numbers
 from lightning_modules.statistics.bootstrap import Difference
 from lightning_modules.training.convergence import DIVERGED, TRAINED
@@ -25,12 +25,12 @@ AWKWARD = standing(
     p_value=0.002,
 )
 DEAD = standing(entrant("log(pred)", "log(pred)", GIVEN), runs_of([0.7, NAN], [TRAINED, DIVERGED]), standard_error=NAN)
-AUDIT = Audit(SEARCHED, (Verdict("BCE", BASELINE, SEARCHED.difference, 0.042, 0.05),), 3, 40)
+AUDIT = Audit(SEARCHED, (AuditResult("BCE", BASELINE, SEARCHED.difference, 0.042, 0.05),), 3, 40)
 ALL = [BASELINE, SEARCHED, DEAD, AWKWARD]
 
 
-def report(audit: Audit | None = AUDIT, remarks: tuple[str, ...] = ("mind the gap", "and a*b*c")) -> Report:
-    return Report(ALL, audit, remarks, "BiasedMF on data")
+def report(audit: Audit | None = AUDIT, remarks: tuple[str, ...] = ("mind the gap", "and a*b*c")) -> ComparisonReport:
+    return ComparisonReport(ALL, audit, remarks, "BiasedMF on data")
 
 
 def test_the_page_has_one_row_a_loss_and_the_same_cells_in_each() -> None:
@@ -51,7 +51,7 @@ def test_the_page_has_the_audit_the_remarks_and_the_formulas() -> None:
 
 
 def test_what_there_is_not_has_no_heading() -> None:
-    page = Report([BASELINE, DEAD], None, (), "BiasedMF on data").markdown()
+    page = ComparisonReport([BASELINE, DEAD], None, (), "BiasedMF on data").markdown()
     assert "## Mind" not in page
     assert "## Formulas" not in page
     assert "On held-out data" not in page
@@ -74,7 +74,7 @@ def test_the_files_are_there_and_nothing_else(tmp_path: Path) -> None:
 def test_the_picture_is_a_png_that_grows_with_the_losses(tmp_path: Path) -> None:
     sizes = []
     for losses in (ALL[:2], ALL):
-        Report(losses, None, (), "").write(tmp_path)
+        ComparisonReport(losses, None, (), "").write(tmp_path)
         picture = imread(tmp_path / "intervals.png")
         sizes.append(picture.shape[:2])
         assert float(picture.min()) < 0.2
@@ -95,7 +95,7 @@ def test_the_picture_says_what_zero_is() -> None:
     assert "BCE" in figure.get_suptitle()
 
 
-def printed(each: Report, width: int = 100) -> str:
+def printed(each: ComparisonReport, width: int = 100) -> str:
     output = io.StringIO()
     each.print(Console(file=output, width=width), Path("runs/compare"))
     return output.getvalue()
@@ -110,4 +110,4 @@ def test_the_terminal_shows_every_loss_the_remarks_and_the_audit() -> None:
 
 def test_the_terminal_takes_brackets_for_text() -> None:
     marked = standing(entrant("pred - label", "[bold]x[/nonsense]", GIVEN))
-    assert "[/nonsense]" in printed(Report([BASELINE, marked], None, ("[red]",), ""), width=200)
+    assert "[/nonsense]" in printed(ComparisonReport([BASELINE, marked], None, ("[red]",), ""), width=200)

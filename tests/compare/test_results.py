@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from lightning_modules.compare.records import Records
-from lightning_modules.compare.results import Resampled, Standing, resample, standings
+from lightning_modules.compare.records import ComparisonRecords
+from lightning_modules.compare.results import LossResult, Resampled, resample, standings
 from lightning_modules.statistics.significance import holm
 from lightning_modules.training.convergence import DIVERGED, TRAINED, Measured
 from lightning_modules.training.predictions import Scores
@@ -29,7 +29,7 @@ def resampled(gaps: dict[str, float], seeds: int = 3, confidence: float = 0.95) 
     return Resampled(aucs, observed, confidence, seed=0)
 
 
-def placed(gaps: dict[str, float], seeds: int = 3) -> list[Standing]:
+def placed(gaps: dict[str, float], seeds: int = 3) -> list[LossResult]:
     sound, broken = [TRAINED] * seeds, [TRAINED] * (seeds - 1) + [DIVERGED]
     runs = {title: runs_of([0.7] * seeds, sound if title in gaps else broken) for title in TITLES}
     settings, proper = dict.fromkeys(TITLES, FAST), dict.fromkeys(TITLES, False)
@@ -107,8 +107,8 @@ def test_the_interval_widens_with_the_confidence() -> None:
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-def written(root: Path, skills: dict[str, float], seeds: range) -> Records:
-    records = Records(root)
+def written(root: Path, skills: dict[str, float], seeds: range) -> ComparisonRecords:
+    records = ComparisonRecords(root)
     for title, skill in skills.items():
         for seed in seeds:
             records.add_result(title, seed, FAST, trained(0.7), measured(seed, skill=skill))
@@ -132,7 +132,7 @@ def test_resampling_starts_from_the_aucs_of_the_rows_as_they_are(tmp_path: Path,
 def test_resampling_users_draws_all_rows_of_a_user_together(tmp_path: Path) -> None:
     # Two users who are ranked perfectly by themselves and not together: rows alone would give many more AUCs.
     test = Scores(torch.tensor([0.1, 0.2, 0.6, 0.7]), torch.tensor([0.0, 1.0, 0.0, 1.0]), torch.tensor([0, 0, 1, 1]))
-    records = Records(tmp_path)
+    records = ComparisonRecords(tmp_path)
     records.add_result("BCE", 0, FAST, trained(0.7), Measured({"test/auc": 0.75}, test, test))
     options = {"resamples": 200, "confidence": 0.95, "seed": 0}
     users = resample(records, ["BCE"], [0], by_user=True, **options).aucs["BCE"]  # type: ignore[arg-type]
@@ -152,7 +152,7 @@ def test_the_same_seed_resamples_the_same_rows_for_any_choice_of_losses(tmp_path
 
 
 def test_without_sound_losses_nothing_is_read(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = ComparisonRecords(tmp_path)
     records.add_result("BCE", 0, FAST, diverged(), None)
     result = resample(records, [], [0], by_user=True, resamples=10, confidence=0.95, seed=0)
     assert math.isnan(result.standard_error("BCE"))

@@ -3,10 +3,11 @@ import math
 import pytest
 
 from lightning_modules.compare.entrants import SEARCH
-from lightning_modules.compare.tables import HEADER, NARROW_HEADER, cells, literal, markdown, narrow_cells, short
+from lightning_modules.compare.tables import HEADER, NARROW_HEADER, cells, narrow_cells
 from lightning_modules.compare.tables import numbers as as_numbers
 from lightning_modules.statistics.bootstrap import Difference
 from lightning_modules.training.convergence import DIVERGED, TRAINED, Setting
+from lightning_modules.utilities.markdown import literal, markdown, short
 from tests.compare.compare_helpers import NAN, entrant, runs_of, standing, table_rows
 
 SQUARE = entrant("(label - pred)**2", "PPO #1", SEARCH)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.docs.pages import Block, Reader, checkout
 from tests.multitask.published_layouts import WRITERS
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.multitask.published_layouts import WRITERS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 from tests.multitask.published_layouts import WRITERS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "multitask"

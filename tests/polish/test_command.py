@@ -15,7 +15,7 @@ from lightning_modules.agents import CriticWeightedLoss
 from lightning_modules.polish.arms import Arm
 from lightning_modules.polish.command import Polish
 from lightning_modules.polish.critic_fitting import Fitting
-from lightning_modules.polish.training import Budget, Training
+from lightning_modules.polish.training import PolishTraining, TrainingSettings
 from tests.polish.polish_helpers import ARMS, SEED, curve, polish, results, save
 
 
@@ -128,8 +128,8 @@ def test_the_constant_variant_is_the_control_bit_for_bit(whole: Polish, root: Pa
         Arm("constant", fine_tuned=True, loss=loss).equip(model, root / "seed_5" / "critics.ckpt")
         return model
 
-    training = Training(whole.impressions, whole.recipe, "val/auc", "max")
-    tested = training(build, Budget(2, learning_rate=1e-3), SEED, tmp_path / "constant.ckpt")
+    training = PolishTraining(whole.impressions, whole.recipe, "val/auc", "max")
+    tested = training(build, TrainingSettings(2, learning_rate=1e-3), SEED, tmp_path / "constant.ckpt")
     assert tested.logit is not None
     assert np.array_equal(tested.logit.numpy(), np.load(root / "seed_5" / "fine_tuned.npz")["test_score"])
 
@@ -157,7 +157,7 @@ def test_again_it_trains_nothing_and_says_the_same(whole: Polish, root: Path, mo
         raise AssertionError("trained again")
 
     before = {name: (root / name).read_bytes() for name in ("summary.md", "results.csv")}
-    for trains in (Training, Fitting):
+    for trains in (PolishTraining, Fitting):
         monkeypatch.setattr(trains, "__call__", refuse)
     whole.run(save)
     assert {name: (root / name).read_bytes() for name in before} == before

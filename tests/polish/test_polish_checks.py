@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lightning_modules.losses import BCE
-from lightning_modules.polish.training import Training
+from lightning_modules.polish.training import PolishTraining
 from tests.polish.polish_helpers import polish, save, small_agent, small_data
 
 
@@ -32,7 +32,7 @@ def test_what_is_wrong_is_found_before_anything_is_trained_or_written(
     def refuse(*_: object) -> None:
         raise AssertionError("trained")
 
-    monkeypatch.setattr(Training, "__call__", refuse)
+    monkeypatch.setattr(PolishTraining, "__call__", refuse)
     with pytest.raises((ValueError, OSError), match=message):
         polish(tmp_path / "run", **options).run(save)
     assert list(tmp_path.iterdir()) == []

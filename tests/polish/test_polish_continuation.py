@@ -9,7 +9,7 @@ import pytest
 
 from lightning_modules.polish.command import Polish
 from lightning_modules.polish.critic_fitting import Fitting
-from lightning_modules.polish.training import Budget, Training
+from lightning_modules.polish.training import PolishTraining, TrainingSettings
 from tests.polish.polish_helpers import curve, polish, results, save, small_data, without_seconds
 
 
@@ -18,7 +18,7 @@ class Ended:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, *, late: bool) -> None:
         self.left, self.late = at, late
-        for kind in (Training, Fitting):
+        for kind in (PolishTraining, Fitting):
             monkeypatch.setattr(kind, "__call__", self._watched(kind.__call__))
 
     def _watched(self, call: Any) -> Any:
@@ -68,13 +68,13 @@ def test_more_seeds_and_arms_train_what_is_new_alone(
 ) -> None:
     one = polish(tmp_path / "run", variants=["one_minus_q"], weightings=[], seeds=1)
     one.run(save)
-    trained, train = [], Training.__call__
+    trained, train = [], PolishTraining.__call__
 
-    def watched(self: Training, build: Any, budget: Budget, seed: int, checkpoint: Path) -> Any:
+    def watched(self: PolishTraining, build: Any, budget: TrainingSettings, seed: int, checkpoint: Path) -> Any:
         trained.append((seed, checkpoint.stem))
         return train(self, build, budget, seed, checkpoint)
 
-    monkeypatch.setattr(Training, "__call__", watched)
+    monkeypatch.setattr(PolishTraining, "__call__", watched)
     replace(one, settings=replace(one.settings, seeds=2)).run(save)
     assert trained == [(6, name) for name in ("base", "fine_tuned", "fine_tuned_1_0.7_Q", "from_scratch_1_0.7_Q")]
     assert (tmp_path / "run" / "summary.md").read_text() == (Path(reference.settings.root) / "summary.md").read_text()

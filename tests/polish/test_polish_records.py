@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lightning_modules.polish import training
-from lightning_modules.polish.records import Records
+from lightning_modules.polish.records import PolishRecords
 from lightning_modules.utilities.files import save_arrays
 
 METRICS = {"val/auc": 1 / 3, "test/auc/click": 0.1 + 0.2, "test/log_loss": math.nan}
@@ -19,19 +19,19 @@ def trained(scale: float = 1.0) -> training.Tested:
     return training.Tested(METRICS, scale * torch.tensor([[0.25, 0.5], [0.75, 1.0]]), 3, 1.23456)
 
 
-def added(records: Records, arm: str, seed: int, tested: training.Tested) -> None:
+def added(records: PolishRecords, arm: str, seed: int, tested: training.Tested) -> None:
     if tested.logit is not None:
         records.checkpoint(arm, seed).write_bytes(b"weights")
     records.add(arm, seed, tested)
 
 
 def test_what_was_written_is_read_to_the_last_digit(tmp_path: Path) -> None:
-    first = Records(tmp_path)
+    first = PolishRecords(tmp_path)
     for seed, scale in ((1, 1.0), (2, 0.5)):
         added(first, "fine-tuned, -Q", seed, trained(scale))
     added(first, "base", 1, DIVERGED)
     text = (tmp_path / "results.csv").read_text()
-    again = Records(tmp_path)
+    again = PolishRecords(tmp_path)
     assert again.has("fine-tuned, -Q", 2)
     row = again.results(["fine-tuned, -Q"], [1]).iloc[0]
     assert (row["val_auc"], row["test_auc_click"], row["epoch"], row["seconds"]) == (1 / 3, 0.1 + 0.2, 3, 1.235)
@@ -44,7 +44,7 @@ def test_what_was_written_is_read_to_the_last_digit(tmp_path: Path) -> None:
 
 
 def test_only_what_is_there_whole_is_done(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = PolishRecords(tmp_path)
     added(records, "base", 1, trained())
     added(records, "fine-tuned", 1, DIVERGED)
     assert [records.has("base", 1), records.has("fine-tuned", 1)] == [True, True]
@@ -54,19 +54,19 @@ def test_only_what_is_there_whole_is_done(tmp_path: Path) -> None:
     for name in ("base.ckpt", "base.npz"):
         content = (tmp_path / "seed_1" / name).read_bytes()
         (tmp_path / "seed_1" / name).unlink()
-        assert not Records(tmp_path).has("base", 1)
+        assert not PolishRecords(tmp_path).has("base", 1)
         (tmp_path / "seed_1" / name).write_bytes(content)
 
 
 def test_a_second_outcome_takes_the_place_of_the_first(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = PolishRecords(tmp_path)
     added(records, "base", 1, DIVERGED)
     added(records, "base", 1, trained())
-    assert Records(tmp_path).results(["base"], [1])["epoch"].tolist() == [3]
+    assert PolishRecords(tmp_path).results(["base"], [1])["epoch"].tolist() == [3]
 
 
 def test_rows_come_in_the_order_asked_for(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = PolishRecords(tmp_path)
     for arm, seed in (("b", 2), ("a", 1), ("a", 2), ("c", 1)):
         added(records, arm, seed, DIVERGED)
     rows = records.results(["a", "b"], [1, 2])
@@ -74,7 +74,7 @@ def test_rows_come_in_the_order_asked_for(tmp_path: Path) -> None:
 
 
 def test_given_critics_serve_all_seeds(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = PolishRecords(tmp_path)
     assert records.critics(3, None) == tmp_path / "seed_3" / "critics.ckpt"
     assert records.critics(3, "agent.ckpt") == Path("agent.ckpt")
 
@@ -93,11 +93,11 @@ def test_given_critics_serve_all_seeds(tmp_path: Path) -> None:
 def test_a_torn_table_is_told_with_its_line(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "results.csv").write_text(text)
     with pytest.raises(ValueError, match=rf"results.csv cannot be read: {message}.*; correct it, or name another"):
-        Records(tmp_path)
+        PolishRecords(tmp_path)
 
 
 def test_torn_probabilities_are_told(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = PolishRecords(tmp_path)
     added(records, "base", 1, trained())
     file = tmp_path / "seed_1" / "base.npz"
     file.write_bytes(file.read_bytes()[:100])
@@ -106,7 +106,7 @@ def test_torn_probabilities_are_told(tmp_path: Path) -> None:
 
 
 def test_probabilities_of_an_earlier_version_are_read_as_logits_unless_they_were_rounded(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = PolishRecords(tmp_path)
     added(records, "base", 1, trained())
     for probability in ([[0.25, 0.5], [0.75, 0.9]], [[0.25, 0.5], [0.75, 1.0]]):
         save_arrays(tmp_path / "seed_1" / "base.npz", {"test": np.array(probability, dtype=np.float32)})
@@ -114,6 +114,6 @@ def test_probabilities_of_an_earlier_version_are_read_as_logits_unless_they_were
             logits = records.logits("base", [1])
             assert logits is not None
             assert logits[0].tolist() == pytest.approx(np.log(probability) - np.log1p(-np.array(probability)), abs=1e-6)
-    for read in (lambda: records.logits("base", [1]), lambda: Records(tmp_path)):
+    for read in (lambda: records.logits("base", [1]), lambda: PolishRecords(tmp_path)):
         with pytest.raises(ValueError, match=r"base\.npz holds probabilities.* 1 of them were rounded to 0 or 1"):
             read()

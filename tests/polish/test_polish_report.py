@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from lightning_modules.polish.report import Report
+from lightning_modules.polish.report import PolishReport
 from lightning_modules.statistics.bootstrap import Difference
 
 NAN = math.nan
@@ -33,7 +33,7 @@ def results(arms: tuple[str, ...] = ("base", "control", LONG)) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def report(**fields: Any) -> Report:
+def report(**fields: Any) -> PolishReport:
     found = {
         (arm, f"{metric}/{task}"): difference(0.1 * place - 0.02 * column, 0.01 * (1 + place + column))
         for place, arm in enumerate(("base", LONG))
@@ -41,10 +41,10 @@ def report(**fields: Any) -> Report:
         for column, task in enumerate(TASKS)
     }
     defaults = {"tasks": TASKS, "control": "control", "differences": found, "setup": "Set up so.", "remarks": ["Mind."]}
-    return Report(**{"results": results(), **defaults, **fields})
+    return PolishReport(**{"results": results(), **defaults, **fields})
 
 
-def printed(given: Report, width: int = 80) -> str:
+def printed(given: PolishReport, width: int = 80) -> str:
     console = Console(width=width, file=io.StringIO())
     given.print(console, Path("runs/polish"))
     return console.file.getvalue()  # type: ignore[attr-defined]

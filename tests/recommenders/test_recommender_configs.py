@@ -5,7 +5,7 @@ import pytest
 import torch
 import yaml
 
-from lightning_modules.cli import main
+from lightning_modules.cli.main import main
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "recommenders"
 MODELS = sorted(CONFIGS.glob("*.yaml"))

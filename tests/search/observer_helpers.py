@@ -6,7 +6,7 @@ import torch
 
 from lightning_modules.losses import Formula
 from lightning_modules.search.events import Candidate, RoundSummary
-from lightning_modules.search.screening import Screened, Verdict
+from lightning_modules.search.screening import Screened, ScreeningResult
 from lightning_modules.search.space import SearchSpace
 
 
@@ -36,7 +36,7 @@ def round_summary(number: int, space: SearchSpace, **fields: Any) -> RoundSummar
     """Return a round of eight programs with two of each verdict."""
     programs = space.uniform(8, torch.Generator().manual_seed(number))
     share = torch.zeros(8, dtype=torch.float64)
-    verdict = torch.arange(8) % len(Verdict)
+    verdict = torch.arange(8) % len(ScreeningResult)
     ones = torch.ones(8, dtype=torch.int64)
     screened = Screened(verdict, share, share, torch.arange(8), ones, torch.zeros(8, 4, dtype=torch.float64))
     defaults: dict[str, Any] = {

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.losses import OPERATOR_BY_NAME
-from lightning_modules.search.screening import Screened, Verdict
+from lightning_modules.search.screening import Screened, ScreeningResult
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies import Outcome
 
@@ -59,7 +59,10 @@ def equal(left: Programs, right: Programs) -> bool:
 
 
 def told(
-    programs: Programs, reward: Tensor, verdict: Verdict = Verdict.TRAINABLE, broken: Tensor | None = None
+    programs: Programs,
+    reward: Tensor,
+    verdict: ScreeningResult = ScreeningResult.TRAINABLE,
+    broken: Tensor | None = None,
 ) -> Outcome:
     """Return an outcome in which every program is new, and has the given verdict and reward."""
     count = len(programs)

@@ -14,11 +14,11 @@ from lightning_modules.losses import BCE, MSE
 from lightning_modules.search import command as study_module
 from lightning_modules.search.command import run_search
 from lightning_modules.search.evaluation import ChildEvaluator
-from lightning_modules.search.events import Watcher
+from lightning_modules.search.events import SearchObserver
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.reports.summary import FormulasFile
 from lightning_modules.search.settings import SearchSettings
-from lightning_modules.search.snapshots import States
+from lightning_modules.search.snapshots import Snapshots
 from lightning_modules.search.strategies import PPO, REINFORCE, RandomSearch, RegularizedEvolution
 from tests.search.child_helpers import planted_data, untrained
 
@@ -58,7 +58,7 @@ def _save(settings: Mapping[str, Any], path: Path) -> None:
     path.write_text(yaml.safe_dump(written), encoding="utf-8")
 
 
-class NoFigures(Watcher):
+class NoFigures(SearchObserver):
     """Stands for TensorBoard and the picture, which take longer than a small study."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -79,7 +79,7 @@ class Stops:
         (ChildEvaluator, "_evaluate"),
         (Ledger, "record"),
         (Ledger, "on_candidate"),
-        (States, "offer"),
+        (Snapshots, "offer"),
         (FormulasFile, "on_candidate"),
     )
 
@@ -87,9 +87,9 @@ class Stops:
         self.every_state = False
         self._at: int | None = None
         self._calls = 0
-        offer = States.offer
+        offer = Snapshots.offer
         patch.setattr(
-            States,
+            Snapshots,
             "offer",
             lambda states, state, *, needed=False: offer(states, state, needed=needed or self.every_state),
         )

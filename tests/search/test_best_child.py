@@ -8,11 +8,11 @@ import torch
 
 from lightning_modules.search.best_child import BestChild
 from lightning_modules.search.evaluation import Evaluation
-from lightning_modules.search.places import Place
+from lightning_modules.search.places import TrialKey
 
 
-def place(position: int, number: int = 1, epochs: int = 0) -> Place:
-    return Place(number, "candidate", position, epochs, "pred - label")
+def place(position: int, number: int = 1, epochs: int = 0) -> TrialKey:
+    return TrialKey(number, "candidate", position, epochs, "pred - label")
 
 
 def child(score: float | None, mark: float = 0.0) -> Evaluation:
@@ -20,7 +20,7 @@ def child(score: float | None, mark: float = 0.0) -> Evaluation:
     return Evaluation("trained" if score is not None else "failed", score, 0.1, weights=weights)
 
 
-def kept(best: BestChild, at: Place) -> float | None:
+def kept(best: BestChild, at: TrialKey) -> float | None:
     weights = best.weights(at)
     return None if weights is None else float(weights["embedding"][0])
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from lightning_modules.search.evaluation import Evaluation
-from lightning_modules.search.events import Standing
+from lightning_modules.search.events import SearchProgress
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_children, read_ledger
-from lightning_modules.search.places import Place
+from lightning_modules.search.places import TrialKey
 from lightning_modules.search.space import SearchSpace
 from tests.search.observer_helpers import candidate, reference, round_summary
 
@@ -38,7 +38,7 @@ def test_a_child_is_on_disk_at_once_and_a_candidate_with_the_next_child_or_round
         return len(read_children(ledger.path.parent)), len(read_ledger(ledger.path.parent))
 
     for number, each in enumerate(CANDIDATES):
-        ledger.record([(Place(0, "reference", number, 0, each.formula), Evaluation("trained", 0.5, 0.1))])
+        ledger.record([(TrialKey(0, "reference", number, 0, each.formula), Evaluation("trained", 0.5, 0.1))])
         assert counts() == (number + 1, number)
         ledger.on_candidate(each)
     ledger.on_round(round_summary(1, SearchSpace()))
@@ -69,16 +69,18 @@ def test_a_ledger_is_continued_and_holds_nothing_twice(tmp_path: Path) -> None:
 
 def test_lost_candidates_of_finished_rounds_come_back(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.on_resume(Standing(warm_up=3, rounds=1, candidates=tuple(CANDIDATES)))
+    ledger.on_resume(SearchProgress(warm_up=3, rounds=1, candidates=tuple(CANDIDATES)))
     ledger.on_end()
     assert read_ledger(tmp_path)["status"].tolist() == [each.status for each in CANDIDATES]
 
 
 def test_trained_children_are_read_as_they_were_written(tmp_path: Path) -> None:
     children = {
-        Place(0, "baseline", 0, 0, "BCE"): Evaluation("trained", 0.1 + 0.2, 1e-7),
-        Place(1, "candidate", 1, 3, "pred - label"): Evaluation("failed", None, 0.5, "ValueError: 'quotes', \"more\""),
-        Place(1, "candidate", 2, 3, "max(pred, label)"): Evaluation("non-finite", None, 0.5),
+        TrialKey(0, "baseline", 0, 0, "BCE"): Evaluation("trained", 0.1 + 0.2, 1e-7),
+        TrialKey(1, "candidate", 1, 3, "pred - label"): Evaluation(
+            "failed", None, 0.5, "ValueError: 'quotes', \"more\""
+        ),
+        TrialKey(1, "candidate", 2, 3, "max(pred, label)"): Evaluation("non-finite", None, 0.5),
     }
     ledger = Ledger(tmp_path)
     ledger.record(list(children.items()))
@@ -156,7 +158,7 @@ def test_a_ledger_without_a_child_leaves_the_folder_free(tmp_path: Path) -> None
     Ledger(tmp_path).on_end()
     assert not (tmp_path / LEDGER_NAME).exists()
     ledger = Ledger(tmp_path)
-    ledger.record([(Place(0, "baseline", 0, 0, "BCE"), Evaluation("trained", 0.5, 0.1))])
+    ledger.record([(TrialKey(0, "baseline", 0, 0, "BCE"), Evaluation("trained", 0.5, 0.1))])
     ledger.on_end()
     Ledger(tmp_path).on_end()
     assert (tmp_path / LEDGER_NAME).exists()
@@ -197,7 +199,7 @@ def test_a_signal_right_after_a_commit_loses_and_doubles_nothing(tmp_path: Path)
     ledger = Ledger(tmp_path)
     ledger._connection = Interrupting(ledger._connection)  # type: ignore[assignment]
     ledger.on_candidate(CANDIDATES[0])
-    child = (Place(1, "candidate", 1, 0, "pred"), Evaluation("trained", 0.5, 0.1))
+    child = (TrialKey(1, "candidate", 1, 0, "pred"), Evaluation("trained", 0.5, 0.1))
     with pytest.raises(SystemExit):
         ledger.record([child])
     ledger.on_end()
@@ -209,7 +211,7 @@ def test_a_signal_right_after_a_commit_loses_and_doubles_nothing(tmp_path: Path)
 def test_a_signal_right_after_the_first_child_leaves_it_there(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger._connection = Interrupting(ledger._connection)  # type: ignore[assignment]
-    child = (Place(0, "baseline", 0, 0, "BCE"), Evaluation("trained", 0.5, 0.1))
+    child = (TrialKey(0, "baseline", 0, 0, "BCE"), Evaluation("trained", 0.5, 0.1))
     with pytest.raises(SystemExit):
         ledger.record([child])
     ledger.on_end()
@@ -220,7 +222,7 @@ def changed(root: Path, script: str) -> Path:
     """Return a folder whose ledger of one candidate and one child a script has changed, whatever its constraints."""
     ledger = Ledger(root)
     ledger.on_candidate(CANDIDATES[1])
-    ledger.record([(Place(1, "candidate", 1, 0, "pred"), Evaluation("trained", 0.5, 0.1))])
+    ledger.record([(TrialKey(1, "candidate", 1, 0, "pred"), Evaluation("trained", 0.5, 0.1))])
     ledger.on_end()
     with sqlite3.connect(root / LEDGER_NAME) as connection:
         connection.executescript(
@@ -287,7 +289,7 @@ def test_a_ledger_without_a_column_is_not_continued(tmp_path: Path) -> None:
 def test_further_columns_are_no_harm(tmp_path: Path) -> None:
     root = changed(tmp_path, "ALTER TABLE children ADD COLUMN note; ALTER TABLE candidates ADD COLUMN note")
     assert read_ledger(root)["formula"].tolist() == ["max(pred, label)"]
-    assert list(read_children(root)) == [Place(1, "candidate", 1, 0, "pred")]
+    assert list(read_children(root)) == [TrialKey(1, "candidate", 1, 0, "pred")]
 
 
 def test_what_the_rows_add_to_baselines_is_read_as_it_was_written(
@@ -297,23 +299,23 @@ def test_what_the_rows_add_to_baselines_is_read_as_it_was_written(
     components = [torch.randn(rows, generator=torch.Generator().manual_seed(rows)) for rows in (20, 21)]
     ledger = Ledger(tmp_path)
     for moves, each in enumerate(components):
-        place = Place(moves, "baseline", 0, 3, "BCE")
+        place = TrialKey(moves, "baseline", 0, 3, "BCE")
         ledger.record([(place, Evaluation("trained", 0.5, 0.1, components=each, standard_error=0.02))])
-    ledger.record([(Place(0, "candidate", 1, 3, "pred"), Evaluation("trained", 0.5, 0.1, standard_error=0.01))])
+    ledger.record([(TrialKey(0, "candidate", 1, 3, "pred"), Evaluation("trained", 0.5, 0.1, standard_error=0.01))])
     ledger.on_end()
     found = read_children(tmp_path)
     for moves, each in enumerate(components):
-        read = found[Place(moves, "baseline", 0, 3, "BCE")]
+        read = found[TrialKey(moves, "baseline", 0, 3, "BCE")]
         assert read.components is not None
         assert torch.equal(read.components, each)
         assert read.standard_error == 0.02
-    other = found[Place(0, "candidate", 1, 3, "pred")]
+    other = found[TrialKey(0, "candidate", 1, 3, "pred")]
     assert (other.components, other.standard_error) == (None, 0.01)
 
 
 def test_a_ledger_without_standard_errors_is_gone_on_with(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.record([(Place(0, "baseline", 0, 0, "BCE"), Evaluation("trained", 0.5, 0.1))])
+    ledger.record([(TrialKey(0, "baseline", 0, 0, "BCE"), Evaluation("trained", 0.5, 0.1))])
     ledger.on_candidate(CANDIDATES[0])
     ledger.on_end()
     old = sqlite3.connect(ledger.path)
@@ -325,7 +327,7 @@ def test_a_ledger_without_standard_errors_is_gone_on_with(tmp_path: Path) -> Non
     assert read_ledger(tmp_path)["standard_error"].isna().all()
     assert [child.score for child in read_children(tmp_path).values()] == [0.5]
     ledger = Ledger(tmp_path)
-    ledger.record([(Place(1, "candidate", 1, 0, "pred"), Evaluation("trained", 0.6, 0.1, standard_error=0.01))])
+    ledger.record([(TrialKey(1, "candidate", 1, 0, "pred"), Evaluation("trained", 0.6, 0.1, standard_error=0.01))])
     ledger.on_candidate(candidate(standard_error=0.01))
     ledger.on_end()
     assert read_ledger(tmp_path)["standard_error"].tolist() == [pytest.approx(math.nan, nan_ok=True), 0.01]

@@ -5,7 +5,7 @@ import torch
 
 from lightning_modules.losses import Numerics
 from lightning_modules.search.sampling import Drawing
-from lightning_modules.search.screening import Screening, Verdict
+from lightning_modules.search.screening import Screening, ScreeningResult
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies import Outcome, RandomSearch, Strategy
 from tests.search.search_helpers import PREDICTION, SQUARED_ERROR, assert_valid, equal, seeded, written
@@ -56,7 +56,7 @@ def test_a_round_chooses_as_many_distinct_trainable_programs_as_asked_for() -> N
     for _ in range(4):
         draws = rounds()
         assert len(draws.chosen) == 12
-        assert (draws.screened.verdict[draws.chosen] == Verdict.TRAINABLE).all()
+        assert (draws.screened.verdict[draws.chosen] == ScreeningResult.TRAINABLE).all()
         assert draws.chosen.tolist() == sorted(draws.chosen.tolist())
         assert_valid(draws.programs, SPACE, len(draws.screened.verdict))
         signatures += draws.screened.signature[draws.chosen].tolist()

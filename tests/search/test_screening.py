@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lightning_modules.losses import Numerics
-from lightning_modules.search.screening import Screened, Screening, Verdict
+from lightning_modules.search.screening import Screened, Screening, ScreeningResult
 from lightning_modules.search.space import SearchSpace
 from tests.search.search_helpers import (
     PREDICTION,
@@ -38,18 +38,18 @@ def hinged_error(leaf: float, probes: int) -> Screened:
 @pytest.mark.parametrize(
     ("program", "verdict", "right_share", "joint_share"),
     [
-        (WITHOUT_PREDICTION, Verdict.ZERO_GRADIENT, 0.0, 0.0),
-        ([("negative", 0), ("add", 0, 3)], Verdict.ZERO_GRADIENT, 0.0, 0.0),
-        (PREDICTION, Verdict.WRONG_DIRECTION, 0.5, 0.0),
-        ([("negative", 0)], Verdict.WRONG_DIRECTION, 0.5, 0.0),
-        ([("multiply", 0, 1)], Verdict.WRONG_DIRECTION, 0.0, 0.0),
-        ([("log", 0), ("multiply", 1, 3), ("negative", 4)], Verdict.WRONG_DIRECTION, 0.5, 0.0),
-        (SQUARED_ERROR, Verdict.TRAINABLE, 1.0, 1.0),
-        (REVERSED_ERROR, Verdict.WRONG_DIRECTION, 0.0, 0.0),
+        (WITHOUT_PREDICTION, ScreeningResult.ZERO_GRADIENT, 0.0, 0.0),
+        ([("negative", 0), ("add", 0, 3)], ScreeningResult.ZERO_GRADIENT, 0.0, 0.0),
+        (PREDICTION, ScreeningResult.WRONG_DIRECTION, 0.5, 0.0),
+        ([("negative", 0)], ScreeningResult.WRONG_DIRECTION, 0.5, 0.0),
+        ([("multiply", 0, 1)], ScreeningResult.WRONG_DIRECTION, 0.0, 0.0),
+        ([("log", 0), ("multiply", 1, 3), ("negative", 4)], ScreeningResult.WRONG_DIRECTION, 0.5, 0.0),
+        (SQUARED_ERROR, ScreeningResult.TRAINABLE, 1.0, 1.0),
+        (REVERSED_ERROR, ScreeningResult.WRONG_DIRECTION, 0.0, 0.0),
     ],
 )
 def test_verdicts_and_shares_of_known_programs(
-    program: list[WrittenNode], verdict: Verdict, right_share: float, joint_share: float
+    program: list[WrittenNode], verdict: ScreeningResult, right_share: float, joint_share: float
 ) -> None:
     screened = screening()(written(SPACE, program))
     assert screened.verdict.tolist() == [verdict]
@@ -63,11 +63,11 @@ def test_a_u_shape_without_label_is_right_half_of_the_time_and_never_for_both_la
     screened = screening(space, probes=7)(written(space, program))
     assert screened.right_share.item() == 0.5
     assert screened.joint_share.item() == 0.0
-    assert screened.verdict.item() == Verdict.WRONG_DIRECTION
+    assert screened.verdict.item() == ScreeningResult.WRONG_DIRECTION
 
 
-@pytest.mark.parametrize(("right", "verdict"), [(6, Verdict.TRAINABLE), (5, Verdict.WRONG_DIRECTION)])
-def test_a_share_equal_to_the_least_one_passes(right: int, verdict: Verdict) -> None:
+@pytest.mark.parametrize(("right", "verdict"), [(6, ScreeningResult.TRAINABLE), (5, ScreeningResult.WRONG_DIRECTION)])
+def test_a_share_equal_to_the_least_one_passes(right: int, verdict: ScreeningResult) -> None:
     probe = sorted_probe(10)
     leaf = (probe[9 - right] + probe[10 - right]) / 2
     screened = hinged_error(leaf, probes=10)
@@ -87,8 +87,10 @@ def test_right_signs_for_one_label_alone_are_no_joint_share() -> None:
     assert screened.joint_share.item() == 0.0
 
 
-@pytest.mark.parametrize(("scale", "verdict"), [(5e-5, Verdict.ZERO_GRADIENT), (2e-4, Verdict.TRAINABLE)])
-def test_a_gradient_nowhere_above_the_tolerance_is_zero(scale: float, verdict: Verdict) -> None:
+@pytest.mark.parametrize(
+    ("scale", "verdict"), [(5e-5, ScreeningResult.ZERO_GRADIENT), (2e-4, ScreeningResult.TRAINABLE)]
+)
+def test_a_gradient_nowhere_above_the_tolerance_is_zero(scale: float, verdict: ScreeningResult) -> None:
     space = SearchSpace(leaves=["pred", "label", scale], nodes=4)
     program = [*SQUARED_ERROR, ("multiply", 2, 5)]
     assert screening(space)(written(space, program)).verdict.tolist() == [verdict]
@@ -96,14 +98,18 @@ def test_a_gradient_nowhere_above_the_tolerance_is_zero(scale: float, verdict: V
 
 def test_the_direction_check_can_be_switched_off() -> None:
     screened = screening(least_right_share=0.0)(written(SPACE, PREDICTION, REVERSED_ERROR, WITHOUT_PREDICTION))
-    assert screened.verdict.tolist() == [Verdict.TRAINABLE, Verdict.TRAINABLE, Verdict.ZERO_GRADIENT]
+    assert screened.verdict.tolist() == [
+        ScreeningResult.TRAINABLE,
+        ScreeningResult.TRAINABLE,
+        ScreeningResult.ZERO_GRADIENT,
+    ]
 
 
 def test_repeats_in_a_batch_are_duplicates_of_the_first() -> None:
     # Adding the label changes the value only, not the gradient.
     shifted: list[WrittenNode] = [*SQUARED_ERROR, ("add", 5, 1)]
     screened = screening()(written(SPACE, SQUARED_ERROR, FOURTH_POWER, shifted, SQUARED_ERROR))
-    new, again = Verdict.TRAINABLE, Verdict.DUPLICATE
+    new, again = ScreeningResult.TRAINABLE, ScreeningResult.DUPLICATE
     assert screened.verdict.tolist() == [new, new, again, again]
     assert screened.signature.tolist() == [0, 1, 0, 0]
 
@@ -113,7 +119,7 @@ def test_only_what_was_taken_makes_later_batches_duplicates() -> None:
     first = judge(written(SPACE, SQUARED_ERROR, FOURTH_POWER))
     judge.take(first.signature[:1])
     later = judge(written(SPACE, FOURTH_POWER, SQUARED_ERROR))
-    assert later.verdict.tolist() == [Verdict.TRAINABLE, Verdict.DUPLICATE]
+    assert later.verdict.tolist() == [ScreeningResult.TRAINABLE, ScreeningResult.DUPLICATE]
     assert later.signature.tolist() == first.signature.flip(0).tolist()
 
 
@@ -121,7 +127,7 @@ def test_rejected_programs_stay_rejected_for_their_own_reason() -> None:
     judge = screening()
     for _ in range(2):
         screened = judge(written(SPACE, PREDICTION, PREDICTION, WITHOUT_PREDICTION))
-        assert screened.verdict.tolist() == [Verdict.WRONG_DIRECTION] * 2 + [Verdict.ZERO_GRADIENT]
+        assert screened.verdict.tolist() == [ScreeningResult.WRONG_DIRECTION] * 2 + [ScreeningResult.ZERO_GRADIENT]
         judge.take(screened.signature)
 
 
@@ -138,9 +144,9 @@ def test_random_draws_split_into_verdicts_that_their_findings_explain() -> None:
     judge = screening(space)
     screened = Screened.concatenate([judge(space.uniform(3000, seeded(seed))) for seed in range(2)])
     assert len(screened.verdict) == 6000
-    assert set(screened.verdict.tolist()) == set(Verdict)
-    wrong = screened.verdict == Verdict.WRONG_DIRECTION
-    passed = (screened.verdict == Verdict.TRAINABLE) | (screened.verdict == Verdict.DUPLICATE)
+    assert set(screened.verdict.tolist()) == set(ScreeningResult)
+    wrong = screened.verdict == ScreeningResult.WRONG_DIRECTION
+    passed = (screened.verdict == ScreeningResult.TRAINABLE) | (screened.verdict == ScreeningResult.DUPLICATE)
     assert (screened.right_share[wrong] < 0.6).all()
     assert (screened.right_share[passed] >= 0.6 - 1e-9).all()
     assert (screened.joint_share <= screened.right_share + 1e-9).all()

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_modules.search.snapshots import States
+from lightning_modules.search.snapshots import Snapshots
 
 
 def newest(root: Path) -> dict[str, Any] | None:
-    return States(root).newest()
+    return Snapshots(root).newest()
 
 
 def files(root: Path) -> list[str]:
@@ -21,7 +21,7 @@ def test_two_states_are_kept_and_the_newest_is_read(tmp_path: Path) -> None:
     assert newest(tmp_path) is None
     for number in range(4):
         # Every time a new process, as after a resumption.
-        States(tmp_path).offer(
+        Snapshots(tmp_path).offer(
             lambda number=number: {"rounds": number, "weights": torch.full((2,), number)}, needed=True
         )
     assert files(tmp_path) == ["000003.pt", "000004.pt"]
@@ -36,13 +36,13 @@ def test_numbers_rise_beyond_those_that_are_written_with_zeros(tmp_path: Path) -
     for number in (999_999, 1_000_000):
         torch.save({"rounds": number}, tmp_path / "states" / f"{number}.pt")
     assert newest(tmp_path) == {"rounds": 1_000_000}
-    States(tmp_path).offer(lambda: {"rounds": 7}, needed=True)
+    Snapshots(tmp_path).offer(lambda: {"rounds": 7}, needed=True)
     assert files(tmp_path) == ["1000000.pt", "1000001.pt"]
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, -1])
 def test_a_damaged_newest_state_falls_back_and_says_so(tmp_path: Path, kept: int) -> None:
-    states = States(tmp_path)
+    states = Snapshots(tmp_path)
     for number in (1, 2):
         states.offer(lambda number=number: {"rounds": number}, needed=True)
     damaged = tmp_path / "states" / "000002.pt"
@@ -81,7 +81,7 @@ def test_a_state_that_is_not_needed_waits_until_it_is_worth_its_time(tmp_path: P
         begun.append(1)
         return {"rounds": len(begun)}
 
-    impatient, patient = States(tmp_path / "impatient", patience=0.0), States(tmp_path / "patient", patience=1e9)
+    impatient, patient = Snapshots(tmp_path / "impatient", patience=0.0), Snapshots(tmp_path / "patient", patience=1e9)
     for _ in range(3):
         impatient.offer(state)
     assert len(begun) == 3
@@ -94,13 +94,13 @@ def test_a_state_that_is_not_needed_waits_until_it_is_worth_its_time(tmp_path: P
 
 
 def test_a_write_that_fails_leaves_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    States(tmp_path).offer(lambda: {"rounds": 1}, needed=True)
+    Snapshots(tmp_path).offer(lambda: {"rounds": 1}, needed=True)
 
     def full(self: Path, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
-        States(tmp_path).offer(lambda: {"rounds": 2}, needed=True)
+        Snapshots(tmp_path).offer(lambda: {"rounds": 2}, needed=True)
     assert files(tmp_path) == ["000001.pt"]
     assert newest(tmp_path) == {"rounds": 1}

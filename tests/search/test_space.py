@@ -5,7 +5,7 @@ import torch
 from scipy.stats import chisquare
 
 from lightning_modules.losses import OPERATORS, PRESETS, Formula
-from lightning_modules.search.screening import Screening, Verdict, evaluate
+from lightning_modules.search.screening import Screening, ScreeningResult, evaluate
 from lightning_modules.search.space import SearchSpace
 from tests.search.search_helpers import assert_valid, equal, full_space, seeded, written
 
@@ -55,7 +55,7 @@ def test_uniform_draws_with_the_published_clamp_have_the_published_shares() -> N
     space, numerics, count = SearchSpace(), PRESETS["autolossgen"], 20_000
     programs = space.uniform(count, seeded())
     verdict = Screening(space, numerics, seeded(1))(programs).verdict
-    assert (verdict == Verdict.ZERO_GRADIENT).sum() / count == pytest.approx(0.691, abs=0.02)
+    assert (verdict == ScreeningResult.ZERO_GRADIENT).sum() / count == pytest.approx(0.691, abs=0.02)
 
     pred = 0.1 + 0.8 * torch.rand(20, generator=seeded(2), dtype=torch.float64)
     by_label = [

@@ -10,7 +10,7 @@ import torch
 from lightning_modules.losses import Numerics
 from lightning_modules.search.findings import Findings
 from lightning_modules.search.screening import Screening
-from lightning_modules.search.snapshots import States, check_state
+from lightning_modules.search.snapshots import Snapshots, check_state
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies import PPO
 from tests.search.observer_helpers import candidate
@@ -76,7 +76,7 @@ def test_a_candidate_of_other_fields_is_refused(state: dict[str, Any], change: M
 def test_a_newest_state_that_is_none_falls_back(
     state: dict[str, Any], broken: Callable[[Any], Any], tmp_path: Path
 ) -> None:
-    states = States(tmp_path, check=check)
+    states = Snapshots(tmp_path, check=check)
     states.offer(lambda: state, needed=True)
     states.offer(lambda: broken(state), needed=True)
     with pytest.warns(UserWarning, match=r"000002.pt' cannot be read as a state .*goes on from the state before it"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_modules.search.successive_halving import Ladder, told_rewards
+from lightning_modules.search.successive_halving import SuccessiveHalving, told_rewards
 
 FLOOR = -1.0
 SCORES = st.lists(st.none() | st.floats(0.0, 1.0).map(lambda value: round(value, 1)), min_size=1, max_size=30)
@@ -14,30 +14,30 @@ LADDERS = st.sets(st.integers(1, 40), min_size=1, max_size=4).map(sorted)
 
 
 def test_a_ladder_of_one_budget_lets_nobody_go_on() -> None:
-    assert Ladder().epochs == (0,)
-    assert Ladder().survivors(0, [0.5, None]) == []
-    assert Ladder([3]).top == 3
+    assert SuccessiveHalving().epochs == (0,)
+    assert SuccessiveHalving().survivors(0, [0.5, None]) == []
+    assert SuccessiveHalving([3]).top == 3
 
 
 @pytest.mark.parametrize("epochs", [[], [3, 1], [1, 1], [0, 1], [-1], [-2, 3]])
 def test_what_does_not_rise_is_no_ladder(epochs: list[int]) -> None:
     with pytest.raises(ValueError, match="rising numbers"):
-        Ladder(epochs)
+        SuccessiveHalving(epochs)
 
 
 def test_survivors_by_hand() -> None:
-    ladder = Ladder([1, 3, 10])
+    ladder = SuccessiveHalving([1, 3, 10])
     scores = [0.1, 0.9, None, 0.5, 0.9, 0.2, 0.9]
     # ceil(7 / 3) = 3 of the first rung, the first of equals; ceil(7 * 3 / 10) = 3 of the second.
     assert ladder.survivors(0, scores) == [1, 4, 6]
     assert ladder.survivors(1, scores) == [1, 4, 6]
     assert ladder.survivors(2, scores) == []
-    assert Ladder([2, 4]).survivors(0, [0.1, 0.3, 0.3, 0.3]) == [1, 2]
+    assert SuccessiveHalving([2, 4]).survivors(0, [0.1, 0.3, 0.3, 0.3]) == [1, 2]
 
 
 @given(LADDERS, SCORES)
 def test_survivors_are_the_best_of_the_trained(epochs: list[int], scores: list[float | None]) -> None:
-    ladder = Ladder(epochs)
+    ladder = SuccessiveHalving(epochs)
     for rung in range(len(epochs) - 1):
         survivors = ladder.survivors(rung, scores)
         wanted = math.ceil(len(scores) * epochs[rung] / epochs[rung + 1])

@@ -13,7 +13,7 @@ from lightning_modules.losses import BCE, Formula, FormulaLoss, Loss
 from lightning_modules.search.best_child import BestChild
 from lightning_modules.search.evaluation import Assignment, Evaluation
 from lightning_modules.search.executors import SerialExecutor
-from lightning_modules.search.places import Place
+from lightning_modules.search.places import TrialKey
 from lightning_modules.search.trainings import Start, Trainings
 from tests.search.child_helpers import planted_data, untrained
 from tests.search.fake_executor import FakeExecutor
@@ -38,15 +38,15 @@ class Scores:
         return Evaluation("trained", length, 0.1, weights=weights)
 
 
-Record = list[list[tuple[Place, Evaluation]]]
+Record = list[list[tuple[TrialKey, Evaluation]]]
 
 
 def losses(count: int) -> list[Loss]:
     return [FormulaLoss(Formula.parse("pred - label" + " + pred" * number)) for number in range(count)]
 
 
-def places(given: Sequence[Loss], epochs: int = 0) -> list[Place]:
-    return [Place(2, "candidate", index, epochs, loss.title) for index, loss in enumerate(given, start=1)]
+def places(given: Sequence[Loss], epochs: int = 0) -> list[TrialKey]:
+    return [TrialKey(2, "candidate", index, epochs, loss.title) for index, loss in enumerate(given, start=1)]
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_baseline_does_not_take_the_place_of_the_best_candidate(start: Start, 
     trainings = Trainings(SerialExecutor(), evaluator, {}, lambda children: None, BestChild(tmp_path / "best.pt"))
     list(trainings(places(given), given, start))
     better = losses(9)[8]
-    list(trainings([Place(2, "baseline", 0, 0, better.title)], [better], start))
+    list(trainings([TrialKey(2, "baseline", 0, 0, better.title)], [better], start))
     assert not evaluator.assignments[-1].keep_weights
     done = len(evaluator.assignments)
     assert trainings.weights(places(given)[1], given[1], start)["length"] == len(given[1].title)

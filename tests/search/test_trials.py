@@ -10,10 +10,10 @@ import torch
 from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss, Loss
 from lightning_modules.search.best_child import BestChild
 from lightning_modules.search.evaluation import Assignment, Evaluation
-from lightning_modules.search.places import Place
+from lightning_modules.search.places import TrialKey
 from lightning_modules.search.rewards import FLOOR_REWARD
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
-from lightning_modules.search.successive_halving import Ladder
+from lightning_modules.search.successive_halving import SuccessiveHalving
 from lightning_modules.search.trainings import Trainings
 from lightning_modules.search.trials import Trial, Trials, in_order
 from tests.search.child_helpers import planted_data, untrained
@@ -43,12 +43,17 @@ class Looked:
         return [Evaluation(status, score, 0.1, weights=weights if assignment.keep_weights else None)]
 
 
-def trials(table: Table, ladder: Ladder | None = None, baseline: Loss | None = None, best: BestChild | None = None,
-           schedule: Schedule | None = None) -> tuple[Trials, Looked]:  # fmt: skip
+def trials(
+    table: Table,
+    ladder: SuccessiveHalving | None = None,
+    baseline: Loss | None = None,
+    best: BestChild | None = None,
+    schedule: Schedule | None = None,
+) -> tuple[Trials, Looked]:
     evaluator = Looked(table)
     schedule = schedule or FromScratch(untrained(planted_data()))
     trainings = Trainings(FakeExecutor(3), evaluator, {}, lambda children: None, best)
-    return Trials(trainings, schedule, ladder or Ladder(), baseline, seed=30), evaluator
+    return Trials(trainings, schedule, ladder or SuccessiveHalving(), baseline, seed=30), evaluator
 
 
 def titles(losses: list[FormulaLoss]) -> list[str]:
@@ -58,14 +63,14 @@ def titles(losses: list[FormulaLoss]) -> list[str]:
 def test_rewards_are_differences_to_the_baseline_under_the_same_budget() -> None:
     first, second = FORMULAS[:2]
     table = {("BCE", 1): 0.5, ("BCE", 4): 0.7, (first.title, 1): 0.6, (second.title, 1): 0.4, (first.title, 4): 0.75}
-    tried, evaluator = trials(table, Ladder([1, 4]), BCE())
+    tried, evaluator = trials(table, SuccessiveHalving([1, 4]), BCE())
     tried.measure_baseline()
     assert evaluator.trained == [("BCE", 1, 30), ("BCE", 4, 30)]
     results = dict(tried.candidates(1, [first, second]))
     assert results[1].reward == pytest.approx(-0.1)
     assert results[0].reward == pytest.approx(0.05)
     assert (results[0].rung, results[1].rung) == (1, 0)
-    assert results[0].place == Place(1, "candidate", 1, 4, first.title)
+    assert results[0].place == TrialKey(1, "candidate", 1, 4, first.title)
 
 
 def test_a_reward_has_no_floor() -> None:
@@ -83,7 +88,10 @@ def test_without_a_baseline_rewards_are_scores() -> None:
     assert evaluator.trained == []
     results = list(tried.references({"MSE": MSE(), "BCE": BCE()}))
     assert [each.reward for each in results] == [0.6, FLOOR_REWARD]
-    assert [each.place for each in results] == [Place(0, "reference", 1, 0, "MSE"), Place(0, "reference", 2, 0, "BCE")]
+    assert [each.place for each in results] == [
+        TrialKey(0, "reference", 1, 0, "MSE"),
+        TrialKey(0, "reference", 2, 0, "BCE"),
+    ]
 
 
 def test_a_baseline_that_cannot_be_trained_ends_the_search() -> None:
@@ -93,7 +101,7 @@ def test_a_baseline_that_cannot_be_trained_ends_the_search() -> None:
 
 
 def test_references_get_the_longest_budget() -> None:
-    tried, _ = trials({("BCE", 9): 0.6}, Ladder([1, 3, 9]))
+    tried, _ = trials({("BCE", 9): 0.6}, SuccessiveHalving([1, 3, 9]))
     (trial,) = tried.references({"BCE": BCE()})
     assert (trial.rung, trial.place.epochs) == (2, 9)
 
@@ -104,7 +112,7 @@ def test_a_ladder_trains_fewer_and_fewer() -> None:
         (loss.title, 1): score for loss, score in zip(FORMULAS, scores, strict=True)
     }
     table |= {(FORMULAS[1].title, 2): 0.45, (FORMULAS[3].title, 2): 0.5, (FORMULAS[3].title, 4): 0.6}
-    tried, evaluator = trials(table, Ladder([1, 2, 4]))
+    tried, evaluator = trials(table, SuccessiveHalving([1, 2, 4]))
     told = list(tried.candidates(5, FORMULAS))
     # Those that a rung ends are told in their order, rung by rung.
     assert [index for index, _ in told] == [0, 2, 1, 3]
@@ -155,5 +163,5 @@ def test_the_recommender_moves_on_with_the_best_and_so_does_the_seed(tmp_path: P
 def test_from_scratch_reports_no_move() -> None:
     tried, _ = trials({})
     loss = FORMULAS[0]
-    best = Trial(Place(1, "candidate", 1, 0, loss.title), loss, 0, Evaluation("trained", 0.9, 0.1), 0.9)
+    best = Trial(TrialKey(1, "candidate", 1, 0, loss.title), loss, 0, Evaluation("trained", 0.9, 0.1), 0.9)
     assert tried.advance(best) is None

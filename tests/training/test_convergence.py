@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from lightning_modules.losses import BCE, MSE, Loss
-from lightning_modules.training.convergence import DIVERGED, FAILED, TRAINED, Setting, Training
+from lightning_modules.training.convergence import DIVERGED, FAILED, TRAINED, Setting, TrainingRun
 from tests.broken_losses import Raising
 from tests.compare.compare_helpers import FAST, SLOW, builder_of, full_training, small_data
 
@@ -69,12 +69,12 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, handler)
 
 
-def recorder(training: Training) -> Recorder:
+def recorder(training: TrainingRun) -> Recorder:
     assert training.trainer is not None
     return next(each for each in training.trainer.callbacks if isinstance(each, Recorder))  # type: ignore[attr-defined]
 
 
-def recorded(loss: Loss, seed: int = 0, setting: Setting = FAST, **options: Any) -> tuple[Training, Recorder]:
+def recorded(loss: Loss, seed: int = 0, setting: Setting = FAST, **options: Any) -> tuple[TrainingRun, Recorder]:
     training = full_training(**options, callbacks=[Recorder()])(loss, seed, setting)
     return training, recorder(training)
 

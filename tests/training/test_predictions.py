@@ -12,7 +12,7 @@ from datamodules import SyntheticInteractions
 from lightning_modules.losses import BCE
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.statistics.auc import auc_standard_error
-from lightning_modules.training.convergence import FullTraining, Training
+from lightning_modules.training.convergence import FullTraining, TrainingRun
 from lightning_modules.training.predictions import load_scores, save_scores, scores
 from lightning_modules.utilities.files import save_arrays
 from tests.compare.compare_helpers import FAST, full_training, small_data
@@ -41,12 +41,12 @@ def train(data: SyntheticInteractions) -> FullTraining:
 
 
 @pytest.fixture(scope="module")
-def training(train: FullTraining) -> Training:
+def training(train: FullTraining) -> TrainingRun:
     return train(BCE(), 0, FAST)
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_every_row_has_its_logit_in_its_place(data: SyntheticInteractions, training: Training, split: str) -> None:
+def test_every_row_has_its_logit_in_its_place(data: SyntheticInteractions, training: TrainingRun, split: str) -> None:
     assert training.trainer is not None
     assert training.model is not None
     loader = data.val_dataloader() if split == "validation" else data.test_dataloader()
@@ -61,7 +61,7 @@ def test_every_row_has_its_logit_in_its_place(data: SyntheticInteractions, train
     assert (result.score.dtype, result.user.dtype) == (torch.float32, torch.int64)
 
 
-def test_their_auc_is_that_of_the_test(train: FullTraining, training: Training) -> None:
+def test_their_auc_is_that_of_the_test(train: FullTraining, training: TrainingRun) -> None:
     measured = train.measure(training)
     assert training.model is not None
     auc = roc_auc_score(measured.test.label, measured.test.score)
@@ -87,7 +87,7 @@ class Far(BiasedMF):
         return super().forward(user, item) + 200
 
 
-def test_scores_keep_what_probabilities_round_away(data: SyntheticInteractions, training: Training) -> None:
+def test_scores_keep_what_probabilities_round_away(data: SyntheticInteractions, training: TrainingRun) -> None:
     assert training.trainer is not None
     model = Far(data.num_users, data.num_items, init_std=1.0)
     result = scores(training.trainer, model, data.test_dataloader())

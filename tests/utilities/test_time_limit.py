@@ -159,7 +159,7 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
 
 HANG = """
 import signal, time
-from lightning_modules.search import time_limit as limits
+from lightning_modules.utilities import signals as limits
 limits.GRACE_SECONDS = 0.3
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
 with limits.time_limit(0.3, hard=True):

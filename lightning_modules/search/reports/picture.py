@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lightning_modules.losses import BCE
 from lightning_modules.losses.figures import draw_beside
-from lightning_modules.search.events import Watcher
+from lightning_modules.search.events import SearchObserver
 from lightning_modules.search.ledger import LEDGER_NAME
 from lightning_modules.search.reports.summary import ranking
 from lightning_modules.search.study import Study
@@ -27,7 +27,7 @@ _LEAST_LINEAR = 1e-3
 _LINE_HEIGHT = 0.055
 
 
-class PictureFile(Watcher):
+class PictureFile(SearchObserver):
     """Draws the study when its search ends for whatever reason, if anything was found.
 
     Args:

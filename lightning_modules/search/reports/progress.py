@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
-from lightning_modules.search.events import Candidate, RoundSummary, Standing, Watcher
+from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
 from lightning_modules.utilities.progress import Bars
 
 
-class ProgressDisplay(Watcher):
+class ProgressDisplay(SearchObserver):
     """Shows the round, the candidates done, the best reward so far and the time left.
 
     Args:
@@ -30,7 +30,7 @@ class ProgressDisplay(Watcher):
         self._search = self.progress.add_task("candidates", total=rounds * candidates, note="", visible=False)
         self.progress.start()
 
-    def on_resume(self, standing: Standing) -> None:
+    def on_resume(self, standing: SearchProgress) -> None:
         """Show what is done already."""
         for candidate in standing.candidates:
             self.on_candidate(candidate)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_modules.losses import Formula, FormulaError
-from lightning_modules.search.events import Candidate, Standing, Watcher
+from lightning_modules.search.events import Candidate, SearchObserver, SearchProgress
 from lightning_modules.search.rewards import with_floor
 from lightning_modules.utilities.files import replace_file
 
@@ -54,7 +54,7 @@ def as_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
     return with_floor(pd.DataFrame(rows, columns=list(Candidate.__annotations__)))
 
 
-class FormulasFile(Watcher):
+class FormulasFile(SearchObserver):
     """Writes ``formulas.csv``, every trained loss sorted by reward, when a search ends for whatever reason.
 
     Args:
@@ -65,7 +65,7 @@ class FormulasFile(Watcher):
         self.path = root / "formulas.csv"
         self._candidates: list[Candidate] = []
 
-    def on_resume(self, standing: Standing) -> None:
+    def on_resume(self, standing: SearchProgress) -> None:
         """Remember the candidates of finished rounds."""
         self._candidates.extend(standing.candidates)
 

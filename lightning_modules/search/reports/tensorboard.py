@@ -9,8 +9,8 @@ from torch.utils.tensorboard import SummaryWriter
 from callbacks.scalar_layout import Layout, write_layout
 from lightning_modules.losses import FormulaLoss, Numerics
 from lightning_modules.losses.figures import loss_figure
-from lightning_modules.search.events import Candidate, RoundSummary, Standing, Watcher
-from lightning_modules.search.screening import Verdict
+from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
+from lightning_modules.search.screening import ScreeningResult
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.utilities.signals import signals_held
 
@@ -32,7 +32,7 @@ LAYOUT: Layout = {
 }
 
 
-class TensorBoardReport(Watcher):
+class SearchTensorBoard(SearchObserver):
     """Writes scalars of every round and their layout, the top formulas as text and, when they change, their figures.
 
     Args:
@@ -51,7 +51,7 @@ class TensorBoardReport(Watcher):
         self._references: dict[str, float] = {}
         self._drawn: tuple[str, ...] = ()
 
-    def on_resume(self, standing: Standing) -> None:
+    def on_resume(self, standing: SearchProgress) -> None:
         """Remember the reference losses."""
         for candidate in standing.candidates:
             self.on_candidate(candidate)
@@ -98,8 +98,8 @@ class TensorBoardReport(Watcher):
         return best | {"best": max(rewards), "mean": sum(rewards) / len(rewards), "above_baseline": above_baseline}
 
     def _verdicts(self, summary: RoundSummary) -> dict[str, float]:
-        shares = torch.bincount(summary.screened.verdict, minlength=len(Verdict)) / len(summary.programs)
-        return {verdict.name.lower(): float(shares[verdict]) for verdict in Verdict}
+        shares = torch.bincount(summary.screened.verdict, minlength=len(ScreeningResult)) / len(summary.programs)
+        return {verdict.name.lower(): float(shares[verdict]) for verdict in ScreeningResult}
 
     def _operators(self, summary: RoundSummary) -> dict[str, float]:
         used = summary.programs.used(len(self.space.leaves))

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.search.screening import Verdict
+from lightning_modules.search.screening import ScreeningResult
 from lightning_modules.search.strategies.base import Outcome
 
 
@@ -42,7 +42,11 @@ class Valuation:
         self._rewards = torch.cat([self._rewards, outcome.order[outcome.trained]]).sort().values
         rewarded = outcome.reward.isfinite()
         verdict = outcome.screened.verdict
-        rejected = ((verdict == Verdict.ZERO_GRADIENT) | (verdict == Verdict.WRONG_DIRECTION)) & ~rewarded & ~mutant
+        rejected = (
+            ((verdict == ScreeningResult.ZERO_GRADIENT) | (verdict == ScreeningResult.WRONG_DIRECTION))
+            & ~rewarded
+            & ~mutant
+        )
         value = torch.where(rewarded, self._reward_value(outcome), outcome.screened.joint_share - 1)
         baseline = self._move_baseline(value[rewarded & ~mutant])
         if self.filter_rewards:

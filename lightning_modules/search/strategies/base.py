@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.search.screening import Screened, Verdict
+from lightning_modules.search.screening import Screened, ScreeningResult
 from lightning_modules.search.space import Programs, SearchSpace
 
 
@@ -32,7 +32,7 @@ class Outcome:
     @property
     def trained(self) -> Tensor:
         """Mark the programs whose training was tried, whether it broke or not, bool ``[count]``."""
-        return self.reward.isfinite() & (self.screened.verdict == Verdict.TRAINABLE)
+        return self.reward.isfinite() & (self.screened.verdict == ScreeningResult.TRAINABLE)
 
     @property
     def succeeded(self) -> Tensor:

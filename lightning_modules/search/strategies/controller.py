@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lightning_modules.search.space import Programs, SearchSpace
 
 
-class Scores(NamedTuple):
+class ProgramScores(NamedTuple):
     """What the controller thinks of programs, each ``[count, nodes, 2]``: a node's operator, then its operands.
 
     The log-probability of the operands is that of the draw without replacement, summed over both orders where the
@@ -87,7 +87,7 @@ class Controller(nn.Module):
             torch.stack([decision.operands for decision in decisions], dim=1),
         )
 
-    def score(self, programs: Programs) -> Scores:
+    def score(self, programs: Programs) -> ProgramScores:
         """Return the log-probability and entropy of every decision that wrote ``programs``."""
         decisions = self._unroll(
             len(programs),
@@ -95,7 +95,7 @@ class Controller(nn.Module):
             lambda _, node: programs.operands[:, node],
         )
         scores = [self._score(decision) for decision in decisions]
-        return Scores(*(torch.stack(column, dim=1) for column in zip(*scores, strict=True)))
+        return ProgramScores(*(torch.stack(column, dim=1) for column in zip(*scores, strict=True)))
 
     def _unroll(self, count: int, choose_operator: _Choice, choose_operands: _Choice) -> Iterator[_Decision]:
         hidden, cell = self.cell(self.start[None])
@@ -123,12 +123,12 @@ class Controller(nn.Module):
         binary = self.space.binary[operator][:, None]
         return torch.where(binary, operands, operands[:, :1])
 
-    def _score(self, decision: _Decision) -> Scores:
+    def _score(self, decision: _Decision) -> ProgramScores:
         operator_log = decision.operator_logits.log_softmax(-1)
         operand_log = decision.operand_logits.log_softmax(-1)
         operator = operator_log.gather(1, decision.operator[:, None]).squeeze(1)
         operands = self._operands_log_probability(operand_log, decision.operator, decision.operands)
-        return Scores(
+        return ProgramScores(
             torch.stack([operator, operands], dim=-1),
             torch.stack([_entropy(operator_log), _entropy(operand_log)], dim=-1),
         )

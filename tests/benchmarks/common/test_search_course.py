@@ -16,11 +16,11 @@ from benchmarks.common.stopwatch import Span, inside, timed, total
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
-from lightning_modules.search.places import Place
+from lightning_modules.search.places import TrialKey
 
 
-def child(round_: int, kind: str, position: int, epochs: int, seconds: float) -> tuple[Place, Evaluation]:
-    return Place(round_, kind, position, epochs, "pred"), Evaluation("trained", 0.7, seconds)
+def child(round_: int, kind: str, position: int, epochs: int, seconds: float) -> tuple[TrialKey, Evaluation]:
+    return TrialKey(round_, kind, position, epochs, "pred"), Evaluation("trained", 0.7, seconds)
 
 
 def candidate(round_: int, position: int, formula: str, reward: float, epochs: int) -> Candidate:

@@ -6,14 +6,14 @@ import pytest
 
 from datamodules import MovieLens
 from datamodules.interactions.movielens import ARCHIVES
-from datamodules.tables.files import Archive
+from datamodules.tables.files import ZipArchive
 
 ROWS_100K = "".join(f"{1 + n // 8}\t{n % 8 + 1}\t{n % 5 + 1}\t{1000 - n}\n" for n in range(32))
 ROWS_1M = ROWS_100K.replace("\t", "::")
 
 
 @pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ZipArchive:
     path = tmp_path / "published.zip"
     with zipfile.ZipFile(path, "w") as content:
         content.writestr("ml-100k/u.data", ROWS_100K)
@@ -21,7 +21,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
         content.writestr("ml-100k/u.item", "not wanted")
         content.writestr("../outside.txt", "not wanted either")
     digest = hashlib.md5(path.read_bytes()).hexdigest()
-    served = Archive(url=path.as_uri(), md5=digest, files=ARCHIVES["100k"].files)
+    served = ZipArchive(url=path.as_uri(), md5=digest, files=ARCHIVES["100k"].files)
     monkeypatch.setitem(ARCHIVES, "100k", served)
     return served
 
@@ -52,7 +52,7 @@ def test_missing_ratings_say_how_to_get_them(tmp_path: Path) -> None:
         MovieLens(str(tmp_path)).setup()
 
 
-def test_download_unpacks_the_wanted_files_alone(tmp_path: Path, archive: Archive) -> None:
+def test_download_unpacks_the_wanted_files_alone(tmp_path: Path, archive: ZipArchive) -> None:
     root = tmp_path / "data" / "ml"
     data = MovieLens(str(root), download=True)
     assert data.num_users == 4 + 1
@@ -62,7 +62,7 @@ def test_download_unpacks_the_wanted_files_alone(tmp_path: Path, archive: Archiv
 
 
 def test_ratings_that_are_there_are_not_fetched(
-    tmp_path: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, archive: ZipArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "u.data").write_text(ROWS_100K)
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("fetched"))
@@ -70,17 +70,17 @@ def test_ratings_that_are_there_are_not_fetched(
 
 
 def test_archive_with_another_checksum_is_refused(
-    tmp_path: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, archive: ZipArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    published = Archive(url=archive.url, md5="0" * 32, files=archive.files)
+    published = ZipArchive(url=archive.url, md5="0" * 32, files=archive.files)
     monkeypatch.setitem(ARCHIVES, "100k", published)
     with pytest.raises(ValueError, match=f"checksum {archive.md5}, but {'0' * 32} was published"):
         MovieLens(str(tmp_path / "ml"), download=True).prepare_data()
     assert names(tmp_path / "ml") == []
 
 
-def test_missing_network_is_explained(tmp_path: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = Archive(url=(tmp_path / "gone.zip").as_uri(), md5=archive.md5, files=archive.files)
+def test_missing_network_is_explained(tmp_path: Path, archive: ZipArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = ZipArchive(url=(tmp_path / "gone.zip").as_uri(), md5=archive.md5, files=archive.files)
     monkeypatch.setitem(ARCHIVES, "100k", gone)
     with pytest.raises(FileNotFoundError, match=r"gone\.zip cannot be fetched .* Check the network"):
         MovieLens(str(tmp_path / "ml"), download=True).setup()

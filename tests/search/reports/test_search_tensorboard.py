@@ -5,7 +5,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_modules.losses import Formula, Numerics
-from lightning_modules.search.reports.tensorboard import TensorBoardReport
+from lightning_modules.search.reports.tensorboard import SearchTensorBoard
 from tests.search.observer_helpers import candidate, reference, round_summary
 from tests.search.search_helpers import full_space
 
@@ -23,7 +23,7 @@ def scalars(events: EventAccumulator, tag: str) -> list[tuple[int, Any]]:
 
 
 def test_scalars_of_warm_up_and_rounds_are_readable(tmp_path: Path) -> None:
-    report = TensorBoardReport(tmp_path, SPACE, Numerics(), figures=0)
+    report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=0)
     report.on_warm_up(1, {"entropy": 2.0})
     report.on_warm_up(2, {"entropy": 1.75})
     report.on_candidate(reference("BCE", 0.0))
@@ -44,7 +44,7 @@ def test_scalars_of_warm_up_and_rounds_are_readable(tmp_path: Path) -> None:
 
 
 def test_shares_of_verdicts_and_operators_are_shares(tmp_path: Path) -> None:
-    report = TensorBoardReport(tmp_path, SPACE, Numerics(), figures=0)
+    report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=0)
     summary = round_summary(1, SPACE)
     report.on_round(summary)
     report.on_end()
@@ -61,7 +61,7 @@ def test_shares_of_verdicts_and_operators_are_shares(tmp_path: Path) -> None:
 
 
 def test_the_best_formulas_are_text_after_every_round_and_figures_when_they_change(tmp_path: Path) -> None:
-    report = TensorBoardReport(tmp_path, SPACE, Numerics(), figures=2)
+    report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=2)
     changed = ((Formula.parse("log(pred)"), 0.5),)
     for summary in (round_summary(1, SPACE), round_summary(2, SPACE), round_summary(3, SPACE, top=changed)):
         report.on_round(summary)
@@ -78,7 +78,7 @@ def test_the_best_formulas_are_text_after_every_round_and_figures_when_they_chan
 
 
 def test_a_round_that_found_nothing_is_written(tmp_path: Path) -> None:
-    report = TensorBoardReport(tmp_path, SPACE, Numerics())
+    report = SearchTensorBoard(tmp_path, SPACE, Numerics())
     report.on_round(round_summary(1, SPACE, rewards=(), top=(), figures={}))
     report.on_end()
     tags = read(tmp_path).Tags()

@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from lightning_modules.search.screening import Verdict
+from lightning_modules.search.screening import ScreeningResult
 from lightning_modules.search.strategies.memory import Elites
 from tests.search.search_helpers import equal, full_space, seeded, told
 
@@ -24,7 +24,7 @@ def test_the_best_are_kept_best_first() -> None:
 def test_only_programs_that_were_trained_themselves_count() -> None:
     programs = SPACE.uniform(4, seeded())
     elites = Elites(10)
-    elites.update(told(programs, torch.ones(4), Verdict.DUPLICATE))
+    elites.update(told(programs, torch.ones(4), ScreeningResult.DUPLICATE))
     assert len(elites) == 0
     elites.update(told(programs, torch.tensor([1.0, math.nan, 2.0, math.inf])))
     assert elites.rewards.tolist() == [2.0, 1.0]

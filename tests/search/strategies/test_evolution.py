@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from lightning_modules.search.screening import Verdict
+from lightning_modules.search.screening import ScreeningResult
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies import RandomSearch, RegularizedEvolution, Strategy
 from tests.search.search_helpers import equal, full_space, seeded, share_of_operator, told, written
@@ -67,7 +67,7 @@ def test_a_larger_tournament_picks_the_better_parent_more_often() -> None:
 
 def test_only_trained_programs_enter_the_population() -> None:
     strategy = evolution()
-    strategy.tell(told(chain("log"), torch.ones(1), Verdict.DUPLICATE))
+    strategy.tell(told(chain("log"), torch.ones(1), ScreeningResult.DUPLICATE))
     assert strategy.tell(told(chain("log"), torch.tensor([torch.nan]))) == {"population": 0}
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lightning_modules.losses import Numerics
-from lightning_modules.search.screening import Screening, Verdict
+from lightning_modules.search.screening import Screening, ScreeningResult
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies import PPO, Outcome
 from lightning_modules.search.strategies.advantages import Valuation
@@ -102,7 +102,14 @@ def test_each_doubling_of_the_draws_costs_the_penalty() -> None:
 
 def test_rejected_programs_are_worth_their_joint_share_and_unknown_ones_weigh_nothing() -> None:
     outcome = told(drawn(4), torch.tensor([0.1, math.nan, math.nan, math.nan]))
-    verdict = torch.tensor([Verdict.TRAINABLE, Verdict.WRONG_DIRECTION, Verdict.TRAINABLE, Verdict.DUPLICATE])
+    verdict = torch.tensor(
+        [
+            ScreeningResult.TRAINABLE,
+            ScreeningResult.WRONG_DIRECTION,
+            ScreeningResult.TRAINABLE,
+            ScreeningResult.DUPLICATE,
+        ]
+    )
     share = torch.tensor([1.0, 0.25, 1.0, 1.0]).double()
     advantage, weight = valuation()(screened_with(outcome, verdict=verdict, joint_share=share), torch.zeros(4).bool())
     assert weight.tolist() == [1.0, 0.5, 0.0, 0.0]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_modules.search.screening import Verdict
+from lightning_modules.search.screening import ScreeningResult
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies import PPO, REINFORCE, RandomSearch, RegularizedEvolution, Strategy
 from tests.search.search_helpers import assert_valid, equal, full_space, seeded, share_of_operator, told
@@ -85,8 +85,10 @@ def test_several_proposals_are_told_of_together(kind: type[Strategy]) -> None:
 
 
 @every_strategy
-@pytest.mark.parametrize("verdict", [Verdict.ZERO_GRADIENT, Verdict.WRONG_DIRECTION, Verdict.DUPLICATE])
-def test_a_round_without_any_reward_does_no_harm(kind: type[Strategy], verdict: Verdict) -> None:
+@pytest.mark.parametrize(
+    "verdict", [ScreeningResult.ZERO_GRADIENT, ScreeningResult.WRONG_DIRECTION, ScreeningResult.DUPLICATE]
+)
+def test_a_round_without_any_reward_does_no_harm(kind: type[Strategy], verdict: ScreeningResult) -> None:
     strategy = build(kind)
     search(strategy, rounds=1)
     figures = strategy.tell(told(strategy.ask(20), torch.full((20,), torch.nan), verdict))
