@@ -71,7 +71,9 @@ def test_a_candidate_of_other_fields_is_refused(state: dict[str, Any], change: M
 
 
 @pytest.mark.parametrize(
-    "broken", [lambda state: [], lambda state: state | {"rounds": "x"}, lambda state: {"rounds": 1}], ids=str
+    "broken",
+    [lambda state: [], lambda state: state | {"rounds": "x"}, lambda state: {"rounds": 1}],
+    ids=["a list", "no number", "one part"],
 )
 def test_a_newest_state_that_is_none_falls_back(
     state: dict[str, Any], broken: Callable[[Any], Any], tmp_path: Path
