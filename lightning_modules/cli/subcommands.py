@@ -7,16 +7,15 @@ from lightning_modules.check.command import run_check
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.cli.foreign_settings import with_study_settings
 from lightning_modules.cli.subcommand import CommandLine, OwnVerb, PlainVerb, TrainingVerb
-from lightning_modules.compare.command import Comparison
+from lightning_modules.compare.command import run_compare
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.core.run_config import continue_with, refuse_changed_data
 from lightning_modules.export.command import run_export
 from lightning_modules.export.settings import ExportSettings
 from lightning_modules.polish import PolishSettings
-from lightning_modules.polish.command import Polish, multi_task
+from lightning_modules.polish.command import run_polish
 from lightning_modules.search.command import run_search
 from lightning_modules.search.settings import SearchSettings
-from lightning_modules.training.convergence import builder
 
 
 class SearchVerb(TrainingVerb):
@@ -65,13 +64,14 @@ class CompareVerb(TrainingVerb):
         settings = cli.option("compare")
         for study in filter(None, (settings.study, settings.random_study)):
             refuse_changed_data(Path(study), cli.save_config, cli.datamodule)
-        Comparison(
-            settings=settings,
-            build=builder(cli.model),
+        run_compare(
+            settings,
+            model=cli.model,
             datamodule=cli.datamodule,
             trainer_recipe=cli.option("trainer").as_dict(),
             seed=cli.seed,
-        ).run(lambda path: continue_with(path, cli.save_config, fixed=self.fixed, without=self.free))
+            save_config=lambda path: continue_with(path, cli.save_config, fixed=self.fixed, without=self.free),
+        )
 
 
 class PolishVerb(TrainingVerb):
@@ -95,14 +95,14 @@ class PolishVerb(TrainingVerb):
 
     def run(self, cli: CommandLine) -> None:
         """Polish."""
-        model, impressions = multi_task(cli.model, cli.datamodule)
-        Polish(
-            settings=cli.option("polish"),
-            build=builder(model),
-            impressions=impressions,
-            recipe=cli.option("trainer").as_dict(),
+        run_polish(
+            cli.option("polish"),
+            model=cli.model,
+            datamodule=cli.datamodule,
+            trainer_recipe=cli.option("trainer").as_dict(),
             seed=cli.seed,
-        ).run(lambda path: continue_with(path, cli.save_config, fixed=self.fixed, without=self.free))
+            save_config=lambda path: continue_with(path, cli.save_config, fixed=self.fixed, without=self.free),
+        )
 
 
 class CheckVerb(PlainVerb):

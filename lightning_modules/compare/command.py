@@ -24,11 +24,40 @@ from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.compare.tensorboard import ComparisonTensorBoard
 from lightning_modules.core.run_config import continue_with_data
 from lightning_modules.losses import Loss
-from lightning_modules.training.convergence import FAILED, TRAINED, FullTraining, Setting
+from lightning_modules.training.convergence import FAILED, TRAINED, FullTraining, Setting, builder
 from lightning_modules.training.predictions import refuse_several_probabilities
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
 from lightning_modules.utilities.processes import is_first, torch_threads
+
+
+def run_compare(
+    settings: CompareSettings,
+    *,
+    model: pl.LightningModule,
+    datamodule: pl.LightningDataModule,
+    trainer_recipe: Mapping[str, Any],
+    seed: int,
+    save_config: Callable[[Path], None],
+) -> ComparisonReport:
+    """Compare losses: train models to convergence with each of them, test them, write and print the report.
+
+    Args:
+        settings: The options.
+        model: A model with its hyper-parameters saved; every training starts from a new one like it.
+        datamodule: What models are trained, validated and tested on.
+        trainer_recipe: Arguments of every Trainer.
+        seed: Seed of the first training; the next has one more, and so on. Also that of the bootstrap.
+        save_config: Writes the configuration to a path, after checking that it continues what is there.
+
+    Raises:
+        FileNotFoundError: If a study or file of formulas is not there.
+        OSError: If the folder cannot be written.
+        RuntimeError: If the baseline cannot be trained.
+        ValueError: If an option, formula, study, the model or the data cannot be used or are not those that were begun
+            with, or another process writes there.
+    """
+    return Comparison(settings, builder(model), datamodule, trainer_recipe, seed).run(save_config)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
@@ -20,10 +21,41 @@ from lightning_modules.polish.report import PolishReport
 from lightning_modules.polish.results import PolishResults
 from lightning_modules.polish.settings import PolishSettings
 from lightning_modules.polish.training import PolishTraining, Tested, TrainingSettings
+from lightning_modules.training.convergence import builder
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
 from lightning_modules.utilities.processes import torch_threads
 from lightning_modules.utilities.progress import Bars
+
+
+def run_polish(
+    settings: PolishSettings,
+    *,
+    model: pl.LightningModule,
+    datamodule: pl.LightningDataModule,
+    trainer_recipe: Mapping[str, Any],
+    seed: int,
+    save_config: Callable[[Path], None],
+) -> PolishReport:
+    """Fine-tune a multi-task model with critic weights, and compare it with controls; write and print the report.
+
+    Args:
+        settings: The options.
+        model: A multi-task model with its hyper-parameters saved; every base model is a new one like it.
+        datamodule: Impressions that models are trained, validated and tested on, and whose sessions critics learn from.
+        trainer_recipe: Arguments of every Trainer.
+        seed: Seed of the first run; the next has one more, and so on. Also that of the bootstrap.
+        save_config: Writes the configuration to a path, after checking that it continues what is there.
+
+    Raises:
+        FileNotFoundError: If the critics' checkpoint is not there.
+        OSError: If the folder cannot be written.
+        RuntimeError: If the base model cannot be trained, or the critics' values are not finite.
+        ValueError: If the model is no multi-task model, the data are no impressions, an option or the data cannot be
+            used, the folder was begun with other data, or another process writes there.
+    """
+    model, impressions = multi_task(model, datamodule)
+    return Polish(settings, builder(model), impressions, trainer_recipe, seed).run(save_config)
 
 
 class PolishProgress(Bars):
