@@ -25,7 +25,7 @@ from datamodules.loader import BatchLoader
 from lightning_modules.losses import BCE
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, ChildEvaluator, TrainerFactory
+from lightning_modules.search.evaluation import Assignment, TrainerFactory, TrialEvaluator
 from lightning_modules.statistics.ranking import auc, dense_ranks
 
 LARGEST_RATIO = 2.0
@@ -68,7 +68,7 @@ def plain_loop(recommender: BiasedMF, data: InteractionsDataModule, seed: int) -
 
 def child(recommender: BiasedMF, data: InteractionsDataModule, seed: int, trainers: TrainerFactory) -> float:
     """Evaluate the same loss as a search does."""
-    (evaluation,) = ChildEvaluator(trainers, data)(recommender, Assignment((BCE(),), ("BCE",), seed))
+    (evaluation,) = TrialEvaluator(trainers, data)(recommender, Assignment((BCE(),), ("BCE",), seed))
     if evaluation.score is None:
         raise RuntimeError(f"the child could not be trained: {evaluation.status} {evaluation.error}")
     return evaluation.score

@@ -24,7 +24,7 @@ from lightning_modules.layers.mlp import BatchNorm
 from lightning_modules.losses import BCE, MSE, Focal, Loss
 from lightning_modules.recommenders import Recommender
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, ChildEvaluator
+from lightning_modules.search.evaluation import Assignment, TrialEvaluator
 from lightning_modules.search.population_evaluation import PopulationEvaluator
 
 EPOCHS = {"BiasedMF": 2, "DeepMF": 1}
@@ -114,7 +114,7 @@ def reason(root: str, change: str, losses: list[Loss], seed: int) -> Differences
     data, start, trainers = prepared(root, "DeepMF", seed)
     CHANGES[change](start)
     task = Assignment(tuple(losses), tuple(loss.title for loss in losses), seed)
-    evaluate = ChildEvaluator(trainers, data)
+    evaluate = TrialEvaluator(trainers, data)
     scores = [[each.score for each in evaluate(recommender, task)] for recommender in (start, near(start, seed))]
     return Differences(f"DeepMF, {change}", f"{HAND_MADE}, child, near start", _distances(*scores))
 
@@ -123,7 +123,7 @@ def both_ways(root: str, model: str, name: str, losses: list[Loss], seed: int) -
     """Train the losses as children and as a population, from a start and from a near one."""
     data, start, trainers = prepared(root, model, seed)
     ways = {
-        "child": ChildEvaluator(trainers, data),
+        "child": TrialEvaluator(trainers, data),
         "population": PopulationEvaluator(trainers, data, size=len(losses)),
     }
     task = Assignment(tuple(losses), tuple(loss.title for loss in losses), seed)

@@ -26,9 +26,9 @@ from lightning_modules.populations.gradient_table import SlopeTable
 from lightning_modules.populations.lazy_optimizers import RowAdagrad, RowAdam, RowOptimizer, RowSGD
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, ChildEvaluator, Evaluation, Evaluator
+from lightning_modules.search.evaluation import Assignment, Evaluation, Evaluator, TrialEvaluator
 from lightning_modules.search.population_evaluation import PopulationEvaluator
-from lightning_modules.search.sampling import Drawing
+from lightning_modules.search.sampling import Sampler
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies import RandomSearch
@@ -102,19 +102,19 @@ def formulas(count: int, seed: int) -> list[Loss]:
     space, numerics = SearchSpace(), Numerics.named("protected")
     first, second = (torch.Generator().manual_seed(seed + offset) for offset in range(2))
     screening = Screening(space, numerics, first)
-    drawing = Drawing(RandomSearch(space, second), screening, candidates=count, draws=1024, most_draws=1_000_000)
+    drawing = Sampler(RandomSearch(space, second), screening, candidates=count, draws=1024, most_draws=1_000_000)
     draws = drawing()
     return [FormulaLoss(formula, numerics) for formula in space.decode(draws.programs[draws.chosen])]
 
 
 def evaluators(
     name: str, size: int, data: InteractionsDataModule, options: argparse.Namespace
-) -> tuple[BiasedMF, ChildEvaluator, PopulationEvaluator]:
+) -> tuple[BiasedMF, TrialEvaluator, PopulationEvaluator]:
     """Return a recommender, what trains one child at a time and what trains a population."""
     torch.manual_seed(options.seed)
     recommender = BiasedMF(data.num_users, data.num_items, optimizer=OPTIMIZERS[name])
     trainers = ChildTrainers({**RECIPE, "accelerator": options.accelerator})
-    return recommender, ChildEvaluator(trainers, data), PopulationEvaluator(trainers, data, size=size)
+    return recommender, TrialEvaluator(trainers, data), PopulationEvaluator(trainers, data, size=size)
 
 
 def compared(

@@ -21,7 +21,7 @@ from benchmarks.common.training import FULL_WEIGHT_DECAYS, ChildBudget, full_tra
 from datamodules import InteractionsDataModule
 from lightning_modules.losses import FormulaLoss, Loss, Numerics
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, ChildEvaluator
+from lightning_modules.search.evaluation import Assignment, TrialEvaluator
 from lightning_modules.search.screening import Screening, ScreeningResult
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.space import SearchSpace
@@ -62,7 +62,7 @@ def reward(
     """Return the metric of one child and its seconds."""
     data = data.hold_out(budget.holdout, seed) if budget.holdout else data
     data.batch_size = budget.batch_size
-    evaluate = ChildEvaluator(ChildTrainers(budget.recipe), data)
+    evaluate = TrialEvaluator(ChildTrainers(budget.recipe), data)
     (evaluation,) = evaluate(budget.model(data, seed, model), Assignment((loss,), (name,), seed))
     return (-1.0 if evaluation.score is None else evaluation.score), evaluation.seconds
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.common.commands import run_command, settle
 from benchmarks.common.report import table, write_report
 from benchmarks.common.stopwatch import Span, inside, timed, total
-from lightning_modules.search.ledger import Ledger, read_children
+from lightning_modules.search.ledger import Ledger, read_trials
 from lightning_modules.search.loss_search import LossSearch
 from lightning_modules.search.snapshots import STATES_NAME, Snapshots
 
@@ -81,7 +81,7 @@ def search(data_root: Path, arguments: Sequence[str], rounds: int, warmup_update
         options += ["--search.references=[]"]
         options += ["--seed_everything", str(seed), "--search.root", folder]
         run_command(["search", "--config", CONFIG, *options])
-        children = [each.seconds for place, each in read_children(folder).items() if place.kind == "candidate"]
+        children = [each.seconds for place, each in read_trials(folder).items() if place.kind == "candidate"]
         states = max((Path(folder) / STATES_NAME).iterdir())
         ledger = [call for call in [*records, *candidates] if call.begin >= finished[0].begin]
         return Outcome(finished, ledger, offers, sum(children), states.stat().st_size)

@@ -20,8 +20,8 @@ from datamodules import InteractionsDataModule
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import ChildEvaluator
-from lightning_modules.search.executors import ChildExecutor, ProcessExecutor, SerialExecutor
+from lightning_modules.search.evaluation import TrialEvaluator
+from lightning_modules.search.executors import ProcessExecutor, SerialExecutor, TrialExecutor
 from lightning_modules.search.places import TrialKey
 from lightning_modules.search.settings import hand_made_losses
 from lightning_modules.search.trainings import Start, Trainings
@@ -30,7 +30,7 @@ LEAST_RATIO = 1.7
 RECIPE = {"max_epochs": 1, "accelerator": "cpu", "devices": 1}
 ADAM = partial(torch.optim.Adam, lr=1e-3, fused=True)
 SERIAL, ONE, TWO = "serial", "process, one worker", "process, two workers"
-EXECUTORS: Mapping[str, Callable[[], ChildExecutor]] = {
+EXECUTORS: Mapping[str, Callable[[], TrialExecutor]] = {
     SERIAL: SerialExecutor,
     ONE: partial(ProcessExecutor, workers=1),
     TWO: partial(ProcessExecutor, workers=2),
@@ -51,7 +51,7 @@ class Arm:
     """
 
     def __init__(
-        self, executor: ChildExecutor, data: InteractionsDataModule, losses: Mapping[str, Loss], seed: int
+        self, executor: TrialExecutor, data: InteractionsDataModule, losses: Mapping[str, Loss], seed: int
     ) -> None:
         self.executor = executor
         self.losses = losses
@@ -59,7 +59,7 @@ class Arm:
         torch.manual_seed(seed)
         recommender = BiasedMF(data.num_users, data.num_items, optimizer=ADAM)
         self._start = Start(recommender, moves=0, seed=seed)
-        self._trainings = Trainings(executor, ChildEvaluator(ChildTrainers(RECIPE), data), {}, record=lambda _: None)
+        self._trainings = Trainings(executor, TrialEvaluator(ChildTrainers(RECIPE), data), {}, record=lambda _: None)
 
     def __call__(self, count: int | None = None) -> None:
         """Train one child for every loss, or for the first so many."""

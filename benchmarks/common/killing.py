@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.common.running_commands import RunningCommand, Start, catches, group_ends
 from benchmarks.common.study_comparison import differences
 from benchmarks.common.training_log import begun
-from lightning_modules.search.ledger import LEDGER_NAME, read_children
+from lightning_modules.search.ledger import LEDGER_NAME, read_trials
 
 #: The signals, and the exit status that each of them ends a search with.
 STATUSES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
@@ -152,7 +152,7 @@ class Killer:
 
 def recorded(root: Path) -> int:
     """Return how many trained children a study has on disk."""
-    return len(read_children(root)) if (root / LEDGER_NAME).exists() else 0
+    return len(read_trials(root)) if (root / LEDGER_NAME).exists() else 0
 
 
 def _check(status: int | None, output: Path) -> None:

@@ -15,7 +15,7 @@ from benchmarks.common.commands import run_command, settle
 from benchmarks.common.process_memory import forget_peak, largest, peak, sampled
 from datamodules import InteractionsDataModule
 from datamodules.batches import Batch
-from lightning_modules.search.ledger import read_children
+from lightning_modules.search.ledger import read_trials
 
 NUM_USERS, NUM_ITEMS = 20_000, 10_000
 HOLDOUT = 0.1
@@ -61,7 +61,7 @@ def measure(arguments: Sequence[str]) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, sampled() as samples:
         search([*arguments, "--search.root", folder], figures)
-        children = {place.name: each for place, each in read_children(folder).items() if place.kind == "candidate"}
+        children = {place.name: each for place, each in read_trials(folder).items() if place.kind == "candidate"}
     if any(each.score is None for each in children.values()):
         raise RuntimeError(f"a child could not be trained: {children}")
     driver, others = largest(samples)

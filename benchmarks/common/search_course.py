@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from lightning_modules.search.ledger import read_children, read_ledger
+from lightning_modules.search.ledger import read_ledger, read_trials
 from lightning_modules.search.reports.summary import ranking
 from lightning_modules.search.study import settings_of
 
@@ -48,7 +48,7 @@ def costs(root: Path) -> pd.DataFrame:
     usual = settings_of(root)["trainer"]["max_epochs"]
     rows = [
         (place.round, child.seconds, place.epochs or usual)
-        for place, child in read_children(root).items()
+        for place, child in read_trials(root).items()
         if place.kind != "reference"
     ]
     return pd.DataFrame(rows, columns=["round", "seconds", "epochs"])

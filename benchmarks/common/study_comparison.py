@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from lightning_modules.search.ledger import read_children, read_ledger
+from lightning_modules.search.ledger import read_ledger, read_trials
 from lightning_modules.search.snapshots import Snapshots
 
 
@@ -26,7 +26,7 @@ def differences(one: Path, other: Path, *, without: Sequence[str] = ()) -> list[
 
 def contents(root: Path) -> dict[str, Any]:
     """Return what a study's folder holds."""
-    children = {str(place): asdict(child) for place, child in read_children(root).items()}
+    children = {str(place): asdict(child) for place, child in read_trials(root).items()}
     formulas = pd.read_csv(root / "formulas.csv")
     return {
         "candidates": read_ledger(root).to_dict("records"),

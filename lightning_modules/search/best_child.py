@@ -13,7 +13,7 @@ from lightning_modules.search.places import TrialKey
 from lightning_modules.utilities.files import save_tensors
 
 
-class BestChild:
+class BestCandidate:
     """Keeps the weights of the best child so far, on disk too, so that a round that was broken off need not repeat it.
 
     Equal scores are decided by the place, whatever the order in which children end.

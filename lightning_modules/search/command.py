@@ -12,10 +12,10 @@ from rich.console import Console
 
 from lightning_modules.losses import BCE, Loss
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import ChildEvaluator, Evaluator
+from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
 from lightning_modules.search.events import SearchObserver
-from lightning_modules.search.executors import ChildExecutor, ExecutorOptions, executor_named
-from lightning_modules.search.findings import Findings
+from lightning_modules.search.executors import ExecutorOptions, TrialExecutor, executor_named
+from lightning_modules.search.findings import SearchHistory
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.loss_search import LossSearch, SearchLimits
 from lightning_modules.search.noise import spread_remark
@@ -24,7 +24,7 @@ from lightning_modules.search.reports.picture import PictureFile
 from lightning_modules.search.reports.progress import ProgressDisplay
 from lightning_modules.search.reports.summary import FormulasFile, print_summary
 from lightning_modules.search.reports.tensorboard import SearchTensorBoard
-from lightning_modules.search.sampling import Drawing
+from lightning_modules.search.sampling import Sampler
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.settings import SearchSettings
@@ -101,7 +101,9 @@ def _remarks(settings: SearchSettings, study: LossSearch) -> list[str]:
 
 def _check_state(settings: SearchSettings, seed: int, state: Any) -> None:
     strategy, screening = _learning(settings, seed)
-    check_state(state, {"findings": Findings(settings.most_failures), "strategy": strategy, "screening": screening})
+    check_state(
+        state, {"findings": SearchHistory(settings.most_failures), "strategy": strategy, "screening": screening}
+    )
 
 
 def _learning(settings: SearchSettings, seed: int) -> tuple[Strategy, Screening]:
@@ -114,7 +116,7 @@ def _learning(settings: SearchSettings, seed: int) -> tuple[Strategy, Screening]
 
 def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
     strategy, screening = _learning(settings, seed)
-    drawing = Drawing(
+    drawing = Sampler(
         strategy,
         screening,
         candidates=settings.candidates,
@@ -151,14 +153,14 @@ def _baseline(settings: SearchSettings) -> Loss | None:
     return (settings.baseline or BCE()) if settings.relative else None
 
 
-def _schedule(settings: SearchSettings, recommender: pl.LightningModule, evaluator: ChildEvaluator) -> Schedule:
+def _schedule(settings: SearchSettings, recommender: pl.LightningModule, evaluator: TrialEvaluator) -> Schedule:
     if settings.alternate:
         return Alternating(recommender, evaluator.measure(recommender))
     return FromScratch(recommender)
 
 
-def _single(settings: SearchSettings, trainers: ChildTrainers, data: pl.LightningDataModule) -> ChildEvaluator:
-    return ChildEvaluator(trainers, data, monitor=settings.monitor, mode=settings.mode, timeout=settings.child_timeout)
+def _single(settings: SearchSettings, trainers: ChildTrainers, data: pl.LightningDataModule) -> TrialEvaluator:
+    return TrialEvaluator(trainers, data, monitor=settings.monitor, mode=settings.mode, timeout=settings.child_timeout)
 
 
 def _evaluator(settings: SearchSettings, trainers: ChildTrainers, data: pl.LightningDataModule) -> Evaluator:
@@ -183,7 +185,7 @@ def _check_devices(settings: SearchSettings, recipe: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _executor(settings: SearchSettings) -> Iterator[ChildExecutor]:
+def _executor(settings: SearchSettings) -> Iterator[TrialExecutor]:
     options = ExecutorOptions(settings.workers, settings.threads, settings.ray_address or "", settings.gpus_per_child)
     executor = executor_named(settings.executor, options)
     try:

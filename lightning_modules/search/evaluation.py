@@ -107,7 +107,7 @@ class Evaluator(Protocol):
         """Train a child of ``recommender``, which stays as it is, for every loss; return what became of them."""
 
 
-class ChildEvaluator:
+class TrialEvaluator:
     """Trains a child at a time.
 
     A child depends on nothing but its loss, the recommender's weights, the seed and the number of epochs. It works on

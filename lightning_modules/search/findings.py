@@ -9,13 +9,13 @@ import torch
 
 from lightning_modules.losses import Formula
 from lightning_modules.search.events import Candidate
-from lightning_modules.search.rewards import floor_reward
-from lightning_modules.search.sampling import Draws
+from lightning_modules.search.rewards import failure_reward
+from lightning_modules.search.sampling import Samples
 from lightning_modules.search.strategies.base import Outcome
 from lightning_modules.utilities.untrusted_data import built
 
 
-class Findings:
+class SearchHistory:
     """Collects candidates, the rewards of formulas and those of gradient signatures.
 
     Args:
@@ -36,7 +36,7 @@ class Findings:
     @property
     def floor(self) -> float:
         """What a broken training is given: less than anything that was trained so far."""
-        return floor_reward([self._lowest])
+        return failure_reward([self._lowest])
 
     def add(self, candidate: Candidate) -> None:
         """Take in a candidate or reference loss."""
@@ -67,7 +67,7 @@ class Findings:
         best = sorted(self._formulas.items(), key=lambda item: item[1], reverse=True)
         return tuple((formula, reward) for formula, (_, reward) in best[:count])
 
-    def outcome(self, draws: Draws, rewards: Sequence[float], broke: Sequence[bool] = ()) -> Outcome:
+    def outcome(self, draws: Samples, rewards: Sequence[float], broke: Sequence[bool] = ()) -> Outcome:
         """Give every draw its own reward, or that of the earlier program with the same gradient.
 
         Args:

@@ -14,15 +14,15 @@ from lightning_modules.search.events import Candidate, RoundSummary, SearchObser
 from lightning_modules.search.ledger_tables import (
     ADDED,
     columns_of,
-    insert_children,
+    insert_trials,
     limit,
     make_tables,
     refuse_programs,
     refuse_wrong_types,
-    select_children,
+    select_trials,
 )
 from lightning_modules.search.places import TrialKey
-from lightning_modules.search.rewards import with_floor
+from lightning_modules.search.rewards import with_failure_rewards
 from lightning_modules.utilities.signals import signals_held
 
 #: Name of the ledger inside a study's folder.
@@ -59,7 +59,7 @@ class Ledger(SearchObserver):
             make_tables(self._connection)
             self._known = set(self._connection.execute("SELECT round, kind, position FROM candidates"))
         self._waiting: list[Candidate] = []
-        self._of_use = bool(self._known) or any(child.score is not None for child in read_children(root).values())
+        self._of_use = bool(self._known) or any(child.score is not None for child in read_trials(root).values())
 
     def on_resume(self, standing: SearchProgress) -> None:
         """Add candidates of finished rounds that a damaged ledger has lost."""
@@ -90,7 +90,7 @@ class Ledger(SearchObserver):
         with signals_held():
             with self._errors(), self._connection:
                 self._connection.executemany(_INSERT, [asdict(candidate) for candidate in self._waiting])
-                insert_children(self._connection, children)
+                insert_trials(self._connection, children)
             self._waiting.clear()
             self._of_use |= any(evaluation.score is not None for _, evaluation in children)
 
@@ -146,16 +146,16 @@ def read_ledger(root: str | Path) -> pd.DataFrame:
     """
     with _opened(root) as connection:
         refuse_wrong_types(connection, "candidates", Candidate)
-        table = with_floor(pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection))
+        table = with_failure_rewards(pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection))
     # Of an earlier version, which measured none.
     return table if ADDED in table else table.assign(**{ADDED: math.nan})
 
 
-def read_children(root: str | Path) -> Mapping[TrialKey, Evaluation]:
+def read_trials(root: str | Path) -> Mapping[TrialKey, Evaluation]:
     """Read a study's trained children, without their weights; raises like :func:`read_ledger`."""
     with _opened(root) as connection:
         refuse_wrong_types(connection, "children", TrialKey, Evaluation)
-        return select_children(connection)
+        return select_trials(connection)
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
     return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
-def insert_children(connection: sqlite3.Connection, children: Sequence[tuple[TrialKey, Evaluation]]) -> None:
+def insert_trials(connection: sqlite3.Connection, children: Sequence[tuple[TrialKey, Evaluation]]) -> None:
     """Write trained children, and what every reward row adds to those whose evaluation holds it."""
     connection.executemany(_INSERT_CHILD, [(*_key(place), *_result(evaluation)) for place, evaluation in children])
     for place, evaluation in children:
@@ -65,7 +65,7 @@ def insert_children(connection: sqlite3.Connection, children: Sequence[tuple[Tri
                 connection.execute(_INSERT_COMPONENTS, (place.round, place.epochs, part, stored))
 
 
-def select_children(connection: sqlite3.Connection) -> dict[TrialKey, Evaluation]:
+def select_trials(connection: sqlite3.Connection) -> dict[TrialKey, Evaluation]:
     """Return all trained children, without their weights."""
     components = _components(connection)
     children = {}

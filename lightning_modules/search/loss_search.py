@@ -7,8 +7,8 @@ from typing import Any
 
 from lightning_modules.losses import Formula, FormulaLoss, Loss, Numerics
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
-from lightning_modules.search.findings import Findings
-from lightning_modules.search.sampling import Drawing, Draws
+from lightning_modules.search.findings import SearchHistory
+from lightning_modules.search.sampling import Sampler, Samples
 from lightning_modules.search.snapshots import Snapshots, Stateful
 from lightning_modules.search.strategies.base import Strategy
 from lightning_modules.search.successive_halving import told_rewards
@@ -40,7 +40,7 @@ class LossSearch:
 
     Args:
         strategy: Proposes programs.
-        drawing: Draws and screens a round's programs.
+        drawing: Samples and screens a round's programs.
         trials: Trains losses.
         numerics: Protection of the formulas.
         references: Hand-made losses trained under the same budget, by name.
@@ -53,7 +53,7 @@ class LossSearch:
         self,
         *,
         strategy: Strategy,
-        drawing: Drawing,
+        drawing: Sampler,
         trials: Trials,
         numerics: Numerics,
         references: Mapping[str, Loss],
@@ -69,7 +69,7 @@ class LossSearch:
         self.budget = budget
         self.watchers = watchers
         self.states = states
-        self.findings = Findings(budget.most_failures)
+        self.findings = SearchHistory(budget.most_failures)
         self.warm_up = 0
         self.rounds = 0
 
@@ -132,7 +132,7 @@ class LossSearch:
             watcher.on_round(summary)
         self._keep_state(needed=bool(accepted) or number == self.budget.rounds)
 
-    def _try_candidates(self, number: int, draws: Draws) -> list[Trial]:
+    def _try_candidates(self, number: int, draws: Samples) -> list[Trial]:
         formulas = self.strategy.space.decode(draws.programs[draws.chosen])
         trials: dict[int, Trial] = {}
         losses = [FormulaLoss(formula, self.numerics) for formula in formulas]
@@ -200,7 +200,7 @@ def _candidate(trial: Trial, reward: float) -> Candidate:
     )
 
 
-def _drawn_candidate(candidate: Candidate, formula: Formula, draws: Draws, index: int) -> Candidate:
+def _drawn_candidate(candidate: Candidate, formula: Formula, draws: Samples, index: int) -> Candidate:
     return replace(
         candidate,
         simplified=str(formula.simplify()),

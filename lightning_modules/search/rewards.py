@@ -10,26 +10,26 @@ from torch import Tensor
 from lightning_modules.statistics.standard_errors import components_of
 
 #: The reward of a child that failed, or whose loss or metric was not finite, where no trained one has as little.
-FLOOR_REWARD = -1.0
+FAILURE_REWARD = -1.0
 
 
-def floor_reward(rewards: Iterable[float]) -> float:
+def failure_reward(rewards: Iterable[float]) -> float:
     """Return what a broken training is given beside trained ones with these rewards: less than any of them has.
 
     It is -1 wherever that is less, as it is for differences in AUC; log-loss, or a metric without a baseline, may fall
     further.
     """
     lowest = min(rewards, default=math.inf)
-    return FLOOR_REWARD if lowest > FLOOR_REWARD else 2 * lowest
+    return FAILURE_REWARD if lowest > FAILURE_REWARD else 2 * lowest
 
 
-def with_floor(losses: pd.DataFrame) -> pd.DataFrame:
+def with_failure_rewards(losses: pd.DataFrame) -> pd.DataFrame:
     """Return a table of losses in which those that broke have less than all that were trained, also later ones."""
     if not {"status", "reward"} <= {*losses}:
         return losses
     broken = losses["status"] != "trained"
     trained = losses.loc[~broken, "reward"].astype(float)
-    return losses.assign(reward=losses["reward"].where(~broken, floor_reward(trained)))
+    return losses.assign(reward=losses["reward"].where(~broken, failure_reward(trained)))
 
 
 # ruff: noqa: ARG002  (Lightning gives the hooks their arguments)

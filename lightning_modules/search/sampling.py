@@ -11,7 +11,7 @@ from lightning_modules.search.strategies.base import Strategy
 
 
 @dataclass(frozen=True)
-class Draws:
+class Samples:
     """Everything drawn in a round, in order, and the indices ``[chosen]`` of what is to be trained."""
 
     programs: Programs
@@ -19,7 +19,7 @@ class Draws:
     chosen: Tensor
 
 
-class Drawing:
+class Sampler:
     """Asks a strategy for programs until a number of trainable ones is reached, or of draws used up.
 
     Args:
@@ -45,7 +45,7 @@ class Drawing:
         self.draws = draws
         self.most_draws = most_draws
 
-    def __call__(self) -> Draws:
+    def __call__(self) -> Samples:
         """Draw one round."""
         asked: list[tuple[Programs, Screened]] = []
         chosen = torch.empty(0, dtype=torch.int64)
@@ -57,7 +57,7 @@ class Drawing:
             asked.append((programs, screened))
             drawn += len(programs)
         batches, findings = zip(*asked, strict=True)
-        return Draws(Programs.concatenate(batches), Screened.concatenate(findings), chosen)
+        return Samples(Programs.concatenate(batches), Screened.concatenate(findings), chosen)
 
     def _pick(self, screened: Screened, count: int) -> Tensor:
         trainable = (screened.verdict == ScreeningResult.TRAINABLE).nonzero().squeeze(1)

@@ -111,7 +111,7 @@ class Screening:
     Args:
         space: What the programs are made of.
         numerics: Protection of each node.
-        generator: Draws the probe's predictions, uniform in [0.1, 0.9].
+        generator: Samples the probe's predictions, uniform in [0.1, 0.9].
         probes: Number of predictions.
         tolerance: A gradient nowhere larger than this is zero; gradients nowhere further apart are duplicates.
         least_right_share: Formulas with fewer right signs have the wrong direction; 0 switches the check off.

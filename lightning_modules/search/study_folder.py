@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from lightning_modules.core.run_config import CONFIG_NAME, continue_with, continue_with_data
-from lightning_modules.search.best_child import BestChild
+from lightning_modules.search.best_child import BestCandidate
 from lightning_modules.search.evaluation import Evaluation
-from lightning_modules.search.ledger import LEDGER_NAME, Ledger, check_ledger, read_children
+from lightning_modules.search.ledger import LEDGER_NAME, Ledger, check_ledger, read_trials
 from lightning_modules.search.places import TrialKey
 from lightning_modules.search.snapshots import Snapshots
 from lightning_modules.utilities.files import remove_leftovers
@@ -100,9 +100,9 @@ class StudyFolder:
         if self.ledger is not None:
             self.ledger.record(children)
 
-    def best_child(self) -> BestChild:
+    def best_child(self) -> BestCandidate:
         """Return the keeper of a round's best weights."""
-        return BestChild(self.root / "best_child.pt", writes=self.writes)
+        return BestCandidate(self.root / "best_child.pt", writes=self.writes)
 
     def announce(self, console: Console) -> None:
         """Say what is there, if anything is."""
@@ -117,7 +117,7 @@ class StudyFolder:
             return {}
         try:
             check_ledger(self.root)
-            return read_children(self.root)
+            return read_trials(self.root)
         except ValueError as error:
             self._set_ledger_aside(error)
             return {}

@@ -7,9 +7,9 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from lightning_modules.losses import Loss
-from lightning_modules.search.best_child import BestChild
+from lightning_modules.search.best_child import BestCandidate
 from lightning_modules.search.evaluation import Assignment, Evaluation, Evaluator
-from lightning_modules.search.executors import ChildExecutor, Shared
+from lightning_modules.search.executors import Shared, TrialExecutor
 from lightning_modules.search.executors.dispatch import Death, dispatch
 from lightning_modules.search.places import TrialKey
 from lightning_modules.statistics.standard_errors import standard_error
@@ -50,11 +50,11 @@ class Trainings:
 
     def __init__(
         self,
-        executor: ChildExecutor,
+        executor: TrialExecutor,
         evaluator: Evaluator,
         known: Mapping[TrialKey, Evaluation],
         record: Record,
-        best: BestChild | None = None,
+        best: BestCandidate | None = None,
     ) -> None:
         self.executor = executor
         self.group = evaluator.group

@@ -12,7 +12,7 @@ from lightning_modules.losses import Loss
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.noise import chance_remark
 from lightning_modules.search.places import TrialKey
-from lightning_modules.search.rewards import FLOOR_REWARD
+from lightning_modules.search.rewards import FAILURE_REWARD
 from lightning_modules.search.schedule import Schedule
 from lightning_modules.search.successive_halving import SuccessiveHalving
 from lightning_modules.search.trainings import Start, Trainings
@@ -143,7 +143,7 @@ class Trials:
 
     def _reward(self, evaluation: Evaluation, epochs: int) -> float:
         if evaluation.score is None:
-            return FLOOR_REWARD
+            return FAILURE_REWARD
         if self.baseline is None:
             return evaluation.score
         return evaluation.score - self._baselines[epochs]

@@ -12,7 +12,7 @@ import torch
 from lightning_modules.cli.main import main
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search import ledger
-from lightning_modules.search.evaluation import ChildEvaluator
+from lightning_modules.search.evaluation import TrialEvaluator
 from tests.cli.cli_helpers import DATA, MODEL, REFERENCES, SEARCH, TRAINER, candidates, write_split
 
 FIT = ["fit", *MODEL, *TRAINER]
@@ -34,13 +34,13 @@ def failure(capsys: pytest.CaptureFixture[str]) -> Failure:
 
 def before_child(monkeypatch: pytest.MonkeyPatch, act: Callable[[int, Any], None]) -> None:
     """Call ``act`` with the number of the child, from 0, and the child before it is trained."""
-    fit, number = ChildEvaluator._fit, iter(range(10_000))
+    fit, number = TrialEvaluator._fit, iter(range(10_000))
 
-    def acting(self: ChildEvaluator, child: Any, *arguments: Any) -> None:
+    def acting(self: TrialEvaluator, child: Any, *arguments: Any) -> None:
         act(next(number), child)
         fit(self, child, *arguments)
 
-    monkeypatch.setattr(ChildEvaluator, "_fit", acting)
+    monkeypatch.setattr(TrialEvaluator, "_fit", acting)
 
 
 def on(root: Path, *options: str) -> list[str]:

@@ -11,7 +11,7 @@ from datamodules import SyntheticInteractions
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Hinge, Loss
 from lightning_modules.recommenders import BiasedMF, DeepMF, Recommender
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, ChildEvaluator, Evaluation
+from lightning_modules.search.evaluation import Assignment, Evaluation, TrialEvaluator
 from lightning_modules.search.population_evaluation import PopulationEvaluator
 
 RECIPE = {"max_epochs": 2, "accelerator": "cpu", "devices": 1}
@@ -58,7 +58,7 @@ def both(
     """Evaluate a child each, and all as a population."""
     trainers, data = ChildTrainers({**RECIPE, **(recipe or {})}), planted_data()
     population = PopulationEvaluator(trainers, data, size=len(task.losses), **options)
-    return ChildEvaluator(trainers, data, **options)(recommender, task), population(recommender, task)
+    return TrialEvaluator(trainers, data, **options)(recommender, task), population(recommender, task)
 
 
 def largest_difference(left: dict[str, Tensor], right: dict[str, Tensor]) -> float:

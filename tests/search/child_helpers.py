@@ -10,7 +10,7 @@ from datamodules import SyntheticInteractions
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, ChildEvaluator, Evaluation
+from lightning_modules.search.evaluation import Assignment, Evaluation, TrialEvaluator
 
 
 def planted_data(**options: Any) -> SyntheticInteractions:
@@ -24,19 +24,19 @@ def untrained(data: SyntheticInteractions, seed: int = 0) -> BiasedMF:
         return BiasedMF(data.num_users, data.num_items, embedding_dim=8, init_std=0.1)
 
 
-def evaluator(data: pl.LightningDataModule, epochs: int = 1, **options: Any) -> ChildEvaluator:
+def evaluator(data: pl.LightningDataModule, epochs: int = 1, **options: Any) -> TrialEvaluator:
     recipe = {"max_epochs": epochs, "accelerator": "cpu", "devices": 1}
-    return ChildEvaluator(ChildTrainers(recipe), data, **options)
+    return TrialEvaluator(ChildTrainers(recipe), data, **options)
 
 
-def trained(evaluate: ChildEvaluator, recommender: BiasedMF, loss: Loss, seed: int = 0) -> Evaluation:
+def trained(evaluate: TrialEvaluator, recommender: BiasedMF, loss: Loss, seed: int = 0) -> Evaluation:
     """Train one child and return what became of it, weights included."""
     (evaluation,) = evaluate(recommender, Assignment((loss,), ("child",), seed, keep_weights=True))
     return evaluation
 
 
 class NoisySquare(Loss):
-    """Draws from torch's own randomness."""
+    """Samples from torch's own randomness."""
 
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
         return (prediction - label) ** 2 * torch.rand(prediction.shape)

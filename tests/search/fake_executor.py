@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from lightning_modules.search.executors import ChildExecutor, Shared
+from lightning_modules.search.executors import Shared, TrialExecutor
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class _Here(Shared[T], Generic[T]):
         return self.value
 
 
-class FakeExecutor(ChildExecutor):
+class FakeExecutor(TrialExecutor):
     """Ends every call after some milliseconds, and all that run when one of them is deadly.
 
     Args:

@@ -13,7 +13,7 @@ import yaml
 from lightning_modules.losses import BCE, MSE
 from lightning_modules.search import command as study_module
 from lightning_modules.search.command import run_search
-from lightning_modules.search.evaluation import ChildEvaluator
+from lightning_modules.search.evaluation import TrialEvaluator
 from lightning_modules.search.events import SearchObserver
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.reports.summary import FormulasFile
@@ -76,7 +76,7 @@ class Stops:
     """
 
     places = (
-        (ChildEvaluator, "_evaluate"),
+        (TrialEvaluator, "_evaluate"),
         (Ledger, "record"),
         (Ledger, "on_candidate"),
         (Snapshots, "offer"),
@@ -95,7 +95,7 @@ class Stops:
         )
         for cls, name in self.places:
             patch.setattr(cls, name, self._stopping(getattr(cls, name)))
-        patch.setattr(study_module, "TensorBoardReport", NoFigures)
+        patch.setattr(study_module, "SearchTensorBoard", NoFigures)
         patch.setattr(study_module, "PictureFile", NoFigures)
 
     @contextmanager
@@ -141,11 +141,11 @@ def newest_first(root: Path) -> list[Path]:
 def trainings(patch: pytest.MonkeyPatch) -> list[str]:
     """Return a list to which every training in this process adds its name."""
     names: list[str] = []
-    fit = ChildEvaluator._fit
+    fit = TrialEvaluator._fit
 
-    def noting(self: ChildEvaluator, child: pl.LightningModule, reward: Any, name: str, epochs: int | None) -> None:
+    def noting(self: TrialEvaluator, child: pl.LightningModule, reward: Any, name: str, epochs: int | None) -> None:
         names.append(name)
         fit(self, child, reward, name, epochs)
 
-    patch.setattr(ChildEvaluator, "_fit", noting)
+    patch.setattr(TrialEvaluator, "_fit", noting)
     return names

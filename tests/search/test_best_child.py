@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_modules.search.best_child import BestChild
+from lightning_modules.search.best_child import BestCandidate
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.places import TrialKey
 
@@ -20,7 +20,7 @@ def child(score: float | None, mark: float = 0.0) -> Evaluation:
     return Evaluation("trained" if score is not None else "failed", score, 0.1, weights=weights)
 
 
-def kept(best: BestChild, at: TrialKey) -> float | None:
+def kept(best: BestCandidate, at: TrialKey) -> float | None:
     weights = best.weights(at)
     return None if weights is None else float(weights["embedding"][0])
 
@@ -33,15 +33,15 @@ def test_the_best_is_kept_in_every_order_and_the_first_of_equals(tmp_path: Path)
         (place(4), child(None)),
     ]
     for number, order in enumerate(permutations(children)):
-        best = BestChild(tmp_path / f"{number}.pt")
+        best = BestCandidate(tmp_path / f"{number}.pt")
         for each in order:
             best.offer(*each)
-        for keeper in (best, BestChild(tmp_path / f"{number}.pt")):
+        for keeper in (best, BestCandidate(tmp_path / f"{number}.pt")):
             assert [kept(keeper, place(position)) for position in (1, 2, 3, 4)] == [None, 2.0, None, None]
 
 
 def test_later_rounds_and_longer_budgets_go_before_better_scores(tmp_path: Path) -> None:
-    best = BestChild(tmp_path / "best.pt", writes=False)
+    best = BestCandidate(tmp_path / "best.pt", writes=False)
     for at, score in ((place(1, 1, 9), 0.9), (place(1, 2, 1), 0.2), (place(2, 2, 3), 0.1), (place(3, 2, 1), 0.8)):
         best.offer(at, child(score))
     assert kept(best, place(2, 2, 3)) == 0.0
@@ -50,7 +50,7 @@ def test_later_rounds_and_longer_budgets_go_before_better_scores(tmp_path: Path)
 
 
 def test_a_child_without_weights_or_score_is_not_kept(tmp_path: Path) -> None:
-    best = BestChild(tmp_path / "best.pt")
+    best = BestCandidate(tmp_path / "best.pt")
     best.offer(place(1), Evaluation("trained", 0.5, 0.1))
     best.offer(place(2), child(None))
     assert kept(best, place(1)) is None
@@ -60,10 +60,10 @@ def test_a_child_without_weights_or_score_is_not_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("left", [0, 200, -1])
 def test_a_damaged_file_holds_nothing_and_is_written_anew(tmp_path: Path, left: int) -> None:
     path = tmp_path / "best.pt"
-    BestChild(path).offer(place(1), child(0.5))
+    BestCandidate(path).offer(place(1), child(0.5))
     path.write_bytes(path.read_bytes()[:left])
-    best = BestChild(path)
+    best = BestCandidate(path)
     assert kept(best, place(1)) is None
     best.offer(place(2), child(0.4, 4))
-    assert kept(BestChild(path), place(2)) == 4.0
+    assert kept(BestCandidate(path), place(2)) == 4.0
     assert [each.name for each in tmp_path.iterdir()] == ["best.pt"]

@@ -24,7 +24,7 @@ MODES: list[dict[str, Any]] = [
 def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the first candidates break, and the others end with a large log-loss."""
     numbers = iter(range(100))
-    fit = evaluation.ChildEvaluator._fit
+    fit = evaluation.TrialEvaluator._fit
 
     def broken(self: Any, child: pl.LightningModule, *rest: Any) -> None:
         fit(self, child, *rest)
@@ -35,7 +35,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
         if self.mode == "min":
             reward.reward = -4.0 - number
 
-    monkeypatch.setattr(evaluation.ChildEvaluator, "_fit", broken)
+    monkeypatch.setattr(evaluation.TrialEvaluator, "_fit", broken)
 
 
 @pytest.mark.parametrize("options", MODES, ids=str)

@@ -6,33 +6,33 @@ import math
 import pytest
 import torch
 
-from lightning_modules.search.findings import Findings
-from lightning_modules.search.sampling import Draws
+from lightning_modules.search.findings import SearchHistory
+from lightning_modules.search.sampling import Samples
 from tests.search.observer_helpers import candidate, reference
 from tests.search.search_helpers import PREDICTION, REVERSED_ERROR, SQUARED_ERROR, full_space, told, written
 
 SPACE = full_space()
 
 
-def draws(signature: list[int], chosen: list[int]) -> Draws:
+def draws(signature: list[int], chosen: list[int]) -> Samples:
     programs = written(SPACE, *[(SQUARED_ERROR, REVERSED_ERROR, PREDICTION)[number % 3] for number in signature])
     screened = told(programs, torch.zeros(len(signature))).screened
     screened.signature.copy_(torch.tensor(signature))
-    return Draws(programs, screened, torch.tensor(chosen, dtype=torch.int64))
+    return Samples(programs, screened, torch.tensor(chosen, dtype=torch.int64))
 
 
-def saved(findings: Findings) -> Findings:
+def saved(findings: SearchHistory) -> SearchHistory:
     """Return findings that have gone through a file."""
     buffer = io.BytesIO()
     torch.save(findings.state_dict(), buffer)
     buffer.seek(0)
-    other = Findings(findings.most_failures)
+    other = SearchHistory(findings.most_failures)
     other.load_state_dict(torch.load(buffer, weights_only=True))
     return other
 
 
 def test_a_draw_has_its_own_reward_or_that_of_the_same_gradient() -> None:
-    findings = Findings(3)
+    findings = SearchHistory(3)
     outcome = findings.outcome(draws([0, 1, 2, 1], [0, 1]), [0.5, -0.25])
     assert outcome.reward[[0, 1, 3]].tolist() == [0.5, -0.25, -0.25]
     assert math.isnan(outcome.reward[2])
@@ -43,7 +43,7 @@ def test_a_draw_has_its_own_reward_or_that_of_the_same_gradient() -> None:
 
 
 def test_a_state_holds_everything() -> None:
-    findings = Findings(2)
+    findings = SearchHistory(2)
     everything = [
         reference("BCE", 0.0),
         candidate(formula="pred - label", reward=0.1 + 0.2, metric=1 / 3),
@@ -61,7 +61,7 @@ def test_a_state_holds_everything() -> None:
 
 
 def test_what_broke_is_told_less_than_anything_that_was_trained() -> None:
-    findings = Findings(9)
+    findings = SearchHistory(9)
     assert findings.floor == -1.0
     findings.add(candidate(status="failed", reward=-1.0, metric=None))
     assert findings.floor == -1.0
@@ -80,7 +80,7 @@ def test_what_broke_is_told_less_than_anything_that_was_trained() -> None:
 
 
 def test_too_many_failures_in_a_row_end_a_search_also_across_a_state() -> None:
-    findings = Findings(3)
+    findings = SearchHistory(3)
     failed = candidate(status="failed", reward=-1.0, metric=None, error="ValueError: no rows")
     for each in (failed, failed, candidate(), failed, failed):
         findings.add(each)

@@ -12,7 +12,7 @@ import torch
 
 from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.events import SearchProgress
-from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_children, read_ledger
+from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_ledger, read_trials
 from lightning_modules.search.places import TrialKey
 from lightning_modules.search.space import SearchSpace
 from tests.search.observer_helpers import candidate, reference, round_summary
@@ -35,7 +35,7 @@ def test_a_child_is_on_disk_at_once_and_a_candidate_with_the_next_child_or_round
     ledger = Ledger(tmp_path / "new" / "study")
 
     def counts() -> tuple[int, int]:
-        return len(read_children(ledger.path.parent)), len(read_ledger(ledger.path.parent))
+        return len(read_trials(ledger.path.parent)), len(read_ledger(ledger.path.parent))
 
     for number, each in enumerate(CANDIDATES):
         ledger.record([(TrialKey(0, "reference", number, 0, each.formula), Evaluation("trained", 0.5, 0.1))])
@@ -88,7 +88,7 @@ def test_trained_children_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert other.execute("SELECT count(*) FROM children").fetchone() == (3,)
     other.close()
     ledger.on_end()
-    assert read_children(tmp_path) == children
+    assert read_trials(tmp_path) == children
 
 
 def test_a_ledger_of_an_earlier_version_is_read_but_not_continued(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_signal_right_after_a_commit_loses_and_doubles_nothing(tmp_path: Path)
         ledger.record([child])
     ledger.on_end()
     assert read_ledger(tmp_path)["formula"].tolist() == ["BCE"]
-    assert read_children(tmp_path) == dict([child])
+    assert read_trials(tmp_path) == dict([child])
 
 
 @pytest.mark.usefixtures("_terminable")
@@ -215,7 +215,7 @@ def test_a_signal_right_after_the_first_child_leaves_it_there(tmp_path: Path) ->
     with pytest.raises(SystemExit):
         ledger.record([child])
     ledger.on_end()
-    assert read_children(tmp_path) == dict([child])
+    assert read_trials(tmp_path) == dict([child])
 
 
 def changed(root: Path, script: str) -> Path:
@@ -260,7 +260,7 @@ def test_a_value_of_another_type_is_refused_with_its_place(tmp_path: Path, value
 @pytest.mark.parametrize("change", ["score = 'x'", "position = x'ff'", "seconds = NULL", "status = x'ff'"])
 def test_a_child_of_another_type_is_refused(tmp_path: Path, change: str) -> None:
     with pytest.raises(ValueError, match="row 1 of its table children"):
-        read_children(changed(tmp_path, f"UPDATE children SET {change}"))
+        read_trials(changed(tmp_path, f"UPDATE children SET {change}"))
 
 
 @pytest.mark.parametrize("table", ["candidates", "children"])
@@ -270,7 +270,7 @@ def test_tables_that_are_computed_are_refused_at_once(tmp_path: Path, table: str
         CREATE VIEW {table} AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT id FROM n;
     """
     root = changed(tmp_path, endless)
-    for read in (read_ledger, read_children, Ledger):
+    for read in (read_ledger, read_trials, Ledger):
         with pytest.raises(ValueError, match=f"it holds a view, '{table}'"):
             read(root)
 
@@ -289,7 +289,7 @@ def test_a_ledger_without_a_column_is_not_continued(tmp_path: Path) -> None:
 def test_further_columns_are_no_harm(tmp_path: Path) -> None:
     root = changed(tmp_path, "ALTER TABLE children ADD COLUMN note; ALTER TABLE candidates ADD COLUMN note")
     assert read_ledger(root)["formula"].tolist() == ["max(pred, label)"]
-    assert list(read_children(root)) == [TrialKey(1, "candidate", 1, 0, "pred")]
+    assert list(read_trials(root)) == [TrialKey(1, "candidate", 1, 0, "pred")]
 
 
 def test_what_the_rows_add_to_baselines_is_read_as_it_was_written(
@@ -303,7 +303,7 @@ def test_what_the_rows_add_to_baselines_is_read_as_it_was_written(
         ledger.record([(place, Evaluation("trained", 0.5, 0.1, components=each, standard_error=0.02))])
     ledger.record([(TrialKey(0, "candidate", 1, 3, "pred"), Evaluation("trained", 0.5, 0.1, standard_error=0.01))])
     ledger.on_end()
-    found = read_children(tmp_path)
+    found = read_trials(tmp_path)
     for moves, each in enumerate(components):
         read = found[TrialKey(moves, "baseline", 0, 3, "BCE")]
         assert read.components is not None
@@ -325,10 +325,10 @@ def test_a_ledger_without_standard_errors_is_gone_on_with(tmp_path: Path) -> Non
     old.commit()
     old.close()
     assert read_ledger(tmp_path)["standard_error"].isna().all()
-    assert [child.score for child in read_children(tmp_path).values()] == [0.5]
+    assert [child.score for child in read_trials(tmp_path).values()] == [0.5]
     ledger = Ledger(tmp_path)
     ledger.record([(TrialKey(1, "candidate", 1, 0, "pred"), Evaluation("trained", 0.6, 0.1, standard_error=0.01))])
     ledger.on_candidate(candidate(standard_error=0.01))
     ledger.on_end()
     assert read_ledger(tmp_path)["standard_error"].tolist() == [pytest.approx(math.nan, nan_ok=True), 0.01]
-    assert [child.standard_error for child in read_children(tmp_path).values()] == [None, 0.01]
+    assert [child.standard_error for child in read_trials(tmp_path).values()] == [None, 0.01]

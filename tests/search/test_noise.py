@@ -8,7 +8,7 @@ import pytest
 
 from datamodules import SyntheticInteractions
 from lightning_modules.losses import BCE, MSE
-from lightning_modules.search.ledger import read_children, read_ledger
+from lightning_modules.search.ledger import read_ledger, read_trials
 from lightning_modules.search.noise import chance_remark, spread_remark
 from lightning_modules.search.reports.summary import FormulasFile
 from lightning_modules.statistics.auc import auc_standard_error
@@ -40,7 +40,7 @@ def test_every_reward_of_a_search_has_the_paired_error(tmp_path: Path) -> None:
     errors = found.set_index("formula")["standard_error"]
     assert errors["BCE"] == 0
     assert 0 < errors["MSE"] < 0.1
-    (baseline,) = (child for place, child in read_children(tmp_path).items() if place.is_baseline)
+    (baseline,) = (child for place, child in read_trials(tmp_path).items() if place.is_baseline)
     assert baseline.standard_error == standard_error(baseline.components)
     held_out = planted_data().hold_out(0.1, seed=5)
     again = [trained(evaluator(held_out), untrained(planted_data()), loss, seed=5) for loss in (MSE(), BCE())]

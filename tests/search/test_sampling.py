@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_modules.losses import Numerics
-from lightning_modules.search.sampling import Drawing
+from lightning_modules.search.sampling import Sampler
 from lightning_modules.search.screening import Screening, ScreeningResult
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies import Outcome, RandomSearch, Strategy
@@ -29,9 +29,9 @@ class Repeating(Strategy):
         raise NotImplementedError
 
 
-def drawing(strategy: Strategy, seed: int = 0, least_right_share: float = 0.0, **options: Any) -> Drawing:
+def drawing(strategy: Strategy, seed: int = 0, least_right_share: float = 0.0, **options: Any) -> Sampler:
     screening = Screening(SPACE, Numerics(), seeded(seed), least_right_share=least_right_share)
-    return Drawing(strategy, screening, **{"candidates": 5, "draws": 64, "most_draws": 10_000, **options})
+    return Sampler(strategy, screening, **{"candidates": 5, "draws": 64, "most_draws": 10_000, **options})
 
 
 class Recording(RandomSearch):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lightning_modules.losses import Numerics
-from lightning_modules.search.findings import Findings
+from lightning_modules.search.findings import SearchHistory
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.snapshots import Snapshots, check_state
 from lightning_modules.search.space import SearchSpace
@@ -19,7 +19,7 @@ from tests.search.observer_helpers import candidate
 def parts() -> dict[str, Any]:
     space = SearchSpace()
     return {
-        "findings": Findings(5),
+        "findings": SearchHistory(5),
         "strategy": PPO(space, torch.Generator().manual_seed(0)),
         "screening": Screening(space, Numerics(), torch.Generator().manual_seed(0)),
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.common.study_comparison import differences
-from lightning_modules.search.ledger import LEDGER_NAME, read_children
+from lightning_modules.search.ledger import LEDGER_NAME, read_trials
 from lightning_modules.utilities.folder_lock import folder_lock
 from tests.search.small_studies import Stops, interrupted, newest_first, search, trainings, truncate
 
@@ -77,10 +77,10 @@ def test_known_children_are_not_trained_again(
     stops: Stops, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = stopped(stops, tmp_path / "stopped")
-    known = len(read_children(root))
+    known = len(read_trials(root))
     again = trainings(monkeypatch)
     search(root, rounds=3)
-    assert len(again) == len(read_children(whole)) - known
+    assert len(again) == len(read_trials(whole)) - known
     del again[:]
     search(root, rounds=3)
     assert again == []
@@ -103,10 +103,10 @@ def test_without_any_state_the_ledger_is_enough(
     root = stopped(stops, tmp_path / "stopped")
     for path in newest_first(root):
         truncate(path, 0.0)
-    known, again = len(read_children(root)), trainings(monkeypatch)
+    known, again = len(read_trials(root)), trainings(monkeypatch)
     search(root, rounds=3)
     assert differences(whole, root) == []
-    assert len(again) == len(read_children(whole)) - known
+    assert len(again) == len(read_trials(whole)) - known
 
 
 @pytest.mark.parametrize("share", [0.0, 0.6])

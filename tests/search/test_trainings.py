@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_modules.losses import BCE, Formula, FormulaLoss, Loss
-from lightning_modules.search.best_child import BestChild
+from lightning_modules.search.best_child import BestCandidate
 from lightning_modules.search.evaluation import Assignment, Evaluation
 from lightning_modules.search.executors import SerialExecutor
 from lightning_modules.search.places import TrialKey
@@ -123,7 +123,7 @@ def test_the_recommender_travels_once_until_it_moves(start: Start) -> None:
 
 def test_the_best_childs_weights_are_kept_or_trained_again(start: Start, tmp_path: Path) -> None:
     evaluator, record, given = Scores(2), [], losses(4)
-    best = BestChild(tmp_path / "best.pt")
+    best = BestCandidate(tmp_path / "best.pt")
     trainings = Trainings(SerialExecutor(), evaluator, {}, record.append, best)
     list(trainings(places(given), given, start))
     assert all(evaluation.weights is None for children in record for _, evaluation in children)
@@ -144,7 +144,9 @@ def test_weights_are_trained_again_in_spite_of_one_death(start: Start, tmp_path:
         left[0] -= 1
         return left[0] >= 0
 
-    trainings = Trainings(FakeExecutor(deadly=deadly), Scores(), {}, lambda children: None, BestChild(tmp_path / "b"))
+    trainings = Trainings(
+        FakeExecutor(deadly=deadly), Scores(), {}, lambda children: None, BestCandidate(tmp_path / "b")
+    )
     if deaths == 1:
         assert trainings.weights(places(given)[1], given[1], start)["length"] == len(given[1].title)
         return
@@ -164,7 +166,7 @@ def test_what_cannot_be_recorded_is_not_told(start: Start) -> None:
 
 def test_a_baseline_does_not_take_the_place_of_the_best_candidate(start: Start, tmp_path: Path) -> None:
     evaluator, given = Scores(), losses(2)
-    trainings = Trainings(SerialExecutor(), evaluator, {}, lambda children: None, BestChild(tmp_path / "best.pt"))
+    trainings = Trainings(SerialExecutor(), evaluator, {}, lambda children: None, BestCandidate(tmp_path / "best.pt"))
     list(trainings(places(given), given, start))
     better = losses(9)[8]
     list(trainings([TrialKey(2, "baseline", 0, 0, better.title)], [better], start))

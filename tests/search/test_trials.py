@@ -8,10 +8,10 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss, Loss
-from lightning_modules.search.best_child import BestChild
+from lightning_modules.search.best_child import BestCandidate
 from lightning_modules.search.evaluation import Assignment, Evaluation
 from lightning_modules.search.places import TrialKey
-from lightning_modules.search.rewards import FLOOR_REWARD
+from lightning_modules.search.rewards import FAILURE_REWARD
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
 from lightning_modules.search.successive_halving import SuccessiveHalving
 from lightning_modules.search.trainings import Trainings
@@ -47,7 +47,7 @@ def trials(
     table: Table,
     ladder: SuccessiveHalving | None = None,
     baseline: Loss | None = None,
-    best: BestChild | None = None,
+    best: BestCandidate | None = None,
     schedule: Schedule | None = None,
 ) -> tuple[Trials, Looked]:
     evaluator = Looked(table)
@@ -87,7 +87,7 @@ def test_without_a_baseline_rewards_are_scores() -> None:
     tried.measure_baseline()
     assert evaluator.trained == []
     results = list(tried.references({"MSE": MSE(), "BCE": BCE()}))
-    assert [each.reward for each in results] == [0.6, FLOOR_REWARD]
+    assert [each.reward for each in results] == [0.6, FAILURE_REWARD]
     assert [each.place for each in results] == [
         TrialKey(0, "reference", 1, 0, "MSE"),
         TrialKey(0, "reference", 2, 0, "BCE"),
@@ -146,7 +146,7 @@ def test_the_recommender_moves_on_with_the_best_and_so_does_the_seed(tmp_path: P
     first, second = FORMULAS[:2]
     table = {(first.title, 0): 0.8, (second.title, 0): 0.6, ("BCE", 0): 0.5}
     schedule = Alternating(untrained(planted_data()), score=0.7)
-    tried, evaluator = trials(table, baseline=BCE(), best=BestChild(tmp_path / "best.pt"), schedule=schedule)
+    tried, evaluator = trials(table, baseline=BCE(), best=BestCandidate(tmp_path / "best.pt"), schedule=schedule)
     tried.measure_baseline()
     results = dict(tried.candidates(1, [first, second]))
     assert tried.advance(results[1]) is False

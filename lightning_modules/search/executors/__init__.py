@@ -1,6 +1,6 @@
 """Where children are trained."""
 
-from lightning_modules.search.executors.base import ChildExecutor, SerialExecutor, Shared
+from lightning_modules.search.executors.base import SerialExecutor, Shared, TrialExecutor
 from lightning_modules.search.executors.factory import EXECUTORS, ExecutorOptions, executor_named
 from lightning_modules.search.executors.process_pool import ProcessExecutor
 from lightning_modules.search.executors.ray_executor import RayExecutor
@@ -8,12 +8,12 @@ from lightning_modules.search.executors.worker import in_worker
 
 __all__ = [
     "EXECUTORS",
-    "ChildExecutor",
     "ExecutorOptions",
     "ProcessExecutor",
     "RayExecutor",
     "SerialExecutor",
     "Shared",
+    "TrialExecutor",
     "executor_named",
     "in_worker",
 ]

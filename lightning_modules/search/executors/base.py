@@ -17,7 +17,7 @@ class Shared(ABC, Generic[T]):
         """Return the value; in a worker, the first call unpacks it and later ones return the same object."""
 
 
-class ChildExecutor(Executor, ABC):
+class TrialExecutor(Executor, ABC):
     """Runs calls somewhere, with the interface of ``concurrent.futures``.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Here(Shared[Result], Generic[Result]):
         return self.value
 
 
-class SerialExecutor(ChildExecutor):
+class SerialExecutor(TrialExecutor):
     """Runs a call while it is submitted; the future it returns is done."""
 
     def submit(self, function: Callable[..., Result], /, *arguments: Any, **options: Any) -> "Future[Result]":

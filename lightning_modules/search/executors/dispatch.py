@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lightning_modules.search.executors import ChildExecutor
+from lightning_modules.search.executors import TrialExecutor
 
 Result = TypeVar("Result")
 
@@ -20,7 +20,7 @@ class Death:
 
 
 def dispatch(
-    executor: ChildExecutor,
+    executor: TrialExecutor,
     function: Callable[..., Result],
     calls: Sequence[tuple[Any, ...]],
     on_done: Callable[[int, Result | Death], None],
@@ -53,7 +53,7 @@ def dispatch(
 
 
 def _completed(
-    executor: ChildExecutor,
+    executor: TrialExecutor,
     function: Callable[..., Result],
     calls: Sequence[tuple[Any, ...]],
     numbers: Sequence[int],

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from lightning_modules.search.executors.base import ChildExecutor, SerialExecutor
+from lightning_modules.search.executors.base import SerialExecutor, TrialExecutor
 from lightning_modules.search.executors.process_pool import ProcessExecutor
 from lightning_modules.search.executors.ray_executor import RayExecutor
 
@@ -26,27 +26,27 @@ class ExecutorOptions:
     gpus_per_child: float = 0.0
 
 
-def _serial(options: ExecutorOptions) -> ChildExecutor:  # noqa: ARG001
+def _serial(options: ExecutorOptions) -> TrialExecutor:  # noqa: ARG001
     return SerialExecutor()
 
 
-def _process(options: ExecutorOptions) -> ChildExecutor:
+def _process(options: ExecutorOptions) -> TrialExecutor:
     return ProcessExecutor(options.workers, options.threads)
 
 
-def _ray(options: ExecutorOptions) -> ChildExecutor:
+def _ray(options: ExecutorOptions) -> TrialExecutor:
     return RayExecutor(
         options.workers, options.threads, address=options.ray_address, gpus_per_child=options.gpus_per_child
     )
 
 
 #: Builders of executors by name.
-EXECUTORS: Mapping[str, Callable[[ExecutorOptions], ChildExecutor]] = MappingProxyType(
+EXECUTORS: Mapping[str, Callable[[ExecutorOptions], TrialExecutor]] = MappingProxyType(
     {"serial": _serial, "process": _process, "ray": _ray}
 )
 
 
-def executor_named(name: str, options: ExecutorOptions | None = None) -> ChildExecutor:
+def executor_named(name: str, options: ExecutorOptions | None = None) -> TrialExecutor:
     """Return a new executor.
 
     Raises:

@@ -19,7 +19,7 @@ import loky
 import loky.backend.resource_tracker
 from loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
-from lightning_modules.search.executors.base import ChildExecutor, Shared
+from lightning_modules.search.executors.base import Shared, TrialExecutor
 from lightning_modules.search.executors.shared_folder import SharedFolder
 from lightning_modules.search.executors.shared_memory import pack, read_packed, unpack, write_packed
 from lightning_modules.search.executors.worker import WorkerSetup, call, visible_devices
@@ -42,7 +42,7 @@ def _load(folder: str) -> Any:
     return unpack(read_packed(Path(folder)))
 
 
-class ProcessExecutor(ChildExecutor):
+class ProcessExecutor(TrialExecutor):
     """Keeps a pool of worker processes, which read shared values from one memory.
 
     Workers are fresh interpreters. They end when the driver ends, however it does, and leave Ctrl-C to it. Where there

@@ -28,7 +28,7 @@ _LINE_HEIGHT = 0.055
 
 
 class PictureFile(SearchObserver):
-    """Draws the study when its search ends for whatever reason, if anything was found.
+    """Samples the study when its search ends for whatever reason, if anything was found.
 
     Args:
         root: The study's folder, whose ledger is told before.

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from lightning_modules.losses import Formula, FormulaError
 from lightning_modules.search.events import Candidate, SearchObserver, SearchProgress
-from lightning_modules.search.rewards import with_floor
+from lightning_modules.search.rewards import with_failure_rewards
 from lightning_modules.utilities.files import replace_file
 
 _COLUMNS = [
@@ -51,7 +51,7 @@ def ranking(losses: pd.DataFrame) -> pd.DataFrame:
 def as_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
     """Return one row a candidate."""
     rows = [asdict(candidate) for candidate in candidates]
-    return with_floor(pd.DataFrame(rows, columns=list(Candidate.__annotations__)))
+    return with_failure_rewards(pd.DataFrame(rows, columns=list(Candidate.__annotations__)))
 
 
 class FormulasFile(SearchObserver):

@@ -10,7 +10,7 @@ from lightning_modules.search.screening import ScreeningResult
 from lightning_modules.search.strategies.base import Outcome
 
 
-class Valuation:
+class AdvantageEstimator:
     """Turns outcomes into advantages over a moving baseline.
 
     A program with a reward is worth the share of all rewards so far that its own beats, less ``novelty_penalty`` for

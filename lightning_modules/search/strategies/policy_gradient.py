@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_modules.search.screening import Screened
 from lightning_modules.search.space import Programs, SearchSpace
-from lightning_modules.search.strategies.advantages import Valuation
+from lightning_modules.search.strategies.advantages import AdvantageEstimator
 from lightning_modules.search.strategies.base import Outcome, Strategy
 from lightning_modules.search.strategies.controller import Controller, gumbel
 from lightning_modules.search.strategies.evolution import mutate
@@ -23,9 +23,9 @@ _RIGHT_SHARE = 0.6 - 1e-9
 class PolicyGradient(Strategy):
     """A controller that writes programs, and learns from those that it and the search found good.
 
-    The policy gradient raises the probability of programs in proportion to their advantage (:class:`Valuation`),
-    decision by decision; those on nodes that the loss does not use carry no gradient. Three more forces keep a search
-    alive:
+    The policy gradient raises the probability of programs in proportion to their advantage
+    (:class:`AdvantageEstimator`), decision by decision; decisions on nodes that the loss does not use carry no
+    gradient. Three more terms of the objective keep the search from converging too early:
 
     * The elites, the best programs so far, are imitated (self-imitation, Oh et al., ICML 2018,
       https://arxiv.org/abs/1806.05635), and their mutants are among the programs proposed.
@@ -43,10 +43,10 @@ class PolicyGradient(Strategy):
         learning_rate: Of Adam, in the rounds.
         epochs: Gradient steps on the programs of one round.
         entropy_weight: Of the mean entropy of a node's two decisions.
-        baseline_decay: See :class:`Valuation`.
-        filter_rewards: See :class:`Valuation`.
-        novelty_penalty: See :class:`Valuation`.
-        screening_weight: See :class:`Valuation`.
+        baseline_decay: See :class:`AdvantageEstimator`.
+        filter_rewards: See :class:`AdvantageEstimator`.
+        novelty_penalty: See :class:`AdvantageEstimator`.
+        screening_weight: See :class:`AdvantageEstimator`.
         guidance: How much the surrogate decides: a program expected to beat all others is e^guidance times as likely to
             be trained as one expected to beat none; 0 chooses by chance alone.
         mutant_share: Share of the proposed programs that are mutants of elites.
@@ -111,7 +111,7 @@ class PolicyGradient(Strategy):
         self.gradient_clip = gradient_clip
         self.sample_operators = sample_operators
         self.sample_operands = sample_operands
-        self.valuation = Valuation(
+        self.valuation = AdvantageEstimator(
             baseline_decay=baseline_decay,
             filter_rewards=filter_rewards,
             novelty_penalty=novelty_penalty,

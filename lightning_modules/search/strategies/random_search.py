@@ -5,7 +5,7 @@ from lightning_modules.search.strategies.base import Outcome, Strategy
 
 
 class RandomSearch(Strategy):
-    """Draws uniformly and learns nothing (Bergstra and Bengio, JMLR 2012)."""
+    """Samples uniformly and learns nothing (Bergstra and Bengio, JMLR 2012)."""
 
     def ask(self, count: int) -> Programs:
         """Draw ``count`` programs uniformly."""

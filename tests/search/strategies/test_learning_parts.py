@@ -10,7 +10,7 @@ from lightning_modules.losses import Numerics
 from lightning_modules.search.screening import Screening, ScreeningResult
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies import PPO, Outcome
-from lightning_modules.search.strategies.advantages import Valuation
+from lightning_modules.search.strategies.advantages import AdvantageEstimator
 from lightning_modules.search.strategies.memory import Archive
 from lightning_modules.search.strategies.surrogate import Surrogate
 from tests.search.search_helpers import equal, seeded, told
@@ -22,9 +22,9 @@ def drawn(count: int, seed: int = 0) -> Programs:
     return SPACE.uniform(count, seeded(seed))
 
 
-def valuation(**options: float) -> Valuation:
+def valuation(**options: float) -> AdvantageEstimator:
     defaults = {"baseline_decay": 0.5, "filter_rewards": False, "novelty_penalty": 0.0, "screening_weight": 0.5}
-    return Valuation(**{**defaults, **options})  # type: ignore[arg-type]
+    return AdvantageEstimator(**{**defaults, **options})  # type: ignore[arg-type]
 
 
 def screened_with(outcome: Outcome, **fields: torch.Tensor) -> Outcome:
