@@ -1,9 +1,18 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and how many processes run the tests."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+
+_MOST_WORKERS = 4
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run the whole suite in a process per core, and tests that are named on the command line in this process."""
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    return min(os.cpu_count() or 1, _MOST_WORKERS) if whole else 0
 
 
 @pytest.fixture(scope="session", autouse=True)

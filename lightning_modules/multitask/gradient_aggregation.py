@@ -133,7 +133,7 @@ def _aggregator_class(name: str) -> type[nn.Module]:
     except ImportError as error:
         raise ValueError(
             "GradientAggregation needs the library torchjd, which is not installed; "
-            "run pip install -r requirements-torchjd.txt, or choose another weighting"
+            "run pip install -e '.[torchjd]', or choose another weighting"
         ) from error
     known = {each: getattr(package, each) for each in package.__all__}
     aggregators = {each: cls for each, cls in known.items() if issubclass(cls, package.Aggregator)}

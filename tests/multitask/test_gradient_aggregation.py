@@ -173,5 +173,5 @@ def test_an_aggregator_without_its_library_says_which() -> None:
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchjd.aggregation", None)
-    with pytest.raises(ValueError, match=r"pip install -r requirements-torchjd\.txt"):
+    with pytest.raises(ValueError, match=r"pip install -e '\.\[torchjd\]'"):
         GradientAggregation()

@@ -23,9 +23,7 @@ def import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ValueError(
-            "the executor 'ray' needs Ray, which is not installed: pip install -r requirements-ray.txt"
-        ) from error
+        raise ValueError("the executor 'ray' needs Ray, which is not installed: pip install -e '.[ray]'") from error
     return ray
 
 

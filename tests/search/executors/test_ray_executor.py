@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ValueError, match=r"pip install -r requirements-ray\.txt"):
+    with pytest.raises(ValueError, match=r"pip install -e '\.\[ray\]'"):
         RayExecutor()
 
 
