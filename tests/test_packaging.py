@@ -16,7 +16,12 @@ PACKAGES = ("lightning_modules", "datamodules", "callbacks")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 #: Modules that carry another name than what is installed, or come with it.
-INSTALLED_AS = {"yaml": "pyyaml", "lightning_fabric": "pytorch-lightning", "docstring_parser": "jsonargparse"}
+INSTALLED_AS = {
+    "yaml": "pyyaml",
+    "pytorch_lightning": "pytorch-lightning",
+    "lightning_fabric": "pytorch-lightning",
+    "docstring_parser": "jsonargparse",
+}
 
 
 def requirements(lines: list[str]) -> dict[str, Requirement]:
