@@ -11,6 +11,7 @@ from lightning_modules.check.properties import check_loss
 from lightning_modules.check.report import draw, print_findings, shortest, write_table
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.check.sources import Source, gather
+from lightning_modules.losses import FormulaLoss
 from lightning_modules.utilities.processes import torch_threads
 from lightning_modules.utilities.progress import counted
 
@@ -50,7 +51,7 @@ def _row(source: Source, settings: CheckSettings, seed: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seed)
     threshold = settings.least_right_signs
     findings = check_loss(source.loss, generator=generator, points=settings.points, threshold=threshold)
-    kind = "formula" if findings.simplified else "reference"
+    kind = "formula" if isinstance(source.loss, FormulaLoss) else "reference"
     return {**findings.as_row(), "kind": kind, "rank": source.rank}
 
 

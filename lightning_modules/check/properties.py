@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightning_modules.check.curves import LOWEST_PRED, Curves, curves_over_logit, curves_over_pred, pred_grid
 from lightning_modules.check.scoring_rule import SHARES, scoring_rule
-from lightning_modules.losses import Loss
+from lightning_modules.losses import FormulaLoss, Loss
 
 Direction = Literal["rising", "falling", "constant", "neither"]
 
@@ -89,7 +89,8 @@ def check_loss(loss: Loss, *, generator: torch.Generator, points: int = 1000, th
         points: Number of these predictions; each meets both labels.
         threshold: A loss is kept if more than this many of the 2 x ``points`` signs are right.
     """
-    unclamped = loss.unclamped()
+    formula = loss if isinstance(loss, FormulaLoss) else None
+    unclamped = loss if formula is None else formula.unclamped()
     pred = _drawn(points, generator)
     right = _right_signs(loss, pred)
     dense = curves_over_pred(loss, pred_grid(_GRID_POINTS))
@@ -106,8 +107,8 @@ def check_loss(loss: Loss, *, generator: torch.Generator, points: int = 1000, th
         finite=_over_all_logits(loss, torch.float32).is_finite,
         max_gradient=_largest(dense.by_pred),
         proper=rule.proper,
-        simplified=loss.simplified,
-        latex=loss.latex,
+        simplified="" if formula is None else formula.simplified,
+        latex="" if formula is None else formula.latex,
         right_share_label_0=_share(right[0]),
         right_share_label_1=_share(right[1]),
         monotone_label_0=directions[0],

@@ -50,8 +50,9 @@ def draw(losses: Sequence[tuple[str, Loss]], folder: Path, console: Console) -> 
 
 
 def shortest(row: Mapping[str, Any]) -> str:
-    """Return the formula of a row of check.csv or its simplified form, whichever is shorter, or a loss's name."""
-    return min(str(row["formula"]), str(row["simplified"] or row["formula"]), key=len)
+    """Return the shorter of a formula's two texts in a row of check.csv, or the name of a hand-made loss."""
+    texts = ("formula", "simplified") if row["kind"] == "formula" else ("formula",)
+    return min((str(row[column]) for column in texts), key=len)
 
 
 def print_findings(console: Console, table: pd.DataFrame, path: Path) -> None:

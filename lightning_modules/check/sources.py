@@ -45,10 +45,9 @@ def gather(settings: CheckSettings) -> Sources:
         ValueError: If there is no loss left to check, or a search, file or the numerics cannot be used.
     """
     gathering = _CheckSources(settings)
-    found: dict[tuple[str, str], Source] = {}
+    found: dict[str, Source] = {}
     for source in gathering.sources():
-        # One formula under two numerics is two losses, which only repr tells apart.
-        found.setdefault((source.loss.title, repr(source.loss)), source)
+        found.setdefault(source.loss.identity, source)
     if not found:
         raise ValueError("; ".join(["there is no formula to check", *gathering.remarks]))
     return Sources(tuple(found.values()), tuple(gathering.remarks))

@@ -1,5 +1,6 @@
-"""The contract that every loss of the project keeps."""
+"""The base class of all losses."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -26,14 +27,14 @@ _ADVICE = {
 }
 
 
-class Loss(Described, nn.Module):
-    """A loss per sample: ``forward(prediction, label)`` returns one value for each element, without reduction.
+class Loss(Described, nn.Module, ABC):
+    """A pointwise loss without reduction: ``forward(prediction, label)`` returns one value per element.
 
     A loss registers no persistent buffers, so that a checkpoint trained under one loss loads under any other. It keeps
-    its constructor's arguments as attributes of the same names, so that :meth:`spec` can describe it.
+    its constructor's arguments as attributes of the same names, from which :meth:`spec` describes it.
 
     Attributes:
-        wants: Whether ``prediction`` is a probability, a logit or the difference of a pair's scores.
+        wants: The kind of prediction that ``forward`` takes: a probability, a logit, or a difference of two scores.
     """
 
     wants: ClassVar[Prediction] = "probability"
@@ -41,16 +42,16 @@ class Loss(Described, nn.Module):
     def __init__(self) -> None:
         super().__init__()
 
+    @abstractmethod
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
-        """Return the loss of every sample, in the shape of ``prediction``; ``label`` has that shape and type too."""
-        raise NotImplementedError
+        """Return the loss of every sample; ``prediction``, ``label`` and the result have one shape and dtype."""
 
     def __call__(self, prediction: Tensor, label: Tensor) -> Tensor:
-        """Return what ``forward`` does, after a look at its arguments that costs no more than a microsecond.
+        """Check the arguments, which takes about a microsecond, and return the value of ``forward``.
 
         Raises:
-            MisfitError: If the loss wants a logit and a sigmoid has just made a probability of it.
-            ValueError: If prediction and label differ in shape, of which broadcasting would make a loss of every pair.
+            MisfitError: If the loss wants a logit and the prediction is the output of a sigmoid.
+            ValueError: If prediction and label differ in shape, which broadcasting would accept.
         """
         if prediction.shape != label.shape:
             raise ValueError(
@@ -63,20 +64,20 @@ class Loss(Described, nn.Module):
         return losses
 
     def from_logit(self, logit: Tensor, label: Tensor) -> Tensor:
-        """Return the loss of every sample for predictions given as logits, whatever the loss itself wants."""
+        """Return the loss of every sample from its logit, whatever kind of prediction the loss wants."""
         if self.wants != "probability":
             return self(logit, label)
         refuse_probability(logit)
         return self(torch.sigmoid(logit), label)
 
     def check_model(self, model: nn.Module) -> None:
-        """Refuse a model that the loss cannot train, before it is trained.
+        """Refuse, before training, a model whose predictions the loss cannot take.
 
         Args:
-            model: Says in its attribute ``gives`` what it gives its loss.
+            model: Its attribute ``gives`` names the kind of prediction that it passes to its loss.
 
         Raises:
-            MisfitError: If the model does not say so, or gives something else than the loss wants.
+            MisfitError: If ``gives`` is missing or does not fit what the loss wants.
         """
         gives, name = given_by(model), type(model).__name__
         if self.wants not in SERVED[gives]:
@@ -87,7 +88,7 @@ class Loss(Described, nn.Module):
 
     @contextmanager
     def first_call_checked(self) -> Iterator[None]:
-        """Refuse, in the first call of a training, values that are no probabilities where those are wanted.
+        """Check the values of the first batch of a training, where the loss wants probabilities.
 
         Raises:
             MisfitError: If a value lies outside [0, 1].
@@ -106,24 +107,24 @@ class Loss(Described, nn.Module):
             handle.remove()
 
     def prepare(self, field_sizes: Sequence[int], num_numerical: int, tasks: Sequence[str]) -> None:
-        """Take in, before training starts, what :meth:`of_rows` will be given; most losses need not know.
+        """Prepare for the inputs of :meth:`of_rows` before training starts; by default nothing is done.
 
         Args:
-            field_sizes: Number of indices of every categorical field, that of unknown values included.
+            field_sizes: Vocabulary size of every categorical field, including the index of unknown values.
             num_numerical: Number of numerical features.
-            tasks: Name of every column of the logits and labels.
+            tasks: Names of the tasks, in the order of the columns of logits and labels.
 
         Raises:
-            ValueError: If the loss does not fit them.
+            ValueError: If the loss does not fit these inputs.
         """
 
     def of_rows(self, logit: Tensor, label: Tensor, categorical: Tensor, numerical: Tensor) -> Tensor:  # noqa: ARG002
-        """Return the loss of every row and task; most losses do not look at the rows' features.
+        """Return the loss of every row and task; by default the features are ignored.
 
         Args:
-            logit: Logit of every task's probability, float [n, tasks].
+            logit: Logit of every task, float [n, tasks].
             label: 0 or 1, float [n, tasks].
-            categorical: Index of every row within each field, int64 [n, fields].
+            categorical: Indices of the categorical fields, int64 [n, fields].
             numerical: Numerical features, float [n, features].
 
         Returns:
@@ -133,26 +134,12 @@ class Loss(Described, nn.Module):
 
     @property
     def identity(self) -> str:
-        """A text that no other loss has, to know it again by."""
+        """A unique key: losses that compute different values have different texts."""
         return self.title
-
-    @property
-    def simplified(self) -> str:
-        """A formula's text in the canonical form; empty for a hand-made loss."""
-        return ""
-
-    @property
-    def latex(self) -> str:
-        """A formula in LaTeX; empty for a hand-made loss."""
-        return ""
-
-    def unclamped(self) -> "Loss":
-        """Return the loss without a clamp after its operators; a loss that has none returns itself."""
-        return self
 
     @staticmethod
     def from_spec(spec: dict[str, Any]) -> "Loss":
-        """Return a new loss from what :meth:`spec` returned.
+        """Build a loss from the description that :meth:`spec` returned.
 
         Raises:
             ValueError: If the class cannot be imported or is no loss, or an argument does not fit.

@@ -1,4 +1,4 @@
-"""The loss that a formula describes."""
+"""The loss that computes a formula."""
 
 import math
 from dataclasses import asdict, replace
@@ -32,14 +32,14 @@ class FormulaLoss(Loss):
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Return the formula's value for every sample."""
         value = self.formula.evaluate(prediction, label, self.numerics)
-        # Training calls backward on every loss, also on one that nothing moves.
+        # Training calls backward, which needs a value that depends on the prediction.
         return value if "pred" in self.formula.variables else value + 0 * prediction
 
     def check_model(self, model: nn.Module) -> None:
-        """Refuse, beside what :class:`Loss` does, to train on a formula that no prediction moves.
+        """Refuse a formula that does not depend on the prediction, and a model as :class:`Loss` does.
 
         Raises:
-            MisfitError: If that is so, or the model gives no predictions.
+            MisfitError: If the formula has no ``pred``, as written or simplified, or the model does not fit.
         """
         super().check_model(model)
         simplified = self.formula.simplify() if "pred" in self.formula.variables else self.formula
@@ -57,21 +57,21 @@ class FormulaLoss(Loss):
 
     @property
     def identity(self) -> str:
-        """The formula's text, with its numerics unless they are the default ones."""
+        """The formula's text, followed by the numerics if they are not the default."""
         return self.title if self.numerics == Numerics() else f"{self.title} with {self.numerics}"
 
     @property
     def simplified(self) -> str:
-        """The text of the formula's canonical form."""
+        """The text of the simplified formula."""
         return str(self.formula.simplify())
 
     @property
     def latex(self) -> str:
-        """The formula in LaTeX, as it is trained."""
+        """The formula as LaTeX, without simplification."""
         return self.formula.latex()
 
     def unclamped(self) -> "FormulaLoss":
-        """Return the loss of the same formula and ``eps`` without the clamp."""
+        """Return the loss of the same formula and ``eps`` without the clamp after every operator."""
         return FormulaLoss(self.formula, replace(self.numerics, low=-math.inf, high=math.inf))
 
     def init_args(self) -> dict[str, Any]:
@@ -79,5 +79,5 @@ class FormulaLoss(Loss):
         return {"formula": str(self.formula), "numerics": asdict(self.numerics)}
 
     def extra_repr(self) -> str:
-        """Show the formula and its numerics where the module is printed."""
+        """Show the formula and its numerics when the module is printed."""
         return f"{self.formula}, {self.numerics}"

@@ -128,11 +128,36 @@ class Weighted(Loss):
         self.inner = inner
         self.weight = weight
 
+    def forward(self, prediction: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        return self.weight * self.inner(prediction, label)
+
 
 def test_a_loss_within_a_loss_is_described_and_rebuilt() -> None:
     spec = Weighted(losses.Focal(gamma=1.0), weight=0.5).spec()
     assert spec["init_args"]["inner"] == losses.Focal(gamma=1.0).spec()
     assert Loss.from_spec(spec).spec() == spec
+
+
+def test_a_loss_without_a_value_is_abstract() -> None:
+    class Unfinished(Loss):
+        """Has no forward."""
+
+    with pytest.raises(TypeError, match="abstract"):
+        Unfinished()  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize(
+    ("loss", "other"),
+    [
+        (losses.Focal(), losses.Focal(gamma=1.0)),
+        (losses.FormulaLoss("pred"), losses.FormulaLoss("label")),
+        (losses.FormulaLoss("pred"), losses.FormulaLoss("pred", "autolossgen")),
+        (losses.MSE(), losses.BCE()),
+    ],
+)
+def test_different_losses_have_different_keys(loss: Loss, other: Loss) -> None:
+    assert loss.identity == copy.deepcopy(loss).identity
+    assert loss.identity != other.identity
 
 
 def test_an_argument_that_is_not_plain_is_named() -> None:
