@@ -8,8 +8,8 @@ import torch
 
 from lightning_modules.export.interval_arithmetic import needed_clamps
 from lightning_modules.losses import Constant, FormulaLoss, Node, Operation, Variable
+from lightning_modules.losses.formulas.operators import ATOM, PRODUCT, SUM, UNARY
 
-_SUM, _PRODUCT, _UNARY, _ATOM = range(1, 5)
 # Leaves room in a line of 120 characters for a name, a clamp and what stands before a statement.
 _LONGEST = 88
 
@@ -52,13 +52,13 @@ class _Expression(NamedTuple):
     """
 
     text: str
-    binding: int
+    precedence: int
     meaning: str = ""
     is_number: bool = False
     subtracted: "_Expression | None" = None
 
-    def at(self, binding: int) -> str:
-        return self.text if self.binding >= binding else f"({self.text})"
+    def at(self, lowest: int) -> str:
+        return self.text if self.precedence >= lowest else f"({self.text})"
 
     @property
     def can_be_named(self) -> bool:
@@ -94,7 +94,7 @@ class Statements:
     def _piece(self, position: int, pieces: Sequence[_Expression]) -> _Expression:
         node = self._nodes[position]
         if isinstance(node, Variable):
-            return _Expression(node.name, _ATOM)
+            return _Expression(node.name, ATOM)
         if isinstance(node, Constant):
             return _constant(node.value)
         operands = [pieces[operand] for operand in node.operands]
@@ -102,7 +102,7 @@ class Statements:
             return operands[0]
         piece = self._operation(node.operator, operands)
         if self._clamps[position]:
-            piece = _Expression(f"_clamp({_as_tensor(piece).text})", _ATOM, piece.meaning)
+            piece = _Expression(f"_clamp({_as_tensor(piece).text})", ATOM, piece.meaning)
         return self._named(piece) if self._uses[position] > 1 and piece.can_be_named else piece
 
     def _operation(self, operator: str, operands: list[_Expression]) -> _Expression:
@@ -118,14 +118,14 @@ class Statements:
         if operator in self._infix:
             return self._infix[operator](*operands)
         text = TEMPLATES[operator].format(*(_as_tensor(operand).text for operand in operands))
-        return _Expression(text, _ATOM, _NAMES.get(operator, operator))
+        return _Expression(text, ATOM, _NAMES.get(operator, operator))
 
     def _named(self, piece: _Expression) -> _Expression:
         self._names[piece.meaning] += 1
         count = self._names[piece.meaning]
         name = f"{piece.meaning}_{count}"
         self.lines.append(f"{name} = {piece.text}")
-        return _Expression(name, _ATOM)
+        return _Expression(name, ATOM)
 
 
 def _is_dropped(node: Node, is_clamped: bool) -> bool:
@@ -148,12 +148,12 @@ def _uses(nodes: Sequence[Node], clamps: Sequence[bool]) -> Counter[int]:
 
 def _constant(value: float) -> _Expression:
     if value <= torch.finfo(torch.float32).max:
-        return _Expression(repr(value), _ATOM, is_number=True)
-    return _Expression(f"torch.full_like(pred, min({value!r}, torch.finfo(pred.dtype).max))", _ATOM, "constant")
+        return _Expression(repr(value), ATOM, is_number=True)
+    return _Expression(f"torch.full_like(pred, min({value!r}, torch.finfo(pred.dtype).max))", ATOM, "constant")
 
 
 def _as_tensor(piece: _Expression) -> _Expression:
-    return _Expression(f"torch.full_like(pred, {piece.text})", _ATOM, "constant") if piece.is_number else piece
+    return _Expression(f"torch.full_like(pred, {piece.text})", ATOM, "constant") if piece.is_number else piece
 
 
 def _one_tensor(left: _Expression, right: _Expression) -> tuple[_Expression, _Expression]:
@@ -163,16 +163,16 @@ def _one_tensor(left: _Expression, right: _Expression) -> tuple[_Expression, _Ex
 def _sum(left: _Expression, right: _Expression) -> _Expression:
     left, right = _one_tensor(left, right)
     if right.subtracted is not None:
-        return _Expression(f"{left.at(_SUM)} - {right.subtracted.at(_PRODUCT)}", _SUM, "difference")
-    return _Expression(TEMPLATES["add"].format(left.at(_SUM), right.at(_PRODUCT)), _SUM, _NAMES["add"])
+        return _Expression(f"{left.at(SUM)} - {right.subtracted.at(PRODUCT)}", SUM, "difference")
+    return _Expression(TEMPLATES["add"].format(left.at(SUM), right.at(PRODUCT)), SUM, _NAMES["add"])
 
 
 def _product(left: _Expression, right: _Expression) -> _Expression:
     left, right = _one_tensor(left, right)
-    text = TEMPLATES["multiply"].format(left.at(_PRODUCT), right.at(_UNARY))
-    return _Expression(text, _PRODUCT, _NAMES["multiply"])
+    text = TEMPLATES["multiply"].format(left.at(PRODUCT), right.at(UNARY))
+    return _Expression(text, PRODUCT, _NAMES["multiply"])
 
 
 def _negated(piece: _Expression) -> _Expression:
-    text = TEMPLATES["negative"].format(piece.at(_UNARY))
-    return _Expression(text, _UNARY, _NAMES["negative"], is_number=piece.is_number, subtracted=piece)
+    text = TEMPLATES["negative"].format(piece.at(UNARY))
+    return _Expression(text, UNARY, _NAMES["negative"], is_number=piece.is_number, subtracted=piece)

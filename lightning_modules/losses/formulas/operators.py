@@ -1,10 +1,13 @@
-"""The operators that formulas are built from, in the order of the published search space."""
+"""The operators of formulas, in the order of the published search space, and their precedence in text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+#: Precedence of what is written infix, as in Python; an atom needs no parentheses.
+SUM, PRODUCT, UNARY, POWER, ATOM = range(1, 6)
 
 # exp(80) is finite in single precision, so that a clamped overflow gets the gradient 0 instead of 0 * inf.
 _LARGEST_EXPONENT = 80.0

@@ -1,4 +1,4 @@
-"""Cuts a formula's text into names, numbers and symbols, and points at the place of an error."""
+"""Reads a formula's text: a recursive-descent parser whose errors point at the place."""
 
 import re
 from collections.abc import Iterator
@@ -12,68 +12,37 @@ from lightning_modules.losses.formulas.nodes import (
     Node,
     NodeTable,
     Variable,
-    check_arity,
     unknown_name,
 )
-from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME
+from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME, POWER, PRODUCT, SUM, UNARY
+
+#: Length in characters of the longest text that is read or written.
+MAX_LENGTH = 200_000
+# One operator needs at most a minus and a parenthesis of its own.
+_MAX_NESTING = 2 * MAX_DEPTH
 
 _TOKEN = re.compile(
     r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<name>[A-Za-z_][A-Za-z_0-9]*)"
     r"|(?P<symbol>\*\*|[-+*/^(),])"
     r"|(?P<space>\s+)"
+    r"|(?P<other>.)",
+    re.DOTALL,
 )
-
-
-class Token(NamedTuple):
-    """A piece of text: its kind (number, name, symbol or end), its text in small letters, and where it starts."""
-
-    kind: str
-    text: str
-    position: int
-
-
-def tokens(text: str) -> Iterator[Token]:
-    """Yield the tokens of a formula's text; the last one is its end.
-
-    Raises:
-        FormulaError: If there is a character that no formula has.
-    """
-    position = 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            fail(text, position, f"unexpected character {text[position]!r}; use names, numbers and + - * / ** ( ) ,")
-        if match.lastgroup != "space":
-            yield Token(str(match.lastgroup), match.group().lower(), position)
-        position = match.end()
-    yield Token("end", "", position)
-
-
-def fail(text: str, position: int, reason: str) -> NoReturn:
-    """Refuse a formula's text.
-
-    Raises:
-        FormulaError: Always; the message shows the reason and the place.
-    """
-    start = max(0, position - 60)
-    excerpt = re.sub(r"\s", " ", text[start : position + 20])
-    caret = " " * (position - start) + "^"
-    raise FormulaError(f"formula, character {position + 1}: {reason}\n  {excerpt}\n  {caret}")
-
-
-#: Characters of the longest text that is read or written.
-MAX_LENGTH = 200_000
-
-# One operator needs at most a minus and a parenthesis of its own.
-_MAX_NESTING = 2 * MAX_DEPTH
-
-_UNARY = 3
-_BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "**": 4, "^": 4}
+_POWERS = ("**", "^")
+_PRECEDENCES = {
+    "+": SUM,
+    "-": SUM,
+    "*": PRODUCT,
+    "/": PRODUCT,
+    **dict.fromkeys(_POWERS, POWER),
+}
 
 
 def parse(text: str) -> list[Node]:
-    """Return the nodes of the formula that ``text`` writes, the result last.
+    """Return the nodes of the formula in ``text``, the result last.
+
+    Nothing is executed, and nested or long texts are refused before they exhaust the stack.
 
     Raises:
         FormulaError: If the text is not a formula; the message shows the place and the reason.
@@ -83,30 +52,57 @@ def parse(text: str) -> list[Node]:
     return _Parser(text).formula()
 
 
+class _Token(NamedTuple):
+    """A piece of the text: its kind (number, name, symbol or end), its text in lower case, and where it starts."""
+
+    kind: str
+    text: str
+    position: int
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    for match in _TOKEN.finditer(text):
+        kind, token = str(match.lastgroup), match.group()
+        if kind == "other":
+            reason = f"unexpected character {token!r}; use names, numbers and + - * / ** ( ) ,"
+            _fail(text, match.start(), reason)
+        if kind != "space":
+            yield _Token(kind, token.lower(), match.start())
+    yield _Token("end", "", len(text))
+
+
+def _fail(text: str, position: int, reason: str) -> NoReturn:
+    start = max(0, position - 60)
+    excerpt = re.sub(r"\s", " ", text[start : position + 20])
+    caret = " " * (position - start) + "^"
+    raise FormulaError(f"formula, character {position + 1}: {reason}\n  {excerpt}\n  {caret}")
+
+
 class _Parser:
-    """A recursive descent; every rule returns the position of its result in the node table."""
+    """One method per grammar rule; each returns the position of its result in the node table."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = tokens(text)
+        self.tokens = _tokens(text)
         self.token = next(self.tokens)
         self.table = NodeTable()
         self.nesting = 0
 
     def formula(self) -> list[Node]:
-        result = self.expression(binding=1)
+        result = self.expression(SUM)
         if self.token.kind != "end":
             self.fail(f"expected an operator or the end, found {self.found()}")
         return self.table.nodes[: result + 1]
 
-    def expression(self, binding: int) -> int:
+    def expression(self, lowest: int) -> int:
+        """Read an operand and the infix operators of at least the given precedence that follow it."""
         left = self.operand()
-        while _BINDING.get(self.token.text, 0) >= binding:
+        while _PRECEDENCES.get(self.token.text, 0) >= lowest:
             symbol = self.take()
-            if symbol.text in ("**", "^"):
+            if symbol.text in _POWERS:
                 left = self.square(left)
             else:
-                left = self.combined(symbol, left, self.expression(_BINDING[symbol.text] + 1))
+                left = self.combined(symbol, left, self.expression(_PRECEDENCES[symbol.text] + 1))
         return left
 
     def operand(self) -> int:
@@ -116,11 +112,11 @@ class _Parser:
             return self.named()
         if self.token.text == "-":
             minus = self.take()
-            return self.operation(minus, "negative", self.nested(binding=_UNARY))
+            return self.operation(minus, "negative", self.nested(UNARY))
         if self.token.text != "(":
             self.fail(f"expected a name, a number, '-' or '(', found {self.found()}")
         self.take()
-        inner = self.nested(binding=1)
+        inner = self.nested(SUM)
         self.expect(")")
         return inner
 
@@ -133,35 +129,28 @@ class _Parser:
 
     def named(self) -> int:
         name = self.token
-        if name.text in VARIABLES:
-            self.take()
-            return self.table.add(Variable(name.text))
-        if name.text not in OPERATOR_BY_NAME:
+        if name.text not in VARIABLES and name.text not in OPERATOR_BY_NAME:
             self.fail(unknown_name(name.text, [*VARIABLES, *OPERATOR_BY_NAME]))
         self.take()
-        operands = self.operands(name)
-        try:
-            check_arity(name.text, len(operands))
-        except FormulaError as error:
-            fail(self.text, name.position, str(error))
-        return self.operation(name, name.text, *operands)
+        if name.text in VARIABLES:
+            return self.table.add(Variable(name.text))
+        return self.operation(name, name.text, *self.operands(name))
 
-    def operands(self, name: Token) -> list[int]:
+    def operands(self, name: _Token) -> list[int]:
         if self.token.text != "(":
             self.fail(f"operator '{name.text}' needs its operands in parentheses, as in {name.text}(...)")
-        self.take()
-        operands = [self.nested(binding=1)]
-        while self.token.text == ",":
+        operands: list[int] = []
+        while not operands or self.token.text == ",":
             self.take()
-            operands.append(self.nested(binding=1))
+            operands.append(self.nested(SUM))
         self.expect(")")
         return operands
 
-    def nested(self, binding: int) -> int:
+    def nested(self, lowest: int) -> int:
         if self.nesting == _MAX_NESTING:
             self.fail(f"more than {_MAX_NESTING} parentheses, calls and minuses inside each other; write a flatter one")
         self.nesting += 1
-        inner = self.expression(binding)
+        inner = self.expression(lowest)
         self.nesting -= 1
         return inner
 
@@ -170,11 +159,11 @@ class _Parser:
         if exponent.kind != "number" or float(exponent.text) != 2:
             self.fail("the only exponent is 2; write other powers as products")
         self.take()
-        if self.token.text in ("**", "^"):
+        if self.token.text in _POWERS:
             self.fail("a power of a power needs parentheses, as in (pred**2)**2")
         return self.operation(exponent, "square", base)
 
-    def combined(self, symbol: Token, left: int, right: int) -> int:
+    def combined(self, symbol: _Token, left: int, right: int) -> int:
         if symbol.text == "-":
             right = self.operation(symbol, "negative", right)
         if symbol.text == "/":
@@ -183,13 +172,13 @@ class _Parser:
                 return right
         return self.operation(symbol, "add" if symbol.text in "+-" else "multiply", left, right)
 
-    def operation(self, token: Token, operator: str, *operands: int) -> int:
+    def operation(self, token: _Token, operator: str, *operands: int) -> int:
         try:
             return self.table.operation(operator, *operands)
         except FormulaError as error:
-            fail(self.text, token.position, str(error))
+            _fail(self.text, token.position, str(error))
 
-    def take(self) -> Token:
+    def take(self) -> _Token:
         taken = self.token
         self.token = next(self.tokens, taken)
         return taken
@@ -203,4 +192,4 @@ class _Parser:
         return "the end" if self.token.kind == "end" else f"'{self.token.text[:40]}'"
 
     def fail(self, reason: str) -> NoReturn:
-        fail(self.text, self.token.position, reason)
+        _fail(self.text, self.token.position, reason)

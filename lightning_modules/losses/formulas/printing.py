@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 from lightning_modules.losses.formulas.nodes import Constant, FormulaError, Node, Operation, Variable
 from lightning_modules.losses.formulas.numerics import Numerics
+from lightning_modules.losses.formulas.operators import ATOM, POWER, PRODUCT, SUM, UNARY
 from lightning_modules.losses.formulas.parsing import MAX_LENGTH
-
-_SUM, _PRODUCT, _UNARY, _POWER, _ATOM = range(1, 6)
 
 
 class _Piece(NamedTuple):
     text: str
-    binding: int
+    precedence: int
 
 
 def to_text(nodes: Sequence[Node]) -> str:
@@ -60,17 +59,17 @@ class _TextWriter:
 
     def piece(self, node: Node) -> _Piece:
         if isinstance(node, Variable):
-            return _Piece(self.variable(node.name), _ATOM)
+            return _Piece(self.variable(node.name), ATOM)
         if isinstance(node, Constant):
             return self.constant(node.value)
         if node.operator in self.infix:
             return self.infix[node.operator](*node.operands)
-        return _Piece(self.call(node.operator, ", ".join(self.at(operand, _SUM) for operand in node.operands)), _ATOM)
+        return _Piece(self.call(node.operator, ", ".join(self.at(operand, SUM) for operand in node.operands)), ATOM)
 
-    def at(self, position: int, binding: int) -> str:
-        """Return an operand's text, in parentheses where it binds less than ``binding``."""
+    def at(self, position: int, lowest: int) -> str:
+        """Return an operand's text, in parentheses if its precedence is lower than ``lowest``."""
         piece = self.pieces[position]
-        return piece.text if piece.binding >= binding else self.group(piece.text)
+        return piece.text if piece.precedence >= lowest else self.group(piece.text)
 
     def operand_of(self, operator: str, position: int) -> int | None:
         node = self.nodes[position]
@@ -79,35 +78,35 @@ class _TextWriter:
     def sum(self, left: int, right: int) -> _Piece:
         subtracted = self.operand_of("negative", right)
         if subtracted is not None:
-            return _Piece(f"{self.at(left, _SUM)} - {self.at(subtracted, _PRODUCT)}", _SUM)
-        return _Piece(f"{self.at(left, _SUM)} + {self.at(right, _PRODUCT)}", _SUM)
+            return _Piece(f"{self.at(left, SUM)} - {self.at(subtracted, PRODUCT)}", SUM)
+        return _Piece(f"{self.at(left, SUM)} + {self.at(right, PRODUCT)}", SUM)
 
     def product(self, left: int, right: int) -> _Piece:
         divisor = self.operand_of("reciprocal", right)
         if divisor is not None and self.nodes[left] != Constant(1.0):
             return self.quotient(left, divisor)
-        return _Piece(f"{self.at(left, _PRODUCT)}{self.times}{self.factor(right)}", _PRODUCT)
+        return _Piece(f"{self.at(left, PRODUCT)}{self.times}{self.factor(right)}", PRODUCT)
 
     def negative(self, operand: int) -> _Piece:
-        return _Piece(f"-{self.at(operand, _POWER)}", _UNARY)
+        return _Piece(f"-{self.at(operand, POWER)}", UNARY)
 
     def factor(self, position: int) -> str:
-        return self.at(position, _UNARY)
+        return self.at(position, UNARY)
 
     def quotient(self, dividend: int, divisor: int) -> _Piece:
-        return _Piece(f"{self.at(dividend, _PRODUCT)} / {self.at(divisor, _UNARY)}", _PRODUCT)
+        return _Piece(f"{self.at(dividend, PRODUCT)} / {self.at(divisor, UNARY)}", PRODUCT)
 
     def reciprocal(self, divisor: int) -> _Piece:
-        return _Piece(f"1 / {self.at(divisor, _UNARY)}", _PRODUCT)
+        return _Piece(f"1 / {self.at(divisor, UNARY)}", PRODUCT)
 
     def square(self, base: int) -> _Piece:
-        return _Piece(f"{self.at(base, _ATOM)}**2", _POWER)
+        return _Piece(f"{self.at(base, ATOM)}**2", POWER)
 
     def variable(self, name: str) -> str:
         return name
 
     def constant(self, value: float) -> _Piece:
-        return _Piece(repr(value).removesuffix(".0"), _ATOM)
+        return _Piece(repr(value).removesuffix(".0"), ATOM)
 
     def group(self, text: str) -> str:
         return f"({text})"
@@ -124,16 +123,16 @@ class _LatexWriter(_TextWriter):
     times = r" \cdot "
 
     def factor(self, position: int) -> str:
-        return self.at(position, _POWER)
+        return self.at(position, POWER)
 
     def quotient(self, dividend: int, divisor: int) -> _Piece:
-        return _Piece(rf"\frac{{{self.at(dividend, _SUM)}}}{{{self.at(divisor, _SUM)}}}", _POWER)
+        return _Piece(rf"\frac{{{self.at(dividend, SUM)}}}{{{self.at(divisor, SUM)}}}", POWER)
 
     def reciprocal(self, divisor: int) -> _Piece:
-        return _Piece(rf"\frac{{1}}{{{self.at(divisor, _SUM)}}}", _POWER)
+        return _Piece(rf"\frac{{1}}{{{self.at(divisor, SUM)}}}", POWER)
 
     def square(self, base: int) -> _Piece:
-        return _Piece(f"{self.at(base, _ATOM)}^{{2}}", _POWER)
+        return _Piece(f"{self.at(base, ATOM)}^{{2}}", POWER)
 
     def variable(self, name: str) -> str:
         return _LATEX_VARIABLES[name]
@@ -141,8 +140,8 @@ class _LatexWriter(_TextWriter):
     def constant(self, value: float) -> _Piece:
         mantissa, _, exponent = repr(value).removesuffix(".0").partition("e")
         if not exponent:
-            return _Piece(mantissa, _ATOM)
-        return _Piece(rf"{mantissa} \cdot 10^{{{int(exponent)}}}", _PRODUCT)
+            return _Piece(mantissa, ATOM)
+        return _Piece(rf"{mantissa} \cdot 10^{{{int(exponent)}}}", PRODUCT)
 
     def group(self, text: str) -> str:
         return rf"\left({text}\right)"
