@@ -1,7 +1,7 @@
 """What all models share that are trained on a loss object: optimizer, log, checkpoints."""
 
 import sys
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
@@ -14,6 +14,7 @@ from torchmetrics import Metric
 
 from lightning_modules.core.resumption import ResumableTraining
 from lightning_modules.losses import Loss, Prediction
+from lightning_modules.utilities.serialization import Described
 
 # Rebuilds a model from plain hyperparameters, its loss included; Lightning allows this one function for that.
 _INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
@@ -36,8 +37,9 @@ class QuickHooks:
 class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
     """A model with a loss that may be replaced at any time through ``self.loss``, and metrics of its evaluation.
 
-    A model sets ``loss`` and ``metrics``, calls :meth:`save_plain_hyperparameters` in its constructor and
-    :meth:`record_loss` in every training step, and feeds its metrics in its evaluation steps.
+    A model sets ``metrics`` and, with :meth:`keep_objects`, ``loss`` in its constructor, calls :meth:`record_loss` in
+    every training step, and updates its metrics in its evaluation steps. The constructor's arguments are saved as
+    hyper-parameters, subclasses' arguments included.
 
     Args:
         optimizer: Takes the parameters, returns the optimizer; None is Adam with the model's usual settings.
@@ -51,6 +53,8 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
     validation_metric: ClassVar[str] = "val/auc"
     #: What the loss is given.
     gives: ClassVar[Prediction] = "logit"
+    #: The constructor's arguments that are objects, each an attribute of the same name.
+    object_arguments: ClassVar[tuple[str, ...]] = ("loss",)
 
     loss: nn.Module
     metrics: Metric
@@ -59,10 +63,24 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
         super().__init__()
         self.optimizer = optimizer
         self._epoch_loss = RunningMean()
+        self._save_arguments()
 
-    @abstractmethod
+    def _save_arguments(self) -> None:
+        """Save the arguments that are plain values, which alone load with ``weights_only=True``."""
+        self.save_hyperparameters(ignore=list(self.object_arguments))
+        # The command line gives an optimizer's settings; one given in Python is a function.
+        if not isinstance(self.hparams.get("optimizer"), Mapping):
+            self.save_hyperparameters(ignore="optimizer")
+
+    def keep_objects(self, **objects: Described | nn.ModuleList | None) -> None:
+        """Set attributes to arguments that are objects, and save them as plain values among the hyper-parameters."""
+        for name, each in objects.items():
+            setattr(self, name, each)
+        self.save_hyperparameters({name: _plain(each) for name, each in objects.items()})
+
     def plain_objects(self) -> dict[str, Any]:
-        """Return those of the constructor's arguments that are objects as the plain values that checkpoints hold."""
+        """Return the constructor's arguments that are objects, as they are at this moment, as plain values."""
+        return {name: _plain(getattr(self, name)) for name in self.object_arguments}
 
     def check_loss(self) -> None:
         """Refuse a loss that the model cannot be trained on.
@@ -139,16 +157,11 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
         hyper_parameters.update(self.plain_objects())
         note_how_to_rebuild(self, hyper_parameters)
 
-    def save_plain_hyperparameters(self) -> None:
-        """Note the arguments that the model was built with; to be called in a constructor.
 
-        Only plain data loads with weights_only=True: the command line hands the optimizer's settings over, but an
-        optimizer given in Python is a function, which is left out.
-        """
-        plain = self.plain_objects()
-        self.save_hyperparameters(ignore=list(plain))
-        functions = [] if isinstance(self.hparams.get("optimizer"), Mapping) else ["optimizer"]
-        self.save_hyperparameters(plain, ignore=functions)
+def _plain(argument: Described | nn.ModuleList | None) -> Any:
+    if isinstance(argument, nn.ModuleList):
+        return [cast(Described, each).spec() for each in argument]
+    return None if argument is None else argument.spec()
 
 
 def note_how_to_rebuild(module: pl.LightningModule, hyper_parameters: dict[str, Any]) -> None:

@@ -1,19 +1,17 @@
 """Information that is handed on from task to task."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from lightning_modules.layers import FieldEmbedding, ParallelMLP
+from lightning_modules.layers import FieldEmbedding
 from lightning_modules.layers.mlp import without_bias_gradient
-from lightning_modules.losses import Loss
-from lightning_modules.multitask.base import MultiTaskModel
-from lightning_modules.multitask.weighting import TaskWeighting
+from lightning_modules.multitask.tower_model import TowerModel
 
 
-class AITM(MultiTaskModel):
+class AITM(TowerModel):
     """Tasks in the order of a funnel, each of which attends to what the one before it hands on.
 
     Xi et al., "Modeling the Sequential Dependence among Audience Multi-step Conversions with Multi-task Learning in
@@ -28,14 +26,7 @@ class AITM(MultiTaskModel):
         field_sizes: See :class:`MultiTaskModel`.
         num_numerical: See :class:`MultiTaskModel`.
         tasks: See :class:`MultiTaskModel`.
-        embedding_dim: Size of every field's embedding, and of the one of all numerical features.
-        bottom_dims: Size of every hidden layer of a task's bottom, first to last.
-        tower_dims: Size of every hidden layer of a tower, first to last; a Linear layer to the logit follows.
-        dropout: Share of hidden units that are dropped in training.
-        batch_norm: Whether hidden layers are normalised over the batch.
-        loss: See :class:`MultiTaskModel`.
-        weighting: See :class:`MultiTaskModel`.
-        optimizer: See :class:`MultiTaskModel`.
+        options: The other arguments of :class:`TowerModel`.
     """
 
     def __init__(
@@ -43,34 +34,17 @@ class AITM(MultiTaskModel):
         field_sizes: Sequence[int],
         num_numerical: int,
         tasks: Sequence[str],
-        *,
-        embedding_dim: int = 128,
-        bottom_dims: Sequence[int] = (512, 256),
-        tower_dims: Sequence[int] = (128, 64),
-        dropout: float = 0.2,
-        batch_norm: bool = True,
-        loss: Loss | list[Loss] | None = None,
-        weighting: TaskWeighting | None = None,
-        optimizer: OptimizerCallable | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(field_sizes, num_numerical, tasks, loss=loss, weighting=weighting, optimizer=optimizer)
-        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim, batch_norm=batch_norm)
-        self.bottoms = ParallelMLP(
-            len(self.tasks), self.embedding.out_features, bottom_dims, dropout=dropout, batch_norm=batch_norm
-        )
+        super().__init__(field_sizes, num_numerical, tasks, **options)
+        self.embedding = FieldEmbedding(field_sizes, num_numerical, self.embedding_dim, batch_norm=self.batch_norm)
+        self.bottoms = self.make_bottoms(len(self.tasks), self.embedding.out_features)
         width = self.bottoms.out_features
         self.handovers = nn.ModuleList(nn.Linear(width, width) for _ in self.tasks[1:])
         # One for all tasks, as published; a single task hands nothing on.
         self.transfer = Transfer(width) if len(self.tasks) > 1 else None
-        self.towers = ParallelMLP(
-            len(self.tasks),
-            width,
-            tower_dims,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            output_features=1,
-        )
-        if self.transfer is not None and len(self.tasks) == 2 and batch_norm and tower_dims:
+        self.towers = self.make_towers(len(self.tasks), width)
+        if self.transfer is not None and len(self.tasks) == 2 and self.batch_norm and self.tower_dims:
             # Weights that add up to 1 pass it on as it is, and only to a tower that normalises its inputs' products.
             without_bias_gradient(self.transfer.value)
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -45,8 +45,10 @@ class MultiTaskModel(TrainedModule):
     assumes_funnel: ClassVar[bool] = False
     default_learning_rate: ClassVar[float] = 1e-3
     default_weight_decay: ClassVar[float] = 1e-6
+    object_arguments: ClassVar[tuple[str, ...]] = ("loss", "weighting")
 
     loss: Loss | nn.ModuleList
+    weighting: TaskWeighting
     metrics: MultiTaskMetrics
 
     def __init__(
@@ -62,11 +64,12 @@ class MultiTaskModel(TrainedModule):
         super().__init__(optimizer)
         self.field_sizes, self.num_numerical, self.tasks = tuple(field_sizes), num_numerical, tuple(tasks)
         self.metrics = MultiTaskMetrics(self.tasks)
-        self.loss = nn.ModuleList(loss) if isinstance(loss, list | tuple) else loss or BCE()
+        self.keep_objects(
+            loss=nn.ModuleList(loss) if isinstance(loss, list | tuple) else loss or BCE(),
+            weighting=weighting or ConstantWeights(),
+        )
         self._check_losses()
-        self.weighting = ConstantWeights() if weighting is None else weighting
         self.weighting.setup(len(self.tasks))
-        self.save_plain_hyperparameters()
 
     @abstractmethod
     def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:
@@ -182,11 +185,6 @@ class MultiTaskModel(TrainedModule):
     def predict_step(self, batch: ImpressionBatch) -> Tensor:
         """Return every task's probability for every row, shape [n, tasks]."""
         return torch.sigmoid(self.logit_step(batch))
-
-    def plain_objects(self) -> dict[str, Any]:
-        """Return the losses of this moment and the weighting as plain values."""
-        specs = [loss.spec() for loss in self._each_loss()]
-        return {"loss": specs[0] if isinstance(self.loss, Loss) else specs, "weighting": self.weighting.spec()}
 
     def _check_losses(self) -> None:
         if not isinstance(self.loss, Loss) and len(self.loss) != len(self.tasks):

@@ -4,18 +4,16 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from datamodules.batches import ImpressionBatch
-from lightning_modules.layers import FieldEmbedding, ParallelMLP
-from lightning_modules.losses import InversePropensity, Loss
-from lightning_modules.multitask.base import MultiTaskModel
-from lightning_modules.multitask.weighting import TaskWeighting
+from lightning_modules.layers import FieldEmbedding
+from lightning_modules.losses import InversePropensity
+from lightning_modules.multitask.tower_model import TowerModel
 
 
-class ESMM(MultiTaskModel):
+class ESMM(TowerModel):
     """Tasks in the order of a funnel, each of whose probabilities is that of the step times all before it.
 
     Ma et al., "Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate", SIGIR
@@ -30,19 +28,15 @@ class ESMM(MultiTaskModel):
         field_sizes: See :class:`MultiTaskModel`.
         num_numerical: See :class:`MultiTaskModel`.
         tasks: See :class:`MultiTaskModel`.
-        embedding_dim: Size of every field's embedding, and of the one of all numerical features.
-        bottom_dims: Size of every hidden layer of a task's bottom, first to last.
-        tower_dims: Size of every hidden layer of a tower, first to last; a Linear layer to the logit follows.
-        dropout: Share of hidden units that are dropped in training.
-        batch_norm: Whether hidden layers are normalised over the batch.
         inverse_propensity: Adds the counterfactual term of ESCM2 (Wang et al., SIGIR 2022,
             https://arxiv.org/abs/2204.05125) to the losses of all tasks but the first; None leaves it out.
-        loss: See :class:`MultiTaskModel`.
-        weighting: See :class:`MultiTaskModel`.
-        optimizer: See :class:`MultiTaskModel`.
+        options: The other arguments of :class:`TowerModel`.
     """
 
     assumes_funnel: ClassVar[bool] = True
+    object_arguments: ClassVar[tuple[str, ...]] = (*TowerModel.object_arguments, "inverse_propensity")
+
+    inverse_propensity: InversePropensity | None
 
     def __init__(
         self,
@@ -50,31 +44,14 @@ class ESMM(MultiTaskModel):
         num_numerical: int,
         tasks: Sequence[str],
         *,
-        embedding_dim: int = 128,
-        bottom_dims: Sequence[int] = (512, 256),
-        tower_dims: Sequence[int] = (128, 64),
-        dropout: float = 0.2,
-        batch_norm: bool = True,
         inverse_propensity: InversePropensity | None = None,
-        loss: Loss | list[Loss] | None = None,
-        weighting: TaskWeighting | None = None,
-        optimizer: OptimizerCallable | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(field_sizes, num_numerical, tasks, loss=loss, weighting=weighting, optimizer=optimizer)
-        self.inverse_propensity = inverse_propensity
-        self.save_plain_hyperparameters()
-        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim, batch_norm=batch_norm)
-        self.bottoms = ParallelMLP(
-            len(self.tasks), self.embedding.out_features, bottom_dims, dropout=dropout, batch_norm=batch_norm
-        )
-        self.towers = ParallelMLP(
-            len(self.tasks),
-            self.bottoms.out_features,
-            tower_dims,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            output_features=1,
-        )
+        super().__init__(field_sizes, num_numerical, tasks, **options)
+        self.keep_objects(inverse_propensity=inverse_propensity)
+        self.embedding = FieldEmbedding(field_sizes, num_numerical, self.embedding_dim, batch_norm=self.batch_norm)
+        self.bottoms = self.make_bottoms(len(self.tasks), self.embedding.out_features)
+        self.towers = self.make_towers(len(self.tasks), self.bottoms.out_features)
 
     def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the logit of every task: int64 [n, fields], float [n, features] -> float [n, tasks]."""
@@ -94,13 +71,6 @@ class ESMM(MultiTaskModel):
         steps = self.step_logits(batch.categorical, batch.numerical)
         counterfactual: Tensor = self.inverse_propensity(steps, batch.label)
         return self._losses_of(funnel_logits(steps), batch) + counterfactual
-
-    def plain_objects(self) -> dict[str, Any]:
-        """Return the losses of this moment, the weighting and the counterfactual term as plain values."""
-        # The base class asks before the term is set.
-        term = self._modules.get("inverse_propensity")
-        described = term.spec() if isinstance(term, InversePropensity) else None
-        return {**super().plain_objects(), "inverse_propensity": described}
 
     def step_logits(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the logit of every step given the ones before, such as pCTR and pCVR, in the shapes of ``forward``."""

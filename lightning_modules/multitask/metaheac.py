@@ -1,21 +1,19 @@
 """Experts and critics behind gates that know the task, learned to be adapted."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import logsigmoid
 
 from datamodules.batches import ImpressionBatch
-from lightning_modules.layers import FieldEmbedding, Gates, ParallelMLP, mix
-from lightning_modules.losses import Loss
-from lightning_modules.multitask.base import MultiTaskModel
-from lightning_modules.multitask.weighting import TaskWeighting
+from lightning_modules.layers import FieldEmbedding, Gates, mix
+from lightning_modules.multitask.tower_model import TowerModel
 
 
-class MetaHeac(MultiTaskModel):
+class MetaHeac(TowerModel):
     """Experts and critics, mixed by gates that know the task, and trained so that a step on one task's rows helps it.
 
     Zhu et al., "Learning to Expand Audience via Meta Hybrid Experts and Critics for Recommendation and Advertising",
@@ -38,17 +36,12 @@ class MetaHeac(MultiTaskModel):
         field_sizes: See :class:`MultiTaskModel`.
         num_numerical: See :class:`MultiTaskModel`.
         tasks: See :class:`MultiTaskModel`.
-        embedding_dim: Size of every field's embedding, and of the one of all numerical features.
         bottom_dims: Size of every hidden layer of an expert, first to last.
         tower_dims: Size of every hidden layer of a critic, first to last; a Linear layer to its logit follows.
         num_experts: Number of experts.
         num_critics: Number of critics.
         local_learning_rate: Learning rate of the step on the support set.
-        dropout: Share of hidden units that are dropped in training.
-        batch_norm: Whether hidden layers are normalised over the batch.
-        loss: See :class:`MultiTaskModel`.
-        weighting: See :class:`MultiTaskModel`.
-        optimizer: See :class:`MultiTaskModel`.
+        options: The other arguments of :class:`TowerModel`.
     """
 
     def __init__(
@@ -57,36 +50,20 @@ class MetaHeac(MultiTaskModel):
         num_numerical: int,
         tasks: Sequence[str],
         *,
-        embedding_dim: int = 128,
-        bottom_dims: Sequence[int] = (512, 256),
-        tower_dims: Sequence[int] = (128, 64),
         num_experts: int = 8,
         num_critics: int = 5,
         local_learning_rate: float = 2e-4,
-        dropout: float = 0.2,
-        batch_norm: bool = True,
-        loss: Loss | list[Loss] | None = None,
-        weighting: TaskWeighting | None = None,
-        optimizer: OptimizerCallable | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(field_sizes, num_numerical, tasks, loss=loss, weighting=weighting, optimizer=optimizer)
-        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim)
-        self.experts = ParallelMLP(
-            num_experts, self.embedding.out_features, bottom_dims, dropout=dropout, batch_norm=batch_norm
-        )
-        self.task_embedding = nn.Embedding(len(self.tasks), embedding_dim)
-        self.critics = ParallelMLP(
-            num_critics,
-            self.experts.out_features,
-            tower_dims,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            output_features=1,
-        )
+        super().__init__(field_sizes, num_numerical, tasks, **options)
+        self.embedding = FieldEmbedding(field_sizes, num_numerical, self.embedding_dim)
+        self.experts = self.make_bottoms(num_experts, self.embedding.out_features)
+        self.task_embedding = nn.Embedding(len(self.tasks), self.embedding_dim)
+        self.critics = self.make_towers(num_critics, self.experts.out_features)
         expert_names = [f"expert_{index}" for index in range(num_experts)]
         critic_names = [f"critic_{index}" for index in range(num_critics)]
-        self.expert_gates = Gates(2 * embedding_dim, self.tasks, expert_names, tied=True)
-        self.critic_gates = Gates(2 * embedding_dim, self.tasks, critic_names, tied=True)
+        self.expert_gates = Gates(2 * self.embedding_dim, self.tasks, expert_names, tied=True)
+        self.critic_gates = Gates(2 * self.embedding_dim, self.tasks, critic_names, tied=True)
         self.local_learning_rate = local_learning_rate
 
     def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:

@@ -1,23 +1,21 @@
-"""Experts behind one gate a task."""
+"""A mixture of experts with a gate for each task."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
-from lightning_modules.layers import FieldEmbedding, Gates, ParallelMLP, mix
-from lightning_modules.losses import Loss
-from lightning_modules.multitask.base import MultiTaskModel
-from lightning_modules.multitask.weighting import TaskWeighting
+from lightning_modules.layers import FieldEmbedding, Gates, mix
+from lightning_modules.multitask.tower_model import TowerModel
 
 
-class MMoE(MultiTaskModel):
+class MMoE(TowerModel):
     """A mixture of experts with a gate for each task.
 
     Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018
     (https://doi.org/10.1145/3219819.3220007): ``logit_k = tower_k(sum_e g_ke expert_e(x))``,
-    ``g_k = softmax(W_k x + b_k)``. Takes
-    ``categorical`` int64 [n, fields] and ``numerical`` float [n, features], returns logits float [n, tasks].
+    ``g_k = softmax(W_k x + b_k)``. Takes ``categorical`` int64 [n, fields] and ``numerical`` float [n, features],
+    returns logits float [n, tasks].
 
     The paper's gates have no bias ``b_k``.
 
@@ -25,15 +23,8 @@ class MMoE(MultiTaskModel):
         field_sizes: See :class:`MultiTaskModel`.
         num_numerical: See :class:`MultiTaskModel`.
         tasks: See :class:`MultiTaskModel`.
-        embedding_dim: Size of every field's embedding, and of the one of all numerical features.
-        bottom_dims: Size of every hidden layer of an expert, first to last.
-        tower_dims: Size of every hidden layer of a tower, first to last; a Linear layer to the logit follows.
         num_experts: Number of experts.
-        dropout: Share of hidden units that are dropped in training.
-        batch_norm: Whether hidden layers are normalised over the batch.
-        loss: See :class:`MultiTaskModel`.
-        weighting: See :class:`MultiTaskModel`.
-        optimizer: See :class:`MultiTaskModel`.
+        options: The other arguments of :class:`TowerModel`.
     """
 
     def __init__(
@@ -42,35 +33,25 @@ class MMoE(MultiTaskModel):
         num_numerical: int,
         tasks: Sequence[str],
         *,
-        embedding_dim: int = 128,
-        bottom_dims: Sequence[int] = (512, 256),
-        tower_dims: Sequence[int] = (128, 64),
         num_experts: int = 8,
-        dropout: float = 0.2,
-        batch_norm: bool = True,
-        loss: Loss | list[Loss] | None = None,
-        weighting: TaskWeighting | None = None,
-        optimizer: OptimizerCallable | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(field_sizes, num_numerical, tasks, loss=loss, weighting=weighting, optimizer=optimizer)
-        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim)
-        self.experts = ParallelMLP(
-            num_experts, self.embedding.out_features, bottom_dims, dropout=dropout, batch_norm=batch_norm
-        )
+        super().__init__(field_sizes, num_numerical, tasks, **options)
+        self.embedding = FieldEmbedding(field_sizes, num_numerical, self.embedding_dim)
+        self.experts = self.make_bottoms(num_experts, self.embedding.out_features)
         expert_names = [f"expert_{index}" for index in range(num_experts)]
-        self.gates = Gates(self.embedding.out_features, self.tasks, expert_names)
-        self.towers = ParallelMLP(
-            len(self.tasks),
-            self.experts.out_features,
-            tower_dims,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            output_features=1,
-        )
+        self.gates = Gates(self.embedding.out_features, self.gate_names(), expert_names)
+        self.towers = self.make_towers(len(self.tasks), self.experts.out_features)
+
+    def gate_names(self) -> Sequence[str]:
+        """Return the name of every gate: one for each task, or a single one that all tasks share."""
+        return self.tasks
 
     def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the logit of every task: int64 [n, fields], float [n, features] -> float [n, tasks]."""
         vectors = self.embedding(categorical, numerical)
         experts = self.experts.read_fields(self.embedding, vectors, categorical)
-        logits: Tensor = self.towers(mix(self.gates(vectors.flatten(1)), experts))
+        # Of a single gate [n, features], which all towers read.
+        mixture = mix(self.gates(vectors.flatten(1)), experts).squeeze(1)
+        logits: Tensor = self.towers(mixture)
         return logits.squeeze(-1)

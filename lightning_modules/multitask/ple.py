@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_modules.layers import FieldEmbedding, Gates, ParallelMLP, mix
-from lightning_modules.losses import Loss
-from lightning_modules.multitask.base import MultiTaskModel
-from lightning_modules.multitask.weighting import TaskWeighting
+from lightning_modules.multitask.tower_model import TowerModel
 
 
-class PLE(MultiTaskModel):
+class PLE(TowerModel):
     """Progressive layers of experts that belong to a task or to all.
 
     Tang et al., "Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized
@@ -29,16 +27,10 @@ class PLE(MultiTaskModel):
         field_sizes: See :class:`MultiTaskModel`.
         num_numerical: See :class:`MultiTaskModel`.
         tasks: See :class:`MultiTaskModel`.
-        embedding_dim: Size of every field's embedding, and of the one of all numerical features.
         bottom_dims: Size of the experts of every layer, first to last.
-        tower_dims: Size of every hidden layer of a tower, first to last; a Linear layer to the logit follows.
         num_specific_experts: Number of experts of each task in every layer.
         num_shared_experts: Number of experts that all tasks share in every layer.
-        dropout: Share of hidden units that are dropped in training.
-        batch_norm: Whether hidden layers are normalised over the batch.
-        loss: See :class:`MultiTaskModel`.
-        weighting: See :class:`MultiTaskModel`.
-        optimizer: See :class:`MultiTaskModel`.
+        options: The other arguments of :class:`TowerModel`.
 
     Raises:
         ValueError: If ``bottom_dims`` is empty, or as for :class:`MultiTaskModel`.
@@ -50,22 +42,15 @@ class PLE(MultiTaskModel):
         num_numerical: int,
         tasks: Sequence[str],
         *,
-        embedding_dim: int = 128,
-        bottom_dims: Sequence[int] = (512, 256),
-        tower_dims: Sequence[int] = (128, 64),
         num_specific_experts: int = 4,
         num_shared_experts: int = 4,
-        dropout: float = 0.2,
-        batch_norm: bool = True,
-        loss: Loss | list[Loss] | None = None,
-        weighting: TaskWeighting | None = None,
-        optimizer: OptimizerCallable | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(field_sizes, num_numerical, tasks, loss=loss, weighting=weighting, optimizer=optimizer)
-        self.embedding = FieldEmbedding(field_sizes, num_numerical, embedding_dim)
-        if not bottom_dims:
+        super().__init__(field_sizes, num_numerical, tasks, **options)
+        self.embedding = FieldEmbedding(field_sizes, num_numerical, self.embedding_dim)
+        if not self.bottom_dims:
             raise ValueError("PLE needs at least one layer of experts: bottom_dims is empty, give it a size a layer")
-        sizes = [self.embedding.out_features, *bottom_dims]
+        sizes = [self.embedding.out_features, *self.bottom_dims]
         layers = [
             ExtractionLayer(
                 size,
@@ -74,21 +59,14 @@ class PLE(MultiTaskModel):
                 name=f"layer_{index}",
                 num_specific_experts=num_specific_experts,
                 num_shared_experts=num_shared_experts,
-                dropout=dropout,
-                batch_norm=batch_norm,
-                is_last=index == len(bottom_dims) - 1,
+                dropout=self.dropout,
+                batch_norm=self.batch_norm,
+                is_last=index == len(self.bottom_dims) - 1,
             )
             for index, (size, next_size) in enumerate(pairwise(sizes))
         ]
         self.extraction: Sequence[ExtractionLayer] = nn.ModuleList(layers)  # type: ignore[assignment]  # acts as one
-        self.towers = ParallelMLP(
-            len(self.tasks),
-            bottom_dims[-1],
-            tower_dims,
-            dropout=dropout,
-            batch_norm=batch_norm,
-            output_features=1,
-        )
+        self.towers = self.make_towers(len(self.tasks), self.bottom_dims[-1])
 
     def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the logit of every task: int64 [n, fields], float [n, features] -> float [n, tasks]."""

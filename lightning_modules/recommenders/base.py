@@ -50,9 +50,8 @@ class Recommender(TrainedModule):
         super().__init__(optimizer)
         if min(num_users, num_items) < 1:
             raise ValueError(f"a recommender needs users and items, got num_users={num_users}, num_items={num_items}")
-        self.loss = self.default_loss() if loss is None else loss
+        self.keep_objects(loss=self.default_loss() if loss is None else loss)
         self.metrics = RecommenderMetrics(threshold)
-        self.save_plain_hyperparameters()
 
     @abstractmethod
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
@@ -84,10 +83,6 @@ class Recommender(TrainedModule):
     def predict_step(self, batch: Batch) -> Tensor:
         """Return the probability of label 1 for every row, shape [n]."""
         return torch.sigmoid(self.logit_step(batch))
-
-    def plain_objects(self) -> dict[str, Any]:
-        """Return the loss of this moment as plain values."""
-        return {"loss": self.loss.spec()}
 
 
 def normal_embedding(num_embeddings: int, embedding_dim: int, *, std: float) -> nn.Embedding:

@@ -1,10 +1,10 @@
 """Biased matrix factorisation."""
 
+from typing import Any
+
 import torch
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from lightning_modules.losses import Loss
 from lightning_modules.recommenders.base import Recommender, normal_embedding
 
 
@@ -22,9 +22,7 @@ class BiasedMF(Recommender):
         init_std: Standard deviation of the initial embeddings; biases start at 0. The code published with
             AutoLossGen starts from 1, where products of random embeddings drown the labels for many epochs.
         init_bias: Initial global bias, trained like the others.
-        optimizer: See :class:`Recommender`.
-        loss: See :class:`Recommender`.
-        threshold: See :class:`Recommender`.
+        options: The other arguments of :class:`Recommender`.
     """
 
     def __init__(
@@ -35,11 +33,9 @@ class BiasedMF(Recommender):
         embedding_dim: int = 64,
         init_std: float = 0.01,
         init_bias: float = 0.1,
-        optimizer: OptimizerCallable | None = None,
-        loss: Loss | None = None,
-        threshold: float = 0.5,
+        **options: Any,
     ) -> None:
-        super().__init__(num_users, num_items, optimizer=optimizer, loss=loss, threshold=threshold)
+        super().__init__(num_users, num_items, **options)
         self.user_embedding = normal_embedding(num_users, embedding_dim, std=init_std)
         self.item_embedding = normal_embedding(num_items, embedding_dim, std=init_std)
         self.user_bias = normal_embedding(num_users, 1, std=0.0)

@@ -1,15 +1,13 @@
 """A deep scorer over user and item embeddings."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
-from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_modules.layers import MLP
 from lightning_modules.layers.mlp import without_bias_gradient
-from lightning_modules.losses import Loss
 from lightning_modules.recommenders.base import Recommender, normal_embedding
 
 
@@ -28,9 +26,7 @@ class DeepMF(Recommender):
         dropout: Share of hidden units that are dropped in training.
         batch_norm: Whether hidden layers are normalised over the batch.
         init_std: Standard deviation of the initial embeddings.
-        optimizer: See :class:`Recommender`.
-        loss: See :class:`Recommender`.
-        threshold: See :class:`Recommender`.
+        options: The other arguments of :class:`Recommender`.
     """
 
     def __init__(
@@ -43,11 +39,9 @@ class DeepMF(Recommender):
         dropout: float = 0.2,
         batch_norm: bool = True,
         init_std: float = 0.01,
-        optimizer: OptimizerCallable | None = None,
-        loss: Loss | None = None,
-        threshold: float = 0.5,
+        **options: Any,
     ) -> None:
-        super().__init__(num_users, num_items, optimizer=optimizer, loss=loss, threshold=threshold)
+        super().__init__(num_users, num_items, **options)
         self.user_embedding = normal_embedding(num_users, embedding_dim, std=init_std)
         self.item_embedding = normal_embedding(num_items, embedding_dim, std=init_std)
         self.mlp = MLP(2 * embedding_dim, hidden_features, dropout=dropout, batch_norm=batch_norm, output_features=1)
