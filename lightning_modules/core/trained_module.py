@@ -1,7 +1,7 @@
 """What all models share that are trained on a loss object: optimizer, log, checkpoints."""
 
 import sys
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
@@ -81,6 +81,10 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
     def plain_objects(self) -> dict[str, Any]:
         """Return the constructor's arguments that are objects, as they are at this moment, as plain values."""
         return {name: _plain(getattr(self, name)) for name in self.object_arguments}
+
+    @abstractmethod
+    def logit_step(self, batch: Any) -> Tensor:
+        """Return the logits of a batch's rows, by which they are ranked."""
 
     def check_loss(self) -> None:
         """Refuse a loss that the model cannot be trained on.
