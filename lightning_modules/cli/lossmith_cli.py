@@ -1,20 +1,16 @@
-"""Callables that the command line builds, freed from it."""
+"""The command line: Lightning's with the project's own verbs."""
 
 import pkgutil
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
-from pytorch_lightning.utilities import rank_zero_warn
 
-from callbacks import FitSummary, LastCheckpoint, PredictionWriter
+from callbacks import PredictionWriter
 from datamodules.same_data import HasFingerprint, say_unchecked
 from lightning_modules.cli.checkpoint_settings import (
     check_agreement,
@@ -24,66 +20,31 @@ from lightning_modules.cli.checkpoint_settings import (
 )
 from lightning_modules.cli.error_messages import short_message
 from lightning_modules.cli.help_formatter import HelpFormatter, arrange
-from lightning_modules.cli.last_run import last_checkpoint, logger_of, run_lock
+from lightning_modules.cli.last_run import last_checkpoint, logger_of
 from lightning_modules.cli.limits import refuse_address, refuse_impossible, refuse_other_bytes
 from lightning_modules.cli.null_arguments import refuse_nulls
 from lightning_modules.cli.registry import SECTIONS, SIZES, check_match, knows_sizes
-from lightning_modules.cli.shorthand import Shorthand, spell_out
+from lightning_modules.cli.shorthand import spell_out
 from lightning_modules.cli.subcommands import OWN_VERBS
+from lightning_modules.cli.trainer_verbs import (
+    NO_OPTIONS,
+    SHORTHANDS,
+    add_prediction_options,
+    callbacks_of_fit,
+    guarded,
+    refuse_untrained,
+)
+from lightning_modules.cli.verbs import EPILOG, PROGRAM, TRAINER_VERBS, VERBS
 from lightning_modules.core.run_config import optimizer_in_words
 from lightning_modules.training.trainers import trainer_error
 from lightning_modules.utilities.files import full_disk_explained
-from lightning_modules.utilities.serialization import is_of_restoring, shortened
 from lightning_modules.utilities.untrusted_data import BOUNDED
 
-
-def freed(value: Any) -> Any:
-    """Return a class with some arguments set as just that; other values as they are.
-
-    jsonargparse's own holds on to the parser, and so to the whole command line with its data, which whoever copies a
-    model, or sends it to a worker, would copy and send with it.
-    """
-    if isinstance(value, partial) and len(value.args) == 2 and isinstance(value.args[1], type):
-        return partial(value.args[1], **value.keywords)
-    return value
-
-
-def callbacks_of_fit(model: pl.LightningModule, trainer: Mapping[str, Any]) -> list[pl.Callback]:
-    """Return a summary and, where no callback keeps checkpoints, those that keep the best and the last epoch.
-
-    Args:
-        model: The model, whose ``validation_metric``, if it has one, says which epoch is the best.
-        trainer: The arguments of the Trainer.
-    """
-    given = trainer.get("callbacks") or []
-    keeps = any(isinstance(each, Checkpoint) for each in (given if isinstance(given, list) else [given]))
-    if keeps or trainer.get("enable_checkpointing") is False or trainer.get("barebones"):
-        return [FitSummary()]
-    metric = getattr(model, "validation_metric", None)
-    if not metric:
-        return [LastCheckpoint(), FitSummary()]
-    # The folder "checkpoints" then holds the one file that is to be used.
-    best = ModelCheckpoint(monitor=metric, mode="max", filename="best")
-    return [best, LastCheckpoint(folder="resume"), FitSummary()]
-
-
-_PROGRAM = "train.py"
-_USAGE = f"{_PROGRAM} VERB [--OPTION VALUE ...]"
-_DESCRIPTION = "Trains recommenders and searches for the loss function to train them with."
-_EPILOG = "Ends with 0, after errors with 1 or 2, after Ctrl-C with 130; --debug adds the traceback of an error."
-_TRAINER_VERBS = {
-    "fit": "Train a model.",
-    "validate": "Measure a model on the validation rows.",
-    "test": "Measure a model on the test rows.",
-    "predict": "Write the probabilities of every test row to a CSV or Parquet file.",
-}
-#: Verbs that ask a trained model, and what of it.
-_MEASURING = {"validate": "metrics", "test": "metrics", "predict": "predictions"}
-_SHORTHANDS = {"predict": Shorthand("predict.", {"output": str, "logits": bool})}
+_TRAINER_USAGE = "[--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
 _TITLES = {
     "model": "Model (--model.help NAME lists its arguments, --model.ARGUMENT VALUE sets one)",
     "data": "Data (--data.help NAME lists its arguments, --data.ARGUMENT VALUE sets one)",
-    **dict.fromkeys(_TRAINER_VERBS, "Checkpoint"),
+    **dict.fromkeys(TRAINER_VERBS, "Checkpoint"),
     "trainer": "Lightning's Trainer (in search, compare and polish, the recipe of every training)",
 }
 
@@ -117,11 +78,13 @@ class CLI(LightningCLI):
         args: The arguments of the command line.
     """
 
-    def __init__(self, args: list[str]) -> None:
+    def __init__(self, args: Sequence[str]) -> None:
+        # Parsers take time to build. Where --config comes before the verb, the file may have sections for other verbs.
+        self._verbs = [verb for verb in args[:1] if verb in VERBS] or [*VERBS]
         super().__init__(
             args=_spelled_out(args),
             parser_class=Parser,
-            parser_kwargs={"prog": _PROGRAM, "usage": _USAGE, "description": _DESCRIPTION, "epilog": _EPILOG},
+            parser_kwargs={"prog": PROGRAM},
             seed_everything_default=42,
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
@@ -130,36 +93,27 @@ class CLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Return the Trainer's methods and what of their arguments is no option."""
-        fixed = {"model", "datamodule", "train_dataloaders", "val_dataloaders", "dataloaders", "weights_only"}
-        return {verb: fixed | {"return_predictions"} for verb in _TRAINER_VERBS}
+        return {verb: {*NO_OPTIONS} for verb in TRAINER_VERBS}
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:  # noqa: ARG002
         self._subcommand_parsers: dict[str, LightningArgumentParser] = {}
-        hint = f"{_PROGRAM} VERB --help lists its options"
-        verbs = parser.add_subcommands(title="Verbs", description=hint, help="", prog=_PROGRAM)
-        arrange(parser, {}, last="")
-        for verb, description in _TRAINER_VERBS.items():
-            usage = "[--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
-            settings = {"usage": f"{_PROGRAM} {verb} {usage}", "description": description, "epilog": _EPILOG}
-            self._subcommand_parsers[verb] = self._trainer_verb_parser(verb, **settings)
-            verbs.add_subcommand(verb, self._subcommand_parsers[verb], help=description)
-        for verb, own in OWN_VERBS.items():
-            settings = {"usage": f"{_PROGRAM} {verb} {own.usage}", "description": own.description, "epilog": _EPILOG}
-            own_parser = self.init_parser(**settings)
-            self.add_default_arguments_to_parser(own_parser)
-            own.add_arguments(self, own_parser)
-            arrange(own_parser, _TITLES, last="trainer")
-            self._subcommand_parsers[verb] = own_parser
-            verbs.add_subcommand(verb, own_parser, help=own.description)
+        verbs = parser.add_subcommands(prog=PROGRAM)
+        for verb in self._verbs:
+            self._subcommand_parsers[verb] = self._verb_parser(verb)
+            verbs.add_subcommand(verb, self._subcommand_parsers[verb])
 
-    def _trainer_verb_parser(self, verb: str, **settings: Any) -> LightningArgumentParser:
-        parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
+    def _verb_parser(self, verb: str) -> LightningArgumentParser:
+        own = OWN_VERBS.get(verb)
+        usage = own.usage if own else _TRAINER_USAGE
+        settings = {"usage": f"{PROGRAM} {verb} {usage}", "description": VERBS[verb], "epilog": EPILOG}
+        if own:
+            parser = self.init_parser(**settings)
+            self.add_default_arguments_to_parser(parser)
+            own.add_arguments(self, parser)
+        else:
+            parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
         if verb == "predict":
-            help_text = "CSV or Parquet file to write, with a row's keys and a column a probability."
-            group = parser.add_argument_group("Options of a prediction")
-            group.add_argument("--predict.output", type=str, default="predictions.csv", help=help_text)
-            help_text = "Write a column of logits beside: probabilities that are rounded to 0 or 1 rank nothing."
-            group.add_argument("--predict.logits", type=bool, default=False, help=help_text)
+            add_prediction_options(parser)
         arrange(parser, _TITLES, last="trainer")
         return parser
 
@@ -178,8 +132,8 @@ class CLI(LightningCLI):
         for name in SECTIONS:
             refuse_nulls(name, self._get(self.config, name), unknown=SIZES)
         check_match(self._get(self.config, "model"), self._get(self.config, "data"), SIZES)
-        if self.subcommand in _MEASURING and self._get(self.config, "ckpt_path") is None:
-            _miss_checkpoint(self.subcommand)
+        if self.subcommand in TRAINER_VERBS and self._get(self.config, "ckpt_path") is None:
+            refuse_untrained(self.subcommand)
         self._write_out_optimizer()
         self._last: Path | None = None
         refuse_address(self._get(self.config, "ckpt_path"))
@@ -271,35 +225,13 @@ class CLI(LightningCLI):
         return arguments | {"return_predictions": False} if subcommand == "predict" else arguments
 
     def _run_subcommand(self, subcommand: str) -> None:
-        if subcommand in OWN_VERBS:
-            with full_disk_explained(f"what {subcommand} writes", OWN_VERBS[subcommand].when_full):
-                OWN_VERBS[subcommand].run(self)
-            return
-        with self._run_locked(), warnings.catch_warnings():
-            if subcommand != "fit":
-                # An evaluation does without what kept the checkpoints of the training.
-                warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint")
-            try:
+        own = OWN_VERBS.get(subcommand)
+        if own is None:
+            with guarded(subcommand, self.trainer, self._get(self.config, "ckpt_path")):
                 super()._run_subcommand(subcommand)
-            except Exception as error:
-                if not is_of_restoring(error):
-                    raise
-                path = self._get(self.config, "ckpt_path")
-                raise ValueError(
-                    f"'{path}' cannot be gone on from: {shortened(error)}. Name the checkpoint of this model, as fit "
-                    "has written it"
-                ) from error
-
-    @contextmanager
-    def _run_locked(self) -> Iterator[None]:
-        is_fit = self.subcommand == "fit"
-        advice = f"Free some space, then give the same command again{' with --ckpt_path last' if is_fit else ''}"
-        with full_disk_explained(f"what {self.subcommand} writes", advice):
-            if is_fit:
-                with run_lock(self.trainer):
-                    yield
-            else:
-                yield
+        else:
+            with full_disk_explained(f"what {subcommand} writes", own.when_full):
+                own.run(self)
 
     @property
     def seed(self) -> int:
@@ -318,23 +250,23 @@ class CLI(LightningCLI):
         self._parser(verb).save(self.config[verb], path, skip_unset=False, multifile=False, overwrite=True)
 
 
-def _miss_checkpoint(verb: str) -> None:
-    """Refuse to write the predictions of initial weights, and tell of metrics of them."""
-    message = (
-        f"{verb} without --ckpt_path gives the {_MEASURING[verb]} of a model that is not trained. Name a checkpoint, "
-        "such as lightning_logs/version_0/checkpoints/best.ckpt, or last for the newest one"
-    )
-    if verb == "predict":
-        raise ValueError(message)
-    rank_zero_warn(message)
+def freed(value: Any) -> Any:
+    """Return a class with some arguments set as just that; other values as they are.
+
+    jsonargparse's own holds on to the parser, and so to the whole command line with its data, which whoever copies a
+    model, or sends it to a worker, would copy and send with it.
+    """
+    if isinstance(value, partial) and len(value.args) == 2 and isinstance(value.args[1], type):
+        return partial(value.args[1], **value.keywords)
+    return value
 
 
 def _spelled_out(arguments: Sequence[str]) -> list[str]:
     refuse_other_bytes(arguments)
-    place = next((place for place, each in enumerate(arguments) if each in (*_TRAINER_VERBS, *OWN_VERBS)), None)
+    place = next((place for place, each in enumerate(arguments) if each in VERBS), None)
     if place is None:
         return list(arguments)
     verb, rest = arguments[place], arguments[place + 1 :]
-    if verb in OWN_VERBS:
-        return [*arguments[: place + 1], *OWN_VERBS[verb].complete(rest)]
-    return [*arguments[: place + 1], *with_checkpoint_settings(spell_out(rest, _SHORTHANDS.get(verb)))]
+    own = OWN_VERBS.get(verb)
+    spelled = own.complete(rest) if own else with_checkpoint_settings(spell_out(rest, SHORTHANDS.get(verb)))
+    return [*arguments[: place + 1], *spelled]

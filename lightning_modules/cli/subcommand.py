@@ -41,14 +41,12 @@ class OwnVerb:
     """Base of the project's own verbs.
 
     Attributes:
-        description: One sentence for ``--help``.
         usage: The usage after the verb's name.
         settings: The options, a dataclass.
         prefix: What stands before the names of the options; empty if nothing.
         when_full: What to do when the disk was full.
     """
 
-    description: ClassVar[str]
     usage: ClassVar[str]
     settings: ClassVar[type]
     prefix: ClassVar[str] = ""

@@ -21,7 +21,6 @@ from lightning_modules.search.settings import SearchSettings
 class SearchVerb(TrainingVerb):
     """``search``."""
 
-    description = "Search for a loss function."
     settings = SearchSettings
     prefix = "search."
     epochs = 2
@@ -41,7 +40,6 @@ class SearchVerb(TrainingVerb):
 class CompareVerb(TrainingVerb):
     """``compare``."""
 
-    description = "Compare losses by training models to convergence, with several seeds, and audit a search."
     settings = CompareSettings
     prefix = "compare."
     epochs = 200
@@ -77,7 +75,6 @@ class CompareVerb(TrainingVerb):
 class PolishVerb(TrainingVerb):
     """``polish``."""
 
-    description = "Fine-tune a multi-task model with weights that critics learn from sessions, and compare."
     settings = PolishSettings
     prefix = "polish."
     epochs = 20
@@ -108,7 +105,6 @@ class PolishVerb(TrainingVerb):
 class CheckVerb(PlainVerb):
     """``check``."""
 
-    description = "Check formulas without training: gradients, monotony, finiteness, scoring rule."
     usage = "[RUN] [--formulas TEXT ...] [--losses NAME ...] [--file FILE] [--OPTION VALUE ...]"
     settings = CheckSettings
     run_help = "Folder of a search whose formulas are checked."
@@ -122,7 +118,6 @@ class CheckVerb(PlainVerb):
 class ExportVerb(PlainVerb):
     """``export``."""
 
-    description = "Export a found loss as Python or LaTeX, or a trained model as ONNX."
     usage = "RUN [--rank N] [--to python|latex|onnx] [--output FILE]"
     settings = ExportSettings
     run_help = "Folder of a search; for onnx a checkpoint."

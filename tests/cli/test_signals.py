@@ -6,7 +6,7 @@ import time
 import pytest
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from lightning_modules.cli.main import _signals
+from lightning_modules.cli.running import _signals
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, SIGTERMException), (signal.SIGINT, KeyboardInterrupt)])

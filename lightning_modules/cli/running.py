@@ -1,0 +1,109 @@
+"""Runs a command line and turns whatever ends it into a message and an exit status."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from lightning_modules.cli.error_messages import own_message
+from lightning_modules.cli.lossmith_cli import CLI
+
+_FAILED, _INTERRUPTED, _TERMINATED = 1, 130, 143
+_SECONDS_TO_LEAVE_DESTRUCTOR = 0.05
+
+_CHATTERING = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed")
+_CHATTER = ("💡 Tip:", "GPU available: False", "TPU available: False", "Seed set to")
+
+#: What users cause with their data, files, formulas, settings, packages; all else is a defect and keeps its traceback.
+_USER_ERRORS = (ValueError, OSError, MisconfigurationException, RuntimeError, MemoryError, ImportError)
+
+
+def run(arguments: Sequence[str], *, debug: bool = False) -> int:
+    """Run a command line and return its exit status.
+
+    Args:
+        arguments: The verb and its options.
+        debug: Whether errors are to be raised.
+    """
+    with _signals(), _quiet_libraries():
+        try:
+            CLI(arguments)
+        except _USER_ERRORS as error:
+            if debug:
+                raise
+            return _say(f"error: {own_message(error)}", _FAILED)
+        except KeyboardInterrupt:
+            return _say("interrupted", _INTERRUPTED)
+        except SIGTERMException:
+            return _say("terminated", _TERMINATED)
+        except SystemExit as end:
+            # Lightning turns Ctrl-C into a plain exit with status 1.
+            if isinstance(end.__context__, KeyboardInterrupt):
+                return _say("interrupted", _INTERRUPTED)
+            return end.code if isinstance(end.code, int) else _FAILED if end.code else 0
+    return 0
+
+
+def _say(message: str, status: int) -> int:
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    sys.stderr.write(f"{f'process {rank}: ' if rank else ''}{message}\n")
+    return status
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    # Lightning 2.6 leaves with status 0 after SIGTERM in a fit, and outside of one the process would die at once,
+    # without formulas.csv.
+    raise SIGTERMException
+
+
+def _repeat_if_lost(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Deliver a signal again that arrived inside a destructor, where Python drops the exception that it raised.
+
+    Trainers die by the hundred in a search or comparison, so that this is no rarity.
+    """
+    number = {KeyboardInterrupt: signal.SIGINT, SIGTERMException: signal.SIGTERM}.get(unraisable.exc_type)
+    if number is None:
+        sys.__unraisablehook__(unraisable)
+    else:
+        threading.Timer(_SECONDS_TO_LEAVE_DESTRUCTOR, os.kill, (os.getpid(), number)).start()
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let SIGTERM end the run in order; give both signals back as they were, since Lightning switches Ctrl-C off."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    hook, sys.unraisablehook = sys.unraisablehook, _repeat_if_lost
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Hide what no user can do anything about: advertisements, hardware that is not there, libraries' own future."""
+    loggers = [logging.getLogger(name) for name in _CHATTERING]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        for logger in loggers:
+            logger.addFilter(_says_something)
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeFilter(_says_something)
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_CHATTER)

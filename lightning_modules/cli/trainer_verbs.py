@@ -1,0 +1,104 @@
+"""The verbs that are methods of Lightning's Trainer: their options, callbacks and checkpoints."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser
+from pytorch_lightning.utilities import rank_zero_warn
+
+from callbacks import FitSummary, LastCheckpoint
+from lightning_modules.cli.last_run import run_lock
+from lightning_modules.cli.shorthand import Shorthand
+from lightning_modules.utilities.files import full_disk_explained
+from lightning_modules.utilities.serialization import is_of_restoring, shortened
+
+#: Arguments of the Trainer's methods that are no options.
+NO_OPTIONS = frozenset(
+    (
+        *("model", "datamodule", "train_dataloaders", "val_dataloaders", "dataloaders"),
+        *("weights_only", "return_predictions"),
+    )
+)
+#: Verbs of a trained model, and what they yield.
+_MEASURING = {"validate": "metrics", "test": "metrics", "predict": "predictions"}
+SHORTHANDS = {"predict": Shorthand("predict.", {"output": str, "logits": bool})}
+
+
+def add_prediction_options(parser: LightningArgumentParser) -> None:
+    """Add the options of ``predict`` to its parser."""
+    help_text = "CSV or Parquet file to write, with a row's keys and a column a probability."
+    group = parser.add_argument_group("Options of a prediction")
+    group.add_argument("--predict.output", type=str, default="predictions.csv", help=help_text)
+    help_text = "Write a column of logits beside: probabilities that are rounded to 0 or 1 rank nothing."
+    group.add_argument("--predict.logits", type=bool, default=False, help=help_text)
+
+
+def refuse_untrained(verb: str) -> None:
+    """Refuse predictions of an untrained model, and warn of its metrics.
+
+    Raises:
+        ValueError: If the verb is ``predict``.
+    """
+    if verb not in _MEASURING:
+        return
+    message = (
+        f"{verb} without --ckpt_path gives the {_MEASURING[verb]} of a model that is not trained. Name a checkpoint, "
+        "such as lightning_logs/version_0/checkpoints/best.ckpt, or last for the newest one"
+    )
+    if verb == "predict":
+        raise ValueError(message)
+    rank_zero_warn(message)
+
+
+def callbacks_of_fit(model: pl.LightningModule, trainer: Mapping[str, Any]) -> list[pl.Callback]:
+    """Return a summary and, where no callback keeps checkpoints, those that keep the best and the last epoch.
+
+    Args:
+        model: The model; the best epoch is that of the highest ``validation_metric``, if it has one.
+        trainer: The arguments of the Trainer.
+    """
+    given = trainer.get("callbacks") or []
+    keeps = any(isinstance(each, Checkpoint) for each in (given if isinstance(given, list) else [given]))
+    if keeps or trainer.get("enable_checkpointing") is False or trainer.get("barebones"):
+        return [FitSummary()]
+    metric = getattr(model, "validation_metric", None)
+    if not metric:
+        return [LastCheckpoint(), FitSummary()]
+    # The folder "checkpoints" then holds the one file that is to be used.
+    best = ModelCheckpoint(monitor=metric, mode="max", filename="best")
+    return [best, LastCheckpoint(folder="resume"), FitSummary()]
+
+
+@contextmanager
+def guarded(verb: str, trainer: pl.Trainer, checkpoint: str | None) -> Iterator[None]:
+    """Lock the folder of a fit, and explain errors of a full disk or of a checkpoint that does not fit.
+
+    Args:
+        verb: The verb that runs meanwhile.
+        trainer: Its Trainer.
+        checkpoint: The checkpoint that it restores.
+
+    Raises:
+        OSError: If the disk is full.
+        ValueError: If another process trains in the folder, or the checkpoint cannot be restored.
+    """
+    is_fit = verb == "fit"
+    advice = f"Free some space, then give the same command again{' with --ckpt_path last' if is_fit else ''}"
+    lock = run_lock(trainer) if is_fit else nullcontext()
+    with full_disk_explained(f"what {verb} writes", advice), lock, warnings.catch_warnings():
+        if not is_fit:
+            # An evaluation does without what kept the checkpoints of the training.
+            warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint")
+        try:
+            yield
+        except Exception as error:
+            if not is_of_restoring(error):
+                raise
+            raise ValueError(
+                f"'{checkpoint}' cannot be gone on from: {shortened(error)}. Name the checkpoint of this model, as "
+                "fit has written it"
+            ) from error

@@ -1,0 +1,87 @@
+"""The verbs by name, and answers to a command line that needs no more than these: torch is not imported for them."""
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+
+PROGRAM = "train.py"
+EPILOG = "Ends with 0, after errors with 1 or 2, after Ctrl-C with 130; --debug adds the traceback of an error."
+#: Verbs that are methods of Lightning's Trainer.
+TRAINER_VERBS = {
+    "fit": "Train a model.",
+    "validate": "Measure a model on the validation rows.",
+    "test": "Measure a model on the test rows.",
+    "predict": "Write the probabilities of every test row to a CSV or Parquet file.",
+}
+#: All verbs with their descriptions.
+VERBS = {
+    **TRAINER_VERBS,
+    "search": "Search for a loss function.",
+    "check": "Check formulas without training: gradients, monotony, finiteness, scoring rule.",
+    "compare": "Compare losses by training models to convergence, with several seeds, and audit a search.",
+    "polish": "Fine-tune a multi-task model with weights that critics learn from sessions, and compare.",
+    "export": "Export a found loss as Python or LaTeX, or a trained model as ONNX.",
+}
+_DESCRIPTION = "Trains recommenders and searches for the loss function to train them with."
+_MISUSED = 2
+_SETTINGS = (".yaml", ".yml", ".json")
+_LONGEST_SHOWN = 100
+
+
+def answer(arguments: Sequence[str]) -> int | None:
+    """Show the overview of the verbs, or refuse a command line without a known verb or with a file that is not there.
+
+    Returns:
+        The exit status; ``None`` if the command line is to be parsed.
+    """
+    verb = next((each for each in arguments if each in VERBS), "")
+    configs = [*values_of(arguments, "--config", "-c")]
+    for path in (each for each in configs if each.endswith(_SETTINGS)):
+        if not os.path.exists(path):
+            return _refuse(f"--config: there is no file '{path[:_LONGEST_SHOWN]}'", verb)
+        if os.path.isfile(path) and not os.path.getsize(path):
+            return _refuse(f"--config: the file '{path[:_LONGEST_SHOWN]}' is empty", verb)
+    if not verb and {"-h", "--help"} & {*arguments}:
+        _overview().print_help()
+        return 0
+    if verb or configs:
+        return None
+    name = next((each[:_LONGEST_SHOWN] for each in arguments if each and not each.startswith("-")), "")
+    hint = did_you_mean(name, VERBS) or f"; choose among {', '.join(VERBS)}"
+    return _refuse(f"there is no verb{f' {name!r}' if name else ''}{hint}")
+
+
+def values_of(arguments: Sequence[str], *options: str) -> Iterator[str]:
+    """Yield what follows an option, every time that one of its spellings is there."""
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name in options:
+            yield from [value] if equals else arguments[place + 1 : place + 2]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question after one or two known names that look like this one; nothing if none does."""
+    by_lower = {each.lower(): each for each in known}
+    return question([by_lower[each] for each in get_close_matches(name.lower(), by_lower, n=2, cutoff=0.7)])
+
+
+def question(names: Sequence[str]) -> str:
+    """Return the question whether one of these names was meant."""
+    return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+def _overview() -> ArgumentParser:
+    usage = f"{PROGRAM} VERB [--OPTION VALUE ...]"
+    parser = ArgumentParser(PROGRAM, usage, _DESCRIPTION, EPILOG)
+    hint = f"{PROGRAM} VERB --help lists its options"
+    verbs = parser.add_subparsers(title="Verbs", description=hint, metavar="VERB")
+    for verb, description in VERBS.items():
+        verbs.add_parser(verb, help=description.rstrip("."))
+    return parser
+
+
+def _refuse(message: str, verb: str = "") -> int:
+    sys.stderr.write(f"error: {message}\nHelp: {f'{PROGRAM} {verb}'.rstrip()} --help\n")
+    return _MISUSED
