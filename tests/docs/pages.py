@@ -18,12 +18,10 @@ HOW_TO = [*sorted(DOCS.glob("add_*.md")), DOCS / "search_on_your_data.md"]
 
 _FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"^`(?P<path>[\w./-]+)`:\n\n\Z", re.MULTILINE)
-_CHECKOUT = ("train.py", "lightning_modules", "datamodules", "callbacks", "configs")
-#: What every command imports, beside the project's own code, which a page may change.
-_PRELOADED = [
-    *("torch", "torch.utils.tensorboard", "torchmetrics", "torchmetrics.functional.classification"),
-    *("pytorch_lightning.cli", "pandas", "pyarrow", "gymnasium", "loky", "matplotlib.figure", "rich.progress"),
-]
+#: What every command imports; a page that patches the project imports the project anew.
+_PRELOADED = ["lightning_modules.cli.main", "torch.utils.tensorboard", "pandas", "matplotlib.figure"]
+_PACKAGES = ("lightning_modules", "datamodules", "callbacks")
+_CHECKOUT = ("train.py", "configs", *_PACKAGES)
 _SECONDS = 240
 
 
@@ -58,11 +56,13 @@ class Reader:
         folder: The reader's checkout.
         environment: What the reader has exported.
         output: Everything that was printed so far.
+        patched: Whether the checkout differs from the repository.
     """
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     output: str = ""
+    patched: bool = False
 
     def follow(self, block: Block) -> None:
         """Do what a block says; a command that fails raises an AssertionError with what it printed."""
@@ -75,6 +75,7 @@ class Reader:
             assert not missing, f"not printed: {missing}\n{self.output}"
         elif block.language == "diff":
             self._call(["git", "apply", "-"], block.text)
+            self.patched = True
         elif block.language == "python":
             (self.folder / "block.py").write_text(block.text, encoding="utf-8")
             self._python(["block.py"])
@@ -102,7 +103,9 @@ class Reader:
 
     def _python(self, words: list[str]) -> None:
         log = self.folder / "output.log"
-        process = _processes().Process(target=_run_script, args=(words, self.folder, self.environment, log))
+        process = _processes().Process(
+            target=_run_script, args=(words, self.folder, self.environment, log, self.patched)
+        )
         process.start()
         process.join(_SECONDS)
         printed = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
@@ -124,8 +127,8 @@ def _processes() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-def _run_script(words: list[str], folder: Path, environment: dict[str, str], log: Path) -> None:
-    """Become ``python WORDS``, started in a folder: the libraries are there, the project's code is not."""
+def _run_script(words: list[str], folder: Path, environment: dict[str, str], log: Path, patched: bool) -> None:
+    """Become ``python WORDS``, started in a folder: libraries are imported, and so is the project unless patched."""
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -135,7 +138,8 @@ def _run_script(words: list[str], folder: Path, environment: dict[str, str], log
     script = (folder / words[0]).resolve()
     kept = [path for path in sys.path if path and not Path(path).resolve().is_relative_to(REPOSITORY)]
     sys.path[:] = [str(script.parent), *(str(folder / path) for path in own if path), *kept]
-    for name in [each for each in sys.modules if each.partition(".")[0] in ("pages", "tests", "conftest")]:
+    unwanted = ("tests", "conftest", *(_PACKAGES if patched else ()))
+    for name in [each for each in sys.modules if each.partition(".")[0] in unwanted]:
         del sys.modules[name]
     sys.argv = words
     _one_thread()

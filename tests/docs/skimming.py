@@ -1,4 +1,4 @@
-"""Follows a page whose commands are no single story: they are run in small, or parsed where that cannot be."""
+"""Follows a page whose commands are no single story: they are run in small, or parsed."""
 
 import contextlib
 import re
@@ -33,16 +33,25 @@ _SMALL = {
 _ELSEWHERE = re.compile(r"ray|gpu|ddp|download|GradientAggregation")
 
 
-class Skimmer(Reader):
-    """Tries every command of a page in its order, in a folder with the data that pages name."""
+class CommandReader(Reader):
+    """Parses every command of a page, in a folder with the data that pages name."""
 
     def follow(self, block: Block) -> None:
-        """Do what a block says in small; YAML without a file name is taken as the settings of a ``fit``."""
+        """Do what a block says; YAML without a file name is taken as the settings of a ``fit``."""
         if block.language == "yaml" and not block.path:
             (self.folder / "block.yaml").write_text(block.text, encoding="utf-8")
-            self._train(["fit", "--config=block.yaml", "--data=SyntheticInteractions", "--print_config"])
+            self.train(["fit", "--config=block.yaml", "--data=SyntheticInteractions", "--print_config"])
         else:
             super().follow(block)
+
+    def options(self, words: list[str]) -> list[str]:
+        """Return what is added to a command."""
+        return ["--print_config"]
+
+    def train(self, arguments: list[str]) -> None:
+        """Run a command line in this process."""
+        with contextlib.chdir(self.folder):
+            assert main(arguments) == 0, arguments
 
     def _call(self, words: list[str], given: str = "") -> None:
         """Leave what sets up or looks at results to the reader; the files that it names are there."""
@@ -50,14 +59,20 @@ class Skimmer(Reader):
 
     def _python(self, words: list[str]) -> None:
         if words[0] == "train.py":
-            verb = words[1]
-            self._train([*words[1:], *(["--print_config"] if _cannot_run(words) else _SMALL.get(verb, []))])
+            self.train([*words[1:], *self.options(words)])
         elif words[0].endswith(".py"):
-            runpy.run_path(str(self.folder / words[0]), run_name="__main__")
+            with contextlib.chdir(self.folder):
+                runpy.run_path(words[0], run_name="__main__")
 
-    def _train(self, arguments: list[str]) -> None:
-        with contextlib.chdir(self.folder):
-            assert main(arguments) == 0, arguments
+
+class Skimmer(CommandReader):
+    """Runs every command of a page in small, in its order; what needs other machines is parsed."""
+
+    def options(self, words: list[str]) -> list[str]:
+        """Return the options that make a command small."""
+        if any(_ELSEWHERE.search(word) for word in words):
+            return super().options(words)
+        return _SMALL.get(words[1], [])
 
 
 def folder_with_data(folder: Path) -> Path:
@@ -74,10 +89,6 @@ def folder_with_data(folder: Path) -> Path:
     (folder / "data" / "kuairand-pure").mkdir()
     WRITERS["kuairand"](folder / "data" / "kuairand-pure")
     return folder
-
-
-def _cannot_run(words: list[str]) -> bool:
-    return any(_ELSEWHERE.search(word) for word in words)
 
 
 def _shop(generator: np.random.Generator, rows: int = 1000) -> pd.DataFrame:
