@@ -1,6 +1,7 @@
-"""Takes what was found elsewhere: a formula as Python or LaTeX, a trained recommender as ONNX."""
+"""Export: a formula as Python or LaTeX, a trained recommender as ONNX."""
 
-from lightning_modules.export.command import run_export, to_latex, write_latex
+from lightning_modules.export.command import run_export
+from lightning_modules.export.latex import to_latex, write_latex
 from lightning_modules.export.onnx_model import write_onnx
 from lightning_modules.export.python import to_python, write_python
 from lightning_modules.export.settings import ExportSettings

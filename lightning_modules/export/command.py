@@ -1,55 +1,27 @@
-"""A formula as LaTeX to paste into a paper."""
+"""Runs an export: a formula of a study, its picture, or a trained model, written to a file."""
 
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from lightning_modules.export.latex import write_latex
 from lightning_modules.export.onnx_model import write_onnx
 from lightning_modules.export.python import write_python
 from lightning_modules.export.settings import ExportSettings
-from lightning_modules.losses import Formula, FormulaLoss, Numerics
-from lightning_modules.losses.formulas.printing import latex_protections
+from lightning_modules.losses import FormulaLoss
 from lightning_modules.search.reports.picture import PICTURE_NAME, write_picture
 from lightning_modules.search.study import Study
-from lightning_modules.utilities.files import replace_file, replaceable
-
-_EQUATION = "% {comment}\n\\begin{{equation}}\n    \\ell(\\hat{{y}}, y) = {formula}\n\\end{{equation}}\n"
-
-
-def to_latex(formula: Formula, numerics: Numerics | None = None) -> str:
-    r"""Return the formula as found and, where that is shorter, simplified, each in an ``equation``.
-
-    After the first stand the definitions of what is protected in it, so that both together are the function that was
-    trained. The second leaves out terms without gradient. Both have ``\hat{y}`` for ``pred`` and ``y`` for ``label``;
-    ``\operatorname`` needs the package amsmath.
-
-    Raises:
-        FormulaError: If the formula is too long to be written out.
-    """
-    found = formula.latex()
-    simplified = formula.without_offset().latex()
-    *operators, clamp = latex_protections(formula.nodes, numerics or Numerics())
-    texts = [_EQUATION.format(comment="As trained.", formula=found), f"where {'; '.join([*operators, clamp])}.\n"]
-    if len(simplified) < len(found):
-        comment = "Simplified under real arithmetic, without protections, clamps and terms without gradient."
-        texts.append(_EQUATION.format(comment=comment, formula=simplified))
-    return "\n".join(texts)
-
-
-def write_latex(loss: FormulaLoss, path: Path) -> None:
-    """Write the LaTeX of a loss's formula to a file; raises like :func:`to_latex`."""
-    text = to_latex(loss.formula, loss.numerics)
-    replace_file(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
+from lightning_modules.utilities.files import replaceable
 
 
 def run_export(settings: ExportSettings) -> Path:
-    """Write a study's formula or a trained model to a file, say so, and return the file's path.
+    """Write a study's formula, its picture or a trained model to a file, and return the file's path.
 
     Raises:
-        FileExistsError: If the file is there and is not to be replaced.
+        FileExistsError: If the file exists and may not be replaced.
         FileNotFoundError: If there is no such study or checkpoint.
-        RuntimeError: If what was written does not compute the same; no file is left then.
+        RuntimeError: If what was written computes other values; no file is left then.
         ValueError: If the study has no such rank, the path is of the wrong kind, or a package is missing.
     """
     return _EXPORTS[settings.to](settings)

@@ -1,15 +1,19 @@
-"""Bounds of what a formula's nodes can be, to know the clamps that never do anything."""
+"""Bounds of a formula's nodes by interval arithmetic, to leave out clamps that never change a value."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from lightning_modules.losses import Constant, Node, Numerics, Operation
+from lightning_modules.losses import OPERATOR_BY_NAME, Constant, Node, Numerics, Operation
 
 _PRECISIONS = (torch.float32, torch.float64)
 _LARGEST_EPS = 1e30
+_PROTECTED = ("log", "reciprocal", "sqrt")
+_EXACT = ("max", "min", "negative", "identity", "relu", "abs")
+#: Rounding errors of one operator, in units of the type's eps.
+_ROUNDINGS = 16
 
 
 class Interval(NamedTuple):
@@ -22,144 +26,83 @@ class Interval(NamedTuple):
 def needed_clamps(nodes: Sequence[Node], numerics: Numerics) -> list[bool]:
     """Return for every node whether its clamp may change a value or a gradient, for ``pred`` and ``label`` in [0, 1].
 
-    Half precision, where sums and products overflow sooner, is not looked at.
+    Holds in single and double precision; half precision overflows sooner.
     """
     needed = [False] * len(nodes)
     for dtype in _PRECISIONS:
-        for position, value in enumerate(intervals(nodes, numerics, dtype)):
-            is_clamped = isinstance(nodes[position], Operation)
-            needed[position] |= is_clamped and not _Arithmetic(numerics, dtype).keeps(value)
+        low, high = _limits(numerics, dtype)
+        for position, bound in enumerate(intervals(nodes, numerics, dtype)):
+            is_inside = bound is not None and low <= bound.low and bound.high <= high
+            needed[position] |= isinstance(nodes[position], Operation) and not is_inside
     return needed
 
 
 def intervals(nodes: Sequence[Node], numerics: Numerics, dtype: torch.dtype) -> list[Interval | None]:
-    """Return what every node can be before its clamp, for ``pred`` and ``label`` in [0, 1].
+    """Return bounds of every node before its clamp, for ``pred`` and ``label`` in [0, 1].
 
-    This is interval arithmetic (Moore, "Interval Analysis", 1966), which takes every operand for independent of the
-    others: the bounds may be wider than need be, never narrower. Nodes that may be nan have none.
+    Moore, "Interval Analysis", 1966. Operands are taken as independent, so that bounds may be wider than necessary but
+    never narrower. Operators are evaluated at the ends of their operands' intervals and around 0, between which they
+    are monotone.
 
     Args:
-        nodes: A formula's nodes.
+        nodes: The formula's nodes.
         numerics: The formula's protection.
-        dtype: A floating-point type, whose rounding the bounds allow for.
+        dtype: Floating-point type in which the formula is evaluated, whose rounding the bounds include.
+
+    Returns:
+        The bounds, or None for nodes that may be nan.
     """
-    arithmetic = _Arithmetic(numerics, dtype)
+    limits = _limits(numerics, dtype)
     found: list[Interval | None] = []
     clamped: list[Interval | None] = []
     for node in nodes:
-        found.append(arithmetic.value(node, clamped))
-        clamped.append(arithmetic.clamp(found[-1]) if isinstance(node, Operation) else found[-1])
+        if isinstance(node, Operation):
+            found.append(_applied(node.operator, [clamped[each] for each in node.operands], numerics.eps, dtype))
+            clamped.append(_clamped(found[-1], *limits))
+        else:
+            number = _nearest(node.value, dtype) if isinstance(node, Constant) else None
+            found.append(Interval(0.0, 1.0) if number is None else Interval(number, number))
+            clamped.append(found[-1])
     return found
 
 
-class _Arithmetic:
-    """The operators on intervals of numbers of one type."""
+def _limits(numerics: Numerics, dtype: torch.dtype) -> tuple[float, float]:
+    return _nearest(numerics.low, dtype), _nearest(numerics.high, dtype)
 
-    def __init__(self, numerics: Numerics, dtype: torch.dtype) -> None:
-        self.dtype, self.limits = dtype, torch.finfo(dtype)
-        self.low, self.high = self.number(numerics.low), self.number(numerics.high)
-        # An eps that vanishes or overflows lets 0 be divided by 0.
-        self.eps = numerics.eps if self.limits.tiny <= numerics.eps <= _LARGEST_EPS else None
-        # Sums are off by half of the type's eps, logarithms and the like by a few roundings.
-        self.error = 16 * self.limits.eps
 
-    def number(self, value: float) -> float:
-        return torch.tensor(min(max(value, -self.limits.max), self.limits.max), dtype=self.dtype).item()
+def _nearest(value: float, dtype: torch.dtype) -> float:
+    largest = torch.finfo(dtype).max
+    return torch.tensor(min(max(value, -largest), largest), dtype=dtype).item()
 
-    def keeps(self, value: Interval | None) -> bool:
-        return value is not None and self.low <= value.low and value.high <= self.high
 
-    def clamp(self, value: Interval | None) -> Interval | None:
-        if value is None:
-            return None
-        return Interval(*(min(max(end, self.low), self.high) for end in value))
+def _clamped(bound: Interval | None, low: float, high: float) -> Interval | None:
+    return None if bound is None else Interval(*(min(max(end, low), high) for end in bound))
 
-    def value(self, node: Node, clamped: Sequence[Interval | None]) -> Interval | None:
-        if isinstance(node, Constant):
-            return Interval(self.number(node.value), self.number(node.value))
-        if not isinstance(node, Operation):
-            return Interval(0.0, 1.0)
-        operands = [interval for operand in node.operands if (interval := clamped[operand]) is not None]
-        if len(operands) < len(node.operands):
-            return None
-        return self.applied(node.operator, operands)
 
-    def applied(self, operator: str, operands: Sequence[Interval]) -> Interval | None:
-        if operator in _EXACT:
-            return _EXACT[operator](*operands)
-        if operator in _ROUNDED:
-            return self.rounded(_ROUNDED[operator](*operands))
-        if operator in _RISING:
-            return self.rounded(self.monotone(_RISING[operator], operands[0]))
-        if operator in _PROTECTED and self.eps is not None:
-            return self.rounded(self.odd(operator, operands[0], self.eps))
+def _applied(operator: str, operands: Sequence[Interval | None], eps: float, dtype: torch.dtype) -> Interval | None:
+    limits = torch.finfo(dtype)
+    # An eps that vanishes or overflows divides 0 by 0.
+    if operator in _PROTECTED and not limits.tiny / limits.eps <= eps <= _LARGEST_EPS:
         return None
-
-    def rounded(self, exact: Interval) -> Interval:
-        """Widen for rounding, which never changes a sign."""
-        low, high = self.wider(exact)
-        low, high = low - self.limits.tiny, high + self.limits.tiny
-        return Interval(max(low, 0.0) if exact.low >= 0 else low, min(high, 0.0) if exact.high <= 0 else high)
-
-    def wider(self, x: Interval) -> Interval:
-        inwards, outwards = 1 - self.error, 1 + self.error
-        return Interval(x.low * (inwards if x.low > 0 else outwards), x.high * (outwards if x.high > 0 else inwards))
-
-    def monotone(self, function: Callable[[float], float], x: Interval) -> Interval:
-        ends = [function(end) for end in self.wider(x)]
-        return Interval(min(ends), max(ends))
-
-    def odd(self, operator: str, x: Interval, eps: float) -> Interval:
-        """Return what ``sign(x) * function(abs(x) + eps)`` can be."""
-        halves = [Interval(0.0, 0.0)] if x.low <= 0 <= x.high else []
-        if x.high > 0:
-            halves.append(self.protected(operator, Interval(max(x.low, 0.0), x.high), eps))
-        if x.low < 0:
-            halves.append(_negative(self.protected(operator, Interval(max(-x.high, 0.0), -x.low), eps)))
-        return Interval(min(half.low for half in halves), max(half.high for half in halves))
-
-    def protected(self, operator: str, magnitude: Interval, eps: float) -> Interval:
-        return self.monotone(_PROTECTED[operator], Interval(magnitude.low + eps, magnitude.high + eps))
+    points = [_points(operand, dtype) for operand in operands if operand is not None]
+    if len(points) < len(operands):
+        return None
+    values = OPERATOR_BY_NAME[operator](*torch.meshgrid(*points, indexing="ij"), eps=eps)
+    if values.isnan().any():
+        return None
+    bound = Interval(values.min().item(), values.max().item())
+    return bound if operator in _EXACT else _widened(bound, limits)
 
 
-def _negative(x: Interval) -> Interval:
-    return Interval(-x.high, -x.low)
+def _points(operand: Interval, dtype: torch.dtype) -> Tensor:
+    """Return the ends of an interval, and 0 and its neighbours, where functions turn or jump, if they lie inside."""
+    tiny = torch.finfo(dtype).tiny
+    inside = (point for point in (-tiny, 0.0, tiny) if operand.low <= point <= operand.high)
+    return torch.tensor([*operand, *inside], dtype=dtype)
 
 
-def _absolute(x: Interval) -> Interval:
-    return Interval(max(x.low, -x.high, 0.0), max(x.high, -x.low))
-
-
-def _add(x: Interval, y: Interval) -> Interval:
-    return Interval(x.low + y.low, x.high + y.high)
-
-
-def _multiply(x: Interval, y: Interval) -> Interval:
-    corners = [a * b for a in x for b in y]
-    return Interval(min(corners), max(corners))
-
-
-def _square(x: Interval) -> Interval:
-    low, high = _absolute(x)
-    return Interval(low * low, high * high)
-
-
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
-
-
-_EXACT: dict[str, Callable[..., Interval]] = {
-    "max": lambda x, y: Interval(max(x.low, y.low), max(x.high, y.high)),
-    "min": lambda x, y: Interval(min(x.low, y.low), min(x.high, y.high)),
-    "negative": _negative,
-    "identity": lambda x: x,
-    "relu": lambda x: Interval(max(x.low, 0.0), max(x.high, 0.0)),
-    "abs": _absolute,
-}
-_ROUNDED: dict[str, Callable[..., Interval]] = {"add": _add, "multiply": _multiply, "square": _square}
-_RISING: dict[str, Callable[[float], float]] = {
-    "sigmoid": _sigmoid,
-    "tanh": math.tanh,
-    "exp": lambda x: math.exp(min(x, 80.0)),
-}
-_PROTECTED: dict[str, Callable[[float], float]] = {"log": math.log, "reciprocal": lambda x: 1 / x, "sqrt": math.sqrt}
+def _widened(bound: Interval, limits: torch.finfo) -> Interval:
+    """Widen for rounding, which never changes a sign."""
+    room_below, room_above = (_ROUNDINGS * limits.eps * abs(end) + limits.tiny for end in bound)
+    low, high = bound.low - room_below, bound.high + room_above
+    return Interval(max(low, 0.0) if bound.low >= 0 else low, min(high, 0.0) if bound.high <= 0 else high)

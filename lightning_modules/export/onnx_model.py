@@ -1,4 +1,4 @@
-"""Reads a trained recommender from its checkpoint, whatever its class."""
+"""Exports a trained recommender from its checkpoint to ONNX, and checks the file in ONNX Runtime."""
 
 import importlib.util
 import warnings
@@ -20,7 +20,7 @@ from lightning_modules.utilities.serialization import imported_class, load_check
 
 _EXPECTED = "give the checkpoint of a recommender of this project, such as those that fit writes"
 
-#: What Lightning and its parser make of values of other types than a model's.
+#: Errors of Lightning and its parser for hyper-parameters or weights that do not fit the model.
 _MISFITS = (ArgumentError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
@@ -29,7 +29,7 @@ def load_recommender(path: Path) -> Recommender:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no checkpoint, or one of something else than a recommender that is imported.
+        ValueError: If the file is no checkpoint, or not that of an imported recommender class.
     """
     model_class = _class_of(path, _hyper_parameters(path))
     try:
@@ -65,7 +65,7 @@ _TOLERANCE = 1e-5
 
 
 class Predicted(nn.Module):
-    """The probability of label 1 and its logit, which rows are ranked by: ``user``, ``item`` int64 [n] -> float [n]."""
+    """Probability of label 1 and its logit: ``user``, ``item`` int64 [n] -> two tensors float [n]."""
 
     def __init__(self, recommender: Recommender) -> None:
         super().__init__()
@@ -78,19 +78,19 @@ class Predicted(nn.Module):
 
 
 def write_onnx(checkpoint: Path, output: Path) -> None:
-    """Write the recommender of a checkpoint as an ONNX file, once ONNX Runtime finds the same probabilities with it.
+    """Write the recommender of a checkpoint as an ONNX file, after ONNX Runtime computed the same values with it.
 
-    The file's inputs are ``user`` and ``item``, int64 [n], its outputs ``probability`` and
-    ``logit``, float [n]; n is free. Rank by the logit: probabilities are rounded to 1 where it is above 16.6. Indices
-    are those of training: ``user`` in [0, num_users), ``item`` in [0, num_items), where 0 stands for unknown ones if
-    the data module maps ids to indices. The file does not check them: beyond the last ONNX Runtime fails on the CPU and
-    may read anything elsewhere, and negative indices count from the end, so callers look at their indices before.
+    Inputs are ``user`` and ``item``, int64 [n], outputs ``probability`` and ``logit``, float [n]; n is dynamic. Rank by
+    the logit: probabilities round to 1 above a logit of 16.6. Indices are those of training, ``user`` in
+    [0, num_users) and ``item`` in [0, num_items), where 0 stands for unknown ids if the data module maps them. Callers
+    check the indices: beyond the tables ONNX Runtime fails on the CPU and is undefined elsewhere, and negative indices
+    count from the end.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        RuntimeError: If ONNX Runtime finds other probabilities; the file is not written then.
-        ValueError: If the checkpoint is not that of a recommender, a weight of it is not finite, the model does not fit
-            into an ONNX file, or a package is missing.
+        RuntimeError: If ONNX Runtime computes other values; the file is not written then.
+        ValueError: If the checkpoint is not that of a recommender, a weight is not finite, the model exceeds the size
+            of an ONNX file, or a package is missing.
     """
     _require_packages()
     with _quiet():
@@ -124,7 +124,7 @@ def _require_size(model: nn.Module) -> None:
 
 
 def _export(model: Predicted, path: Path) -> None:
-    # Two tensors, since the exporter takes one that is given twice for one input.
+    # Two tensors, since the exporter merges a tensor that is passed twice into one input.
     user, item = torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
     rows = {0: torch.export.Dim("rows")}
     torch.onnx.export(
@@ -161,7 +161,7 @@ def _agree(found: np.ndarray, right: np.ndarray) -> bool:
 
 
 def _indices(recommender: Recommender, rows: int) -> tuple[Tensor, Tensor]:
-    """Return pairs from all over the tables, the first and the last row of both among them."""
+    """Return pairs spread evenly over both tables, including their first and last rows."""
     sizes = recommender.hparams["num_users"], recommender.hparams["num_items"]
     user, item = (torch.linspace(0, size - 1, rows).round().long() for size in sizes)
     return user, item.flip(0)
@@ -169,7 +169,7 @@ def _indices(recommender: Recommender, rows: int) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide what libraries say about their own future and packages, which no user can do anything about."""
+    """Silence deprecation and package warnings of the exporter's libraries, which users cannot act on."""
     with warnings.catch_warnings(), errors_only("torch.onnx", "torch.export", "onnxscript", "onnx_ir"):
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""A formula as a Python module that needs nothing but PyTorch."""
+"""Writes a formula as a Python module that needs only PyTorch."""
 
 import textwrap
 from pathlib import Path
@@ -61,11 +61,11 @@ def to_python(loss: FormulaLoss) -> str:
 
 
 def write_python(loss: FormulaLoss, path: Path) -> None:
-    """Write the module of :func:`to_python` to a file, once its values and gradients are those of the given loss.
+    """Write the module of :func:`to_python` to a file, after checking its values and gradients against the loss.
 
     Raises:
         FormulaError: If the formula is too long to be written out.
-        RuntimeError: If the module computes something else; the file is not written then.
+        RuntimeError: If values or gradients differ; the file is not written then.
     """
 
     def write(unfinished: Path) -> None:

@@ -1,4 +1,4 @@
-"""Holds a written module against the loss that it was written from."""
+"""Compares an exported Python module with the loss that it was written from."""
 
 import importlib.util
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from lightning_modules.losses import OPERATOR_BY_NAME, Formula, FormulaLoss, Ope
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
-# Several paths from pred to the loss may be summed up in another order; each sum rounds by half of the type's eps.
+# Gradients along several paths from pred may be added in another order, and each sum rounds by half the type's eps.
 _ROUNDINGS = 64
 
 
 class _Loader(SourceFileLoader):
-    """Leaves no byte code behind."""
+    """Imports a source file without caching its byte code."""
 
     def set_data(self, path: str, data: object, *, _mode: int = 0o666) -> None:
-        """Write nothing."""
+        """Discard the byte code."""
 
 
 def check_module(path: Path, loss: FormulaLoss) -> None:
@@ -63,9 +63,9 @@ def _with_gradient(function: LossFunction, pred: Tensor, label: Tensor) -> tuple
 
 
 def _gradient_scale(loss: FormulaLoss, pred: Tensor, label: Tensor) -> Tensor:
-    """Return the sum of the absolute gradients along all paths from ``pred`` to the loss, which rounding scales with.
+    """Return the sum of absolute gradients over all paths from ``pred`` to the loss, which bounds their rounding.
 
-    They may cancel, so that the gradient itself says little of its rounding.
+    The gradient itself does not, since paths may cancel.
     """
     values: list[Tensor] = []
     scales: list[Tensor] = []

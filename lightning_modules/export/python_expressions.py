@@ -1,4 +1,4 @@
-"""Writes a formula as statements of PyTorch."""
+"""Writes a formula as PyTorch statements."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,10 +10,10 @@ from lightning_modules.export.interval_arithmetic import needed_clamps
 from lightning_modules.losses import Constant, FormulaLoss, Node, Operation, Variable
 from lightning_modules.losses.formulas.operators import ATOM, PRODUCT, SUM, UNARY
 
-# Leaves room in a line of 120 characters for a name, a clamp and what stands before a statement.
+# Leaves room for the indentation, a name and a clamp in a line of 120 characters.
 _LONGEST = 88
 
-#: What every operator is written as: infix, or a call.
+#: Python expression of every operator.
 TEMPLATES: dict[str, str] = {
     "add": "{} + {}",
     "multiply": "{} * {}",
@@ -46,9 +46,10 @@ _NAMES = {
 
 
 class _Expression(NamedTuple):
-    """An expression: its text, how strongly it binds, and what a name for it would say.
+    """An expression: its text, its precedence, and the stem of a variable name for it.
 
-    A number is no tensor yet; ``subtracted`` is what adding this piece would subtract.
+    ``is_number`` marks a Python number, which is no tensor. ``subtracted`` is the operand of a negation, so that adding
+    the negation can be written as a subtraction.
     """
 
     text: str
@@ -66,9 +67,9 @@ class _Expression(NamedTuple):
 
 
 class Statements:
-    """The body of a function of ``pred`` and ``label`` that does what a formula's loss does, in the same order.
+    """The body of a function of ``pred`` and ``label`` with the operations of a formula's loss, in the same order.
 
-    Clamps that never bind and identities are left out; parts that are used more than once get a name.
+    Identities and clamps that never apply are left out; nodes that are used more than once become variables.
 
     Args:
         loss: The loss to write.
@@ -88,7 +89,7 @@ class Statements:
         for position in range(len(self._nodes)):
             pieces.append(self._piece(position, pieces))
         result = _as_tensor(pieces[-1]).text
-        # A loss that pred does not move has the gradient 0 instead of none.
+        # Backward needs a value that depends on pred.
         self.lines.append(f"return {result}" if "pred" in loss.formula.variables else f"return {result} + 0 * pred")
 
     def _piece(self, position: int, pieces: Sequence[_Expression]) -> _Expression:
@@ -106,7 +107,7 @@ class Statements:
         return self._named(piece) if self._uses[position] > 1 and piece.can_be_named else piece
 
     def _operation(self, operator: str, operands: list[_Expression]) -> _Expression:
-        """Write an operation, and name operands, the longest first, until it fits into a line."""
+        """Write an operation; assign operands to variables, the longest first, until it fits into a line."""
         piece = self._written(operator, operands)
         while len(piece.text) > _LONGEST and any(operand.can_be_named for operand in operands):
             longest = max(range(len(operands)), key=lambda place: len(operands[place].text))
@@ -133,7 +134,7 @@ def _is_dropped(node: Node, is_clamped: bool) -> bool:
 
 
 def _uses(nodes: Sequence[Node], clamps: Sequence[bool]) -> Counter[int]:
-    """Count how often every node is written, where a dropped identity stands for its operand."""
+    """Count how often every node is read, through identities that are left out."""
     origins: list[int] = []
     uses: Counter[int] = Counter()
     for position, (node, is_clamped) in enumerate(zip(nodes, clamps, strict=True)):

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 
 from lightning_modules.export.interval_arithmetic import intervals, needed_clamps
-from lightning_modules.losses import OPERATOR_BY_NAME, PRESETS, Formula, Numerics, Operation
+from lightning_modules.losses import OPERATOR_BY_NAME, OPERATORS, PRESETS, Formula, Numerics, Operation, Operator
 from tests.losses.formulas.formula_strategies import ALL_OPERATORS, formulas
 
 numerics = st.sampled_from(
@@ -44,6 +44,16 @@ def test_bounds_hold_what_the_nodes_are_and_a_clamp_left_out_does_nothing(dtype,
             assert before[position].max().item() <= bound.high
         if not needed[position]:
             torch.testing.assert_close(clamped[position], before[position], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_operators_are_monotone_on_either_side_of_0(operator: Operator, side: float) -> None:
+    operand = side * torch.logspace(-8, 5, 400, dtype=torch.double)
+    for others in ([other] for other in (-3.0, -0.5, 0.0, 0.5, 3.0)) if operator.arity == 2 else ([],):
+        values = operator(operand, *(torch.full_like(operand, other) for other in others), eps=1e-6)
+        steps = values.diff()
+        assert (steps >= 0).all() or (steps <= 0).all()
 
 
 @precisions

@@ -18,10 +18,11 @@ class Operator:
     """One operator of the formula language.
 
     Attributes:
-        name: The name under which formulas call it.
+        name: Its name in formulas.
         arity: Number of operands, 1 or 2.
-        commutative: Whether the order of the operands is without meaning.
-        function: Takes the operands, tensors of one shape, and ``eps``; returns a tensor of that shape.
+        commutative: Whether the operands may be exchanged.
+        function: Takes the operands, tensors of one shape, and ``eps``; returns a tensor of that shape. On either side
+            of 0 it is monotone in each operand, which export relies on to bound its values.
     """
 
     name: str

@@ -1,10 +1,9 @@
-"""Writes formulas as text and as LaTeX, with definitions of the operators that training protects."""
+"""Writes formulas as text and as LaTeX."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lightning_modules.losses.formulas.nodes import Constant, FormulaError, Node, Operation, Variable
-from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.losses.formulas.operators import ATOM, POWER, PRODUCT, SUM, UNARY
 from lightning_modules.losses.formulas.parsing import MAX_LENGTH
 
@@ -15,19 +14,19 @@ class _Piece(NamedTuple):
 
 
 def to_text(nodes: Sequence[Node]) -> str:
-    """Return the formula in infix notation with as few parentheses as its reading allows.
+    """Return the formula in infix notation with the fewest parentheses.
 
     Raises:
-        FormulaError: If the text, where shared parts stand each time they are used, is too long to be read back.
+        FormulaError: If the text, in which shared nodes are repeated, is too long to be read back.
     """
     return _TextWriter(nodes).write()
 
 
 def to_latex(nodes: Sequence[Node]) -> str:
-    r"""Return the formula as LaTeX that mathtext reads too, with ``\hat{y}`` for ``pred`` and ``y`` for ``label``.
+    r"""Return the formula as LaTeX, also valid in mathtext, with ``\hat{y}`` for ``pred`` and ``y`` for ``label``.
 
     Raises:
-        FormulaError: If the result, where shared parts stand each time they are used, is too long.
+        FormulaError: If the result, in which shared nodes are repeated, is too long.
     """
     return _LatexWriter(nodes).write()
 
@@ -152,31 +151,3 @@ class _LatexWriter(_TextWriter):
         if operator == "sqrt":
             return rf"\sqrt{{{operands}}}"
         return _LATEX_FUNCTIONS.get(operator, rf"\operatorname{{{operator}}}") + self.group(operands)
-
-
-#: Definition of every protected operator, with a place for eps.
-_MEANINGS: Mapping[str, str] = {
-    "log": r"$\log(x)$ is $\operatorname{{sgn}}(x) \ln(|x| + {eps})$",
-    "reciprocal": r"$\frac{{a}}{{b}}$ is $a \operatorname{{sgn}}(b) / (|b| + {eps})$",
-    "sqrt": r"$\sqrt{{x}}$ is $\operatorname{{sgn}}(x) \sqrt{{|x| + {eps}}}$",
-    "exp": r"$\exp(x)$ is $\exp(\min(x, 80))$",
-}
-
-
-def latex_protections(nodes: Sequence[Node], numerics: Numerics) -> list[str]:
-    """Return a definition of every protected operator of a formula in LaTeX, and of its clamp."""
-    low, high = (_number(each) for each in (numerics.low, numerics.high))
-    bounds = f"the result of every operation is kept between ${low}$ and ${high}$"
-    return [*(each.format(eps=_number(numerics.eps)) for each in _used(nodes)), bounds]
-
-
-def _used(nodes: Sequence[Node]) -> list[str]:
-    names = {node.operator for node in nodes if isinstance(node, Operation)}
-    return [meaning for name, meaning in _MEANINGS.items() if name in names]
-
-
-def _number(value: float) -> str:
-    mantissa, _, exponent = f"{value:g}".partition("e")
-    if mantissa.endswith("inf"):
-        return mantissa.replace("inf", r"\infty")
-    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
