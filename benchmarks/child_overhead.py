@@ -24,9 +24,10 @@ from datamodules import InteractionsDataModule
 from datamodules.loader import BatchLoader
 from lightning_modules.losses import BCE
 from lightning_modules.recommenders import BiasedMF
-from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, TrainerFactory, TrialEvaluator
+from lightning_modules.search.evaluation import TrialEvaluator
+from lightning_modules.search.trial import Assignment
 from lightning_modules.statistics.ranking import auc, dense_ranks
+from lightning_modules.training.trainers import TrainerFactory
 
 LARGEST_RATIO = 2.0
 RECIPE = {"max_epochs": 1, "accelerator": "cpu", "devices": 1}
@@ -68,7 +69,7 @@ def plain_loop(recommender: BiasedMF, data: InteractionsDataModule, seed: int) -
 
 def child(recommender: BiasedMF, data: InteractionsDataModule, seed: int, trainers: TrainerFactory) -> float:
     """Evaluate the same loss as a search does."""
-    (evaluation,) = TrialEvaluator(trainers, data)(recommender, Assignment((BCE(),), ("BCE",), seed))
+    (evaluation,) = TrialEvaluator(trainers, data).evaluate(recommender, Assignment((BCE(),), ("BCE",), seed))
     if evaluation.score is None:
         raise RuntimeError(f"the child could not be trained: {evaluation.status} {evaluation.error}")
     return evaluation.score
@@ -79,7 +80,7 @@ def measure(
 ) -> list[tuple[float, float]]:
     """Return the seconds of the plain loop and of the child, in pairs that ran one right after the other."""
     plain = partial(plain_loop, recommender, data, seed)
-    trained = partial(child, recommender, data, seed, ChildTrainers(RECIPE))
+    trained = partial(child, recommender, data, seed, TrainerFactory(RECIPE))
     if plain() != trained():
         raise RuntimeError("the loop and the child end with different AUCs, so they are not the same work")
     times = []
@@ -119,15 +120,15 @@ def _per_step(seconds: tuple[float, ...], steps: int) -> float:
     return 1e6 * statistics.median(seconds) / steps
 
 
-class _ProfiledTrainers(ChildTrainers):
+class _ProfiledTrainers(TrainerFactory):
     """Gives every Trainer one and the same profiler, where a recipe's would be copied."""
 
     def __init__(self, profiler: Profiler) -> None:
         super().__init__(RECIPE)
         self.profiler = profiler
 
-    def __call__(self, *arguments: Any, **options: Any) -> pl.Trainer:
-        trainer = super().__call__(*arguments, **options)
+    def build(self, *arguments: Any, **options: Any) -> pl.Trainer:
+        trainer = super().build(*arguments, **options)
         trainer.profiler = self.profiler  # type: ignore[attr-defined]  # set outside the Trainer's class
         return trainer
 

@@ -23,9 +23,10 @@ from datamodules import InteractionsDataModule
 from lightning_modules.layers.mlp import BatchNorm
 from lightning_modules.losses import BCE, MSE, Focal, Loss
 from lightning_modules.recommenders import Recommender
-from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, TrialEvaluator
+from lightning_modules.search.evaluation import TrialEvaluator
 from lightning_modules.search.population_evaluation import PopulationEvaluator
+from lightning_modules.search.trial import Assignment
+from lightning_modules.training.trainers import TrainerFactory
 
 EPOCHS = {"BiasedMF": 2, "DeepMF": 1}
 NOISE = 1e-7
@@ -101,12 +102,12 @@ def main(data_root: str, count: int = 20, seed: int = 0) -> None:
     )
 
 
-def prepared(root: str, model: str, seed: int) -> tuple[InteractionsDataModule, Recommender, ChildTrainers]:
+def prepared(root: str, model: str, seed: int) -> tuple[InteractionsDataModule, Recommender, TrainerFactory]:
     """Return the rows, the start and what trains."""
     data = InteractionsDataModule(root).hold_out(0.1, seed)
     data.batch_size = 1024
     budget = ChildBudget("Adam", 5e-3, EPOCHS[model])
-    return data, budget.model(data, seed, model), ChildTrainers(budget.recipe)
+    return data, budget.model(data, seed, model), TrainerFactory(budget.recipe)
 
 
 def reason(root: str, change: str, losses: list[Loss], seed: int) -> Differences:
@@ -114,8 +115,10 @@ def reason(root: str, change: str, losses: list[Loss], seed: int) -> Differences
     data, start, trainers = prepared(root, "DeepMF", seed)
     CHANGES[change](start)
     task = Assignment(tuple(losses), tuple(loss.title for loss in losses), seed)
-    evaluate = TrialEvaluator(trainers, data)
-    scores = [[each.score for each in evaluate(recommender, task)] for recommender in (start, near(start, seed))]
+    evaluator = TrialEvaluator(trainers, data)
+    scores = [
+        [each.score for each in evaluator.evaluate(recommender, task)] for recommender in (start, near(start, seed))
+    ]
     return Differences(f"DeepMF, {change}", f"{HAND_MADE}, child, near start", _distances(*scores))
 
 
@@ -129,7 +132,7 @@ def both_ways(root: str, model: str, name: str, losses: list[Loss], seed: int) -
     task = Assignment(tuple(losses), tuple(loss.title for loss in losses), seed)
     starts = {"": start, ", near start": near(start, seed)}
     scores = {
-        way + which: [each.score for each in evaluator(recommender, task)]
+        way + which: [each.score for each in evaluator.evaluate(recommender, task)]
         for way, evaluator in ways.items()
         for which, recommender in starts.items()
     }

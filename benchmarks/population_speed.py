@@ -25,13 +25,14 @@ from lightning_modules.populations import Population, StackedBiasedMF, populatio
 from lightning_modules.populations.gradient_table import SlopeTable
 from lightning_modules.populations.lazy_optimizers import RowAdagrad, RowAdam, RowOptimizer, RowSGD
 from lightning_modules.recommenders import BiasedMF
-from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, Evaluation, Evaluator, TrialEvaluator
+from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
 from lightning_modules.search.population_evaluation import PopulationEvaluator
 from lightning_modules.search.sampling import Sampler
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies import RandomSearch
+from lightning_modules.search.trial import Assignment, Evaluation
+from lightning_modules.training.trainers import TrainerFactory
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "Adam": partial(torch.optim.Adam, lr=5e-3, fused=True),
@@ -102,9 +103,9 @@ def formulas(count: int, seed: int) -> list[Loss]:
     space, numerics = SearchSpace(), Numerics.named("protected")
     first, second = (torch.Generator().manual_seed(seed + offset) for offset in range(2))
     screening = Screening(space, numerics, first)
-    drawing = Sampler(RandomSearch(space, second), screening, candidates=count, draws=1024, most_draws=1_000_000)
-    draws = drawing()
-    return [FormulaLoss(formula, numerics) for formula in space.decode(draws.programs[draws.chosen])]
+    sampler = Sampler(RandomSearch(space, second), screening, candidates=count, batch_size=1024, limit=1_000_000)
+    samples = sampler.sample()
+    return [FormulaLoss(formula, numerics) for formula in space.decode(samples.programs[samples.chosen])]
 
 
 def evaluators(
@@ -113,7 +114,7 @@ def evaluators(
     """Return a recommender, what trains one child at a time and what trains a population."""
     torch.manual_seed(options.seed)
     recommender = BiasedMF(data.num_users, data.num_items, optimizer=OPTIMIZERS[name])
-    trainers = ChildTrainers({**RECIPE, "accelerator": options.accelerator})
+    trainers = TrainerFactory({**RECIPE, "accelerator": options.accelerator})
     return recommender, TrialEvaluator(trainers, data), PopulationEvaluator(trainers, data, size=size)
 
 
@@ -139,7 +140,7 @@ def timed(
 ) -> tuple[list[Evaluation], float]:
     """Return what became of the losses, and after how many seconds."""
     start = time.perf_counter()
-    evaluations = evaluator(recommender, Assignment(tuple(losses), tuple(loss.title for loss in losses), seed))
+    evaluations = evaluator.evaluate(recommender, Assignment(tuple(losses), tuple(loss.title for loss in losses), seed))
     return evaluations, time.perf_counter() - start
 
 
@@ -202,7 +203,7 @@ def _clocks(seconds: dict[str, float]) -> Iterator[None]:
     """Add up the seconds that the parts of a population take."""
     parts: list[tuple[Any, str, str]] = [
         (SlopeTable, "__init__", "slopes: tabulated, once"),
-        (SlopeTable, "__call__", "slopes: looked up"),
+        (SlopeTable, "slopes", "slopes: looked up"),
         (population, "distinct_rows", "distinct rows"),
         (StackedBiasedMF, "gradients", "logits, slopes and gradients"),
         (Population, "validation_step", "validation: logits, once"),

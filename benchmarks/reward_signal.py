@@ -20,11 +20,12 @@ from benchmarks.common.report import table, write_report
 from benchmarks.common.training import FULL_WEIGHT_DECAYS, ChildBudget, full_training
 from datamodules import InteractionsDataModule
 from lightning_modules.losses import FormulaLoss, Loss, Numerics
-from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, TrialEvaluator
+from lightning_modules.search.evaluation import TrialEvaluator
 from lightning_modules.search.screening import Screening, ScreeningResult
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.space import SearchSpace
+from lightning_modules.search.trial import Assignment
+from lightning_modules.training.trainers import TrainerFactory
 
 BUDGETS = {
     "published: SGD 0.01, N(0, 1), batch 128, 1 epoch, validation split": ChildBudget(
@@ -48,7 +49,7 @@ def panel(formulas: int, seed: int) -> dict[str, Loss]:
     losses: dict[str, Loss] = dict(SearchSettings().named_references)
     while len(losses) < formulas + len(SearchSettings().named_references):
         programs = space.uniform(2048, generator)
-        screened = screening(programs)
+        screened = screening.screen(programs)
         trainable = screened.verdict == ScreeningResult.TRAINABLE
         screening.take(screened.signature[trainable])
         for formula in space.decode(programs[trainable]):
@@ -62,8 +63,8 @@ def reward(
     """Return the metric of one child and its seconds."""
     data = data.hold_out(budget.holdout, seed) if budget.holdout else data
     data.batch_size = budget.batch_size
-    evaluate = TrialEvaluator(ChildTrainers(budget.recipe), data)
-    (evaluation,) = evaluate(budget.model(data, seed, model), Assignment((loss,), (name,), seed))
+    evaluator = TrialEvaluator(TrainerFactory(budget.recipe), data)
+    (evaluation,) = evaluator.evaluate(budget.model(data, seed, model), Assignment((loss,), (name,), seed))
     return (-1.0 if evaluation.score is None else evaluation.score), evaluation.seconds
 
 

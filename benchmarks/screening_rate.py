@@ -45,7 +45,7 @@ def measure(draws: int, batches: int, seed: int) -> list[Times]:
     space, generator = SearchSpace(), torch.Generator().manual_seed(seed)
     controller = Controller(space, generator=generator)
     screening = Screening(space, Numerics(), generator)
-    screening(controller.draw(draws, generator))
+    screening.screen(controller.sample(draws, generator))
     return [_timed(controller, screening, draws, generator) for _ in range(batches)]
 
 
@@ -53,7 +53,7 @@ def _timed(controller: Controller, screening: Screening, draws: int, generator: 
     start = time.perf_counter()
     programs = controller.draw(draws, generator)
     drawn = time.perf_counter()
-    screening(programs)
+    screening.screen(programs)
     return Times(drawn - start, time.perf_counter() - drawn)
 
 

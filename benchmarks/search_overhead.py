@@ -16,7 +16,7 @@ from benchmarks.common.report import table, write_report
 from benchmarks.common.stopwatch import Span, inside, timed, total
 from lightning_modules.search.ledger import Ledger, read_trials
 from lightning_modules.search.loss_search import LossSearch
-from lightning_modules.search.snapshots import STATES_NAME, Snapshots
+from lightning_modules.search.snapshots import SNAPSHOTS_NAME, Snapshots
 
 CONFIG = "configs/search/ml100k_biased_mf.yaml"
 CHILD = ["--data.batch_size", "128", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
@@ -82,7 +82,7 @@ def search(data_root: Path, arguments: Sequence[str], rounds: int, warmup_update
         options += ["--seed_everything", str(seed), "--search.root", folder]
         run_command(["search", "--config", CONFIG, *options])
         children = [each.seconds for place, each in read_trials(folder).items() if place.kind == "candidate"]
-        states = max((Path(folder) / STATES_NAME).iterdir())
+        states = max((Path(folder) / SNAPSHOTS_NAME).iterdir())
         ledger = [call for call in [*records, *candidates] if call.begin >= finished[0].begin]
         return Outcome(finished, ledger, offers, sum(children), states.stat().st_size)
 

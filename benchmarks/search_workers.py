@@ -19,12 +19,14 @@ from benchmarks.reward_signal import panel
 from datamodules import InteractionsDataModule
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders import BiasedMF
-from lightning_modules.search.children import ChildTrainers
 from lightning_modules.search.evaluation import TrialEvaluator
 from lightning_modules.search.executors import ProcessExecutor, SerialExecutor, TrialExecutor
-from lightning_modules.search.places import TrialKey
+from lightning_modules.search.schedule import FromScratch
 from lightning_modules.search.settings import hand_made_losses
-from lightning_modules.search.trainings import Start, Trainings
+from lightning_modules.search.successive_halving import SuccessiveHalving
+from lightning_modules.search.trial import TrialKey
+from lightning_modules.search.trials import Trials
+from lightning_modules.training.trainers import TrainerFactory
 
 LEAST_RATIO = 1.7
 RECIPE = {"max_epochs": 1, "accelerator": "cpu", "devices": 1}
@@ -58,16 +60,24 @@ class Arm:
         self.scores: list[float | None] = []
         torch.manual_seed(seed)
         recommender = BiasedMF(data.num_users, data.num_items, optimizer=ADAM)
-        self._start = Start(recommender, moves=0, seed=seed)
-        self._trainings = Trainings(executor, TrialEvaluator(ChildTrainers(RECIPE), data), {}, record=lambda _: None)
+        self._trials = Trials(
+            executor,
+            TrialEvaluator(TrainerFactory(RECIPE), data),
+            FromScratch(recommender),
+            halving=SuccessiveHalving(),
+            baseline=None,
+            seed=seed,
+            known={},
+            record=lambda _: None,
+        )
 
     def __call__(self, count: int | None = None) -> None:
         """Train one child for every loss, or for the first so many."""
         losses = dict(list(self.losses.items())[:count])
-        places = [TrialKey(1, "candidate", number, 0, name) for number, name in enumerate(losses, start=1)]
-        self._trainings.known.clear()
-        done = dict(self._trainings(places, list(losses.values()), self._start))
-        self.scores = [done[index].score for index in range(len(places))]
+        keys = [TrialKey(1, "candidate", number, 0, name) for number, name in enumerate(losses, start=1)]
+        self._trials.known.clear()
+        done = dict(self._trials.train(keys, list(losses.values())))
+        self.scores = [done[index].score for index in range(len(keys))]
 
 
 def start(data: InteractionsDataModule, losses: Mapping[str, Loss], seed: int) -> tuple[dict[str, Arm], Times]:

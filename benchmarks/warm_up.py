@@ -25,7 +25,7 @@ def curve(seed: int, updates: int) -> list[dict[str, float]]:
     space, generator = SearchSpace(), torch.Generator().manual_seed(seed)
     screening = Screening(space, Numerics(), torch.Generator().manual_seed(seed))
     start = time.perf_counter()
-    warm_up = PPO(space, generator).warm_up(screening, updates)
+    warm_up = PPO(space, generator).warm_up(screening.screen, updates)
     return [figures | {"seconds": time.perf_counter() - start} for figures in warm_up]
 
 

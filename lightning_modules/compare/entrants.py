@@ -108,7 +108,7 @@ class _EntrantSources:
 
     def _studies(self) -> Iterator[Entrant]:
         for group, study in self._by_group().items():
-            if study.budget > self.budget:
+            if study.num_candidates > self.budget:
                 self.remarks.append(
                     f"of '{study.root}' only the first {self.budget} candidates count, for equal budgets"
                 )
@@ -116,7 +116,7 @@ class _EntrantSources:
 
     @property
     def budget(self) -> int:
-        return min((study.budget for study in self._by_group().values()), default=0)
+        return min((study.num_candidates for study in self._by_group().values()), default=0)
 
     def _by_group(self) -> dict[str, Study]:
         studies = {SEARCH: self.study, RANDOM: self.random_study}

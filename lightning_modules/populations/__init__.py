@@ -1,4 +1,4 @@
-"""Many copies of one recommender, each with a loss of its own, trained together as slices of stacked tensors."""
+"""Populations: copies of one recommender, each with its own loss, trained together as slices of stacked tensors."""
 
 from lightning_modules.populations.biased_mf import StackedBiasedMF
 from lightning_modules.populations.deep_mf import StackedDeepMF

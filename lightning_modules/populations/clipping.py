@@ -1,4 +1,4 @@
-"""Gradient clipping, of every candidate's gradients by themselves."""
+"""Gradient clipping for each candidate of a population separately."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,13 +14,13 @@ Clipping = Callable[[Tensor, Sequence[Tensor]], None]
 
 
 def by_value(rows: Tensor, parameters: Sequence[Tensor], *, largest: float) -> None:
-    """Bound every element, as torch's ``clip_grad_value_`` does."""
+    """Clip every element, as torch's ``clip_grad_value_`` does."""
     for gradient in (rows, *parameters):
         gradient.clamp_(-largest, largest)
 
 
 def by_norm(rows: Tensor, parameters: Sequence[Tensor], *, largest: float) -> None:
-    """Bound the norm of all gradients of a candidate, as torch's ``clip_grad_norm_`` does."""
+    """Clip the norm of all gradients of each candidate, as torch's ``clip_grad_norm_`` does."""
     norms = [torch.linalg.vector_norm(rows, dim=(0, 2))]
     norms += [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in parameters]
     scale = (largest / (torch.linalg.vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp(max=1.0)
@@ -30,14 +30,14 @@ def by_norm(rows: Tensor, parameters: Sequence[Tensor], *, largest: float) -> No
 
 
 def no_clipping(rows: Tensor, parameters: Sequence[Tensor]) -> None:
-    """Leave the gradients as they are."""
+    """Leave the gradients unchanged."""
 
 
 def clipping_of(recipe: Mapping[str, Any]) -> Clipping:
     """Return the clipping that the arguments of a Trainer describe.
 
     Raises:
-        UnmatchedError: If they name an algorithm that is unknown.
+        UnmatchedError: If they name an unknown algorithm.
     """
     largest = recipe.get("gradient_clip_val")
     if not largest or largest < 0:

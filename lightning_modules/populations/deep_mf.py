@@ -1,4 +1,4 @@
-"""Copies of the deep scorer."""
+"""Stacked copies of deep matrix factorisation."""
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,10 @@ from lightning_modules.recommenders import DeepMF
 class StackedDeepMF(StackedModel):
     """K copies of :class:`DeepMF`.
 
-    The table holds the users, then the items.
+    The rows of the table are the users, then the items.
 
     Args:
-        recommender: What to copy.
+        recommender: The recommender to copy.
         count: Number of copies.
     """
 
@@ -30,14 +30,14 @@ class StackedDeepMF(StackedModel):
         """Return the rows of the batch's users and of its items."""
         return torch.cat([batch.user, batch.item + self.num_users])
 
-    def logits(self, vectors: Tensor, place: Tensor) -> Tensor:
+    def logits(self, vectors: Tensor, index: Tensor) -> Tensor:
         """Return the logit of every row under every copy; see :class:`StackedModel`."""
-        users, items = vectors.index_select(0, place).chunk(2)
+        users, items = vectors.index_select(0, index).chunk(2)
         logits: Tensor = self.mlp(torch.cat([users, items], dim=-1))
         return logits.squeeze(-1)
 
     def unstacked(self, vectors: Tensor, copy: int) -> dict[str, Tensor]:
-        """Return one copy's state from its slice of the table and of the layers."""
+        """Return the state of one copy from its slices of the table and of the layers."""
         users, items, _ = vectors.split([self.num_users, self.num_items, 1])
         layers = {f"mlp.{name}": value[copy] for name, value in self.mlp.state_dict().items()}
         return {"user_embedding.weight": users, "item_embedding.weight": items, **layers}

@@ -1,4 +1,4 @@
-"""Functions of one variable, tabulated together with their steps."""
+"""Tables of the derivatives of losses: piecewise linear functions of the logit, with their discontinuities."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -9,13 +9,13 @@ from torch import Tensor
 
 from lightning_modules.losses import Loss
 
-#: Takes places, float [n], and the numbers of the functions that are asked for there, int64 [n]; returns float [n].
+#: Takes positions, float [n], and the number of the function to compute at each, int64 [n]; returns float [n].
 Functions = Callable[[Tensor, Tensor], Tensor]
 
-# A step is at least so large, relative to the function, and so many times as large as what happens beside it.
+# The least size of a step, relative to the function, and its least ratio to the changes in the cells beside it.
 _LEAST_STEP = 0.01
 _LEAST_CONTRAST = 2.0
-# Cutting a cell so often into so many parts, the two sides of a step become neighbours in single precision.
+# After so many cuts into so many parts, the two sides of a step are adjacent in single precision.
 _CUTS = 5
 _PARTS = 16
 
@@ -23,8 +23,8 @@ _PARTS = 16
 def cells_between(points: Tensor, count: int, functions: Functions) -> Tensor:
     """Tabulate functions between points.
 
-    In a cell a function is one straight line up to a place and another behind it: the same, from point to point, or
-    two where it makes a step, which is at the very number of single precision where the function makes it.
+    In a cell a function is a straight line up to a position and another one behind it: the same line, from point to
+    point, or two lines where the function has a step, whose position is exact in single precision.
 
     Args:
         points: In order, float [points].
@@ -32,8 +32,8 @@ def cells_between(points: Tensor, count: int, functions: Functions) -> Tensor:
         functions: May have steps, such as the derivative of a maximum.
 
     Returns:
-        The place, value and steepness there of the line up to it, and those of the line behind it; float
-        [count * (points - 1), 5], one function after the other. Their first and last cells are flat.
+        The position, the value and slope there of the line up to it, and those of the line behind it; float
+        [count * (points - 1), 5], one function after the other. The first and last cells of each are constant.
     """
     numbers = torch.arange(count, device=points.device).unsqueeze(1).expand(-1, len(points))
     values = functions(points.repeat(count), numbers.flatten()).view(count, -1)
@@ -51,7 +51,7 @@ def cells_between(points: Tensor, count: int, functions: Functions) -> Tensor:
 
 
 def _suspects(values: Tensor) -> Tensor:
-    """Tell in which inner cells a step may be: float [count, cells + 1] -> bool [count, cells]."""
+    """Mark the inner cells that may contain a step: float [count, cells + 1] -> bool [count, cells]."""
     change = values.diff().abs()
     beside = torch.minimum(change[:, :-2], change[:, 2:])
     size = torch.maximum(values[:, 1:-2].abs(), values[:, 2:-1].abs())
@@ -63,54 +63,53 @@ def _steps(ends: Tensor, at_ends: Tensor, numbers: Tensor, functions: Functions)
     """Find the steps in cells.
 
     Args:
-        ends: Where the cells begin and end, float [n, 2].
-        at_ends: The functions' values there, float [n, 2].
+        ends: Begin and end of the cells, float [n, 2].
+        at_ends: Values of the functions there, float [n, 2].
         numbers: Numbers of their functions, int64 [n].
         functions: The functions.
 
     Returns:
-        The cells with a step, float [n, 5], and whether it makes up half of the change in them, [n, 1].
+        The cells with a step, float [n, 5], and whether it is more than half of the change in them, [n, 1].
     """
-    places, at_places = ends, at_ends
+    positions, at_positions = ends, at_ends
     for _ in range(_CUTS):
-        places, at_places = _steepest_part(places, at_places, numbers, functions)
-    # Beside the step, since at the step itself a function may have values of its own, such as those of a tie.
-    beside = torch.lerp(places, ends, 1 / _PARTS)
+        positions, at_positions = _steepest_part(positions, at_positions, numbers, functions)
+    # Beside the step, since at the step itself a function may have other values, such as those of a tie.
+    beside = torch.lerp(positions, ends, 1 / _PARTS)
     at_beside = functions(beside.flatten(), numbers.repeat_interleave(2)).view_as(beside)
     steepness = ((at_beside - at_ends) / (beside - ends)).nan_to_num(0.0, 0.0, 0.0)
-    place = places[:, :1]
-    lines = at_ends + steepness * (place - ends)
+    position = positions[:, :1]
+    lines = at_ends + steepness * (position - ends)
     is_step = lines.diff().abs() > at_ends.diff().abs() / 2
-    return torch.cat([place, torch.stack([lines, steepness], dim=2).flatten(1)], dim=1), is_step
+    return torch.cat([position, torch.stack([lines, steepness], dim=2).flatten(1)], dim=1), is_step
 
 
 def _steepest_part(ends: Tensor, at_ends: Tensor, numbers: Tensor, functions: Functions) -> tuple[Tensor, Tensor]:
-    """Cut cells into parts and return that of each in which its function changes most; see :func:`_steps`."""
+    """Cut cells into parts and return the part of each in which its function changes most; see :func:`_steps`."""
     share = torch.linspace(0, 1, _PARTS + 1, device=ends.device)
-    places = torch.lerp(ends[:, :1], ends[:, 1:], share)
-    inner = functions(places[:, 1:-1].flatten(), numbers.repeat_interleave(_PARTS - 1)).view(len(ends), -1)
+    positions = torch.lerp(ends[:, :1], ends[:, 1:], share)
+    inner = functions(positions[:, 1:-1].flatten(), numbers.repeat_interleave(_PARTS - 1)).view(len(ends), -1)
     values = torch.cat([at_ends[:, :1], inner, at_ends[:, 1:]], dim=1)
     part = values.diff().abs().argmax(dim=1, keepdim=True)
     both = torch.cat([part, part + 1], dim=1)
-    return places.gather(1, both), values.gather(1, both)
+    return positions.gather(1, both), values.gather(1, both)
 
 
 class SlopeTable:
     """Derivatives of K pointwise losses by the logit, each tabulated for both labels.
 
-    For a label of 0 or 1 the derivative of a loss of one prediction and its label is a function of the logit alone.
-    Autograd computes it at the points of a grid, through the very function that would be trained on, and between them
-    it is interpolated; see :func:`cells_between`. The points are ``z = bend * u / (1 - |u|)`` for a ``u`` in even
-    steps between -1 and 1: close to one another where logits are, and without an end to either side.
+    For a label of 0 or 1 the derivative of a pointwise loss is a function of the logit alone. Autograd computes it at
+    the points of a grid and it is interpolated between them; see :func:`cells_between`. The points are
+    ``z = bend * u / (1 - |u|)`` for equidistant ``u`` between -1 and 1: dense where most logits are, and unbounded.
 
     Args:
-        losses: The losses; they may not depend on anything but a sample's own prediction and label.
-        device: Where to compute them.
-        points: Points of the grid, an even number, so that 0, the place of many formulas' kinks, is not one of them.
+        losses: The losses; the value of a sample must depend on its own prediction and label alone.
+        device: Device of the table.
+        points: Points of the grid, an even number, so that 0, where many formulas have a kink, is not one of them.
         bend: Half of the points lie between -bend and bend.
 
     Attributes:
-        errors: What each loss raised when it was computed; empty if nothing. Such a loss has nan derivatives.
+        errors: The exception that each loss raised, as text; empty if none. A loss that raised one has nan derivatives.
     """
 
     def __init__(
@@ -125,24 +124,24 @@ class SlopeTable:
         self._table = torch.cat(tables)
         self._start = torch.arange(len(tables), device=device) * 2 * self._cells
 
-    def __call__(self, logit: Tensor, label: Tensor) -> Tensor:
+    def slopes(self, logit: Tensor, label: Tensor) -> Tensor:
         """Return the derivative of every loss for every row: float [n, K] and 0/1 labels, float [n], -> [n, K]."""
-        # The first of the points lies one step behind u = -1.
+        # The first point is one step behind u = -1.
         position = torch.div(logit, logit.abs().add_(self.bend)).mul_(self._scale).add_(self._scale - 1)
         cell = position.long().clamp_(0, self._cells - 1)
         cell += (label.long() * self._cells).unsqueeze(1) + self._start
-        place, value, steepness, value_behind, steepness_behind = F.embedding(cell, self._table).unbind(-1)
-        distance = logit - place
+        split, value, steepness, value_behind, steepness_behind = F.embedding(cell, self._table).unbind(-1)
+        distance = logit - split
         behind = distance > 0
         return torch.addcmul(
             torch.where(behind, value_behind, value), torch.where(behind, steepness_behind, steepness), distance
         )
 
     def _tabulated(self, loss: Loss) -> tuple[Tensor, str]:
-        """Return the cells of label 0, then of label 1, float [2 * cells, 4], and what went wrong."""
+        """Return the cells of label 0, then of label 1, float [2 * cells, 5], and the loss's exception as text."""
         try:
             return cells_between(self._logit, 2, partial(_slope, loss)), ""
-        except Exception as error:  # whatever a loss provokes is its own result, not that of the others
+        except Exception as error:  # an error of one loss must not affect the others
             return self._logit.new_full((2 * self._cells, 5), torch.nan), f"{type(error).__name__}: {error}"
 
 

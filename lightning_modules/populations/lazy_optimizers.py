@@ -1,4 +1,4 @@
-"""Optimizers that touch only the rows of a table that a batch reads, and end where the dense ones do."""
+"""Lazy optimizers: they update only the rows of a table that a batch reads, and end where the dense ones do."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from lightning_modules.populations.lazy_adam import IdleMoves
 
 
 class Fetched(NamedTuple):
-    """Rows of a table, taken out to be trained.
+    """Rows of a table, up to date, to be trained in one step.
 
     Attributes:
         rows: Their numbers, int64 [distinct].
         vectors: Their weights as the dense optimizer would have them now, float [distinct, K, width].
-        states: What else the optimizer has to know of them.
+        states: The optimizer's state of these rows.
     """
 
     rows: Tensor
@@ -27,7 +27,7 @@ class Fetched(NamedTuple):
 def put_rows(table: Tensor, rows: Tensor, values: Tensor) -> None:
     """Write different rows of a table: int64 [distinct] and float [distinct, ...]."""
     if table.device.type == "cpu":
-        # On a CPU numpy copies whole rows, in half of the time that torch takes for it.
+        # On a CPU numpy copies whole rows in half of torch's time.
         table.numpy()[rows.numpy()] = values.numpy()
     else:
         table.index_copy_(0, rows, values)
@@ -37,11 +37,11 @@ class RowOptimizer(ABC):
     """Trains the rows of a table.
 
     Args:
-        table: Float [rows, K, width]; changed in place, and for the owner out of date between steps.
+        table: Float [rows, K, width]; changed in place, and not up to date between steps.
         settings: The dense optimizer's.
     """
 
-    #: Settings that are followed, apart from the learning rate; all others must be off.
+    #: Settings that are supported, apart from the learning rate; all others must be off.
     follows: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, table: Tensor, settings: Mapping[str, Any]) -> None:
@@ -50,12 +50,12 @@ class RowOptimizer(ABC):
         self.steps = 0
 
     def fetch(self, rows: Tensor) -> Fetched:
-        """Return rows of the table, which stays as it is; ``rows`` are different numbers, int64 [distinct]."""
+        """Return rows of the table, which stays unchanged; ``rows`` are different numbers, int64 [distinct]."""
         return Fetched(rows, self.table.index_select(0, rows))
 
     @abstractmethod
     def step(self, fetched: Fetched, gradient: Tensor) -> None:
-        """Take a step with the gradient of ``fetched.vectors``, which may be overwritten; all others are zero."""
+        """Take a step with the gradient of ``fetched.vectors``, which may be overwritten; other rows have none."""
 
 
 class RowSGD(RowOptimizer):
@@ -87,18 +87,18 @@ class RowAdagrad(RowOptimizer):
         put_rows(self.table, fetched.rows, vectors)
 
 
-# Beyond this the weights of squared gradients are brought back to 1, long before single precision ends.
+# At this weight of squared gradients the origin is moved, long before single precision overflows.
 _LARGEST_WEIGHT = 1e8
-# So many rows are brought up to date at a time.
+# Number of rows that are brought up to date at a time.
 _MOST_ROWS = 1024
 
 
 class RowAdam(RowOptimizer):
-    """Adam (Kingma and Ba, ICLR 2015, https://arxiv.org/abs/1412.6980), whose moments move rows without gradient too.
+    """Lazy Adam that equals dense Adam (Kingma and Ba, ICLR 2015, https://arxiv.org/abs/1412.6980).
 
-    A row's moves since it was read last, the one of that step included, are made up for when it is read again, in
-    closed form; see :class:`IdleMoves`. Both moments lack their factors 1 - beta, and the squares their decay too, so
-    that nothing is done to them while a row is idle: a later gradient weighs more instead.
+    Adam moves rows without gradient too. A row's moves since it was last read are made when it is read again, in
+    closed form; see :class:`IdleMoves`. Both moments are kept without their factors 1 - beta, and the squares without
+    their decay, so that an idle row needs no update: a later gradient has a larger weight instead.
     """
 
     follows = frozenset({"betas", "eps"})
@@ -110,9 +110,9 @@ class RowAdam(RowOptimizer):
         self._idle_moves = IdleMoves(settings["betas"], settings["eps"], table.device)
 
     def fetch(self, rows: Tensor) -> Fetched:
-        """Return rows of the table after the moves that they have not made yet."""
+        """Return rows of the table after the moves that are due."""
         since = self._last_step.index_select(0, rows)
-        moves = [each.to(self.table.dtype)[..., None, None] for each in self._idle_moves(since, self.steps + 1)]
+        moves = [each.to(self.table.dtype)[..., None, None] for each in self._idle_moves.sums(since, self.steps + 1)]
         (weight, other_weight), (eps, other_eps), kept = moves
         mean, squares = self._mean.index_select(0, rows), self._squares.index_select(0, rows)
         root = squares.sqrt()
@@ -121,7 +121,7 @@ class RowAdam(RowOptimizer):
         return Fetched(rows, vectors, (mean, squares, kept))
 
     def step(self, fetched: Fetched, gradient: Tensor) -> None:
-        """Add the gradient to the rows' moments; the move itself is made when they are fetched again."""
+        """Add the gradient to the moments of the rows; the move is made when they are fetched again."""
         rows, vectors, (mean, squares, kept) = fetched
         self.steps += 1
         put_rows(self.table, rows, vectors)
@@ -133,7 +133,7 @@ class RowAdam(RowOptimizer):
             self._settle()
 
     def _settle(self) -> None:
-        """Make all moves that are left, and let the next step be the one of weight 1."""
+        """Make all moves that are due, and make the next step the origin."""
         upcoming = self.steps + 1
         for rows in torch.arange(len(self.table), device=self.table.device).split(_MOST_ROWS):
             _, vectors, (mean, _, kept) = self.fetch(rows)

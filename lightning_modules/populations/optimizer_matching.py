@@ -1,4 +1,4 @@
-"""Which dense optimizers a population can follow, and with which settings."""
+"""Matches a recommender's dense optimizer with a lazy one for a population, or refuses it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from lightning_modules.populations.stacked_model import UnmatchedError
 
 _ROW_OPTIMIZERS: Mapping[type[Optimizer], type[RowOptimizer]] = {SGD: RowSGD, Adagrad: RowAdagrad, Adam: RowAdam}
 
-# How a step is computed, not what it is.
+# Settings of the implementation, which do not change the result.
 _IMPLEMENTATION = frozenset({"lr", "foreach", "fused", "capturable", "differentiable"})
 
 _ADVICE = "use Adam, Adagrad or SGD with one group of parameters, no weight decay, momentum or scheduler, or train one \
@@ -19,12 +19,12 @@ candidate at a time"
 
 
 class MatchedOptimizer(NamedTuple):
-    """What trains a population as its recommender's optimizer would train every copy.
+    """The optimizers of a population that equal its recommender's optimizer for every copy.
 
     Attributes:
-        rows: Trains the table.
-        dense: Trains the parameters.
-        settings: Of both.
+        rows: Class of the table's optimizer.
+        dense: Class of the parameters' optimizer.
+        settings: Settings of both.
     """
 
     rows: type[RowOptimizer]
@@ -32,24 +32,24 @@ class MatchedOptimizer(NamedTuple):
     settings: Mapping[str, Any]
 
     def of_table(self, table: Tensor) -> RowOptimizer:
-        """Return what trains a table."""
+        """Return the optimizer of a table."""
         return self.rows(table, self.settings)
 
     def of_parameters(self, parameters: Sequence[nn.Parameter]) -> Optimizer | None:
-        """Return what trains parameters; ``None`` if there are none."""
+        """Return the optimizer of parameters; ``None`` if there are none."""
         return self.dense(parameters, **self.settings) if parameters else None
 
 
 def matched_optimizer(optimizer: object, recommender: nn.Module, copies: nn.Module) -> MatchedOptimizer:
-    """Return what takes the steps of a recommender's optimizer.
+    """Return the match of a recommender's optimizer.
 
     Args:
-        optimizer: What the recommender's ``configure_optimizers`` returns.
+        optimizer: The return value of the recommender's ``configure_optimizers``.
         recommender: The recommender.
         copies: Its stacked form.
 
     Raises:
-        UnmatchedError: If there is nothing that does.
+        UnmatchedError: If there is none.
     """
     rows = _ROW_OPTIMIZERS.get(type(optimizer))  # type: ignore[arg-type]  # anything has a type
     if rows is None:

@@ -1,4 +1,4 @@
-"""One optimizer for the table and the parameters of a population."""
+"""The population as a LightningModule: its training steps, validation and optimizer."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,11 +24,11 @@ from lightning_modules.statistics.standard_errors import components_of
 
 
 class PopulationOptimizer(Optimizer):
-    """Takes the steps of a row optimizer and of a dense one together.
+    """Combines a row optimizer for the table with a dense one for the parameters.
 
     Args:
-        rows: Trains the table.
-        dense: Trains the parameters; ``None`` if there are none.
+        rows: The table's optimizer.
+        dense: The parameters' optimizer; ``None`` if there are none.
     """
 
     def __init__(self, rows: RowOptimizer, dense: Optimizer | None) -> None:
@@ -39,18 +39,18 @@ class PopulationOptimizer(Optimizer):
         super().__init__(groups, {"lr": rows.learning_rate})
 
     def receive(self, fetched: Fetched, gradient: Tensor, others: Iterable[Tensor]) -> None:
-        """Take the gradients of the next step: of the fetched rows, and of every parameter."""
+        """Set the gradients of the next step: of the fetched rows, and of every parameter."""
         self._gradient = fetched, gradient
         parameters = [] if self.dense is None else self.dense.param_groups[0]["params"]
         for parameter, each in zip(parameters, others, strict=True):
-            # Fused kernels take it for granted that a gradient lies in memory as its parameter does.
+            # Fused kernels assume that a gradient has the memory layout of its parameter.
             parameter.grad = each.contiguous()
 
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Take a step.
 
         Args:
-            closure: Hands over the gradients.
+            closure: Sets the gradients.
         """
         if closure is not None:
             closure()
@@ -61,28 +61,28 @@ class PopulationOptimizer(Optimizer):
             self.dense.step()
 
 
-# So many rows of the table, or of a validation batch, are worked on at a time outside training.
+# Number of rows of the table, or of a validation batch, that are processed at a time outside training.
 _MOST_ROWS = 1024
 
 
 class Population(QuickHooks, pl.LightningModule):
-    """K copies of a recommender, each trained on its own loss, under one Trainer.
+    """K copies of a recommender, each trained with its own loss, under one Trainer.
 
-    Every copy ends where it would have ended alone with the same start, batches, optimizer and clipping, up to the
-    rounding of single precision and of :class:`SlopeTable`.
+    The result of every copy is that of a separate training with the same start, batches, optimizer and clipping, up to
+    single precision and the interpolation of :class:`SlopeTable`.
 
     Args:
-        recommender: Where all copies start; stays as it is. Its metrics measure them.
+        recommender: The start of all copies, which stays unchanged. Its metrics measure them.
         losses: The losses; pointwise, for labels that are 0 or 1.
-        clipping: Applied to each copy's gradients.
-        monitor: Name of the metric whose components are kept.
+        clipping: Gradient clipping of each copy.
+        monitor: Name of the metric whose contributions of the rows are kept.
 
     Attributes:
-        scores: The metrics of every copy in the last validation, by name; empty until there is one.
-        components: What every row added to each copy's monitored metric then; ``None`` for one that is no AUC.
+        scores: The metrics of every copy in the last validation, by name; empty before the first one.
+        components: The contribution of every row to each copy's monitored metric; ``None`` for one that is no AUC.
 
     Raises:
-        UnmatchedError: If the recommender or its optimizer cannot be followed.
+        UnmatchedError: If the recommender or its optimizer cannot be matched.
     """
 
     def __init__(
@@ -107,12 +107,12 @@ class Population(QuickHooks, pl.LightningModule):
 
     @property
     def errors(self) -> Sequence[str]:
-        """What each loss raised when its derivatives were computed; empty if nothing."""
+        """The exception of each loss when its derivatives were computed, as text; empty if none."""
         return self._slope_table.errors
 
     @property
     def is_finite(self) -> list[bool]:
-        """Whether all derivatives that training met were finite, for every loss."""
+        """Whether all derivatives in training were finite, for every loss."""
         return self._slope_sum.isfinite().tolist()
 
     def configure_optimizers(self) -> Optimizer:
@@ -129,30 +129,30 @@ class Population(QuickHooks, pl.LightningModule):
 
     def training_step(self, batch: Any) -> None:
         """Take a step of every copy."""
-        fetched, place = self._read(batch)
-        gradient, *others = self.copies.gradients(fetched.vectors, place, partial(self._slopes, label=batch.label))
+        fetched, index = self._read(batch)
+        gradient, *others = self.copies.gradients(fetched.vectors, index, partial(self._slopes, label=batch.label))
         self.clipping(gradient, others)
         self._optimizer.receive(fetched, gradient, others)
-        # Lightning's own counts the step.
+        # Lightning's wrapper counts the step.
         cast(LightningOptimizer, self.optimizers()).step()
 
     def _read(self, batch: Any) -> tuple[Fetched, Tensor]:
-        rows, place = distinct_rows(self.copies.rows(batch), len(self.copies.table) - 1)
-        return self._rows.fetch(rows), place
+        rows, index = distinct_rows(self.copies.rows(batch), len(self.copies.table) - 1)
+        return self._rows.fetch(rows), index
 
     def _slopes(self, logit: Tensor, *, label: Tensor) -> Tensor:
-        slope = self._slope_table(logit, label)
+        slope = self._slope_table.slopes(logit, label)
         self._slope_sum += slope.sum(dim=0)
         self._unlike_labels += (label * (1 - label)).abs().sum()
         return slope.div_(len(logit))
 
     def on_train_epoch_end(self) -> None:
-        """Refuse labels that derivatives were not computed for."""
+        """Refuse labels other than 0 and 1, for which no derivatives were computed."""
         if self._unlike_labels:
             raise ValueError("a population trains on labels that are 0 or 1, and the training rows have others")
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the rows of an evaluation that was interrupted."""
+        """Drop the rows of an interrupted validation."""
         self._logits: list[Tensor] = []
         self._labels: list[Tensor] = []
 
@@ -162,11 +162,11 @@ class Population(QuickHooks, pl.LightningModule):
         self._logits += map(self._logit, _parts(batch))
 
     def _logit(self, batch: Any) -> Tensor:
-        fetched, place = self._read(batch)
-        return self.copies.logits(fetched.vectors, place)
+        fetched, index = self._read(batch)
+        return self.copies.logits(fetched.vectors, index)
 
     def on_validation_epoch_end(self) -> None:
-        """Measure every copy."""
+        """Compute the metrics of every copy."""
         logits, label = torch.cat(self._logits).T.contiguous(), torch.cat(self._labels)
         measured, self.components = zip(*(self._measured(logit, label) for logit in logits), strict=True)
         self.scores = {name: [float(each[name]) for each in measured] for name in measured[0]}
@@ -179,15 +179,15 @@ class Population(QuickHooks, pl.LightningModule):
     @torch.no_grad()
     def weights(self) -> list[dict[str, Tensor]]:
         """Return every copy's weights as a state of the recommender, on the CPU."""
-        # After training Lightning takes the module off the accelerator, but not what only the optimizer holds.
+        # After training Lightning moves the module to the CPU, but not the optimizer's tensors.
         rows = torch.arange(len(self._rows.table), device=self._rows.table.device)
         table = torch.cat([self._rows.fetch(part).vectors.cpu() for part in rows.split(_MOST_ROWS)])
         states = [self.copies.unstacked(vectors, number) for number, vectors in enumerate(table.unbind(1))]
-        # A slice would take the weights of all copies along wherever it is sent.
+        # A slice would keep, and send to other processes, the weights of all copies.
         return [{name: value.cpu().clone() for name, value in state.items()} for state in states]
 
 
 def _parts(batch: Any) -> Iterator[Any]:
-    """Cut a batch into batches of few rows."""
+    """Split a batch into batches of few rows."""
     for columns in zip(*(column.split(_MOST_ROWS) for column in batch), strict=True):
         yield type(batch)._make(columns)

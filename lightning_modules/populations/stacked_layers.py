@@ -1,4 +1,4 @@
-"""Layers with weights of their own for each of K copies: float [n, K, in] -> [n, K, out]."""
+"""Stacked layers, with separate weights for each of K copies: float [n, K, in] -> [n, K, out]."""
 
 from functools import singledispatch
 
@@ -11,7 +11,7 @@ from lightning_modules.populations.stacked_model import UnmatchedError, stack, s
 
 
 @singledispatch
-def stacked_layer(layer: nn.Module, count: int) -> nn.Module:  # noqa: ARG001 (for those that are registered)
+def stacked_layer(layer: nn.Module, count: int) -> nn.Module:  # noqa: ARG001 (of the registered functions)
     """Return ``count`` copies of a layer, whose state has the layer's names and a first dimension of copies.
 
     Raises:
@@ -41,7 +41,7 @@ class StackedLinear(nn.Module):
 
 @stacked_layer.register(BatchNorm)
 class StackedBatchNorm(nn.Module):
-    """Copies of a batch normalisation, which with a single row does as :class:`BatchNorm` does."""
+    """Copies of a batch normalisation, which treats a single row as :class:`BatchNorm` does."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -71,14 +71,14 @@ class StackedBatchNorm(nn.Module):
 
 @stacked_layer.register(Dropout)
 class SharedDropout(nn.Module):
-    """A dropout that drops the same units of every copy, as those would that were trained from one seed."""
+    """Dropout of the same units in every copy, as in separate trainings with the same seed."""
 
     def __init__(self, layer: Dropout, count: int) -> None:  # noqa: ARG002
         super().__init__()
         self.dropout = Dropout(layer.p)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the inputs, in training without the units that are dropped."""
+        """Return the inputs, in training without the dropped units."""
         if not self.training:
             return inputs
         kept: Tensor = self.dropout(torch.ones_like(inputs[:, 0], memory_format=torch.contiguous_format))

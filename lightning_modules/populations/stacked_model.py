@@ -1,4 +1,4 @@
-"""What a recommender needs so that many copies of it can be trained together."""
+"""The interface of stacked models: many copies of one recommender in stacked tensors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -11,23 +11,23 @@ from torch import Tensor, nn
 #: Takes logits, float [n, K], and returns the derivatives of the batch's mean losses by them, in the same shape.
 Slopes = Callable[[Tensor], Tensor]
 
-# What decides on the weights that a recommender is trained to.
+# The methods that determine the weights that a recommender is trained to.
 _DECISIVE = ("forward", "logit_step", "sample_loss", "training_step", "configure_optimizers", "trains_on_pairs")
 
 
 class UnmatchedError(ValueError):
-    """A setting under which a population would not train as its candidates would one by one."""
+    """A setting with which a population would not equal separate trainings."""
 
 
 class StackedModel(nn.Module, ABC):
     """K copies of a recommender, whose weights are slices of stacked tensors.
 
-    Everything that a batch reads only a part of lies in one table, whose row holds the vectors that all copies have
-    for one user, item or the like. The other weights are parameters with the recommender's names, whose first dimension
-    is the copies'; those that the recommender does not train need no gradient.
+    All embeddings are in one table, whose rows hold the vectors of all copies for one user, item or the like. The other
+    weights are parameters with the recommender's names and the copies as first dimension; those that the recommender
+    does not train need no gradient.
 
     Args:
-        table: Float [rows, K, width]; its last row is no copy's weight but room for padding.
+        table: Float [rows, K, width]; the last row is padding.
     """
 
     table: Tensor
@@ -41,12 +41,12 @@ class StackedModel(nn.Module, ABC):
         """Return the numbers of the table's rows that the batch reads, with repetitions, int64 [reads]."""
 
     @abstractmethod
-    def logits(self, vectors: Tensor, place: Tensor) -> Tensor:
-        """Return the logit of every row of a batch under every copy; autograd differentiates it.
+    def logits(self, vectors: Tensor, index: Tensor) -> Tensor:
+        """Return the logit of every row of a batch under every copy, differentiable by autograd.
 
         Args:
-            vectors: The table's rows that the batch reads, each once and in order, float [distinct, K, width].
-            place: Where among them each of those lies that :meth:`rows` named, int64 [reads].
+            vectors: The distinct rows of the table that the batch reads, in order, float [distinct, K, width].
+            index: Index among them of each read of :meth:`rows`, int64 [reads].
 
         Returns:
             Float [n, K].
@@ -65,20 +65,20 @@ class StackedModel(nn.Module, ABC):
         """Return the parameters that need a gradient."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
-    def gradients(self, vectors: Tensor, place: Tensor, slopes: Slopes) -> list[Tensor]:
-        """Return the derivatives of the mean losses by ``vectors`` and by what is trained; see :meth:`logits`."""
+    def gradients(self, vectors: Tensor, index: Tensor, slopes: Slopes) -> list[Tensor]:
+        """Return the derivatives of the mean losses by ``vectors`` and by the parameters; see :meth:`logits`."""
         vectors = vectors.detach().requires_grad_()
         with torch.enable_grad():
-            logit = self.logits(vectors, place)
+            logit = self.logits(vectors, index)
             return list(torch.autograd.grad(logit, [vectors, *self.trained_parameters()], slopes(logit.detach())))
 
 
 @singledispatch
-def stacked(recommender: nn.Module, count: int) -> StackedModel:  # noqa: ARG001 (for those that are registered)
+def stacked(recommender: nn.Module, count: int) -> StackedModel:  # noqa: ARG001 (of the registered functions)
     """Return ``count`` copies of a recommender; ``stacked.register`` adds another class of recommenders.
 
     Raises:
-        UnmatchedError: If nothing is registered for its class.
+        UnmatchedError: If no function is registered for its class.
     """
     raise UnmatchedError(
         f"{type(recommender).__name__} cannot be trained as a population: nothing stacks it. Register a function with "
@@ -87,10 +87,10 @@ def stacked(recommender: nn.Module, count: int) -> StackedModel:  # noqa: ARG001
 
 
 def check_stacked(recommender: nn.Module) -> None:
-    """Refuse a recommender that would train as one of a class that it is only derived from.
+    """Refuse a recommender that would be trained like its base class although it overrides a method of it.
 
     Raises:
-        UnmatchedError: If it predicts or trains in its own way, or on pairs.
+        UnmatchedError: If it overrides prediction or training, or trains on pairs.
     """
     own = type(recommender)
     kind = next(kind for kind in own.__mro__ if kind in stacked.registry)
@@ -109,5 +109,5 @@ def stack(weight: Tensor, count: int) -> Tensor:
 
 
 def stack_parameter(parameter: Tensor, count: int) -> nn.Parameter:
-    """Return ``count`` copies of a parameter along a new first dimension, trained if it is."""
+    """Return ``count`` copies of a parameter along a new first dimension, trained if ``parameter`` is."""
     return nn.Parameter(stack(parameter, count), requires_grad=parameter.requires_grad)

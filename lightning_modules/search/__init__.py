@@ -1,1 +1,1 @@
-"""Search for a loss function."""
+"""Search for a loss function; ``loss_search.py`` names the files that a formula passes."""

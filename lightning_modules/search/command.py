@@ -1,4 +1,4 @@
-"""Puts a search together from its options and runs it, in a new folder or in one that holds an unfinished study."""
+"""``search``: builds a search from its options and runs it, in a new folder or in that of an unfinished study."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,19 +11,18 @@ import torch
 from rich.console import Console
 
 from lightning_modules.losses import BCE, Loss
-from lightning_modules.search.children import ChildTrainers
 from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
-from lightning_modules.search.events import SearchObserver
+from lightning_modules.search.events import SearchObserver, SearchObservers
 from lightning_modules.search.executors import ExecutorOptions, TrialExecutor, executor_named
-from lightning_modules.search.findings import SearchHistory
+from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.loss_search import LossSearch, SearchLimits
-from lightning_modules.search.noise import spread_remark
 from lightning_modules.search.population_evaluation import PopulationEvaluator
 from lightning_modules.search.reports.picture import PictureFile
 from lightning_modules.search.reports.progress import ProgressDisplay
 from lightning_modules.search.reports.summary import FormulasFile, print_summary
 from lightning_modules.search.reports.tensorboard import SearchTensorBoard
+from lightning_modules.search.rewards import spread_remark
 from lightning_modules.search.sampling import Sampler
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
 from lightning_modules.search.screening import Screening
@@ -31,8 +30,8 @@ from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.snapshots import check_state
 from lightning_modules.search.strategies import Strategy
 from lightning_modules.search.study_folder import StudyFolder
-from lightning_modules.search.trainings import Trainings
 from lightning_modules.search.trials import Trials
+from lightning_modules.training.trainers import TrainerFactory
 from lightning_modules.utilities.files import full_disk_explained
 from lightning_modules.utilities.processes import is_first, torch_threads
 
@@ -52,10 +51,10 @@ def run_search(
 
     Args:
         settings: The options.
-        recommender: What every child is a copy of.
-        datamodule: What children are trained on.
-        trainer_recipe: Arguments of every child's Trainer.
-        seed: Seed of the strategy, the screening and every child.
+        recommender: Every trial trains a copy of it.
+        datamodule: The data of the trials.
+        trainer_recipe: Arguments of every trial's Trainer.
+        seed: Seed of the strategy, the screening and every trial.
         save_config: Writes the configuration to a path.
 
     Raises:
@@ -64,9 +63,9 @@ def run_search(
             process writes there.
     """
     _check_devices(settings, trainer_recipe)
-    # Only the first process writes; the others walk in step with it.
+    # Only the first process writes; the others run the same search beside it.
     folder = StudyFolder(Path(settings.root), writes=is_first(), check_state=partial(_check_state, settings, seed))
-    trainers = ChildTrainers(trainer_recipe, folder.root / "candidates" if settings.log_candidates else None)
+    trainers = TrainerFactory(trainer_recipe, folder.root / "candidates" if settings.log_candidates else None)
     data = _reward_data(datamodule, settings.holdout, seed)
     evaluator = _evaluator(settings, trainers, data)
     evaluator.check(recommender)
@@ -79,34 +78,44 @@ def run_search(
         stack.enter_context(folder.locked())
         stack.enter_context(torch_threads(settings.threads))
         folder.open(save_config, datamodule)
-        # Before the watchers are there: what fails here leaves no live display behind.
+        # Before the observers are there, so that an error here leaves no live display behind.
         schedule = _schedule(settings, recommender, _single(settings, trainers, data))
         executor = stack.enter_context(_executor(settings))
-        best = folder.best_child() if schedule.keeps_weights else None
-        trainings = Trainings(executor, evaluator, folder.known, folder.record, best)
-        study = _search(settings, Trials(trainings, schedule, settings.budgets, _baseline(settings), seed), seed)
+        trials = Trials(
+            executor,
+            evaluator,
+            schedule,
+            halving=settings.halving,
+            baseline=_baseline(settings),
+            seed=seed,
+            known=folder.known,
+            record=folder.record,
+            best=folder.best_candidate() if schedule.keeps_weights else None,
+        )
+        search = _search(settings, trials, seed)
         folder.announce(console)
         if folder.ledger is not None:
-            study.states, study.watchers = folder.states, _watchers(settings, folder.ledger, console)
-        study.run(folder.state)
+            search.snapshots = folder.snapshots
+            search.observers = SearchObservers(_observers(settings, folder.ledger, console))
+        search.run(folder.state)
     if folder.writes:
-        print_summary(console, study.candidates, folder.root, settings.top, _remarks(settings, study))
-    return study
+        print_summary(console, search.candidates, folder.root, settings.top, _remarks(settings, search))
+    return search
 
 
-def _remarks(settings: SearchSettings, study: LossSearch) -> list[str]:
-    spread = spread_remark(study.candidates) if settings.relative else None
-    return [*study.trials.remarks, *([spread] if spread else [])]
+def _remarks(settings: SearchSettings, search: LossSearch) -> list[str]:
+    spread = spread_remark(search.candidates) if settings.relative else None
+    return [*search.trials.baseline.remarks, *([spread] if spread else [])]
 
 
 def _check_state(settings: SearchSettings, seed: int, state: Any) -> None:
-    strategy, screening = _learning(settings, seed)
+    strategy, screening = _strategy_and_screening(settings, seed)
     check_state(
         state, {"findings": SearchHistory(settings.most_failures), "strategy": strategy, "screening": screening}
     )
 
 
-def _learning(settings: SearchSettings, seed: int) -> tuple[Strategy, Screening]:
+def _strategy_and_screening(settings: SearchSettings, seed: int) -> tuple[Strategy, Screening]:
     space = settings.named_space
     screening = Screening(
         space, settings.named_numerics, _generator(seed), least_right_share=settings.least_right_share
@@ -115,21 +124,21 @@ def _learning(settings: SearchSettings, seed: int) -> tuple[Strategy, Screening]
 
 
 def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
-    strategy, screening = _learning(settings, seed)
-    drawing = Sampler(
+    strategy, screening = _strategy_and_screening(settings, seed)
+    sampler = Sampler(
         strategy,
         screening,
         candidates=settings.candidates,
-        draws=settings.draws,
-        most_draws=settings.most_draws,
+        batch_size=settings.draws,
+        limit=settings.most_draws,
     )
     return LossSearch(
         strategy=strategy,
-        drawing=drawing,
+        sampler=sampler,
         trials=trials,
         numerics=settings.named_numerics,
         references=settings.named_references,
-        budget=SearchLimits(settings.rounds, settings.warmup_updates, settings.most_failures, settings.top),
+        limits=SearchLimits(settings.rounds, settings.warmup_updates, settings.most_failures, settings.top),
     )
 
 
@@ -159,11 +168,11 @@ def _schedule(settings: SearchSettings, recommender: pl.LightningModule, evaluat
     return FromScratch(recommender)
 
 
-def _single(settings: SearchSettings, trainers: ChildTrainers, data: pl.LightningDataModule) -> TrialEvaluator:
+def _single(settings: SearchSettings, trainers: TrainerFactory, data: pl.LightningDataModule) -> TrialEvaluator:
     return TrialEvaluator(trainers, data, monitor=settings.monitor, mode=settings.mode, timeout=settings.child_timeout)
 
 
-def _evaluator(settings: SearchSettings, trainers: ChildTrainers, data: pl.LightningDataModule) -> Evaluator:
+def _evaluator(settings: SearchSettings, trainers: TrainerFactory, data: pl.LightningDataModule) -> Evaluator:
     if settings.population == 1:
         return _single(settings, trainers, data)
     return PopulationEvaluator(
@@ -179,8 +188,8 @@ def _evaluator(settings: SearchSettings, trainers: ChildTrainers, data: pl.Light
 def _check_devices(settings: SearchSettings, recipe: Mapping[str, Any]) -> None:
     if settings.executor != "serial" and (recipe.get("devices") or "auto") not in ("auto", 1, "1", -1):
         raise ValueError(
-            f"--search.executor {settings.executor} trains a child on one device, and --trainer.devices is "
-            f"{recipe['devices']}; children on several devices are for --search.executor serial"
+            f"--search.executor {settings.executor} trains a candidate on one device, and --trainer.devices is "
+            f"{recipe['devices']}; candidates on several devices are for --search.executor serial"
         )
 
 
@@ -194,7 +203,7 @@ def _executor(settings: SearchSettings) -> Iterator[TrialExecutor]:
         executor.shutdown(cancel_futures=True)
 
 
-def _watchers(settings: SearchSettings, ledger: Ledger, console: Console) -> list[SearchObserver]:
+def _observers(settings: SearchSettings, ledger: Ledger, console: Console) -> list[SearchObserver]:
     progress = ProgressDisplay(
         console,
         rounds=settings.rounds,
@@ -204,5 +213,4 @@ def _watchers(settings: SearchSettings, ledger: Ledger, console: Console) -> lis
     )
     root = Path(settings.root)
     report = SearchTensorBoard(root, settings.named_space, settings.named_numerics)
-    # The display goes first, since the others may fail to write and the terminal is to be given back all the same.
     return [progress, ledger, FormulasFile(root), PictureFile(root), report]

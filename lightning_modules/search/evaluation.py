@@ -1,12 +1,12 @@
-"""Trains one child: a copy of the recommender with one loss, under a Trainer of its own."""
+"""Trains one loss: a copy of the recommender under a Trainer of its own, and the metric that it ends with."""
+# ruff: noqa: ARG002  (Lightning gives the hooks their arguments)
 
 import copy
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -16,123 +16,60 @@ from callbacks.reward import RewardCallback
 from lightning_modules.losses import Loss
 from lightning_modules.losses.contract import given_by
 from lightning_modules.search.executors import in_worker
-from lightning_modules.search.rewards import RewardRows
-from lightning_modules.training.trainers import fit, quiet_lightning
+from lightning_modules.search.trial import Assignment, Evaluation
+from lightning_modules.statistics.standard_errors import components_of
+from lightning_modules.training.trainers import TrainerFactory, fit, quiet_lightning
 from lightning_modules.utilities.signals import time_limit
 
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What became of one child.
-
-    Attributes:
-        status: ``trained``, ``non-finite`` or ``failed``.
-        score: The monitored metric after training, negated where less is better; ``None`` unless the child was trained.
-        seconds: Wall time.
-        error: The exception of a failed child, empty otherwise.
-        weights: State of the trained child, on the CPU; ``None`` unless it was asked for.
-        components: What every reward row adds to the score, float32 [n]; ``None`` unless that is an AUC.
-        standard_error: Of the score less that of the baseline, over the draw of the reward rows; ``None`` where it is
-            not known.
-    """
-
-    status: str
-    score: float | None
-    seconds: float
-    error: str = ""
-    weights: dict[str, Tensor] | None = None
-    components: Tensor | None = None
-    standard_error: float | None = None
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What is trained in one go.
-
-    Attributes:
-        losses: The losses, each of which gets a child of its own.
-        names: What to call them in logs.
-        seed: Of every child.
-        epochs: How long to train; ``None`` as long as the Trainer's recipe says.
-        keep_weights: Whether the evaluations hold the children's weights.
-    """
-
-    losses: tuple[Loss, ...]
-    names: tuple[str, ...]
-    seed: int
-    epochs: int | None = None
-    keep_weights: bool = False
-
-
-class TrainerFactory(Protocol):
-    """Builds a new Trainer from one recipe.
-
-    Attributes:
-        recipe: Arguments of the Trainer.
-    """
-
-    @property
-    def recipe(self) -> Mapping[str, Any]: ...  # noqa: D102 (described above)
-
-    def __call__(
-        self, callbacks: Sequence[pl.Callback], name: str, *, epochs: int | None = None, **settings: Any
-    ) -> pl.Trainer:
-        """Return a Trainer with further callbacks.
-
-        Args:
-            callbacks: They come after those of the recipe.
-            name: What it trains, for those who log it.
-            epochs: Goes before the recipe's number of epochs.
-            settings: Arguments that go before the recipe's.
-        """
+_SPLIT = "val/"
 
 
 class Evaluator(Protocol):
     """Trains losses under one budget: same start, same batches, same number of steps.
 
     Attributes:
-        group: How many losses one call trains at most.
+        group: The largest number of losses that one call trains.
     """
 
     group: int
 
     def check(self, recommender: pl.LightningModule) -> None:
-        """Refuse, before anything is trained, what the evaluator cannot do as it is to be done.
+        """Refuse a recommender or a configuration that the evaluator does not support, before anything is trained.
 
         Raises:
             ValueError: If that is so.
         """
 
-    def __call__(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
-        """Train a child of ``recommender``, which stays as it is, for every loss; return what became of them."""
+    def evaluate(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
+        """Train a copy of ``recommender``, which stays unchanged, with every loss and return the results."""
 
 
 class TrialEvaluator:
-    """Trains a child at a time.
+    """Trains one loss at a time.
 
-    A child depends on nothing but its loss, the recommender's weights, the seed and the number of epochs. It works on
-    any module that says what it ``gives`` its ``loss`` and logs the monitored metric in validation.
+    A trial depends on nothing but its loss, the recommender's weights, the seed and the number of epochs. Any module
+    can be trained that says what it ``gives`` its ``loss`` and logs the monitored metric in validation.
 
     Args:
-        trainer_factory: Builds a child's Trainer.
-        datamodule: What children are trained and validated on.
+        trainers: Builds a Trainer for each trial.
+        datamodule: The data of training and validation.
         monitor: Name of the metric.
         mode: ``max`` if more of the metric is better, ``min`` otherwise.
-        timeout: Seconds after which a child is ended and counts as failed; 0 lets it run.
+        timeout: Seconds after which a trial is ended and counts as failed; 0 sets no limit.
     """
 
     group = 1
 
     def __init__(
         self,
-        trainer_factory: TrainerFactory,
+        trainers: TrainerFactory,
         datamodule: pl.LightningDataModule,
         *,
         monitor: str = "val/auc",
         mode: Literal["max", "min"] = "max",
         timeout: float = 0.0,
     ) -> None:
-        self.trainer_factory = trainer_factory
+        self.trainers = trainers
         self.datamodule = datamodule
         self.monitor = monitor
         self.mode = mode
@@ -142,24 +79,24 @@ class TrialEvaluator:
         """Refuse a recommender without a loss, or one that does not say what it gives it."""
         given_by(recommender)
 
-    def __call__(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
-        """Train and validate a copy of ``recommender`` with each loss; the given one stays as it is.
+    def evaluate(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
+        """Train and validate a copy of ``recommender`` with each loss; ``recommender`` stays unchanged.
 
         Raises:
-            KeyboardInterrupt: If the user interrupted a child.
+            KeyboardInterrupt: If the user interrupted a training.
         """
         losses = zip(assignment.losses, assignment.names, strict=True)
         return [self._evaluate(recommender, loss, name, assignment) for loss, name in losses]
 
     def measure(self, recommender: pl.LightningModule) -> float:
-        """Return the score of the recommender as it is, without training; -inf where it has none.
+        """Return the score of the recommender without training; -inf where it is not finite.
 
         Raises:
             ValueError: If the monitored metric is not logged.
         """
         with quiet_lightning():
-            trainer = self.trainer_factory([RewardCallback(self.monitor, self.mode)], "start")
-            # A copy, since the Trainer stays with the data that it was given, and would travel to workers with it.
+            trainer = self.trainers.build([RewardCallback(self.monitor, self.mode)], "start")
+            # A copy, since a data module keeps a reference to its Trainer, which would be sent to workers with it.
             data = copy.copy(self.datamodule)
             (metrics,) = trainer.validate(copy.deepcopy(recommender), datamodule=data, verbose=False)
         if self.monitor not in metrics:
@@ -170,17 +107,17 @@ class TrialEvaluator:
         return score if math.isfinite(score) else -math.inf
 
     def _evaluate(self, recommender: pl.LightningModule, loss: Loss, name: str, assignment: Assignment) -> Evaluation:
-        child = copy.deepcopy(recommender)
-        child.loss = loss
+        model = copy.deepcopy(recommender)
+        model.loss = loss
         reward, rows = RewardCallback(self.monitor, self.mode), RewardRows(self.monitor)
         start = time.perf_counter()
         try:
             with isolated_training(assignment.seed, self.timeout):
-                self._fit(child, [reward, rows], name, assignment.epochs)
-        except Exception as error:  # whatever a formula provokes is its result, not the search's end
+                self._fit(model, [reward, rows], name, assignment.epochs)
+        except Exception as error:  # an error that a formula causes is its result and does not end the search
             return Evaluation("failed", None, time.perf_counter() - start, f"{type(error).__name__}: {error}")
         trained = reward.status == "trained"
-        weights = cpu_state(child) if assignment.keep_weights else None
+        weights = cpu_state(model) if assignment.keep_weights else None
         return Evaluation(
             reward.status,
             reward.reward if trained else None,
@@ -189,13 +126,37 @@ class TrialEvaluator:
             components=rows.components if trained else None,
         )
 
-    def _fit(self, child: pl.LightningModule, callbacks: list[pl.Callback], name: str, epochs: int | None) -> None:
-        fit(self.trainer_factory(callbacks, name, epochs=epochs), child, self.datamodule)
+    def _fit(self, model: pl.LightningModule, callbacks: list[pl.Callback], name: str, epochs: int | None) -> None:
+        fit(self.trainers.build(callbacks, name, epochs=epochs), model, self.datamodule)
+
+
+class RewardRows(pl.Callback):
+    """Keeps the contribution of every row of the last validation to the monitored metric.
+
+    Args:
+        monitor: Name of the metric, as it is logged.
+
+    Attributes:
+        components: float32 on the CPU, of shape [n]; ``None`` where the metric is no AUC.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+        self.components: Tensor | None = None
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Read the contributions from the module's metrics, which are reset after this."""
+        self.components = components_of(getattr(pl_module, "metrics", None), metric_name(self.monitor))
+
+
+def metric_name(monitor: str) -> str:
+    """Return the name that a model's metrics have for one that is logged under ``monitor`` in validation."""
+    return monitor.removeprefix(_SPLIT)
 
 
 @contextmanager
 def isolated_training(seed: int, timeout: float) -> Iterator[None]:
-    """Train with random numbers of one's own, in silence and within a time limit, 0 seconds being none.
+    """Fork and seed torch's random numbers, silence Lightning and limit the time; 0 seconds set no limit.
 
     Raises:
         TimeoutError: When the time is over; a worker that does not react to it is ended.

@@ -1,11 +1,12 @@
-"""What a search tells those who watch it: the ledger, TensorBoard, the progress display."""
+"""The events of a search, and its observers: the ledger, TensorBoard, the progress display and other reports."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lightning_modules.losses import Formula
 from lightning_modules.search.screening import Screened
 from lightning_modules.search.space import Programs
+from lightning_modules.search.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -13,21 +14,22 @@ class Candidate:
     """One trained loss.
 
     Attributes:
-        round: Round of the search; 0 holds the hand-made losses.
+        round: Round of the search; 0 for hand-made losses.
         kind: ``candidate``, or ``reference`` for a hand-made loss.
         formula: The formula as it was trained, or the name of a hand-made loss.
-        simplified: The same formula under real arithmetic; empty for a hand-made loss.
+        simplified: The formula simplified under real arithmetic; empty for a hand-made loss.
         status: ``trained``, ``non-finite`` or ``failed``.
-        reward: Its metric, less that of the baseline under the same budget; where there is none, -1 or less than all
-            that were trained before have.
-        metric: The monitored metric after training, negated where less is better; ``None`` where there is none.
+        reward: The score, less that of the baseline under the same budget; without a score -1, or less than all
+            rewards until then.
+        metric: The score: the monitored metric after training, negated where less is better; ``None`` if the training
+            failed.
         right_share: Share of right gradient signs on the screening probe; ``None`` for a hand-made loss.
         signature: Number of the gradient signature; ``None`` for a hand-made loss.
-        seconds: Wall time of the child.
-        error: What went wrong; empty if nothing did.
+        seconds: Wall time of the training.
+        error: The exception of a failed training; empty otherwise.
         position: Number within the round, from 1.
-        epochs: How long it was trained; 0 as long as the Trainer's recipe says.
-        standard_error: Of the reward over the draw of the rows that it is measured on; ``None`` where it is not known.
+        epochs: The budget; 0 is the number of epochs in the Trainer's recipe.
+        standard_error: Of the reward, over the sampling of the reward rows; ``None`` where it is unknown.
     """
 
     round: int
@@ -45,13 +47,34 @@ class Candidate:
     epochs: int = 0
     standard_error: float | None = None
 
+    @classmethod
+    def of_trial(cls, trial: Trial, reward: float) -> "Candidate":
+        """Return the candidate of a trial, without the fields that screening fills in."""
+        key, evaluation = trial.key, trial.evaluation
+        return cls(
+            round=key.round,
+            kind=key.kind,
+            formula=key.name,
+            simplified="",
+            status=evaluation.status,
+            reward=reward,
+            metric=evaluation.score,
+            right_share=None,
+            signature=None,
+            seconds=evaluation.seconds,
+            error=evaluation.error,
+            position=key.position,
+            epochs=key.epochs,
+            standard_error=evaluation.standard_error,
+        )
+
 
 @dataclass(frozen=True)
 class SearchProgress:
-    """How far a study that is continued has come.
+    """The progress of a study that is continued.
 
     Attributes:
-        warm_up: Updates of the strategy on screening alone.
+        warm_up: Finished updates of the strategy on screening alone.
         rounds: Finished rounds.
         candidates: The candidates of those rounds, and the reference losses.
     """
@@ -67,12 +90,13 @@ class RoundSummary:
 
     Attributes:
         round: Its number, from 1.
-        programs: Everything drawn in the round.
-        screened: What screening said of it.
+        programs: All programs sampled in the round.
+        screened: Their screening results.
         rewards: Rewards of the candidates trained in the round.
         top: The best formulas of the study so far with their rewards, best first.
-        figures: What the strategy reports of its update.
-        accepted: Whether the recommender moved on with the round's best formula; ``None`` if it never does.
+        figures: Figures that the strategy reports on its update.
+        accepted: Whether the recommender took over the weights of the round's best candidate; ``None`` if it never
+            does.
     """
 
     round: int
@@ -85,10 +109,10 @@ class RoundSummary:
 
 
 class SearchObserver:
-    """Base of everything that watches a search; each event does nothing unless overridden."""
+    """Base of all observers of a search; each event does nothing unless overridden."""
 
-    def on_resume(self, standing: SearchProgress) -> None:
-        """Called before anything else if the search continues a study."""
+    def on_resume(self, progress: SearchProgress) -> None:
+        """Called before all other events if the search continues a study."""
 
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
         """Called after every update of the strategy on screening alone, numbered from 1."""
@@ -100,4 +124,48 @@ class SearchObserver:
         """Called at the end of every round."""
 
     def on_end(self) -> None:
-        """Called once, however the search ended."""
+        """Called exactly once, however the search ended."""
+
+
+class SearchObservers(SearchObserver):
+    """Passes every event to several observers, in their order.
+
+    An observer that raises an error ends the search, which then calls every observer's ``on_end`` all the same.
+
+    Args:
+        observers: The observers.
+    """
+
+    def __init__(self, observers: Sequence[SearchObserver] = ()) -> None:
+        self.observers = observers
+
+    def on_resume(self, progress: SearchProgress) -> None:
+        """Pass the event on."""
+        for observer in self.observers:
+            observer.on_resume(progress)
+
+    def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
+        """Pass the event on."""
+        for observer in self.observers:
+            observer.on_warm_up(update, figures)
+
+    def on_candidate(self, candidate: Candidate) -> None:
+        """Pass the event on."""
+        for observer in self.observers:
+            observer.on_candidate(candidate)
+
+    def on_round(self, summary: RoundSummary) -> None:
+        """Pass the event on."""
+        for observer in self.observers:
+            observer.on_round(summary)
+
+    def on_end(self) -> None:
+        """Pass the event on to every observer, then raise the first error of one, if there was any."""
+        errors: list[BaseException] = []
+        for observer in self.observers:
+            try:
+                observer.on_end()
+            except BaseException as error:  # an interrupt, too, must not keep the others from their end
+                errors.append(error)
+        if errors:
+            raise errors[0]

@@ -1,4 +1,4 @@
-"""Remembers the gradient signatures of formulas, and recognises a formula that trains like an earlier one."""
+"""An index of gradient signatures, which finds formulas that train like an earlier one."""
 
 import torch
 from torch import Tensor
@@ -7,15 +7,15 @@ _COARSE_STEP = 13
 
 
 class SignatureIndex:
-    """Numbers gradient signatures in the order of their first appearance; equal within a tolerance is the same.
+    """Numbers gradient signatures in the order of their first appearance; those equal within a tolerance are the same.
 
     Signatures are compared as sign(g) * ln(1 + |g|): absolutely for small gradients, relatively for large ones.
-    A search looks only at those whose projection on a fixed direction of length 1 (in the sum of absolute values) is
-    within the tolerance, which leaves out no match.
+    A lookup compares only signatures whose projections on a fixed direction of L1 norm 1 are within the tolerance,
+    which misses no match.
 
     Args:
         points: Number of gradient values in a signature.
-        tolerance: Largest difference, at any point, between signatures that count as the same.
+        tolerance: Largest difference at any point between signatures that count as the same.
     """
 
     def __init__(self, points: int, tolerance: float = 1e-4) -> None:
@@ -45,14 +45,14 @@ class SignatureIndex:
         return self._known
 
     def restore(self, known: Tensor) -> None:
-        """Go on from the signatures that :attr:`known` returned."""
+        """Restore the signatures that :attr:`known` returned."""
         self._known = known
         self._projection, self._order = (known @ self._direction).sort()
 
     def _find(self, signatures: Tensor, projection: Tensor) -> Tensor:
         """Return the smallest known number within the tolerance, or -1."""
-        rows, places = _within(projection, self._projection, self.tolerance)
-        rows, candidates = _same(signatures, rows, self._known, self._order[places], self.tolerance)
+        rows, near = _within(projection, self._projection, self.tolerance)
+        rows, candidates = _same(signatures, rows, self._known, self._order[near], self.tolerance)
         numbers = torch.full((len(signatures),), len(self._known), dtype=torch.int64)
         numbers.scatter_reduce_(0, rows, candidates, "amin")
         return torch.where(numbers == len(self._known), -1, numbers)
@@ -65,21 +65,21 @@ class SignatureIndex:
         return numbers
 
     def _leaders(self, signatures: Tensor, projection: Tensor) -> Tensor:
-        """Return for each row the first row of the batch that it is the same as, itself if there is none."""
+        """Return for each row the first row of the batch with the same signature, which may be itself."""
         # Exact repeats are found first, so that a batch of one formula is not compared pair by pair.
         _, group = torch.unique(signatures.mul(1e9).round(), dim=0, return_inverse=True)
         positions = torch.arange(len(group))
         first = torch.full((int(group.max()) + 1,), len(group)).scatter_reduce_(0, group, positions, "amin")
         ordered, order = projection[first].sort()
-        rows, places = _within(projection[first], ordered, self.tolerance)
-        rows, others = _same(signatures[first], rows, signatures[first], order[places], self.tolerance)
+        rows, near = _within(projection[first], ordered, self.tolerance)
+        rows, others = _same(signatures[first], rows, signatures[first], order[near], self.tolerance)
         leader = first.clone().scatter_reduce_(0, rows, first[others], "amin")
         return _follow(positions.scatter(0, first, leader)[first[group]])
 
 
 def _within(queries: Tensor, ordered: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
-    """Return all pairs (query, place in ``ordered``) that differ by at most the tolerance."""
-    # A little more than the tolerance, for the rounding of the projections themselves.
+    """Return all pairs (query, position in ``ordered``) that differ by at most the tolerance."""
+    # A little more than the tolerance, for the rounding errors of the projections.
     low = torch.searchsorted(ordered, queries - 1.01 * tolerance)
     high = torch.searchsorted(ordered, queries + 1.01 * tolerance, right=True)
     counts = high - low
@@ -90,7 +90,7 @@ def _within(queries: Tensor, ordered: Tensor, tolerance: float) -> tuple[Tensor,
 
 def _same(left: Tensor, rows: Tensor, right: Tensor, others: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
     """Keep the pairs (row of ``left``, row of ``right``) whose signatures are within the tolerance at every point."""
-    # A few points rule most pairs out, before whole signatures are copied for the comparison.
+    # Comparing a few points first excludes most pairs, before whole signatures are copied.
     for step in (_COARSE_STEP, 1):
         near = (left[:, ::step][rows] - right[:, ::step][others]).abs().amax(1) < tolerance
         rows, others = rows[near], others[near]

@@ -1,4 +1,4 @@
-"""The record of a study: an SQLite file that holds every trained child and every candidate as soon as it is known."""
+"""The ledger of a study: an SQLite file of all trials and candidates, written as soon as they are known."""
 
 import math
 import sqlite3
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
 from lightning_modules.search.ledger_tables import (
     ADDED,
@@ -21,8 +20,8 @@ from lightning_modules.search.ledger_tables import (
     refuse_wrong_types,
     select_trials,
 )
-from lightning_modules.search.places import TrialKey
 from lightning_modules.search.rewards import with_failure_rewards
+from lightning_modules.search.trial import Evaluation, TrialKey
 from lightning_modules.utilities.signals import signals_held
 
 #: Name of the ledger inside a study's folder.
@@ -34,12 +33,12 @@ _INSERT = f"INSERT INTO candidates ({', '.join(_COLUMNS)}) VALUES ({', '.join(':
 
 
 class Ledger(SearchObserver):
-    """Writes the children and candidates of one study.
+    """Writes the trials and candidates of one study.
 
-    ``children`` holds what was trained, in the order in which trainings ended, on disk before anything else happens,
-    and spares a continued search to train it again; ``baseline_components`` what every reward row adds to a baseline's
-    score; ``candidates`` holds what was found, in the order of the search. Candidates follow from children, so they are
-    written with the next of these: bringing a row to the disk may take as long as a fast child.
+    The table ``children`` holds every trial, in the order in which they ended, so that a continued search does not
+    repeat it; it is on disk before the search goes on. ``baseline_components`` holds the contribution of every reward
+    row to a baseline's score, and ``candidates`` the candidates in the order of the search. Candidates follow from
+    trials, so they are written with the next of these: one write to the disk may take as long as a fast trial.
 
     Args:
         root: The study's folder; made if it is not there. A study that it holds is continued.
@@ -59,15 +58,15 @@ class Ledger(SearchObserver):
             make_tables(self._connection)
             self._known = set(self._connection.execute("SELECT round, kind, position FROM candidates"))
         self._waiting: list[Candidate] = []
-        self._of_use = bool(self._known) or any(child.score is not None for child in read_trials(root).values())
+        self._of_use = bool(self._known) or any(trial.score is not None for trial in read_trials(root).values())
 
-    def on_resume(self, standing: SearchProgress) -> None:
+    def on_resume(self, progress: SearchProgress) -> None:
         """Add candidates of finished rounds that a damaged ledger has lost."""
-        for candidate in standing.candidates:
+        for candidate in progress.candidates:
             self.on_candidate(candidate)
 
     def on_candidate(self, candidate: Candidate) -> None:
-        """Write one candidate soon, unless it was there when the ledger was opened."""
+        """Queue a candidate for the next write, unless it was there when the ledger was opened."""
         if (candidate.round, candidate.kind, candidate.position) not in self._known:
             self._waiting.append(candidate)
             self._of_use = True
@@ -80,24 +79,31 @@ class Ledger(SearchObserver):
         """
         self.record([])
 
-    def record(self, children: Sequence[tuple[TrialKey, Evaluation]]) -> None:
-        """Write trained children to disk, all of them or none, and the candidates that wait.
+    def record(self, trials: Sequence[tuple[TrialKey, Evaluation]]) -> None:
+        """Write finished trials to disk, all of them or none, and the queued candidates.
 
         Raises:
             OSError: If the disk is full or the file cannot be written.
         """
-        # A signal between what is on disk and what is known of it would have candidates written twice.
+        # A signal between the commit and the clearing of the queue would have candidates written twice.
         with signals_held():
             with self._errors(), self._connection:
                 self._connection.executemany(_INSERT, [asdict(candidate) for candidate in self._waiting])
-                insert_trials(self._connection, children)
+                insert_trials(self._connection, trials)
             self._waiting.clear()
-            self._of_use |= any(evaluation.score is not None for _, evaluation in children)
+            self._of_use |= any(evaluation.score is not None for _, evaluation in trials)
 
     def on_end(self) -> None:
-        """Close the file; one in which nothing could be trained is removed, so that a corrected command may go on."""
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; one in which nothing was trained is removed, so that a corrected command can use the folder.
+
+        A second call does nothing.
+        """
         if self._waiting:
-            # They follow from the children; what ended the search is to be told, not that these are not written.
+            # They follow from the trials, so that the error that ended the search matters more than this one.
             with suppress(OSError):
                 self.record([])
             self._waiting.clear()
@@ -117,28 +123,28 @@ class Ledger(SearchObserver):
 
 
 def check_ledger(root: str | Path) -> None:
-    """Refuse what no search can go on from.
+    """Refuse a ledger that no search can continue.
 
     Raises:
         ValueError: If the file is no ledger, is damaged, or is of an earlier version.
     """
     with _opened(root) as connection:
         columns = columns_of(connection, "candidates")
-        ((verdict,), *_) = connection.execute("PRAGMA quick_check(1)")
+        ((integrity,), *_) = connection.execute("PRAGMA quick_check(1)")
         if columns >= _NEEDED:
             refuse_wrong_types(connection, "candidates", Candidate)
     if columns and not columns >= _NEEDED:
         raise ValueError(
             f"'{root}' holds a study of an earlier version, which can be read but not continued. Name a new folder."
         )
-    if verdict != "ok":
-        raise ValueError(f"'{Path(root) / LEDGER_NAME}' is damaged: {verdict}")
+    if integrity != "ok":
+        raise ValueError(f"'{Path(root) / LEDGER_NAME}' is damaged: {integrity}")
 
 
 def read_ledger(root: str | Path) -> pd.DataFrame:
     """Read a study's candidates in the order in which they were found, one row each.
 
-    The rewards of those whose training broke are below all others.
+    The rewards of failed ones are below all others.
 
     Raises:
         FileNotFoundError: If the folder holds no ledger.
@@ -147,12 +153,12 @@ def read_ledger(root: str | Path) -> pd.DataFrame:
     with _opened(root) as connection:
         refuse_wrong_types(connection, "candidates", Candidate)
         table = with_failure_rewards(pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection))
-    # Of an earlier version, which measured none.
+    # Earlier versions measured no standard error.
     return table if ADDED in table else table.assign(**{ADDED: math.nan})
 
 
 def read_trials(root: str | Path) -> Mapping[TrialKey, Evaluation]:
-    """Read a study's trained children, without their weights; raises like :func:`read_ledger`."""
+    """Read the trials of a study, without their weights; raises like :func:`read_ledger`."""
     with _opened(root) as connection:
         refuse_wrong_types(connection, "children", TrialKey, Evaluation)
         return select_trials(connection)

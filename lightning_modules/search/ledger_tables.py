@@ -1,4 +1,4 @@
-"""The tables of a ledger, and how trained children are written to them and read."""
+"""The SQLite tables of a ledger: how they are made, written, read, and checked when a file comes from elsewhere."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_modules.search.evaluation import Evaluation
-from lightning_modules.search.places import TrialKey
+from lightning_modules.search.trial import Evaluation, TrialKey
 
-# In one transaction, so that a search killed meanwhile leaves all tables or none.
+# In one transaction, so that a search that is killed meanwhile leaves all tables or none.
 _CREATE = """
 BEGIN;
 CREATE TABLE IF NOT EXISTS candidates (
@@ -31,18 +30,18 @@ CREATE TABLE IF NOT EXISTS baseline_components (
 );
 COMMIT;
 """
-_INSERT_CHILD = "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_TRIAL = "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_COMPONENTS = "INSERT OR REPLACE INTO baseline_components VALUES (?, ?, ?, ?)"
 _STORED = np.dtype("<f4")
 # Longer rows are not read.
 _VALUES_A_PART = 2**20
 
-#: The column that tables of an earlier version lack.
+#: The column that tables of earlier versions lack.
 ADDED = "standard_error"
 
 
 def make_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables that are not there, and add the columns that those of an earlier version lack."""
+    """Make missing tables, and add the columns that tables of earlier versions lack."""
     connection.executescript(_CREATE)
     for table in ("candidates", "children"):
         if ADDED not in columns_of(connection, table):
@@ -54,32 +53,32 @@ def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
     return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
-def insert_trials(connection: sqlite3.Connection, children: Sequence[tuple[TrialKey, Evaluation]]) -> None:
-    """Write trained children, and what every reward row adds to those whose evaluation holds it."""
-    connection.executemany(_INSERT_CHILD, [(*_key(place), *_result(evaluation)) for place, evaluation in children])
-    for place, evaluation in children:
+def insert_trials(connection: sqlite3.Connection, trials: Sequence[tuple[TrialKey, Evaluation]]) -> None:
+    """Write trials, and the contributions of the reward rows where an evaluation holds them."""
+    connection.executemany(_INSERT_TRIAL, [(*_key(key), *_result(evaluation)) for key, evaluation in trials])
+    for key, evaluation in trials:
         if evaluation.components is not None:
             parts = evaluation.components.numpy().astype(_STORED)
             for part, start in enumerate(range(0, len(parts), _VALUES_A_PART)):
                 stored = parts[start : start + _VALUES_A_PART].tobytes()
-                connection.execute(_INSERT_COMPONENTS, (place.round, place.epochs, part, stored))
+                connection.execute(_INSERT_COMPONENTS, (key.round, key.epochs, part, stored))
 
 
 def select_trials(connection: sqlite3.Connection) -> dict[TrialKey, Evaluation]:
-    """Return all trained children, without their weights."""
+    """Return all trials, without their weights."""
     components = _components(connection)
-    children = {}
+    trials = {}
     for row in _rows(connection, "children"):
-        place, (status, score, seconds, error, *later) = TrialKey(*row[:5]), row[5:]
-        children[place] = Evaluation(
+        key, (status, score, seconds, error, *later) = TrialKey(*row[:5]), row[5:]
+        trials[key] = Evaluation(
             status,
             score,
             seconds,
             error,
-            components=components.get((place.round, place.epochs)) if place.is_baseline else None,
+            components=components.get((key.round, key.epochs)) if key.is_baseline else None,
             standard_error=later[0] if later else None,
         )
-    return children
+    return trials
 
 
 def _components(connection: sqlite3.Connection) -> dict[tuple[int, int], Tensor]:
@@ -95,8 +94,8 @@ def _rows(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
     return connection.execute(f"SELECT * FROM {table}").fetchall() if columns_of(connection, table) else []  # noqa: S608
 
 
-def _key(place: TrialKey) -> tuple[int, str, int, int, str]:
-    return place.round, place.kind, place.position, place.epochs, place.name
+def _key(key: TrialKey) -> tuple[int, str, int, int, str]:
+    return key.round, key.kind, key.position, key.epochs, key.name
 
 
 def _result(evaluation: Evaluation) -> tuple[str, float | None, float, str, float | None]:
@@ -115,13 +114,13 @@ _WORDS = {"blob": "bytes", "null": "nothing", "real": "a number with decimals", 
 
 
 def limit(connection: sqlite3.Connection) -> None:
-    """Keep a connection from what only files of others need: huge rows, and functions called by their schema."""
+    """Forbid a connection what no ledger needs: huge rows, and functions that the schema calls."""
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_ROW)
     connection.execute("PRAGMA trusted_schema = OFF")
 
 
 def refuse_programs(connection: sqlite3.Connection) -> None:
-    """Refuse a file whose tables are computed, which might never end.
+    """Refuse a file with computed tables, since reading one may never end.
 
     Raises:
         ValueError: If it holds a view, a trigger or a virtual table.
@@ -133,12 +132,12 @@ def refuse_programs(connection: sqlite3.Connection) -> None:
 
 
 def refuse_wrong_types(connection: sqlite3.Connection, table: str, *classes: type) -> None:
-    """Refuse a table whose columns hold other values than the fields of dataclasses; SQLite keeps whatever it is given.
+    """Refuse a table with values of other types than the fields of dataclasses, since SQLite does not check them.
 
     Args:
         connection: The file.
         table: The table.
-        classes: The dataclasses; numbers in them are integers from 0 on, or any with decimals.
+        classes: The dataclasses; their integers are not negative.
 
     Raises:
         ValueError: If a value has another type than its field.
@@ -156,7 +155,7 @@ def _plain_fields(*classes: type) -> dict[str, Any]:
 
 def _refuse_wrong_column(connection: sqlite3.Connection, table: str, name: str, types: tuple[Any, ...]) -> None:
     kinds = ", ".join(f"'{kind}'" for each in types for kind in _KINDS[each])
-    # SQLite reads 9e999 as infinity, which nothing that a search measures is.
+    # SQLite reads 9e999 as infinity, which no measured value is.
     values = f' OR "{name}" < 0' if int in types else f' OR abs("{name}") = 9e999' if float in types else ""
     wrong = f'typeof("{name}") NOT IN ({kinds}){values}'
     query = f'SELECT rowid, typeof("{name}"), substr("{name}", 1, 40) FROM {table} WHERE {wrong} LIMIT 1'  # noqa: S608

@@ -1,29 +1,36 @@
-"""The outer loop of loss search: draw, screen, train a child for every candidate, learn."""
+"""The outer loop of a loss search: sample and screen formulas, train the candidates, update the strategy.
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+A formula passes six files from the strategy's ``ask`` to ``Trainer.fit``: ``sampling.py`` asks and screens,
+``loss_search.py`` makes it a loss, ``trials.py`` names its trial and trains it once in a study,
+``executors/dispatch.py`` gives it to a worker, ``evaluation.py`` (or ``population_evaluation.py``) trains a copy of the
+recommender with it, and ``training/trainers.py`` calls the Trainer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lightning_modules.losses import Formula, FormulaLoss, Loss, Numerics
-from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
-from lightning_modules.search.findings import SearchHistory
+from lightning_modules.losses import FormulaLoss, Loss, Numerics
+from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchObservers, SearchProgress
+from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.sampling import Sampler, Samples
 from lightning_modules.search.snapshots import Snapshots, Stateful
 from lightning_modules.search.strategies.base import Strategy
 from lightning_modules.search.successive_halving import told_rewards
-from lightning_modules.search.trials import Trial, Trials
+from lightning_modules.search.trial import Trial
+from lightning_modules.search.trials import Trials
 from lightning_modules.utilities.processes import agree
 
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """How much a search may spend.
+    """The length of a search and of its reports.
 
     Attributes:
         rounds: Number of rounds.
         warmup_updates: Updates of the strategy on screening alone, before the first round.
-        most_failures: This many failed children in a row end the search.
+        most_failures: The number of failed candidates in a row that ends the search.
         top: Number of best formulas to report after every round.
     """
 
@@ -36,174 +43,154 @@ class SearchLimits:
 class LossSearch:
     """Searches for a loss function (AutoLossGen, Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
 
-    Knows no users and items: it works on any module that its trials can train.
+    It does not depend on users and items: any module can be searched for that its trials can train.
 
     Args:
-        strategy: Proposes programs.
-        drawing: Samples and screens a round's programs.
+        strategy: Proposes programs and learns from their rewards.
+        sampler: Samples and screens the programs of a round.
         trials: Trains losses.
-        numerics: Protection of the formulas.
-        references: Hand-made losses trained under the same budget, by name.
-        budget: How much to spend.
-        watchers: Who is told.
-        states: Where the search keeps its standing.
+        numerics: Numeric protection of the formulas.
+        references: Hand-made losses, by name, trained under the longest budget.
+        limits: The length of the search.
+        observers: Receive the events.
+        snapshots: Keeps the state of the search.
     """
 
     def __init__(
         self,
         *,
         strategy: Strategy,
-        drawing: Sampler,
+        sampler: Sampler,
         trials: Trials,
         numerics: Numerics,
         references: Mapping[str, Loss],
-        budget: SearchLimits,
-        watchers: Sequence[SearchObserver] = (),
-        states: Snapshots | None = None,
+        limits: SearchLimits,
+        observers: Sequence[SearchObserver] = (),
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.strategy = strategy
-        self.drawing = drawing
+        self.sampler = sampler
         self.trials = trials
         self.numerics = numerics
         self.references = references
-        self.budget = budget
-        self.watchers = watchers
-        self.states = states
-        self.findings = SearchHistory(budget.most_failures)
+        self.limits = limits
+        self.observers = SearchObservers(observers)
+        self.snapshots = snapshots
+        self.history = SearchHistory(limits.most_failures)
         self.warm_up = 0
         self.rounds = 0
 
     @property
     def candidates(self) -> list[Candidate]:
         """Every candidate and reference loss, in the order of the search."""
-        return self.findings.candidates
+        return self.history.candidates
 
     def run(self, state: dict[str, Any] | None = None) -> None:
-        """Search until the budget is spent.
+        """Search until all rounds are done.
 
         Args:
-            state: What :meth:`state_dict` returned, to go on from there.
+            state: A state that :meth:`state_dict` returned, to continue from.
 
         Raises:
-            RuntimeError: If the baseline cannot be trained, or several children in a row fail.
+            RuntimeError: If the baseline cannot be trained, or several candidates in a row fail.
         """
-        try:
+        with self._ended_observers():
             if state is not None:
                 self.load_state_dict(state)
             self.trials.measure_baseline()
-            self._try_references()
+            self._train_references()
             self._warm_up()
-            while self.rounds < self.budget.rounds:
+            while self.rounds < self.limits.rounds:
                 self._round(self.rounds + 1)
-        finally:
-            for watcher in self.watchers:
-                watcher.on_end()
 
-    def _try_references(self) -> None:
+    @contextmanager
+    def _ended_observers(self) -> Iterator[None]:
+        """Call the observers' ``on_end`` once; an error that ended the search goes before those of observers."""
+        try:
+            yield
+        except BaseException as error:
+            try:
+                self.observers.on_end()
+            except BaseException as later:
+                error.add_note(f"An observer of the search then failed to end: {type(later).__name__}: {later}")
+            raise
+        self.observers.on_end()
+
+    def _train_references(self) -> None:
         if self.candidates:
             return
         with closing(self.trials.references(self.references)) as trials:
             for trial in trials:
-                self._add(_candidate(trial, self._reward(trial)))
+                self._add(Candidate.of_trial(trial, self._reward(trial)))
 
     def _warm_up(self) -> None:
-        remaining = self.budget.warmup_updates - self.warm_up
-        for figures in self.strategy.warm_up(self.drawing.screening, max(0, remaining)):
+        remaining = self.limits.warmup_updates - self.warm_up
+        for figures in self.strategy.warm_up(self.sampler.screening.screen, max(0, remaining)):
             self.warm_up += 1
-            for watcher in self.watchers:
-                watcher.on_warm_up(self.warm_up, figures)
-            self._keep_state()
+            self.observers.on_warm_up(self.warm_up, figures)
+            self._offer_snapshot()
 
     def _round(self, number: int) -> None:
-        draws = agree(self.drawing())
-        trials = self._try_candidates(number, draws)
+        samples = agree(self.sampler.sample())
+        trials = self._train_candidates(number, samples)
         rewards = tuple(self._reward(trial) for trial in trials)
-        told = told_rewards(rewards, [trial.rung for trial in trials], self.findings.floor)
-        figures = self.strategy.tell(self.findings.outcome(draws, told, [trial.broke for trial in trials]))
-        trained = (trial for trial in trials if not trial.broke)
+        told = told_rewards(rewards, [trial.rung for trial in trials], self.history.failure_reward)
+        figures = self.strategy.tell(self.history.outcome(samples, told, [trial.failed for trial in trials]))
+        trained = (trial for trial in trials if not trial.failed)
         best = max(trained, key=lambda trial: (trial.rung, trial.reward), default=None)
         accepted = self.trials.advance(best)
         self.rounds = number
         if accepted:
             self.trials.measure_baseline()
-        top = self.findings.top(self.budget.top)
-        summary = RoundSummary(number, draws.programs, draws.screened, rewards, top, figures, accepted)
-        for watcher in self.watchers:
-            watcher.on_round(summary)
-        self._keep_state(needed=bool(accepted) or number == self.budget.rounds)
+        top = self.history.top(self.limits.top)
+        summary = RoundSummary(number, samples.programs, samples.screened, rewards, top, figures, accepted)
+        self.observers.on_round(summary)
+        self._offer_snapshot(needed=bool(accepted) or number == self.limits.rounds)
 
-    def _try_candidates(self, number: int, draws: Samples) -> list[Trial]:
-        formulas = self.strategy.space.decode(draws.programs[draws.chosen])
+    def _train_candidates(self, number: int, samples: Samples) -> list[Trial]:
+        formulas = self.strategy.space.decode(samples.programs[samples.chosen])
         trials: dict[int, Trial] = {}
         losses = [FormulaLoss(formula, self.numerics) for formula in formulas]
         with closing(self.trials.candidates(number, losses)) as results:
             for index, trial in results:
                 trials[index] = trial
-                candidate = _candidate(trial, self._reward(trial))
-                self._add(_drawn_candidate(candidate, formulas[index], draws, int(draws.chosen[index])))
-                self.findings.check()
+                sampled = int(samples.chosen[index])
+                self._add(
+                    replace(
+                        Candidate.of_trial(trial, self._reward(trial)),
+                        simplified=str(formulas[index].simplify()),
+                        right_share=float(samples.screened.right_share[sampled]),
+                        signature=int(samples.screened.signature[sampled]),
+                    )
+                )
+                self.history.check()
         return [trials[index] for index in range(len(formulas))]
 
     def _reward(self, trial: Trial) -> float:
-        return self.findings.floor if trial.broke else trial.reward
+        return self.history.failure_reward if trial.failed else trial.reward
 
     def _add(self, candidate: Candidate) -> None:
-        self.findings.add(candidate)
-        for watcher in self.watchers:
-            watcher.on_candidate(candidate)
+        self.history.add(candidate)
+        self.observers.on_candidate(candidate)
 
-    def _keep_state(self, *, needed: bool = False) -> None:
-        if self.states is not None:
-            self.states.offer(self.state_dict, needed=needed)
+    def _offer_snapshot(self, *, needed: bool = False) -> None:
+        if self.snapshots is not None:
+            self.snapshots.offer(self.state_dict, needed=needed)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the rest of the search depends on, as plain values and tensors."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        return {
-            "rounds": self.rounds,
-            "warm_up": self.warm_up,
-            **parts,
-            "schedule": self.trials.schedule.state_dict(),
-        }
+        schedule = self.trials.schedule.state_dict()
+        return {"rounds": self.rounds, "warm_up": self.warm_up, **parts, "schedule": schedule}
 
     def _parts(self) -> dict[str, Stateful]:
-        return {"findings": self.findings, "strategy": self.strategy, "screening": self.drawing.screening}
+        # The names are those in stored snapshots.
+        return {"findings": self.history, "strategy": self.strategy, "screening": self.sampler.screening}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned, and tell those who watch."""
+        """Continue from what :meth:`state_dict` returned, and tell the observers."""
         self.rounds, self.warm_up = state["rounds"], state["warm_up"]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.trials.schedule.load_state_dict(state["schedule"])
-        standing = SearchProgress(self.warm_up, self.rounds, tuple(self.candidates))
-        for watcher in self.watchers:
-            watcher.on_resume(standing)
-
-
-def _candidate(trial: Trial, reward: float) -> Candidate:
-    place, evaluation = trial.place, trial.evaluation
-    return Candidate(
-        round=place.round,
-        kind=place.kind,
-        formula=place.name,
-        simplified="",
-        status=evaluation.status,
-        reward=reward,
-        metric=evaluation.score,
-        right_share=None,
-        signature=None,
-        seconds=evaluation.seconds,
-        error=evaluation.error,
-        position=place.position,
-        epochs=place.epochs,
-        standard_error=evaluation.standard_error,
-    )
-
-
-def _drawn_candidate(candidate: Candidate, formula: Formula, draws: Samples, index: int) -> Candidate:
-    return replace(
-        candidate,
-        simplified=str(formula.simplify()),
-        right_share=float(draws.screened.right_share[index]),
-        signature=int(draws.screened.signature[index]),
-    )
+        self.observers.on_resume(SearchProgress(self.warm_up, self.rounds, tuple(self.candidates)))

@@ -1,4 +1,4 @@
-"""Trains many losses at once under one Trainer."""
+"""Trains many losses at once: copies of the recommender in stacked tensors, under one Trainer."""
 
 import math
 import time
@@ -11,27 +11,27 @@ from torch import Tensor
 from lightning_modules.losses import BCE, Loss
 from lightning_modules.populations import Population, UnmatchedError
 from lightning_modules.populations.clipping import clipping_of
-from lightning_modules.search.evaluation import Assignment, Evaluation, TrainerFactory, isolated_training
-from lightning_modules.search.rewards import metric_name
-from lightning_modules.training.trainers import fit, quiet_lightning
+from lightning_modules.search.evaluation import isolated_training, metric_name
+from lightning_modules.search.trial import Assignment, Evaluation
+from lightning_modules.training.trainers import TrainerFactory, fit, quiet_lightning
 
-# A population clips each candidate's gradients by themselves; Lightning would clip those of all together.
+# A population clips the gradients of each candidate separately; Lightning would clip those of all together.
 _OWN_CLIPPING: Mapping[str, Any] = {"gradient_clip_val": None, "gradient_clip_algorithm": None}
 
-# Attributes of a Trainer, as they have to be.
+# The values that these attributes of a Trainer must have.
 _MATCHED: Mapping[str, Any] = {"accumulate_grad_batches": 1, "precision": "32-true", "world_size": 1, "callbacks": []}
 
 
 class PopulationEvaluator:
-    """Trains a group of losses at once; the scores are those of a child each, up to rounding.
+    """Trains a group of losses at once; the scores are those of separate trainings, up to rounding.
 
     Args:
-        trainer_factory: Builds the group's Trainer.
-        datamodule: What children are trained and validated on.
+        trainers: Builds the group's Trainer.
+        datamodule: The data of training and validation.
         monitor: Name of the metric, one of the recommender's own.
         mode: ``max`` if more of the metric is better, ``min`` otherwise.
-        size: How many losses are trained at once, at most.
-        timeout: Seconds a child after which the group is ended and counts as failed; 0 lets it run.
+        size: The largest number of losses that are trained at once.
+        timeout: Seconds per loss after which the group is ended and counts as failed; 0 sets no limit.
 
     Raises:
         ValueError: If the size is below 1.
@@ -39,7 +39,7 @@ class PopulationEvaluator:
 
     def __init__(
         self,
-        trainer_factory: TrainerFactory,
+        trainers: TrainerFactory,
         datamodule: pl.LightningDataModule,
         *,
         monitor: str = "val/auc",
@@ -49,7 +49,7 @@ class PopulationEvaluator:
     ) -> None:
         if size < 1:
             raise ValueError(f"a population of {size} candidates cannot be trained; use at least 1")
-        self.trainer_factory = trainer_factory
+        self.trainers = trainers
         self.datamodule = datamodule
         self.monitor = monitor
         self.mode = mode
@@ -57,17 +57,17 @@ class PopulationEvaluator:
         self.timeout = timeout
 
     def check(self, recommender: pl.LightningModule) -> None:
-        """Refuse, before anything is trained, what a population cannot match.
+        """Refuse what a population cannot match, before anything is trained.
 
         Raises:
-            UnmatchedError: If that is the recipe, the recommender or its optimizer.
+            UnmatchedError: If the recipe, the recommender or its optimizer cannot be matched.
         """
         with quiet_lightning():
             self._trainer("check", None)
         self._population(recommender, [BCE()])
 
-    def __call__(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
-        """Train and validate a copy of ``recommender`` with each loss; the given one stays as it is.
+    def evaluate(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
+        """Train and validate a copy of ``recommender`` with each loss; ``recommender`` stays unchanged.
 
         Raises:
             KeyboardInterrupt: If the user interrupted the training.
@@ -81,7 +81,7 @@ class PopulationEvaluator:
                 scores = self._scores(population)
         except UnmatchedError:
             raise
-        except Exception as error:  # whatever formulas provoke is their result, not the search's end
+        except Exception as error:  # an error that a formula causes is its result and does not end the search
             seconds = (time.perf_counter() - start) / count
             return [Evaluation("failed", None, seconds, f"{type(error).__name__}: {error}")] * count
         weights = population.weights() if assignment.keep_weights else [None] * count
@@ -90,11 +90,11 @@ class PopulationEvaluator:
         return [_evaluation(*result, seconds) for result in results]
 
     def _population(self, recommender: pl.LightningModule, losses: Sequence[Loss]) -> Population:
-        clipping = clipping_of(self.trainer_factory.recipe)
+        clipping = clipping_of(self.trainers.recipe)
         return Population(recommender, losses, clipping=clipping, monitor=metric_name(self.monitor))
 
     def _trainer(self, name: str, epochs: int | None) -> pl.Trainer:
-        trainer = self.trainer_factory([], name, epochs=epochs, **_OWN_CLIPPING)
+        trainer = self.trainers.build([], name, epochs=epochs, **_OWN_CLIPPING)
         for attribute, matched in _MATCHED.items():
             if (value := getattr(trainer, attribute)) != matched:
                 raise UnmatchedError(

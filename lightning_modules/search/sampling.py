@@ -1,4 +1,4 @@
-"""One round's draws: programs are drawn and screened until enough of them can be trained."""
+"""Samples the programs of a round: a strategy is asked for programs until enough of them can be trained."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from lightning_modules.search.strategies.base import Strategy
 
 @dataclass(frozen=True)
 class Samples:
-    """Everything drawn in a round, in order, and the indices ``[chosen]`` of what is to be trained."""
+    """All programs sampled in a round, in order, and the indices ``[chosen]`` of those to be trained."""
 
     programs: Programs
     screened: Screened
@@ -20,14 +20,14 @@ class Samples:
 
 
 class Sampler:
-    """Asks a strategy for programs until a number of trainable ones is reached, or of draws used up.
+    """Asks a strategy for programs until a number of trainable ones is reached, or the limit of samples.
 
     Args:
-        strategy: Who is asked.
-        screening: Who judges.
+        strategy: Proposes programs.
+        screening: Tells which of them can be trained.
         candidates: Number of programs to train a round.
-        draws: Number of programs to ask for at a time.
-        most_draws: A round draws no more than this, even if it then trains fewer candidates.
+        batch_size: Number of programs to ask for at a time.
+        limit: The largest number of programs in a round, even if fewer candidates are then trained.
     """
 
     def __init__(
@@ -36,31 +36,31 @@ class Sampler:
         screening: Screening,
         *,
         candidates: int,
-        draws: int,
-        most_draws: int,
+        batch_size: int,
+        limit: int,
     ) -> None:
         self.strategy = strategy
         self.screening = screening
         self.candidates = candidates
-        self.draws = draws
-        self.most_draws = most_draws
+        self.batch_size = batch_size
+        self.limit = limit
 
-    def __call__(self) -> Samples:
-        """Draw one round."""
-        asked: list[tuple[Programs, Screened]] = []
+    def sample(self) -> Samples:
+        """Sample the programs of one round."""
+        batches: list[tuple[Programs, Screened]] = []
         chosen = torch.empty(0, dtype=torch.int64)
-        drawn = 0
-        while len(chosen) < self.candidates and drawn < self.most_draws:
-            programs = self.strategy.ask(min(self.draws, self.most_draws - drawn))
-            screened = self.screening(programs)
-            chosen = torch.cat([chosen, drawn + self._pick(screened, self.candidates - len(chosen))])
-            asked.append((programs, screened))
-            drawn += len(programs)
-        batches, findings = zip(*asked, strict=True)
-        return Samples(Programs.concatenate(batches), Screened.concatenate(findings), chosen)
+        count = 0
+        while len(chosen) < self.candidates and count < self.limit:
+            programs = self.strategy.ask(min(self.batch_size, self.limit - count))
+            screened = self.screening.screen(programs)
+            chosen = torch.cat([chosen, count + self._choose(screened, self.candidates - len(chosen))])
+            batches.append((programs, screened))
+            count += len(programs)
+        programs_asked, results = zip(*batches, strict=True)
+        return Samples(Programs.concatenate(programs_asked), Screened.concatenate(results), chosen)
 
-    def _pick(self, screened: Screened, count: int) -> Tensor:
-        trainable = (screened.verdict == ScreeningResult.TRAINABLE).nonzero().squeeze(1)
-        picked = self.strategy.choose(screened, trainable, count).sort().values
-        self.screening.take(screened.signature[picked])
-        return picked
+    def _choose(self, screened: Screened, count: int) -> Tensor:
+        trainable = (screened.result == ScreeningResult.TRAINABLE).nonzero().squeeze(1)
+        chosen = self.strategy.choose(screened, trainable, count).sort().values
+        self.screening.take(screened.signature[chosen])
+        return chosen

@@ -1,4 +1,4 @@
-"""Evaluates a whole batch of programs, value and derivative together."""
+"""Screening: sorts programs by their gradient on a probe of predictions, before any of them is trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -26,15 +26,15 @@ class Evaluated(NamedTuple):
 def evaluate(programs: Programs, space: SearchSpace, pred: Tensor, label: Tensor, numerics: Numerics) -> Evaluated:
     """Compute every program's loss and its derivative by ``pred``.
 
-    The derivative is taken in forward mode through the very functions that :class:`FormulaLoss` trains with, a node
-    at a time for all programs that apply the same operator there; nodes that no result needs are skipped.
+    The derivative is taken in forward mode through the functions that :class:`FormulaLoss` trains with, a node at a
+    time for all programs that apply the same operator there; nodes that do not affect a result are skipped.
 
     Args:
         programs: The programs.
-        space: The space that they are of.
+        space: Their search space.
         pred: Predicted probabilities, floating point ``[points]``.
         label: Labels of the same shape and type.
-        numerics: Protection of each node.
+        numerics: Numeric protection of each node.
     """
     count, leaves = len(programs), len(space.leaves)
     values, gradients = _leaf_rows(space, count, pred, label)
@@ -50,7 +50,7 @@ def evaluate(programs: Programs, space: SearchSpace, pred: Tensor, label: Tensor
 
 
 def _leaf_rows(space: SearchSpace, count: int, pred: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """Return room for all positions, ``[positions * count, points]``, with the leaves filled in."""
+    """Return values and gradients of all positions, ``[positions * count, points]``, with only the leaves filled in."""
     values = torch.empty((len(space.leaves) + space.nodes) * count, len(pred), dtype=pred.dtype)
     gradients = torch.zeros_like(values)
     for position, leaf in enumerate(space.leaves):
@@ -68,7 +68,7 @@ def _apply(operator: Operator, values: Tensor, gradients: Tensor, sources: Tenso
 
 
 class ScreeningResult(IntEnum):
-    """What screening says of a formula."""
+    """The result of screening a formula."""
 
     TRAINABLE = 0
     ZERO_GRADIENT = 1
@@ -78,18 +78,18 @@ class ScreeningResult(IntEnum):
 
 @dataclass(frozen=True)
 class Screened:
-    """Screening's findings on a batch of programs, one entry a program.
+    """The results of screening a batch of programs, one entry per program.
 
     Attributes:
-        verdict: A :class:`ScreeningResult` each, int64 ``[count]``.
+        result: A :class:`ScreeningResult`, int64 ``[count]``.
         right_share: Share of the 2 x probes gradient signs that are right, float64 ``[count]``.
         joint_share: Share of the probes at which the signs for both labels are right together, float64 ``[count]``.
-        signature: Number of the gradient signature, int64 ``[count]``; programs of one number train alike.
-        occurrences: How often that signature has been drawn so far, this program included, int64 ``[count]``.
+        signature: Number of the gradient signature, int64 ``[count]``; equal for programs that train alike.
+        occurrences: How often that signature was sampled so far, this program included, int64 ``[count]``.
         gradient: Derivative of the loss by the prediction on the probe, float64 ``[count, points]``.
     """
 
-    verdict: Tensor
+    result: Tensor
     right_share: Tensor
     joint_share: Tensor
     signature: Tensor
@@ -98,23 +98,23 @@ class Screened:
 
     @staticmethod
     def concatenate(parts: Sequence["Screened"]) -> "Screened":
-        """Join findings one after the other."""
+        """Join batches one after the other."""
         return Screened(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Screened)))
 
 
 class Screening:
-    """Judges programs by their gradient on a probe of predictions, each met with both labels.
+    """Screens programs by their gradient on a probe of predictions, each combined with both labels.
 
     The thresholds are those of AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160). A gradient sign
     is right if it is negative for label 1 and positive for label 0.
 
     Args:
-        space: What the programs are made of.
-        numerics: Protection of each node.
+        space: The search space.
+        numerics: Numeric protection of each node.
         generator: Samples the probe's predictions, uniform in [0.1, 0.9].
         probes: Number of predictions.
-        tolerance: A gradient nowhere larger than this is zero; gradients nowhere further apart are duplicates.
-        least_right_share: Formulas with fewer right signs have the wrong direction; 0 switches the check off.
+        tolerance: A gradient that is nowhere larger counts as zero; gradients that nowhere differ more are duplicates.
+        least_right_share: Formulas with a smaller share of right signs have the wrong direction; 0 disables the check.
     """
 
     def __init__(
@@ -138,31 +138,31 @@ class Screening:
         self._drawn = torch.zeros(0, dtype=torch.int64)
         self._taken = torch.zeros(0, dtype=torch.bool)
 
-    def __call__(self, programs: Programs) -> Screened:
-        """Judge a batch; a program is a duplicate of what was taken before and of earlier ones in the batch."""
+    def screen(self, programs: Programs) -> Screened:
+        """Screen a batch; a program is a duplicate of a trained one, or of an earlier one in the batch."""
         gradient = evaluate(programs, self.space, self._pred, self._label, self.numerics).gradient
         right = torch.stack([gradient[:, self._label == 0] > 0, gradient[:, self._label == 1] < 0])
         right_share = right.double().mean((0, 2))
         signature = self._signatures.number(gradient)
         self._count(signature)
-        verdict = torch.full((len(programs),), int(ScreeningResult.TRAINABLE))
-        verdict[self._taken[signature] | ~first_of_each(signature)] = ScreeningResult.DUPLICATE
+        result = torch.full((len(programs),), int(ScreeningResult.TRAINABLE))
+        result[self._taken[signature] | ~first_of_each(signature)] = ScreeningResult.DUPLICATE
         # A share equal to the threshold passes whatever its rounding.
-        verdict[right_share < self.least_right_share - 1e-9] = ScreeningResult.WRONG_DIRECTION
-        verdict[~(gradient.abs().amax(1) >= self.tolerance)] = ScreeningResult.ZERO_GRADIENT
+        result[right_share < self.least_right_share - 1e-9] = ScreeningResult.WRONG_DIRECTION
+        result[~(gradient.abs().amax(1) >= self.tolerance)] = ScreeningResult.ZERO_GRADIENT
         joint_share = right.all(0).double().mean(1)
-        return Screened(verdict, right_share, joint_share, signature, self._drawn[signature], gradient)
+        return Screened(result, right_share, joint_share, signature, self._drawn[signature], gradient)
 
     def take(self, signature: Tensor) -> None:
-        """Declare that programs with these signatures are trained, so that later ones are their duplicates."""
+        """Mark signatures as trained, so that later programs that have them are duplicates."""
         self._taken[signature] = True
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return what was drawn and taken so far."""
+        """Return the signatures, how often each was sampled, and which are trained."""
         return {"signatures": self._signatures.known, "drawn": self._drawn, "taken": self._taken}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a state that :meth:`state_dict` returned; the probe is that of the generator given."""
+        """Restore a state that :meth:`state_dict` returned; the probe stays that of the generator."""
         self._signatures.restore(state["signatures"])
         self._drawn, self._taken = state["drawn"], state["taken"]
 
@@ -174,7 +174,7 @@ class Screening:
 
 
 def first_of_each(numbers: Tensor) -> Tensor:
-    """Mark the entries ``[count]`` whose number does not stand earlier in ``numbers``."""
+    """Mark the first occurrence of each number, bool ``[count]``."""
     values, group = torch.unique(numbers, return_inverse=True)
     positions = torch.arange(len(numbers))
     first = torch.full((len(values),), len(numbers)).scatter_reduce_(0, group, positions, "amin")

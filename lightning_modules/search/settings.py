@@ -14,7 +14,7 @@ from lightning_modules.search.successive_halving import SuccessiveHalving
 #: Builds a strategy over a space, with a generator as its only source of randomness.
 StrategyFactory = Callable[[SearchSpace, torch.Generator], Strategy]
 
-#: Of a timer, in seconds.
+#: The longest time that a timer can be set to, in seconds.
 _LONGEST_TIMEOUT = 1e9
 
 
@@ -25,35 +25,36 @@ class SearchSettings:
     Args:
         root: The study's folder: configuration, ledger, formulas.csv and TensorBoard run.
         rounds: Rounds of the search; after each of them the strategy learns.
-        candidates: Formulas to train a round.
-        strategy: Who writes the formulas: PPO, REINFORCE, RegularizedEvolution or RandomSearch.
+        candidates: Formulas to train per round.
+        strategy: The search strategy: PPO, REINFORCE, RegularizedEvolution or RandomSearch.
         space: Operators, leaves and nodes of the formulas; by default nine operators and ten nodes over pred, label, 1.
-        numerics: Protection of the formulas: protected, autolossgen, or eps, low and high.
-        draws: Formulas to draw and screen at a time.
-        most_draws: A round that has drawn this many trains the candidates it has.
+        numerics: Numeric protection of the formulas: protected, autolossgen, or eps, low and high.
+        draws: Formulas to sample and screen at a time.
+        most_draws: Largest number of formulas that a round samples; it then trains the candidates it has.
         least_right_share: Formulas with a smaller share of right gradient signs are not trained; 0 trains all.
         warmup_updates: Updates of the strategy on screening alone, before the first round.
         holdout: Share of the training rows that rewards are measured on; 0 measures them on the validation split.
-        monitor: The metric that rewards are made of.
-        mode: Whether more (max) or less (min) of it is better.
+        monitor: The metric of the rewards.
+        mode: Whether more (max) or less (min) of the metric is better.
         relative: Reward the difference to the baseline's metric instead of the metric itself.
-        baseline: The loss to compare with; by default BCE.
-        references: Hand-made losses to train under the same budget; by default all pointwise ones.
-        alternate: Let the recommender move on with a round's best formula, instead of starting from scratch each time.
-        most_failures: End the search after this many failed children in a row.
+        baseline: The loss whose metric is subtracted from the others; by default BCE.
+        references: Hand-made losses to train under the longest budget; by default all pointwise ones.
+        alternate: Continue from the weights of a round's best formula, instead of training from scratch each time.
+        most_failures: End the search after this many failed candidates in a row.
         top: Number of best formulas to report.
-        executor: Where children are trained: serial (in this process), process (workers on this machine) or ray (a
+        executor: Where candidates are trained: serial (in this process), process (workers on this machine) or ray (a
             cluster). The study is the same.
         workers: Number of workers; 0 is one for every CPU core (process) or as many as the cluster has room for (ray).
-        child_timeout: Seconds after which a child is ended and counts as failed; 0 lets it run.
+        child_timeout: Seconds after which a candidate's training is ended and counts as failed; 0 sets no limit.
         ray_address: Address of a running Ray cluster, or auto; by default Ray is started on this machine.
-        gpus_per_child: GPUs that a child takes of a Ray cluster, also a fraction of one.
-        population: Train so many candidates at once, in one Trainer with stacked tables.
-        ladder: Rising numbers of epochs, such as 1,3,10: a round's candidates are trained for the first, and only the
-            best of each go on to the next; by default all are trained as long as the trainer says.
-        log_candidates: Write every child's curves to TensorBoard.
-        threads: CPU threads of torch for the whole search; 0 leaves torch's own number. The operations of a child are
-            too small to gain from more, and lose a lot by them on busy cores.
+        gpus_per_child: GPUs of a Ray cluster for each candidate, also a fraction of one.
+        population: Number of candidates to train at once, in one Trainer with stacked tables.
+        ladder: Budgets of successive halving, rising numbers of epochs such as 1,3,10: all candidates of a round are
+            trained for the first, the best of them anew for the next; by default all are trained as long as the trainer
+            says.
+        log_candidates: Write the curves of every candidate to TensorBoard.
+        threads: CPU threads of torch for the whole search; 0 leaves torch's own number. The operations of a
+            training are too small to gain from more threads, which slow them down on busy cores.
     """
 
     root: str = "runs/search"
@@ -103,13 +104,13 @@ class SearchSettings:
         if not self.child_timeout <= _LONGEST_TIMEOUT:
             raise ValueError(
                 f"--search.child_timeout is {self.child_timeout:g}, but at most {_LONGEST_TIMEOUT:g} seconds can be "
-                "waited for; 0 lets a child run"
+                "waited for; 0 sets no limit"
             )
-        self.budgets  # noqa: B018 (refuses what is no ladder)
+        self.halving  # noqa: B018 (refuses numbers that make no ladder)
 
     @property
-    def budgets(self) -> SuccessiveHalving:
-        """The ladder of a round's budgets."""
+    def halving(self) -> SuccessiveHalving:
+        """The budgets of a round."""
         return SuccessiveHalving(self.ladder) if self.ladder is not None else SuccessiveHalving()
 
     @property
@@ -130,5 +131,5 @@ class SearchSettings:
 
 
 def hand_made_losses() -> list[Loss]:
-    """Return the pointwise losses that people use."""
+    """Return the common pointwise losses."""
     return [BCE(), MSE(), Hinge(), Focal(), MaxR(), SumR(), LogMin()]

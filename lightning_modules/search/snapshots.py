@@ -1,4 +1,4 @@
-"""Tells a search's state from what only looks like one."""
+"""Snapshots of a search: written now and then, checked when they are read."""
 
 import time
 import warnings
@@ -13,27 +13,27 @@ from lightning_modules.utilities.serialization import load_plain, shortened
 
 
 class Stateful(Protocol):
-    """A part of a search whose state can be stored."""
+    """A part of a search with a state that can be stored."""
 
     def state_dict(self) -> dict[str, Any]: ...  # noqa: D102 (described above)
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...  # noqa: D102 (described above)
 
 
-#: What the schedule stores, which is looked at from outside: taking it over would change the recommender.
+#: Types in the state of the schedule, which is not loaded for the check, since that would change the recommender.
 _SCHEDULE = {"origin": int, "moves": int, "weights": Mapping, "score": float | None}
 
 
 def check_state(state: Any, parts: Mapping[str, Stateful]) -> None:
-    """Refuse what no search with these options has left, whatever is wrong with it.
+    """Refuse a state that no search with these options has written.
 
     Args:
-        state: What a file of a state holds.
-        parts: New parts of a search by the names that a state has for them; they take the state over.
+        state: The contents of a snapshot.
+        parts: New parts of a search by their names in the state; they load it.
 
     Raises:
-        Exception: Whatever a part raises where the state is of the right shape and yet cannot be used.
-        ValueError: If the state is not of the shape of a new search's.
+        Exception: The error of a part that cannot load a state of the right types.
+        ValueError: If names or types differ from those of a new search's state.
     """
     problem = _mismatch({"rounds": 0, "warm_up": 0, "schedule": {"origin": 0}}, state, "the state")
     if problem:
@@ -51,7 +51,7 @@ def check_state(state: Any, parts: Mapping[str, Stateful]) -> None:
 
 
 def _mismatch(expected: Any, found: Any, name: str) -> str:
-    """Return how a value differs in kind from another; nothing if it does not, or if there is nothing to compare."""
+    """Return how the type of a value differs from the expected one; an empty text if it does not."""
     if expected is None:
         return ""
     if isinstance(expected, Mapping):
@@ -66,32 +66,32 @@ def _mismatch(expected: Any, found: Any, name: str) -> str:
     return ""
 
 
-#: Name of the folder inside a study's folder.
-STATES_NAME = "states"
+#: Name of the snapshots' folder inside a study's folder.
+SNAPSHOTS_NAME = "states"
 _KEPT = 2
 
 
 class Snapshots:
-    """Writes states under rising numbers and reads the newest that can be read.
+    """Writes the states of a search as numbered files, and reads the newest that is not damaged.
 
-    A state spares the work since the one before it, and no more than that: the ledger holds what was trained. So one is
-    written only when the search has spent many times longer than the last writing took, unless it is needed.
+    A snapshot only spares repeating the work since the one before it, since the ledger holds all trials. It is written
+    when the search has run ``patience`` times as long as the last one took to write, or when it is needed.
 
     Args:
         root: The study's folder.
-        patience: How many times longer.
-        check: Raises if what a file holds is no state that the search can go on from.
+        patience: Ratio of the time between two snapshots to the time that one takes.
+        check: Raises if the search cannot continue from the contents of a file.
     """
 
     def __init__(self, root: Path, patience: float = 50.0, check: Callable[[Any], object] = lambda _: None) -> None:
-        self.folder = root / STATES_NAME
+        self.folder = root / SNAPSHOTS_NAME
         self.patience = patience
         self.check = check
         self._seconds = 0.0
         self._written = time.perf_counter()
 
     def offer(self, state: Callable[[], dict[str, Any]], *, needed: bool = False) -> None:
-        """Write a state if it is time to, or needed; two are kept.
+        """Write a snapshot if it is due or needed; the newest two are kept.
 
         Raises:
             OSError: If it cannot be written.
@@ -108,13 +108,13 @@ class Snapshots:
         self._seconds = self._written - begin
 
     def newest(self) -> dict[str, Any] | None:
-        """Return the newest state that can be used, with a warning for each that cannot; ``None`` if there is none."""
+        """Return the newest usable state, with a warning for each unusable snapshot; ``None`` if there is none."""
         for path in reversed(self._files()):
             try:
                 state: dict[str, Any] = load_plain(path)
                 self.check(state)
                 return state
-            except Exception as error:  # whatever torch's parser, or a part of the search, meets in a damaged file
+            except Exception as error:  # torch's parser and the parts raise various errors on a damaged file
                 warnings.warn(
                     f"'{path}' cannot be read as a state ({type(error).__name__}: {shortened(error)}); the "
                     "search goes on from the state before it",

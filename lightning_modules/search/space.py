@@ -1,4 +1,4 @@
-"""A batch of formulas as tensors: what strategies draw, mutate and score, and screening evaluates."""
+"""Programs: a batch of formulas as tensors, which strategies sample, mutate and score; and their search space."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME, OPERAT
 class Programs:
     """Straight-line programs of equal length over one search space.
 
-    Positions count the leaves first and then the operator nodes, so that node ``k`` may read positions below
-    ``leaves + k``. The last node is the loss.
+    Positions number the leaves first and then the operator nodes; node ``k`` reads positions below ``leaves + k``. The
+    last node is the loss.
 
     Attributes:
         operators: Number of each node's operator in the space's list, int64 ``[count, nodes]``.
@@ -50,7 +50,7 @@ class Programs:
 
 _PUBLISHED_OPERATORS = tuple(operator.name for operator in OPERATORS[:9])
 
-# The text of a formula repeats what nodes share, and grows by at most the golden ratio with every node.
+# The text of a formula repeats shared nodes, and grows by up to the golden ratio with every node.
 _MOST_NODES = 18
 
 
@@ -91,12 +91,12 @@ class SearchSpace:
         self.commutative: Tensor = torch.tensor([operator.commutative for operator in self.operators])
 
     def uniform(self, count: int, generator: torch.Generator) -> Programs:
-        """Draw operators uniformly and operands uniformly without replacement."""
+        """Sample operators uniformly, and operands uniformly without replacement."""
         operators = torch.randint(len(self.operators), (count, self.nodes), generator=generator)
         return Programs(operators, self.uniform_operands(operators, torch.arange(self.nodes), generator))
 
     def uniform_operands(self, operators: Tensor, nodes: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the two operands ``[..., 2]`` of nodes with the given operators ``[...]`` and numbers."""
+        """Sample the two operands ``[..., 2]`` of nodes with the given operators ``[...]`` and numbers."""
         earlier = (len(self.leaves) + nodes).expand(operators.shape)
         first, other = torch.rand(2, *operators.shape, generator=generator, dtype=torch.float64)
         first, other = (first * earlier).long(), (other * (earlier - 1)).long()
@@ -104,7 +104,7 @@ class SearchSpace:
         return torch.stack([first, second], dim=-1)
 
     def decode(self, programs: Programs) -> list[Formula]:
-        """Write programs as formulas, each cut down to the nodes that its result needs."""
+        """Return programs as formulas, each reduced to the nodes that its result depends on."""
         return [
             self._formula(operators, operands)
             for operators, operands in zip(programs.operators.tolist(), programs.operands.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Reads what a search left in its folder, whether it was finished or not."""
+"""``Study``: the results that a search, finished or not, left in its folder."""
 
 import re
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ _REFERENCE = re.compile(r"(?P<root>.+)#(?P<rank>\d+)")
 
 @dataclass(frozen=True)
 class Study:
-    """A search that ran, or still runs.
+    """The results of a search that has ended or still runs.
 
     Attributes:
         root: Its folder.
-        losses: Its ledger with ranks, best first: one row a trained loss, hand-made ones without a rank.
-        numerics: Protection of its formulas.
-        strategy: Class name of the strategy that wrote them; empty if the settings are not there.
-        rounds: Rounds that were asked for; ``None`` if the settings are not there.
+        losses: Its ledger, best first: one row per loss, with a rank for searched formulas.
+        numerics: Numeric protection of its formulas.
+        strategy: Class name of the search strategy; empty if there are no settings.
+        rounds: Rounds that the settings ask for; ``None`` if there are no settings.
     """
 
     root: Path
@@ -66,30 +66,30 @@ class Study:
         return self.losses[self.losses["kind"] == "candidate"]
 
     @property
-    def budget(self) -> int:
-        """The number of candidates that were trained, those that failed included."""
+    def num_candidates(self) -> int:
+        """The number of candidates, failed ones included."""
         return len(self.candidates)
 
     @property
     def finished_rounds(self) -> int:
         """The last round that has a candidate."""
-        return int(self.candidates["round"].max()) if self.budget else 0
+        return int(self.candidates["round"].max()) if self.num_candidates else 0
 
     @property
     def progress(self) -> str:
-        """How far the search got, in words."""
+        """The finished rounds and candidates, as text."""
         planned = "" if self.rounds is None else f" of {self.rounds}"
-        return f"{self.finished_rounds}{planned} rounds, {self.budget} trained candidates"
+        return f"{self.finished_rounds}{planned} rounds, {self.num_candidates} trained candidates"
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether fewer rounds are there than were asked for."""
+        """Whether fewer rounds are finished than the settings ask for."""
         return self.rounds is not None and self.finished_rounds < self.rounds
 
-    def limited_to(self, budget: int) -> "Study":
-        """Return the study as it stood after so many trained candidates."""
+    def limited_to(self, num_candidates: int) -> "Study":
+        """Return the study as it was after so many candidates."""
         first = self.losses.sort_values("id")
-        allowed = (first["kind"] == "candidate").cumsum() <= budget
+        allowed = (first["kind"] == "candidate").cumsum() <= num_candidates
         return replace(self, losses=ranking(first[allowed]))
 
     def formula(self, rank: int) -> Formula:
@@ -98,24 +98,24 @@ class Study:
         Raises:
             ValueError: If the study has no such rank.
         """
-        if not 1 <= rank <= self.budget:
-            raise ValueError(f"'{self.root}' has no formula of rank {rank}: it holds {self.budget}")
+        if not 1 <= rank <= self.num_candidates:
+            raise ValueError(f"'{self.root}' has no formula of rank {rank}: it holds {self.num_candidates}")
         return Formula.parse(self.candidates["formula"].iloc[rank - 1])
 
     def loss(self, rank: int) -> FormulaLoss:
-        """Return the formula of a rank as the loss that it was trained as; raises like :meth:`formula`."""
+        """Return the formula of a rank as a loss with the numerics of the search; raises like :meth:`formula`."""
         return FormulaLoss(self.formula(rank), self.numerics)
 
 
 def numerics_of(given: Numerics | str | None, study: Study | None) -> Numerics | str:
-    """Return the numerics that formulas get: those given, or else those of the study, or else the default ones."""
+    """Return the given numerics, or else those of the study, or else the default ones."""
     if given is not None:
         return given
     return study.numerics if study is not None else "protected"
 
 
 def loss_of(reference: str) -> FormulaLoss | None:
-    """Return the loss that ``RUN#RANK`` names, such as ``runs/shop#1``; ``None`` if the text has not that form.
+    """Return the loss that ``RUN#RANK`` names, such as ``runs/shop#1``; ``None`` if the text has another form.
 
     Raises:
         FileNotFoundError: If there is no such study.
@@ -126,7 +126,7 @@ def loss_of(reference: str) -> FormulaLoss | None:
 
 
 def settings_of(root: Path) -> Mapping[str, Any]:
-    """Return the settings of the study in a folder; nothing if they are not there.
+    """Return the settings of the study in a folder; empty if there are none.
 
     Raises:
         ValueError: If the file there does not hold the settings of a search.

@@ -1,4 +1,4 @@
-"""Budgets that rise within a round, so that only promising candidates get a long training."""
+"""Successive halving: budgets that rise within a round, so that only promising candidates get a long training."""
 
 import math
 from collections.abc import Sequence
@@ -8,11 +8,13 @@ from itertools import pairwise
 class SuccessiveHalving:
     """Successive halving (Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943).
 
-    All candidates of a round are trained for the first budget, the best of them anew for the second, and so on; a
-    budget ``r`` times as long goes to one candidate in ``r``, so that every rung costs the same.
+    On the first rung all candidates of a round are trained for the first budget; the best of them are trained anew on
+    the second rung for the second budget, and so on. A budget ``r`` times as long goes to one candidate in ``r``, so
+    that every rung costs the same.
 
     Args:
-        epochs: Rising numbers of epochs; a single 0 trains every candidate once, as long as the Trainer's recipe says.
+        epochs: The budget of each rung, rising; a single 0 trains every candidate once, for the number of epochs in the
+            Trainer's recipe.
 
     Raises:
         ValueError: If the numbers do not rise or one is not positive.
@@ -27,36 +29,35 @@ class SuccessiveHalving:
         self.epochs = tuple(epochs)
 
     @property
-    def top(self) -> int:
+    def longest(self) -> int:
         """The longest budget."""
         return self.epochs[-1]
 
     def survivors(self, rung: int, scores: Sequence[float | None]) -> list[int]:
-        """Return which candidates go on to the next rung, in their order; none from the last.
+        """Return the indices of the candidates that go on to the next rung, rising; none from the last rung.
 
         Args:
-            rung: Number of the rung that the scores are of.
-            scores: Of each candidate on it; ``None`` for one that was not trained, which never goes on.
+            rung: Number of the rung that the scores are from.
+            scores: Score of each candidate on it; ``None`` for one that failed, which never goes on.
         """
         if rung + 1 == len(self.epochs):
             return []
-        trained = [index for index, score in enumerate(scores) if score is not None]
+        trained = {index: score for index, score in enumerate(scores) if score is not None}
         kept = math.ceil(len(scores) * self.epochs[rung] / self.epochs[rung + 1])
-        best = sorted(trained, key=lambda index: (-_known(scores[index]), index))[:kept]
-        return sorted(best)
+        return sorted(sorted(trained, key=lambda index: (-trained[index], index))[:kept])
 
 
-def told_rewards(rewards: Sequence[float], rungs: Sequence[int], floor: float) -> list[float]:
-    """Return what the strategy is told: rewards in the order of elimination.
+def told_rewards(rewards: Sequence[float], rungs: Sequence[int], failure_reward: float) -> list[float]:
+    """Return the rewards that the strategy is told, which rank candidates of higher rungs first.
 
-    A reward is measured against the baseline under the same budget. A candidate that was stopped is told its own, but
-    never more than the least reward of those that went further, since under the longer budget it would have had to
-    beat them.
+    A reward is a difference to the baseline under the same budget. A candidate that stopped on a rung gets its own
+    reward, but never more than the least reward of those that went further, since under the longer budget it would
+    have had to beat them.
 
     Args:
-        rewards: Of each candidate, under the last budget that it was given.
+        rewards: Reward of each candidate on its last rung.
         rungs: The last rung of each candidate.
-        floor: The reward of candidates that were not trained; it limits nobody.
+        failure_reward: Reward of failed candidates, which limits no other.
     """
     told = list(rewards)
     limit = math.inf
@@ -64,10 +65,5 @@ def told_rewards(rewards: Sequence[float], rungs: Sequence[int], floor: float) -
         here = [index for index, reached in enumerate(rungs) if reached == rung]
         for index in here:
             told[index] = min(rewards[index], limit)
-        limit = min([limit, *(told[index] for index in here if told[index] > floor)])
+        limit = min([limit, *(told[index] for index in here if told[index] > failure_reward)])
     return told
-
-
-def _known(score: float | None) -> float:
-    assert score is not None
-    return score

@@ -4,7 +4,7 @@ import copy
 import gc
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_modules.losses import Loss
@@ -91,6 +92,44 @@ def fit(trainer: pl.Trainer, model: pl.LightningModule, datamodule: pl.Lightning
         if type(error) is SystemExit and trainer.interrupted:
             raise KeyboardInterrupt from None
         raise
+
+
+class TrainerFactory:
+    """Builds a new Trainer for every training from one recipe, the ``trainer`` section of the configuration.
+
+    Args:
+        recipe: Arguments of the Trainer; callbacks and other objects in it are copied for every Trainer. A recipe that
+            leaves ``check_val_every_n_epoch`` at 1 validates once, after the last epoch.
+        log_folder: Folder of the TensorBoard curves, one run a Trainer; ``None`` writes none.
+    """
+
+    def __init__(self, recipe: Mapping[str, Any], log_folder: Path | None = None) -> None:
+        self.recipe = dict(recipe)
+        self.log_folder = log_folder
+
+    def build(
+        self, callbacks: Sequence[pl.Callback], name: str, *, epochs: int | None = None, **settings: Any
+    ) -> pl.Trainer:
+        """Return a new Trainer that keeps no checkpoints and shows no progress.
+
+        Args:
+            callbacks: Callbacks that come after those of the recipe.
+            name: Name of the training, after which the folder of its curves is called.
+            epochs: Number of epochs instead of the recipe's.
+            settings: Arguments that replace the recipe's.
+        """
+        if self.log_folder is not None:
+            settings["logger"] = TensorBoardLogger(self.log_folder, name=None, version=_file_name(name))
+        recipe = self.recipe if epochs is None else {**self.recipe, "max_epochs": epochs}
+        if recipe.get("check_val_every_n_epoch", 1) == 1 and (recipe.get("max_epochs") or 0) > 1:
+            recipe = {**recipe, "check_val_every_n_epoch": recipe["max_epochs"]}
+        # A configuration for fit may keep checkpoints, which a Trainer without checkpointing refuses.
+        return quiet_trainer(recipe, list(callbacks), without=(Checkpoint,), **settings)
+
+
+def _file_name(formula: str) -> str:
+    """Write a formula as a name that every file system accepts."""
+    return "".join(letter if letter.isalnum() or letter in "()+-,. " else "_" for letter in formula)[:60].strip()
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from torch import Tensor
 from datamodules import SyntheticInteractions
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Hinge, Loss
 from lightning_modules.recommenders import BiasedMF, DeepMF, Recommender
-from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, Evaluation, TrialEvaluator
+from lightning_modules.search.evaluation import TrialEvaluator
 from lightning_modules.search.population_evaluation import PopulationEvaluator
+from lightning_modules.search.trial import Assignment, Evaluation
+from lightning_modules.training.trainers import TrainerFactory
 
 RECIPE = {"max_epochs": 2, "accelerator": "cpu", "devices": 1}
 SGD = partial(torch.optim.SGD, lr=0.3)
@@ -55,10 +56,11 @@ def assignment(of: Sequence[Loss], **options: Any) -> Assignment:
 def both(
     recommender: Recommender, task: Assignment, recipe: dict[str, Any] | None = None, **options: Any
 ) -> tuple[list[Evaluation], list[Evaluation]]:
-    """Evaluate a child each, and all as a population."""
-    trainers, data = ChildTrainers({**RECIPE, **(recipe or {})}), planted_data()
+    """Train the losses separately, and all as a population."""
+    trainers, data = TrainerFactory({**RECIPE, **(recipe or {})}), planted_data()
     population = PopulationEvaluator(trainers, data, size=len(task.losses), **options)
-    return TrialEvaluator(trainers, data, **options)(recommender, task), population(recommender, task)
+    separate = TrialEvaluator(trainers, data, **options).evaluate(recommender, task)
+    return separate, population.evaluate(recommender, task)
 
 
 def largest_difference(left: dict[str, Tensor], right: dict[str, Tensor]) -> float:

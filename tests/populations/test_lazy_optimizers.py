@@ -93,7 +93,7 @@ def test_rows_read_in_two_steps_running_have_no_pole(root_in_eps: float) -> None
     moves = IdleMoves((0.9, 0.999), 1e-8, torch.device("cpu"))
     for until in [*range(2, 40), 300, 2000]:
         since = torch.arange(1, until)
-        weights, shifts, _ = moves(since, until)
+        weights, shifts, _ = moves.sums(since, until)
         assert (weights >= 0).all()
         # Those of g_s between the first and the last step, as the moments are kept.
         root = (1 - 0.999) ** 0.5 * 0.999 ** (0.5 * since)
@@ -124,7 +124,7 @@ def test_the_sum_of_moves_is_that_of_the_moves(since: int, until: int) -> None:
     step = torch.arange(since, until, dtype=torch.float64)
     mean_then = mean * betas[0] ** (step - since) / (1 - betas[0] ** step)
     squares_then = squares * betas[1] ** (step - since) / (1 - betas[1] ** step)
-    weights, shifts, kept = IdleMoves(betas, eps, torch.device("cpu"))(torch.tensor([since]), until)
+    weights, shifts, kept = IdleMoves(betas, eps, torch.device("cpu")).sums(torch.tensor([since]), until)
     root = (squares / (1 - betas[1]) * betas[1] ** -since) ** 0.5
     moves = mean / (1 - betas[0]) * (weights / (root + shifts)).sum(0)
     torch.testing.assert_close(moves, (mean_then / (squares_then.sqrt() + eps)).sum(0, keepdim=True), rtol=1e-7, atol=0)

@@ -10,10 +10,10 @@ from sklearn.metrics import roc_auc_score
 from lightning_modules.losses import BCE, MSE, Focal
 from lightning_modules.populations import UnmatchedError
 from lightning_modules.recommenders import BiasedMF, RankNet, Recommender
-from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.population_evaluation import PopulationEvaluator
+from lightning_modules.search.trial import Evaluation
 from lightning_modules.statistics.standard_errors import standard_error
+from lightning_modules.training.trainers import TrainerFactory
 from tests.broken_losses import Infinite, Raising
 from tests.far_logits import moved
 from tests.populations.population_helpers import (
@@ -38,8 +38,10 @@ BY_NORM = {"gradient_clip_val": 1e-2}
 def evaluate(
     recommender: Recommender, *of: Any, recipe: dict[str, Any] | None = None, **options: Any
 ) -> list[Evaluation]:
-    trainers = ChildTrainers({**RECIPE, **(recipe or {})})
-    return PopulationEvaluator(trainers, planted_data(), size=9, **options)(recommender, assignment(of or (BCE(),)))
+    trainers = TrainerFactory({**RECIPE, **(recipe or {})})
+    return PopulationEvaluator(trainers, planted_data(), size=9, **options).evaluate(
+        recommender, assignment(of or (BCE(),))
+    )
 
 
 @pytest.mark.parametrize("optimizer", [SGD, ADAGRAD, ADAM], ids=["sgd", "adagrad", "adam"])
@@ -175,15 +177,17 @@ def test_labels_between_0_and_1_are_refused() -> None:
     data = planted_data()
     data.setup()
     data.rows["train"] = data.rows["train"]._replace(label=data.rows["train"].label * 0.5)
-    (evaluation,) = PopulationEvaluator(ChildTrainers(RECIPE), data, size=1)(biased_mf(), assignment((BCE(),)))
+    (evaluation,) = PopulationEvaluator(TrainerFactory(RECIPE), data, size=1).evaluate(
+        biased_mf(), assignment((BCE(),))
+    )
     assert "0 or 1" in evaluation.error
 
 
 @pytest.mark.timeout(60)
 def test_a_population_that_takes_too_long_is_ended() -> None:
-    trainers = ChildTrainers({**RECIPE, "max_epochs": 100_000})
+    trainers = TrainerFactory({**RECIPE, "max_epochs": 100_000})
     evaluator = PopulationEvaluator(trainers, planted_data(), size=2, timeout=0.3)
-    evaluations = evaluator(biased_mf(), assignment((BCE(), MSE())))
+    evaluations = evaluator.evaluate(biased_mf(), assignment((BCE(), MSE())))
     assert [each.status for each in evaluations] == ["failed"] * 2
     assert "TimeoutError" in evaluations[0].error
 
@@ -239,15 +243,15 @@ def test_what_cannot_be_matched_is_refused(recommender: Any, words: str) -> None
     ],
 )
 def test_recipes_that_cannot_be_matched_are_refused(recipe: dict[str, Any]) -> None:
-    evaluator = PopulationEvaluator(ChildTrainers({**RECIPE, **recipe}), planted_data(), size=1)
+    evaluator = PopulationEvaluator(TrainerFactory({**RECIPE, **recipe}), planted_data(), size=1)
     with pytest.raises(UnmatchedError, match=next(iter(recipe))):
         evaluator.check(biased_mf())
-    PopulationEvaluator(ChildTrainers(RECIPE), planted_data(), size=1).check(biased_mf())
+    PopulationEvaluator(TrainerFactory(RECIPE), planted_data(), size=1).check(biased_mf())
 
 
 def test_a_population_has_candidates() -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        PopulationEvaluator(ChildTrainers(RECIPE), planted_data(), size=0)
+        PopulationEvaluator(TrainerFactory(RECIPE), planted_data(), size=0)
 
 
 @moved

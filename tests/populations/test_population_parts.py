@@ -27,7 +27,7 @@ def test_slopes_are_those_of_autograd(loss: Loss) -> None:
     generator = torch.Generator().manual_seed(0)
     logit = 2 * torch.randn(20_000, generator=generator)
     label = torch.randint(2, (20_000,), generator=generator).float()
-    found = SlopeTable([BCE(), loss], CPU)(torch.stack([logit, logit], 1), label)
+    found = SlopeTable([BCE(), loss], CPU).slopes(torch.stack([logit, logit], 1), label)
     torch.testing.assert_close(found[:, 0], slope(BCE(), logit, label), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(found[:, 1], slope(loss, logit, label), rtol=2e-3, atol=1e-5)
 
@@ -35,19 +35,19 @@ def test_slopes_are_those_of_autograd(loss: Loss) -> None:
 def test_a_step_is_at_the_very_number_where_the_loss_makes_it() -> None:
     kink = torch.tensor(1.0)
     logit = torch.stack([kink.nextafter(torch.tensor(0.0)), kink.nextafter(torch.tensor(2.0))]).unsqueeze(1)
-    found = SlopeTable([Hinge()], CPU)(logit, torch.ones(2))
+    found = SlopeTable([Hinge()], CPU).slopes(logit, torch.ones(2))
     assert found.squeeze(1).tolist() == [-1.0, 0.0]
 
 
 def test_far_away_and_broken_logits() -> None:
     logit = torch.tensor([-1e30, -300.0, 300.0, 1e30, torch.nan]).unsqueeze(1)
-    found = SlopeTable([BCE()], CPU)(logit, torch.ones(5)).squeeze(1)
+    found = SlopeTable([BCE()], CPU).slopes(logit, torch.ones(5)).squeeze(1)
     torch.testing.assert_close(found, torch.tensor([-1.0, -1.0, 0.0, 0.0, torch.nan]), equal_nan=True)
 
 
 def test_losses_without_finite_values_have_no_slopes() -> None:
     table = SlopeTable([Infinite(), Raising(ArithmeticError("boom")), BCE()], CPU)
-    found = table(torch.zeros(1, 3), torch.zeros(1))
+    found = table.slopes(torch.zeros(1, 3), torch.zeros(1))
     assert found.isfinite().tolist() == [[False, False, True]]
     assert list(table.errors) == ["", "ArithmeticError: boom", ""]
 

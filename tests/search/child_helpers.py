@@ -9,8 +9,9 @@ from torch import Tensor
 from datamodules import SyntheticInteractions
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders import BiasedMF
-from lightning_modules.search.children import ChildTrainers
-from lightning_modules.search.evaluation import Assignment, Evaluation, TrialEvaluator
+from lightning_modules.search.evaluation import TrialEvaluator
+from lightning_modules.search.trial import Assignment, Evaluation
+from lightning_modules.training.trainers import TrainerFactory
 
 
 def planted_data(**options: Any) -> SyntheticInteractions:
@@ -26,12 +27,12 @@ def untrained(data: SyntheticInteractions, seed: int = 0) -> BiasedMF:
 
 def evaluator(data: pl.LightningDataModule, epochs: int = 1, **options: Any) -> TrialEvaluator:
     recipe = {"max_epochs": epochs, "accelerator": "cpu", "devices": 1}
-    return TrialEvaluator(ChildTrainers(recipe), data, **options)
+    return TrialEvaluator(TrainerFactory(recipe), data, **options)
 
 
-def trained(evaluate: TrialEvaluator, recommender: BiasedMF, loss: Loss, seed: int = 0) -> Evaluation:
+def trained(evaluator: TrialEvaluator, recommender: BiasedMF, loss: Loss, seed: int = 0) -> Evaluation:
     """Train one child and return what became of it, weights included."""
-    (evaluation,) = evaluate(recommender, Assignment((loss,), ("child",), seed, keep_weights=True))
+    (evaluation,) = evaluator.evaluate(recommender, Assignment((loss,), ("child",), seed, keep_weights=True))
     return evaluation
 
 

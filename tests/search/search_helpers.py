@@ -61,14 +61,14 @@ def equal(left: Programs, right: Programs) -> bool:
 def told(
     programs: Programs,
     reward: Tensor,
-    verdict: ScreeningResult = ScreeningResult.TRAINABLE,
+    result: ScreeningResult = ScreeningResult.TRAINABLE,
     broken: Tensor | None = None,
 ) -> Outcome:
-    """Return an outcome in which every program is new, and has the given verdict and reward."""
+    """Return an outcome in which every program is new, and has the given result and reward."""
     count = len(programs)
     ones = torch.ones(count, dtype=torch.float64)
     screened = Screened(
-        verdict=torch.full((count,), int(verdict)),
+        result=torch.full((count,), int(result)),
         right_share=ones,
         joint_share=ones,
         signature=torch.arange(count),

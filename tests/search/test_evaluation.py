@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.losses import BCE, MSE, FormulaLoss, Loss
-from lightning_modules.search.evaluation import Assignment, Evaluation
+from lightning_modules.search.trial import Assignment, Evaluation
 from tests.broken_losses import Infinite, Raising
 from tests.search.child_helpers import NoisySquare, evaluator, planted_data, trained, untrained
 
@@ -153,7 +153,7 @@ def test_a_child_that_takes_too_long_has_failed() -> None:
 
 def test_weights_are_kept_on_request_only() -> None:
     data = planted_data()
-    (evaluation,) = evaluator(data)(untrained(data), Assignment((BCE(),), ("child",), seed=0))
+    (evaluation,) = evaluator(data).evaluate(untrained(data), Assignment((BCE(),), ("child",), seed=0))
     assert evaluation.status == "trained"
     assert evaluation.weights is None
 
@@ -162,7 +162,8 @@ def test_more_epochs_go_before_the_recipe() -> None:
     data = planted_data()
     evaluate = evaluator(data, epochs=1)
     long, short = (
-        evaluate(untrained(data), Assignment((BCE(),), ("child",), seed=0, epochs=epochs))[0] for epochs in (3, None)
+        evaluate.evaluate(untrained(data), Assignment((BCE(),), ("child",), seed=0, epochs=epochs))[0]
+        for epochs in (3, None)
     )
     assert long.score == trained(evaluator(data, epochs=3), untrained(data), BCE()).score
     assert long.score != short.score

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.events import SearchProgress
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_ledger, read_trials
-from lightning_modules.search.places import TrialKey
 from lightning_modules.search.space import SearchSpace
+from lightning_modules.search.trial import Evaluation, TrialKey
 from tests.search.observer_helpers import candidate, reference, round_summary
 
 CANDIDATES = [

@@ -32,11 +32,11 @@ def hinged_error(leaf: float, probes: int) -> Screened:
     """Screen (max(pred, leaf) - label)**2, whose gradients are right where pred > leaf and zero elsewhere."""
     space = SearchSpace(leaves=["pred", "label", leaf], nodes=4)
     program: list[WrittenNode] = [("max", 0, 2), ("negative", 1), ("add", 3, 4), ("square", 5)]
-    return screening(space, probes=probes, least_right_share=0.6)(written(space, program))
+    return screening(space, probes=probes, least_right_share=0.6).screen(written(space, program))
 
 
 @pytest.mark.parametrize(
-    ("program", "verdict", "right_share", "joint_share"),
+    ("program", "result", "right_share", "joint_share"),
     [
         (WITHOUT_PREDICTION, ScreeningResult.ZERO_GRADIENT, 0.0, 0.0),
         ([("negative", 0), ("add", 0, 3)], ScreeningResult.ZERO_GRADIENT, 0.0, 0.0),
@@ -48,11 +48,11 @@ def hinged_error(leaf: float, probes: int) -> Screened:
         (REVERSED_ERROR, ScreeningResult.WRONG_DIRECTION, 0.0, 0.0),
     ],
 )
-def test_verdicts_and_shares_of_known_programs(
-    program: list[WrittenNode], verdict: ScreeningResult, right_share: float, joint_share: float
+def test_results_and_shares_of_known_programs(
+    program: list[WrittenNode], result: ScreeningResult, right_share: float, joint_share: float
 ) -> None:
-    screened = screening()(written(SPACE, program))
-    assert screened.verdict.tolist() == [verdict]
+    screened = screening().screen(written(SPACE, program))
+    assert screened.result.tolist() == [result]
     assert screened.right_share.tolist() == [right_share]
     assert screened.joint_share.tolist() == [joint_share]
 
@@ -60,27 +60,27 @@ def test_verdicts_and_shares_of_known_programs(
 def test_a_u_shape_without_label_is_right_half_of_the_time_and_never_for_both_labels() -> None:
     space = SearchSpace(leaves=["pred", "label", 0.5], nodes=3)
     program: list[WrittenNode] = [("negative", 2), ("add", 0, 3), ("square", 4)]
-    screened = screening(space, probes=7)(written(space, program))
+    screened = screening(space, probes=7).screen(written(space, program))
     assert screened.right_share.item() == 0.5
     assert screened.joint_share.item() == 0.0
-    assert screened.verdict.item() == ScreeningResult.WRONG_DIRECTION
+    assert screened.result.item() == ScreeningResult.WRONG_DIRECTION
 
 
-@pytest.mark.parametrize(("right", "verdict"), [(6, ScreeningResult.TRAINABLE), (5, ScreeningResult.WRONG_DIRECTION)])
-def test_a_share_equal_to_the_least_one_passes(right: int, verdict: ScreeningResult) -> None:
+@pytest.mark.parametrize(("right", "result"), [(6, ScreeningResult.TRAINABLE), (5, ScreeningResult.WRONG_DIRECTION)])
+def test_a_share_equal_to_the_least_one_passes(right: int, result: ScreeningResult) -> None:
     probe = sorted_probe(10)
     leaf = (probe[9 - right] + probe[10 - right]) / 2
     screened = hinged_error(leaf, probes=10)
     assert screened.right_share.item() == pytest.approx(right / 10)
     assert screened.joint_share.item() == pytest.approx(right / 10)
-    assert screened.verdict.item() == verdict
+    assert screened.result.item() == result
 
 
 def test_right_signs_for_one_label_alone_are_no_joint_share() -> None:
     space = SearchSpace(leaves=["pred", "label", 0.5], nodes=4)
     # -label * max(pred, 0.5) has no gradient for label 0, and a right one for label 1 where pred > 0.5.
     program: list[WrittenNode] = [("max", 0, 2), ("multiply", 1, 3), ("negative", 4)]
-    screened = screening(space, probes=20)(written(space, program))
+    screened = screening(space, probes=20).screen(written(space, program))
     above = sum(pred > 0.5 for pred in sorted_probe(20)) / 20
     assert 0 < above < 1
     assert screened.right_share.item() == pytest.approx(above / 2)
@@ -88,17 +88,17 @@ def test_right_signs_for_one_label_alone_are_no_joint_share() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "verdict"), [(5e-5, ScreeningResult.ZERO_GRADIENT), (2e-4, ScreeningResult.TRAINABLE)]
+    ("scale", "result"), [(5e-5, ScreeningResult.ZERO_GRADIENT), (2e-4, ScreeningResult.TRAINABLE)]
 )
-def test_a_gradient_nowhere_above_the_tolerance_is_zero(scale: float, verdict: ScreeningResult) -> None:
+def test_a_gradient_nowhere_above_the_tolerance_is_zero(scale: float, result: ScreeningResult) -> None:
     space = SearchSpace(leaves=["pred", "label", scale], nodes=4)
     program = [*SQUARED_ERROR, ("multiply", 2, 5)]
-    assert screening(space)(written(space, program)).verdict.tolist() == [verdict]
+    assert screening(space).screen(written(space, program)).result.tolist() == [result]
 
 
 def test_the_direction_check_can_be_switched_off() -> None:
-    screened = screening(least_right_share=0.0)(written(SPACE, PREDICTION, REVERSED_ERROR, WITHOUT_PREDICTION))
-    assert screened.verdict.tolist() == [
+    screened = screening(least_right_share=0.0).screen(written(SPACE, PREDICTION, REVERSED_ERROR, WITHOUT_PREDICTION))
+    assert screened.result.tolist() == [
         ScreeningResult.TRAINABLE,
         ScreeningResult.TRAINABLE,
         ScreeningResult.ZERO_GRADIENT,
@@ -108,45 +108,45 @@ def test_the_direction_check_can_be_switched_off() -> None:
 def test_repeats_in_a_batch_are_duplicates_of_the_first() -> None:
     # Adding the label changes the value only, not the gradient.
     shifted: list[WrittenNode] = [*SQUARED_ERROR, ("add", 5, 1)]
-    screened = screening()(written(SPACE, SQUARED_ERROR, FOURTH_POWER, shifted, SQUARED_ERROR))
+    screened = screening().screen(written(SPACE, SQUARED_ERROR, FOURTH_POWER, shifted, SQUARED_ERROR))
     new, again = ScreeningResult.TRAINABLE, ScreeningResult.DUPLICATE
-    assert screened.verdict.tolist() == [new, new, again, again]
+    assert screened.result.tolist() == [new, new, again, again]
     assert screened.signature.tolist() == [0, 1, 0, 0]
 
 
 def test_only_what_was_taken_makes_later_batches_duplicates() -> None:
-    judge = screening()
-    first = judge(written(SPACE, SQUARED_ERROR, FOURTH_POWER))
-    judge.take(first.signature[:1])
-    later = judge(written(SPACE, FOURTH_POWER, SQUARED_ERROR))
-    assert later.verdict.tolist() == [ScreeningResult.TRAINABLE, ScreeningResult.DUPLICATE]
+    screen = screening()
+    first = screen.screen(written(SPACE, SQUARED_ERROR, FOURTH_POWER))
+    screen.take(first.signature[:1])
+    later = screen.screen(written(SPACE, FOURTH_POWER, SQUARED_ERROR))
+    assert later.result.tolist() == [ScreeningResult.TRAINABLE, ScreeningResult.DUPLICATE]
     assert later.signature.tolist() == first.signature.flip(0).tolist()
 
 
 def test_rejected_programs_stay_rejected_for_their_own_reason() -> None:
-    judge = screening()
+    screen = screening()
     for _ in range(2):
-        screened = judge(written(SPACE, PREDICTION, PREDICTION, WITHOUT_PREDICTION))
-        assert screened.verdict.tolist() == [ScreeningResult.WRONG_DIRECTION] * 2 + [ScreeningResult.ZERO_GRADIENT]
-        judge.take(screened.signature)
+        screened = screen.screen(written(SPACE, PREDICTION, PREDICTION, WITHOUT_PREDICTION))
+        assert screened.result.tolist() == [ScreeningResult.WRONG_DIRECTION] * 2 + [ScreeningResult.ZERO_GRADIENT]
+        screen.take(screened.signature)
 
 
 def test_occurrences_count_all_draws_of_a_signature_so_far() -> None:
-    judge = screening()
-    first = judge(written(SPACE, SQUARED_ERROR, PREDICTION, SQUARED_ERROR))
+    screen = screening()
+    first = screen.screen(written(SPACE, SQUARED_ERROR, PREDICTION, SQUARED_ERROR))
     assert first.occurrences.tolist() == [2, 1, 2]
-    assert judge(written(SPACE, PREDICTION, FOURTH_POWER)).occurrences.tolist() == [2, 1]
-    assert judge(written(SPACE, SQUARED_ERROR)).occurrences.tolist() == [3]
+    assert screen.screen(written(SPACE, PREDICTION, FOURTH_POWER)).occurrences.tolist() == [2, 1]
+    assert screen.screen(written(SPACE, SQUARED_ERROR)).occurrences.tolist() == [3]
 
 
-def test_random_draws_split_into_verdicts_that_their_findings_explain() -> None:
+def test_random_draws_split_into_results_that_their_findings_explain() -> None:
     space = SearchSpace(nodes=6)
-    judge = screening(space)
-    screened = Screened.concatenate([judge(space.uniform(3000, seeded(seed))) for seed in range(2)])
-    assert len(screened.verdict) == 6000
-    assert set(screened.verdict.tolist()) == set(ScreeningResult)
-    wrong = screened.verdict == ScreeningResult.WRONG_DIRECTION
-    passed = (screened.verdict == ScreeningResult.TRAINABLE) | (screened.verdict == ScreeningResult.DUPLICATE)
+    screen = screening(space)
+    screened = Screened.concatenate([screen.screen(space.uniform(3000, seeded(seed))) for seed in range(2)])
+    assert len(screened.result) == 6000
+    assert set(screened.result.tolist()) == set(ScreeningResult)
+    wrong = screened.result == ScreeningResult.WRONG_DIRECTION
+    passed = (screened.result == ScreeningResult.TRAINABLE) | (screened.result == ScreeningResult.DUPLICATE)
     assert (screened.right_share[wrong] < 0.6).all()
     assert (screened.right_share[passed] >= 0.6 - 1e-9).all()
     assert (screened.joint_share <= screened.right_share + 1e-9).all()

@@ -44,7 +44,7 @@ def test_operands_are_uniform_without_replacement_at_every_node(binary: bool) ->
         assert chisquare(list(counts.values())).pvalue > LEAST_P_VALUE
 
 
-def test_a_seed_determines_the_draws() -> None:
+def test_a_seed_determines_the_samples() -> None:
     space = SearchSpace()
     assert equal(space.uniform(50, seeded(3)), space.uniform(50, seeded(3)))
     assert not equal(space.uniform(50, seeded(3)), space.uniform(50, seeded(4)))
@@ -54,8 +54,8 @@ def test_uniform_draws_with_the_published_clamp_have_the_published_shares() -> N
     """The shares were counted on the published code: 69.1 % without gradient, 11.5 % sensitive to the label."""
     space, numerics, count = SearchSpace(), PRESETS["autolossgen"], 20_000
     programs = space.uniform(count, seeded())
-    verdict = Screening(space, numerics, seeded(1))(programs).verdict
-    assert (verdict == ScreeningResult.ZERO_GRADIENT).sum() / count == pytest.approx(0.691, abs=0.02)
+    result = Screening(space, numerics, seeded(1)).screen(programs).result
+    assert (result == ScreeningResult.ZERO_GRADIENT).sum() / count == pytest.approx(0.691, abs=0.02)
 
     pred = 0.1 + 0.8 * torch.rand(20, generator=seeded(2), dtype=torch.float64)
     by_label = [

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lightning_modules.losses import Numerics
-from lightning_modules.search.findings import SearchHistory
+from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.snapshots import Snapshots, check_state
 from lightning_modules.search.space import SearchSpace

@@ -48,7 +48,7 @@ def configured(root: Path, **search: Any) -> Study:
 def test_formulas_are_ranked_by_reward_and_hand_made_losses_are_not(root: Path) -> None:
     study = Study.read(root)
     assert [str(study.formula(rank)) for rank in range(1, 5)] == RANKED
-    assert study.budget == 4
+    assert study.num_candidates == 4
     assert set(study.losses.loc[study.losses["rank"].isna(), "formula"]) == {"BCE", "MSE"}
     assert study.losses["formula"].tolist() == [*RANKED[:2], "MSE", RANKED[2], "BCE", RANKED[3]]
 
@@ -105,7 +105,7 @@ def test_progress_in_words(root: Path, rounds: int, unfinished: bool) -> None:
 
 def test_a_study_that_has_only_begun(tmp_path: Path) -> None:
     study = Study.read(written(tmp_path / "none", []))
-    assert (study.budget, study.finished_rounds, study.progress) == (0, 0, "0 rounds, 0 trained candidates")
+    assert (study.num_candidates, study.finished_rounds, study.progress) == (0, 0, "0 rounds, 0 trained candidates")
     with pytest.raises(ValueError, match="it holds 0"):
         study.formula(1)
     assert configured(written(tmp_path / "references", CANDIDATES[:2]), rounds=2).is_unfinished
@@ -125,10 +125,10 @@ def test_a_study_that_has_only_begun(tmp_path: Path) -> None:
 def test_a_limited_study_is_as_it_stood_then(root: Path, budget: int, formulas: list[str]) -> None:
     study = Study.read(root)
     limited = study.limited_to(budget)
-    assert [str(limited.formula(rank)) for rank in range(1, limited.budget + 1)] == formulas
+    assert [str(limited.formula(rank)) for rank in range(1, limited.num_candidates + 1)] == formulas
     assert limited.candidates["rank"].tolist() == list(range(1, len(formulas) + 1))
     assert {"BCE", "MSE"} <= set(limited.losses["formula"])
-    assert study.budget == 4
+    assert study.num_candidates == 4
 
 
 @pytest.mark.parametrize("name", ["shop", "a folder#1", "numbers#"])

@@ -8,14 +8,12 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss, Loss
-from lightning_modules.search.best_child import BestCandidate
-from lightning_modules.search.evaluation import Assignment, Evaluation
-from lightning_modules.search.places import TrialKey
+from lightning_modules.search.executors.dispatch import in_order
 from lightning_modules.search.rewards import FAILURE_REWARD
-from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
+from lightning_modules.search.schedule import Alternating, BestCandidate, FromScratch, Schedule
 from lightning_modules.search.successive_halving import SuccessiveHalving
-from lightning_modules.search.trainings import Trainings
-from lightning_modules.search.trials import Trial, Trials, in_order
+from lightning_modules.search.trial import Assignment, Evaluation, Trial, TrialKey
+from lightning_modules.search.trials import Trials
 from tests.search.child_helpers import planted_data, untrained
 from tests.search.fake_executor import FakeExecutor
 
@@ -33,7 +31,7 @@ class Looked:
         self.table = table
         self.trained: list[tuple[str, int, int]] = []
 
-    def __call__(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
+    def evaluate(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
         (loss,) = assignment.losses
         epochs = assignment.epochs or 0
         self.trained.append((loss.title, epochs, assignment.seed))
@@ -45,15 +43,24 @@ class Looked:
 
 def trials(
     table: Table,
-    ladder: SuccessiveHalving | None = None,
+    halving: SuccessiveHalving | None = None,
     baseline: Loss | None = None,
     best: BestCandidate | None = None,
     schedule: Schedule | None = None,
 ) -> tuple[Trials, Looked]:
     evaluator = Looked(table)
-    schedule = schedule or FromScratch(untrained(planted_data()))
-    trainings = Trainings(FakeExecutor(3), evaluator, {}, lambda children: None, best)
-    return Trials(trainings, schedule, ladder or SuccessiveHalving(), baseline, seed=30), evaluator
+    tried = Trials(
+        FakeExecutor(3),
+        evaluator,
+        schedule or FromScratch(untrained(planted_data())),
+        halving=halving or SuccessiveHalving(),
+        baseline=baseline,
+        seed=30,
+        known={},
+        record=lambda trials: None,
+        best=best,
+    )
+    return tried, evaluator
 
 
 def titles(losses: list[FormulaLoss]) -> list[str]:
@@ -70,7 +77,7 @@ def test_rewards_are_differences_to_the_baseline_under_the_same_budget() -> None
     assert results[1].reward == pytest.approx(-0.1)
     assert results[0].reward == pytest.approx(0.05)
     assert (results[0].rung, results[1].rung) == (1, 0)
-    assert results[0].place == TrialKey(1, "candidate", 1, 4, first.title)
+    assert results[0].key == TrialKey(1, "candidate", 1, 4, first.title)
 
 
 def test_a_reward_has_no_floor() -> None:
@@ -78,7 +85,7 @@ def test_a_reward_has_no_floor() -> None:
     tried, _ = trials({("BCE", 0): -0.5, (far.title, 0): -7.0, (broken.title, 0): None}, baseline=BCE())
     tried.measure_baseline()
     results = [trial for _, trial in tried.candidates(1, [far, broken])]
-    assert [trial.broke for trial in results] == [False, True]
+    assert [trial.failed for trial in results] == [False, True]
     assert results[0].reward == pytest.approx(-6.5)
 
 
@@ -88,7 +95,7 @@ def test_without_a_baseline_rewards_are_scores() -> None:
     assert evaluator.trained == []
     results = list(tried.references({"MSE": MSE(), "BCE": BCE()}))
     assert [each.reward for each in results] == [0.6, FAILURE_REWARD]
-    assert [each.place for each in results] == [
+    assert [each.key for each in results] == [
         TrialKey(0, "reference", 1, 0, "MSE"),
         TrialKey(0, "reference", 2, 0, "BCE"),
     ]
@@ -103,10 +110,10 @@ def test_a_baseline_that_cannot_be_trained_ends_the_search() -> None:
 def test_references_get_the_longest_budget() -> None:
     tried, _ = trials({("BCE", 9): 0.6}, SuccessiveHalving([1, 3, 9]))
     (trial,) = tried.references({"BCE": BCE()})
-    assert (trial.rung, trial.place.epochs) == (2, 9)
+    assert (trial.rung, trial.key.epochs) == (2, 9)
 
 
-def test_a_ladder_trains_fewer_and_fewer() -> None:
+def test_successive_halving_trains_fewer_and_fewer() -> None:
     scores = [0.1, 0.4, None, 0.3]
     table: dict[tuple[str, int], float | None] = {
         (loss.title, 1): score for loss, score in zip(FORMULAS, scores, strict=True)
@@ -119,7 +126,7 @@ def test_a_ladder_trains_fewer_and_fewer() -> None:
     assert [trial.rung for _, trial in told] == [0, 0, 1, 2]
     assert [trial.evaluation.score for _, trial in told] == [0.1, None, 0.45, 0.6]
     assert [trial.loss for _, trial in told] == [FORMULAS[index] for index, _ in told]
-    assert [trial.place.position for _, trial in told] == [1, 3, 2, 4]
+    assert [trial.key.position for _, trial in told] == [1, 3, 2, 4]
     assert sorted(epochs for _, epochs, _ in evaluator.trained) == [1] * 4 + [2] * 2 + [4]
 
 

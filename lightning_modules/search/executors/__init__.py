@@ -1,4 +1,4 @@
-"""Where children are trained."""
+"""Executors: they run the trials of a search in this process, in worker processes or on a Ray cluster."""
 
 from lightning_modules.search.executors.base import SerialExecutor, Shared, TrialExecutor
 from lightning_modules.search.executors.factory import EXECUTORS, ExecutorOptions, executor_named

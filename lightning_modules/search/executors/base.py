@@ -1,4 +1,4 @@
-"""What a search asks of whatever trains its children: futures, a number of slots, and values that travel once."""
+"""The interface of executors, which run the trials of a search, and the executor of this process."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Shared(ABC, Generic[T]):
-    """A handle to a large value; it is small itself and may be an argument of any number of calls."""
+    """A small handle to a large value, which may be an argument of any number of calls."""
 
     @abstractmethod
     def get(self) -> T:
@@ -18,12 +18,12 @@ class Shared(ABC, Generic[T]):
 
 
 class TrialExecutor(Executor, ABC):
-    """Runs calls somewhere, with the interface of ``concurrent.futures``.
+    """Runs calls, with the interface of ``concurrent.futures``.
 
     Attributes:
-        slots: How many calls run at once; further ones wait.
-        deaths: What a future raises when the process that ran its call died, as opposed to an exception of the call.
-            The executor works again at the next ``submit``.
+        slots: Number of calls that run at once; further ones wait.
+        deaths: The exceptions of a future whose process died, as opposed to an exception of the call. The executor
+            works again at the next ``submit``.
     """
 
     slots: int = 1
@@ -37,8 +37,7 @@ class TrialExecutor(Executor, ABC):
     def share(self, value: T) -> Shared[T]:
         """Put a large value where every worker can read it.
 
-        The value is taken as it is now. It is there as long as the handle is, and nobody may change what ``get``
-        returns.
+        The value is copied as it is now, and kept as long as the handle lives. What ``get`` returns is read-only.
         """
 
     @abstractmethod
@@ -64,12 +63,12 @@ class SerialExecutor(TrialExecutor):
         """Run the call and return its result or exception as a future.
 
         Raises:
-            KeyboardInterrupt: And whatever else is no ``Exception``: it is meant for this process, not for the call.
+            KeyboardInterrupt: And everything else that is no ``Exception``, since it concerns the whole process.
         """
         future: Future[Result] = Future()
         try:
             future.set_result(function(*arguments, **options))
-        except Exception as error:  # what a call raises is its result
+        except Exception as error:  # an exception of the call is its result
             future.set_exception(error)
         return future
 

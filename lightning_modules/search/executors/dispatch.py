@@ -1,7 +1,7 @@
-"""Keeps an executor busy with calls, and survives the deaths of its workers."""
+"""Runs calls on an executor, as many at a time as it has slots, and repeats those whose worker died."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Death:
-    """A call whose process died, and died again when it was given a worker to itself."""
+    """The result of a call whose process died, and died again when it ran alone."""
 
     reason: str
 
@@ -25,17 +25,17 @@ def dispatch(
     calls: Sequence[tuple[Any, ...]],
     on_done: Callable[[int, Result | Death], None],
 ) -> Generator[int]:
-    """Run all calls and yield each one's number when it is done.
+    """Run all calls and yield the number of each when it is done.
 
-    A worker that dies may take its neighbours' calls with it, so that each of them is repeated once, alone: nobody then
-    dies of another's call.
+    When a worker dies, calls of other workers may fail with it. Each of them is repeated once, alone, so that no call
+    fails because of another one.
 
     Args:
-        executor: Where to run; no more than its ``slots`` calls are under way at a time.
-        function: What to call.
-        calls: The arguments of each call.
-        on_done: Told the result of every call before it is yielded, and that of calls which were over when the run was
-            interrupted.
+        executor: Runs the calls, no more than its ``slots`` at a time.
+        function: The function.
+        calls: Its arguments in each call.
+        on_done: Receives the number and result of every call before the number is yielded, and those of calls that
+            were done when the run was interrupted.
     """
     suspects: list[int] = []
     with closing(_completed(executor, function, calls, range(len(calls)), on_done, executor.slots)) as completed:
@@ -60,7 +60,7 @@ def _completed(
     on_done: Callable[[int, Result | Death], None],
     slots: int,
 ) -> Generator[tuple[int, Future[Result]]]:
-    """Yield every call's number and its future when that is done."""
+    """Yield the number and the future of every call when it is done."""
     waiting = deque(numbers)
     running: dict[Future[Result], int] = {}
     try:
@@ -75,3 +75,14 @@ def _completed(
             if future.done() and not future.cancelled() and future.exception() is None:
                 on_done(number, future.result())
         raise
+
+
+def in_order(numbered: Iterable[tuple[int, Result]]) -> Generator[tuple[int, Result]]:
+    """Yield numbered results by rising number from 0, each as soon as all before it are there."""
+    early: dict[int, Result] = {}
+    following = 0
+    for number, result in numbered:
+        early[number] = result
+        while following in early:
+            yield following, early.pop(following)
+            following += 1

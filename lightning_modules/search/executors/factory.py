@@ -1,4 +1,4 @@
-"""Builds an executor by its name, from options that all of them have in common."""
+"""Builds an executor by its name from common options."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from lightning_modules.search.executors.ray_executor import RayExecutor
 
 @dataclass(frozen=True)
 class ExecutorOptions:
-    """Options of an executor; each kind uses those that mean something to it.
+    """Options of an executor; each kind uses those that concern it.
 
     Args:
-        workers: How many children are trained at once; 0 for as many as there is room for.
+        workers: Number of trials that run at once; 0 is as many as the machine or cluster has room for.
         threads: CPU threads of torch in each worker; 0 leaves torch's own number.
         ray_address: Address of a Ray cluster, or ``auto`` for this machine's; empty starts a local one.
-        gpus_per_child: Share of a GPU that Ray keeps for each child.
+        gpus_per_child: GPUs that Ray reserves for each trial, also a fraction of one.
     """
 
     workers: int = 0

@@ -1,4 +1,4 @@
-"""Runs calls in several processes of this machine."""
+"""An executor of worker processes on this machine."""
 
 import multiprocessing.resource_tracker
 import os
@@ -36,17 +36,17 @@ class _Stored(Shared[T], Generic[T]):
         return value
 
 
-# Few: what a round shared goes when later rounds share theirs.
+# A small cache, so that shared values of earlier rounds are freed.
 @lru_cache(maxsize=4)
 def _load(folder: str) -> Any:
     return unpack(read_packed(Path(folder)))
 
 
 class ProcessExecutor(TrialExecutor):
-    """Keeps a pool of worker processes, which read shared values from one memory.
+    """A pool of worker processes, which read shared values from one memory.
 
-    Workers are fresh interpreters. They end when the driver ends, however it does, and leave Ctrl-C to it. Where there
-    are several GPUs each worker sees one of them. When a worker dies, all calls that were running or waiting fail with
+    Workers are new interpreters. They end when the driver ends, however it does, and ignore Ctrl-C. Where there are
+    several GPUs each worker sees one of them. When a worker dies, all calls that were running or waiting fail with
     one of ``deaths``, and the next ``submit`` starts new workers.
 
     Args:
@@ -94,7 +94,7 @@ class ProcessExecutor(TrialExecutor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers and remove what was shared."""
         self._pool.shutdown(wait=wait, kill_workers=cancel_futures)
-        # Without waiting, calls may still be about to read; the folder then goes with this object.
+        # Without waiting, calls may still read from the folder, which is then removed with this object.
         if wait:
             self._folder.cleanup()
 
@@ -104,16 +104,16 @@ class ProcessExecutor(TrialExecutor):
         return future
 
     def _new_pool(self) -> ProcessPoolExecutor:
-        # Starting one of these unblocks SIGINT, so it must not happen while that is held.
+        # Starting one of these unblocks SIGINT, so it must happen before SIGINT is blocked.
         multiprocessing.resource_tracker.ensure_running()
         loky.backend.resource_tracker.ensure_running()
         setup = WorkerSetup(os.getpid(), self._folder.name, self._threads, list(warnings.filters), visible_devices())
-        return ProcessPoolExecutor(max_workers=self.slots, timeout=None, initializer=setup)
+        return ProcessPoolExecutor(max_workers=self.slots, timeout=None, initializer=setup.prepare)
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Let processes and threads that start here inherit a blocked SIGINT, so that none meets it half started.
+    """Block SIGINT, so that processes and threads that start here inherit the block and are not interrupted early.
 
     A signal that arrives meanwhile is delivered afterwards.
     """

@@ -28,7 +28,7 @@ def import_ray() -> Any:
 
 
 def connect(address: str, workers: int) -> Callable[[], None]:
-    """Connect to a cluster, or start one of so many CPUs where there is no address; return what undoes it.
+    """Connect to a cluster, or start one with ``workers`` CPUs if there is no address, and return its shutdown.
 
     Raises:
         ValueError: If no cluster answers.
@@ -37,10 +37,10 @@ def connect(address: str, workers: int) -> Callable[[], None]:
         ray = import_ray()
         if ray.is_initialized():
             return lambda: None
-        place = {"address": address} if address else {"address": "local", "num_cpus": workers or None}
+        target = {"address": address} if address else {"address": "local", "num_cpus": workers or None}
         try:
             ray.init(
-                **place,
+                **target,
                 include_dashboard=None if address else False,
                 runtime_env=_environment(),
                 log_to_driver=False,
@@ -56,29 +56,29 @@ def connect(address: str, workers: int) -> Callable[[], None]:
 
 
 def room(gpus_per_child: float) -> int:
-    """Return how many calls of one CPU and so many GPUs fit into the nodes that are there.
+    """Return the number of calls of one CPU and ``gpus_per_child`` GPUs that fit into the nodes.
 
     Raises:
-        ValueError: If none does.
+        ValueError: If none fits.
     """
     nodes = [node["Resources"] for node in import_ray().nodes() if node["Alive"]]
-    places = sum(_places(node, gpus_per_child) for node in nodes)
-    if not places:
+    slots = sum(_slots(node, gpus_per_child) for node in nodes)
+    if not slots:
         raise ValueError(
             f"no node of the Ray cluster has a CPU and {gpus_per_child:g} GPUs for a child; "
             f"{len(nodes)} nodes have {sum(node.get('GPU', 0) for node in nodes):g} GPUs together"
         )
-    return places
+    return slots
 
 
-def _places(resources: dict[str, float], gpus_per_child: float) -> int:
+def _slots(resources: dict[str, float], gpus_per_child: float) -> int:
     cpus = int(resources.get("CPU", 0))
-    # Thirds and the like are not exact in binary.
+    # Fractions such as a third are not exact in binary.
     return min(cpus, int(resources.get("GPU", 0) / gpus_per_child + 1e-6)) if gpus_per_child else cpus
 
 
 def _environment() -> dict[str, Any]:
-    """Give the workers the project, and on machines that have the same folders whatever else can be imported here."""
+    """Return a runtime environment with the project's packages, and this process's import path for equal machines."""
     root = Path(__file__).resolve().parents[3]
     folders = [os.path.abspath(folder) for folder in sys.path if os.path.isdir(folder or os.curdir)]
     return {
@@ -89,7 +89,7 @@ def _environment() -> dict[str, Any]:
 
 @contextmanager
 def _sigterm_kept() -> Iterator[None]:
-    """Undo that Ray takes over SIGTERM when it is initialised."""
+    """Restore the handler of SIGTERM, which Ray replaces when it is initialised."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""One call on a Ray cluster, however many nodes are lost on the way."""
+"""An executor that runs calls on a Ray cluster, and runs them again when their node is lost."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -18,8 +18,8 @@ class RayCall:
 
     Args:
         start_task: Starts the task and returns the reference of its result.
-        starter: Runs later starts, since Ray's own threads, which tell of a loss, must not wait.
-        losses: What a result is when it was lost with a node.
+        starter: Runs later starts, since Ray's own threads, which report a loss, must not wait.
+        losses: The errors of results that were lost with a node.
         retries: How often to start again.
 
     Attributes:
@@ -34,7 +34,7 @@ class RayCall:
         retries: int,
     ) -> None:
         self.future: Future[Any] = Future()
-        # It cannot be cancelled by itself: the task would go on.
+        # The future must not be cancelled alone, since the task would go on.
         self.future.set_running_or_notify_cancel()
         self._start_task = start_task
         self._starter = starter
@@ -47,7 +47,7 @@ class RayCall:
         try:
             self._reference = self._start_task()
             self._reference.future().add_done_callback(self._on_end)
-        except Exception as error:  # in the starter's thread nobody else would hear of it
+        except Exception as error:  # in the starter's thread it would be lost otherwise
             self.future.set_exception(error)
 
     def cancel(self) -> None:
@@ -79,7 +79,7 @@ class _Put(Shared[T], Generic[T]):
         return value
 
 
-# Few: what a round shared goes when later rounds share theirs.
+# A small cache, so that shared values of earlier rounds are freed.
 @lru_cache(maxsize=4)
 def _load(reference: Any) -> Any:
     return unpack(import_ray().get(reference))
@@ -89,14 +89,13 @@ class RayExecutor(TrialExecutor):
     """Runs every call as a Ray task of one CPU.
 
     Shared values are objects of the driver: its node keeps them, and the workers of a node read them from one memory.
-    That memory must not be written, but parameters and buffers of modules are copies. Ray hides all GPUs from calls
-    that ask for no share of one.
+    That memory is read-only, but parameters and buffers of modules are copies. Ray hides all GPUs from calls that ask
+    for no share of one.
 
-    A call that a lost node took along is run again elsewhere. One whose worker crashed is not: it fails with one of
-    ``deaths``.
+    A call whose node is lost is run again elsewhere. One whose worker crashed is not: it fails with one of ``deaths``.
 
     Args:
-        workers: How many calls run at once; 0 for as many as the nodes have CPUs and GPUs for.
+        workers: Number of calls that run at once; 0 is as many as the nodes have CPUs and GPUs for.
         threads: CPU threads of torch in each of them; 0 leaves those that Ray sets, one for each CPU of a task.
         address: A cluster's address, or ``auto`` for the one this machine belongs to; empty starts a local one. If
             this program is connected to a cluster already, that one is used and stays connected.
@@ -122,9 +121,9 @@ class RayExecutor(TrialExecutor):
         self._losses = (errors.NodeDiedError, errors.ObjectLostError)
         self.deaths = (errors.WorkerCrashedError, errors.OutOfMemoryError, *self._losses)
         self._disconnect = connect(address, workers)
-        places = room(gpus_per_child)
-        self.slots = workers or places
-        # Ray would run a crashed call as often as one whose node was lost; it names the two apart only afterwards.
+        slots = room(gpus_per_child)
+        self.slots = workers or slots
+        # Ray's own retries do not distinguish a crashed call from one whose node was lost.
         self._task = self._ray.remote(num_cpus=1, num_gpus=gpus_per_child, max_retries=0)(_run)
         self._threads = threads
         self._node_retries = node_retries

@@ -1,4 +1,4 @@
-"""A temporary folder for processes of one machine, which goes when its owner does, however that happens."""
+"""A temporary folder that worker processes share, which is removed even when its owner is killed."""
 
 import os
 import shutil
@@ -10,16 +10,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 _PREFIX, _OWNER = "lossmith-", "owner"
-#: Where Linux keeps named semaphores, and what loky calls those of a process.
+#: The folder of named semaphores on Linux, and loky's names for those of a process.
 _SEMAPHORES, _OF_PROCESS = Path("/dev/shm"), "sem.loky-{process}-*"  # noqa: S108 (not a place for temporary files)
 #: A younger folder's owner may not have locked it yet.
 _LEAST_AGE_SECONDS = 10.0
 
 
 class SharedFolder:
-    """A new temporary folder; making one removes those of owners that were killed with all their workers.
+    """A new temporary folder; making one removes orphans, folders of owners that were killed with all their workers.
 
-    Its owner holds a lock of the operating system in it, which is given back when the owner dies.
+    The owner holds a lock of the operating system in it, which is released when the owner dies.
 
     Attributes:
         name: Path of the folder.
@@ -38,10 +38,10 @@ class SharedFolder:
         self._directory.cleanup()
 
 
-def remove_orphans(place: Path) -> None:
-    """Remove the folders below a place whose owners died without doing so, and the semaphores of these owners."""
-    for owner in place.glob(f"{_PREFIX}*-*/{_OWNER}"):
-        # What another user's process or a second search removes meanwhile is no concern of this one.
+def remove_orphans(parent: Path) -> None:
+    """Remove the folders in ``parent`` whose owners died, and the semaphores of these owners."""
+    for owner in parent.glob(f"{_PREFIX}*-*/{_OWNER}"):
+        # Another user's process or a second search may remove the folder meanwhile.
         with suppress(OSError, Timeout):
             if time.time() - owner.stat().st_mtime >= _LEAST_AGE_SECONDS:
                 with FileLock(owner).acquire(timeout=0):

@@ -1,6 +1,6 @@
-"""Takes a value apart into a few bytes and its large arrays, so that processes can share the arrays' memory.
+"""Serialises a value with its large arrays apart, so that processes can share the memory of the arrays.
 
-A pickle is read here only by the run that wrote it, on values that are in its memory anyway.
+A pickle is read only by the run that wrote it, from a folder of its own.
 """
 
 import io
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.storage import TypedStorage, UntypedStorage
 
-#: Arrays and tensors of at least so many bytes are kept apart.
+#: Arrays and tensors of at least this size, in bytes, are kept apart.
 LEAST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A value in parts.
+    """A serialised value.
 
     Attributes:
         payload: The value's pickle, with references to the arrays.
@@ -39,7 +39,7 @@ class Packed:
 
 
 def pack(value: Any) -> Packed:
-    """Take a value apart; tensors that share memory share it afterwards, too."""
+    """Serialise a value; tensors that share memory share it afterwards, too."""
     stream = io.BytesIO()
     packer = _Packer(stream)
     packer.dump(value)
@@ -47,9 +47,9 @@ def pack(value: Any) -> Packed:
 
 
 def unpack(packed: Packed) -> Any:
-    """Put a value together again, on the memory of the given arrays.
+    """Restore a value on the memory of the given arrays.
 
-    What modules hold is copied where the arrays cannot be written; all else must not be written then.
+    Parameters and buffers of modules are copied where the arrays are read-only; everything else is read-only then.
     """
     arrays = [
         array.copy() if number in packed.written and not array.flags.writeable else array
@@ -70,7 +70,7 @@ def write_packed(packed: Packed, folder: Path) -> None:
 
 
 def read_packed(folder: Path) -> Packed:
-    """Map the parts into memory: whoever reads the folder shares its pages until he writes to them.
+    """Map the parts into memory, copy on write: all readers share the pages that they do not write.
 
     Raises:
         FileNotFoundError: If the folder is gone.
@@ -88,7 +88,7 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         self.arrays: list[NDArray[Any]] = []
         self._numbers: dict[Any, int] = {}
         self._module_memory: set[tuple[int, int]] = set()
-        # An address or an id means one object only as long as that object lives.
+        # An address or an id identifies an object only as long as that object lives.
         self._alive: list[Any] = []
 
     @property
@@ -108,7 +108,7 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         memory = storage._untyped_storage
         if memory.device.type != "cpu" or memory.nbytes() < LEAST_BYTES:
             return None
-        return self._number(_place(memory), memory, _as_bytes), storage.dtype
+        return self._number(_address(memory), memory, _as_bytes), storage.dtype
 
     def _array_reference(self, array: NDArray[Any]) -> tuple[int, None] | None:
         if array.nbytes < LEAST_BYTES or array.dtype.hasobject:
@@ -125,7 +125,7 @@ class _Packer(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
     def _note_memory(self, module: nn.Module) -> None:
         for tensor in chain(module.parameters(recurse=False), module.buffers(recurse=False)):
             if tensor.layout is torch.strided and tensor.device.type == "cpu":
-                self._module_memory.add(_place(tensor.untyped_storage()))
+                self._module_memory.add(_address(tensor.untyped_storage()))
 
 
 class _Unpacker(pickle.Unpickler):
@@ -143,7 +143,7 @@ class _Unpacker(pickle.Unpickler):
         return TypedStorage(wrap_storage=self._storages[number], dtype=dtype, _internal=True)
 
 
-def _place(memory: UntypedStorage) -> tuple[int, int]:
+def _address(memory: UntypedStorage) -> tuple[int, int]:
     return memory.data_ptr(), memory.nbytes()
 
 
@@ -157,6 +157,6 @@ def _contiguous(array: NDArray[Any]) -> NDArray[Any]:
 
 def _as_storage(array: NDArray[Any]) -> UntypedStorage:
     with warnings.catch_warnings():
-        # Memory that cannot be written is meant to be read only here.
+        # The tensor is only read, so that its memory may be read-only.
         warnings.filterwarnings("ignore", message=".*not writable", category=UserWarning)
         return torch.from_numpy(array).untyped_storage()

@@ -1,4 +1,4 @@
-"""What a process does before it trains its first child."""
+"""Worker processes: how they are prepared, and how they end with the process that started them."""
 
 import gc
 import os
@@ -20,7 +20,7 @@ _WORKER_VARIABLE = "LOSSMITH_WORKER"
 
 
 def in_worker() -> bool:
-    """Tell whether this process only trains children, so that ending it ends no search."""
+    """Return whether this process is a worker, so that ending it does not end a search."""
     return os.environ.get(_WORKER_VARIABLE) == str(os.getpid())
 
 
@@ -32,7 +32,7 @@ def become_worker(threads: int) -> None:
 
 
 def call(function: Callable[..., T], arguments: tuple[Any, ...], options: dict[str, Any]) -> T:
-    """Run a call in a process that collects garbage every second between calls, as loky's workers do."""
+    """Run a call in one of loky's workers, which collect garbage every second between calls."""
     try:
         return function(*arguments, **options)
     finally:
@@ -41,9 +41,9 @@ def call(function: Callable[..., T], arguments: tuple[Any, ...], options: dict[s
 
 @lru_cache(maxsize=1)
 def _spare_what_stays() -> None:
-    """Keep the collector from walking through all modules and data: each time it would take as long as a short child.
+    """Freeze the collected objects: walking through all modules and data would take as long as a short trial.
 
-    Once is enough, after the first call, which has imported and loaded nearly all there is.
+    Once is enough, after the first call, which has imported and loaded nearly everything.
     """
     gc.collect()
     gc.freeze()
@@ -58,7 +58,7 @@ class WorkerSetup:
         folder: The driver's folder of shared values; removed when the driver has died without doing so.
         threads: CPU threads of torch; 0 leaves them as they are.
         filters: The driver's warning filters.
-        devices: Names of GPUs, of which each worker sees one; none where the workers may see all.
+        devices: Names of GPUs, of which each worker sees one; empty where the workers may see all.
     """
 
     driver: int
@@ -67,9 +67,9 @@ class WorkerSetup:
     filters: Sequence[Any]
     devices: tuple[str, ...] = ()
 
-    def __call__(self) -> None:
+    def prepare(self) -> None:
         """Prepare this process."""
-        # Ctrl-C reaches the whole process group; the driver decides what becomes of its workers.
+        # Ctrl-C reaches the whole process group; only the driver reacts and ends its workers.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         warnings.resetwarnings()
@@ -79,7 +79,7 @@ class WorkerSetup:
         threading.Thread(target=self._end_with_driver, name="end with driver", daemon=True).start()
 
     def _choose_device(self) -> None:
-        """Hide all GPUs but one, before anything touches CUDA."""
+        """Hide all GPUs but one, before CUDA is initialised."""
         if self.devices:
             number = int(current_process().name.rsplit("-")[-1].split(":")[-1])
             os.environ["CUDA_VISIBLE_DEVICES"] = self.devices[number % len(self.devices)]

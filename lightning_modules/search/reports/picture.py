@@ -1,4 +1,4 @@
-"""A picture of a search: what it found over its rounds, and a formula's curve beside that of BCE."""
+"""The picture of a search: rewards over its rounds, and the curve of a formula beside that of BCE."""
 
 import math
 import textwrap
@@ -23,7 +23,7 @@ PICTURE_NAME = "search.png"
 
 _TITLE_WIDTH, _TITLE_LINES = 112, 4
 _LEAST_LINEAR = 1e-3
-# Of the height of the axes: what a line of text needs.
+# Height of a line of text as a share of the axes.
 _LINE_HEIGHT = 0.055
 
 
@@ -31,7 +31,7 @@ class PictureFile(SearchObserver):
     """Samples the study when its search ends for whatever reason, if anything was found.
 
     Args:
-        root: The study's folder, whose ledger is told before.
+        root: The study's folder, whose ledger has to be an earlier observer.
     """
 
     def __init__(self, root: Path) -> None:
@@ -39,16 +39,16 @@ class PictureFile(SearchObserver):
 
     def on_end(self) -> None:
         """Write the picture."""
-        # A ledger in which nothing could be trained is removed.
+        # A ledger without any trained loss is removed.
         if not (self.root / LEDGER_NAME).exists():
             return
         study = Study.read(self.root)
-        if study.budget:
+        if study.num_candidates:
             write_picture(study, self.root / PICTURE_NAME)
 
 
 def write_picture(study: Study, path: Path, rank: int = 1) -> None:
-    """Write what :func:`search_figure` draws as a PNG file.
+    """Write the figure of :func:`search_figure` as a PNG file.
 
     Raises:
         OSError: If it cannot be written.
@@ -58,11 +58,11 @@ def write_picture(study: Study, path: Path, rank: int = 1) -> None:
 
 
 def search_figure(study: Study, rank: int = 1) -> Figure:
-    """Draw all rewards over the rounds among those of hand-made losses, and a formula's curve beside BCE's.
+    """Draw all rewards over the rounds with those of hand-made losses, and the curve of a formula beside BCE's.
 
     Args:
         study: A search, finished or not.
-        rank: Which formula to write out and draw, counted from 1, the best one.
+        rank: Rank of the formula to print and draw, from 1, the best one.
 
     Raises:
         ValueError: If the study has no such rank.
@@ -95,9 +95,9 @@ def _reward(found: pd.Series) -> str:
 def _draw_rewards(axes: Axes, study: Study) -> None:
     found = study.candidates.sort_values("id")
     rounds = found.groupby("round")["reward"]
-    # Side by side in the order of the round, where they would hide each other on a line.
-    place = (rounds.cumcount() + 0.5) / rounds.transform("size") - 0.5
-    axes.scatter(found["round"] + 0.7 * place, found["reward"], s=9, color="tab:blue", alpha=0.3, linewidths=0)
+    # Side by side in the order of the round, so that they do not hide each other.
+    offset = (rounds.cumcount() + 0.5) / rounds.transform("size") - 0.5
+    axes.scatter(found["round"] + 0.7 * offset, found["reward"], s=9, color="tab:blue", alpha=0.3, linewidths=0)
     axes.scatter([], [], s=9, color="tab:blue", alpha=0.6, label="trained formula")
     axes.plot(rounds.mean(), "o-", color="tab:orange", markersize=3, linewidth=1.2, label="mean of the round")
     best = study.candidates.iloc[0]
@@ -149,11 +149,11 @@ def _draw_references(axes: Axes, names: pd.Series) -> None:
         axes.text(1.01, height, name, transform=axes.transAxes, fontsize=8, va="center").set(parse_math=False)
 
 
-def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Return rising places with at least a gap between them, those that had to move apart around their mean."""
+def spread(positions: Sequence[float], gap: float) -> list[float]:
+    """Return rising positions with at least a gap between them; those too close are spread around their mean."""
     groups: list[list[float]] = []
-    for place in places:
-        groups.append([place])
+    for position in positions:
+        groups.append([position])
         while len(groups) > 1 and _start(groups[-1], gap) < _start(groups[-2], gap) + gap * len(groups[-2]):
             last = groups.pop()
             groups[-1] += last

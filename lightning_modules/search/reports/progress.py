@@ -1,4 +1,4 @@
-"""A live display of a search in the terminal."""
+"""The progress bars of a search in the terminal."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ class ProgressDisplay(SearchObserver):
     """Shows the round, the candidates done, the best reward so far and the time left.
 
     Args:
-        console: Where to write.
+        console: The terminal.
         rounds: Rounds of the search.
         candidates: Candidates a round.
         warmup_updates: Updates of the strategy before the first round.
@@ -30,12 +30,12 @@ class ProgressDisplay(SearchObserver):
         self._search = self.progress.add_task("candidates", total=rounds * candidates, note="", visible=False)
         self.progress.start()
 
-    def on_resume(self, standing: SearchProgress) -> None:
-        """Show what is done already."""
-        for candidate in standing.candidates:
+    def on_resume(self, progress: SearchProgress) -> None:
+        """Show the finished rounds."""
+        for candidate in progress.candidates:
             self.on_candidate(candidate)
-        self.progress.update(self._warm_up, completed=standing.warm_up)
-        self.progress.update(self._search, completed=standing.rounds * self.candidates)
+        self.progress.update(self._warm_up, completed=progress.warm_up)
+        self.progress.update(self._search, completed=progress.rounds * self.candidates)
 
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
         """Count the update."""
@@ -43,7 +43,7 @@ class ProgressDisplay(SearchObserver):
         self.progress.update(self._warm_up, completed=update, note=note)
 
     def on_candidate(self, candidate: Candidate) -> None:
-        """Count the child and show the best so far."""
+        """Count the candidate and show the best reward so far."""
         if candidate.kind == "reference":
             self.progress.update(self._references, advance=1)
             return
@@ -54,9 +54,9 @@ class ProgressDisplay(SearchObserver):
         self.progress.update(self._search, advance=1, visible=True, note=note)
 
     def on_round(self, summary: RoundSummary) -> None:
-        """Count candidates that the round could not draw as done."""
+        """Count candidates that the round found no programs for as done."""
         self.progress.update(self._search, completed=summary.round * self.candidates, visible=True)
 
     def on_end(self) -> None:
-        """Leave the display as it stands."""
+        """Stop the display and leave it on the screen."""
         self.progress.stop()

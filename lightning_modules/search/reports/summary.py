@@ -1,4 +1,4 @@
-"""What a study ends with: formulas.csv and a table in the terminal."""
+"""The results of a study as a ranking: formulas.csv and a table in the terminal."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -36,8 +36,8 @@ _LONGEST_SHOWN = 120
 def ranking(losses: pd.DataFrame) -> pd.DataFrame:
     """Sort trained losses by falling reward and number the formulas among them from 1.
 
-    Those that a ladder of budgets let train longer go before others, whose rewards do not compare with theirs. Those
-    whose training broke come last. Equal rewards keep the order of training; hand-made losses have no rank.
+    A longer budget goes before a higher reward, since rewards of different budgets do not compare. Failed losses come
+    last. Equal rewards keep the order of training; hand-made losses have no rank.
     """
     table = losses.drop(columns="rank", errors="ignore")
     table = table.assign(trained=table["status"] == "trained" if "status" in table else True)
@@ -49,13 +49,13 @@ def ranking(losses: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
-    """Return one row a candidate."""
+    """Return a table with one row per candidate."""
     rows = [asdict(candidate) for candidate in candidates]
     return with_failure_rewards(pd.DataFrame(rows, columns=list(Candidate.__annotations__)))
 
 
 class FormulasFile(SearchObserver):
-    """Writes ``formulas.csv``, every trained loss sorted by reward, when a search ends for whatever reason.
+    """Writes ``formulas.csv``, all losses sorted by reward, when a search ends, successful or not.
 
     Args:
         root: The study's folder.
@@ -65,12 +65,12 @@ class FormulasFile(SearchObserver):
         self.path = root / "formulas.csv"
         self._candidates: list[Candidate] = []
 
-    def on_resume(self, standing: SearchProgress) -> None:
-        """Remember the candidates of finished rounds."""
-        self._candidates.extend(standing.candidates)
+    def on_resume(self, progress: SearchProgress) -> None:
+        """Keep the candidates of finished rounds."""
+        self._candidates.extend(progress.candidates)
 
     def on_candidate(self, candidate: Candidate) -> None:
-        """Remember the candidate."""
+        """Keep the candidate."""
         self._candidates.append(candidate)
 
     def on_end(self) -> None:
@@ -82,7 +82,7 @@ class FormulasFile(SearchObserver):
 def print_summary(
     console: Console, candidates: Sequence[Candidate], root: Path, top: int, remarks: Sequence[str] = ()
 ) -> None:
-    """Print the best formulas beside the hand-made losses, what weakens them, and how to look further."""
+    """Print the best formulas and the hand-made losses, remarks on their rewards, and where all results are."""
     ranked = ranking(as_table(candidates))
     references = ranked[ranked["kind"] == "reference"]
     best = ranked[ranked["kind"] == "candidate"].head(top)
@@ -110,14 +110,14 @@ def _cells(row: Any) -> list[str]:
 
 
 def reward_words(reward: float, standard_error: float | None) -> str:
-    """Return a reward with its standard error in parentheses, where it has one."""
+    """Return a reward as text, with its standard error in parentheses if it has one."""
     return f"{reward:+.4f}" if pd.isna(standard_error) else f"{reward:+.4f} ({standard_error:.4f})"
 
 
 def _shortest(formula: str, simplified: str) -> str:
-    """Return the shortest way to write a formula, cut to a few lines of the table; formulas.csv has all of it."""
+    """Return the shortest text of a formula, truncated to a few lines of the table."""
     text = min(formula, simplified, key=len)
-    # A formula may be too long to be read back.
+    # A formula may be too long for the parser.
     with suppress(FormulaError):
         text = min(text, str(Formula.parse(simplified).without_offset()), key=len)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."

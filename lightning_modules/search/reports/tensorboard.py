@@ -1,4 +1,4 @@
-"""Shows a search in TensorBoard."""
+"""The TensorBoard run of a search."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,12 +33,12 @@ LAYOUT: Layout = {
 
 
 class SearchTensorBoard(SearchObserver):
-    """Writes scalars of every round and their layout, the top formulas as text and, when they change, their figures.
+    """Writes scalars of every round, the best formulas as text and, when they change, their figures.
 
     Args:
         root: The study's folder.
-        space: What the programs are made of.
-        numerics: Protection of the formulas.
+        space: The search space.
+        numerics: Numeric protection of the formulas.
         figures: Number of best formulas to draw.
     """
 
@@ -51,18 +51,18 @@ class SearchTensorBoard(SearchObserver):
         self._references: dict[str, float] = {}
         self._drawn: tuple[str, ...] = ()
 
-    def on_resume(self, standing: SearchProgress) -> None:
-        """Remember the reference losses."""
-        for candidate in standing.candidates:
+    def on_resume(self, progress: SearchProgress) -> None:
+        """Keep the reference losses."""
+        for candidate in progress.candidates:
             self.on_candidate(candidate)
 
     @signals_held()
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
-        """Write what the strategy reports."""
+        """Write the figures of the strategy."""
         self._scalars("warm_up", figures, update)
 
     def on_candidate(self, candidate: Candidate) -> None:
-        """Remember the reference losses, which are drawn as lines beside the rewards."""
+        """Keep the reference losses, whose rewards are drawn as lines."""
         if candidate.kind == "reference":
             self._references[candidate.formula] = candidate.reward
 
@@ -73,7 +73,7 @@ class SearchTensorBoard(SearchObserver):
         self._scalars("policy", summary.figures, step)
         self._scalars("reward", self._rewards(summary), step)
         self._scalars("reference", self._references, step)
-        self._scalars("drawn", self._verdicts(summary), step)
+        self._scalars("drawn", self._screening_shares(summary), step)
         self._scalars("operators", self._operators(summary), step)
         if summary.accepted is not None:
             self.writer.add_scalar("reward/accepted", float(summary.accepted), step)
@@ -97,9 +97,9 @@ class SearchTensorBoard(SearchObserver):
         above_baseline = sum(reward > 0 for reward in rewards) / len(rewards)
         return best | {"best": max(rewards), "mean": sum(rewards) / len(rewards), "above_baseline": above_baseline}
 
-    def _verdicts(self, summary: RoundSummary) -> dict[str, float]:
-        shares = torch.bincount(summary.screened.verdict, minlength=len(ScreeningResult)) / len(summary.programs)
-        return {verdict.name.lower(): float(shares[verdict]) for verdict in ScreeningResult}
+    def _screening_shares(self, summary: RoundSummary) -> dict[str, float]:
+        shares = torch.bincount(summary.screened.result, minlength=len(ScreeningResult)) / len(summary.programs)
+        return {result.name.lower(): float(shares[result]) for result in ScreeningResult}
 
     def _operators(self, summary: RoundSummary) -> dict[str, float]:
         used = summary.programs.used(len(self.space.leaves))

@@ -1,4 +1,4 @@
-"""Who writes the formulas of a search, and learns from what became of them."""
+"""Search strategies: they propose formulas and learn from their rewards."""
 
 from lightning_modules.search.strategies.base import Outcome, Strategy
 from lightning_modules.search.strategies.evolution import RegularizedEvolution

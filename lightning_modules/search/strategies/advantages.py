@@ -1,4 +1,4 @@
-"""What a program is worth to the policy."""
+"""Advantages of programs, which the policy gradient weights their log-probabilities with."""
 
 import math
 from typing import Any
@@ -11,19 +11,20 @@ from lightning_modules.search.strategies.base import Outcome
 
 
 class AdvantageEstimator:
-    """Turns outcomes into advantages over a moving baseline.
+    """Estimates the advantage of programs: their value less a moving average of values.
 
-    A program with a reward is worth the share of all rewards so far that its own beats, less ``novelty_penalty`` for
-    every doubling of the draws of its gradient signature; rewards themselves are all but equal among good formulas and
-    far apart among bad ones. A program that screening rejects is worth the share of probes at which it is right for
-    both labels, less 1. Mutants count only if they are better than the baseline: the policy did not write them, and
-    their failures would be held against the elites they were made from.
+    The value of a program with a reward is its rank: the share of all rewards so far that are lower, less
+    ``novelty_penalty`` for every doubling of the number of samples of its gradient signature. Rewards themselves are
+    nearly equal among good formulas and far apart among bad ones. The value of a program that screening rejects is the
+    share of probes at which it is right for both labels, less 1. Mutants count only if they are better than the moving
+    average: the policy did not sample them, and their failures would lower the probability of the elites they came
+    from.
 
     Args:
-        baseline_decay: Of the exponential moving average of the values, which is subtracted from them.
-        filter_rewards: Give a trained program below the baseline the value -1 and leave it out of the baseline, as
+        baseline_decay: Decay of the exponential moving average of the values.
+        filter_rewards: Give a trained program below the average the value -1 and leave it out of the average, as
             AutoLossGen does.
-        novelty_penalty: Taken off a value for every doubling of the draws of its signature.
+        novelty_penalty: Subtracted from a value for every doubling of the samples of its signature.
         screening_weight: Weight of all rejected programs together, relative to all with a reward.
     """
 
@@ -37,13 +38,18 @@ class AdvantageEstimator:
         self.baseline: float | None = None
         self._rewards = torch.empty(0, dtype=torch.float64)
 
-    def __call__(self, outcome: Outcome, mutant: Tensor) -> tuple[Tensor, Tensor]:
-        """Return every program's advantage and weight ``[count]``; programs without a value weigh nothing."""
+    def estimate(self, outcome: Outcome, mutant: Tensor) -> tuple[Tensor, Tensor]:
+        """Return every program's advantage and weight ``[count]``; the weight is 0 without a value.
+
+        Args:
+            outcome: The programs, as the strategy was told of them.
+            mutant: Marks the mutants among them, bool ``[count]``.
+        """
         self._rewards = torch.cat([self._rewards, outcome.order[outcome.trained]]).sort().values
         rewarded = outcome.reward.isfinite()
-        verdict = outcome.screened.verdict
+        result = outcome.screened.result
         rejected = (
-            ((verdict == ScreeningResult.ZERO_GRADIENT) | (verdict == ScreeningResult.WRONG_DIRECTION))
+            ((result == ScreeningResult.ZERO_GRADIENT) | (result == ScreeningResult.WRONG_DIRECTION))
             & ~rewarded
             & ~mutant
         )
@@ -61,7 +67,7 @@ class AdvantageEstimator:
         return beaten.double() / max(1, len(self._rewards)) - penalty
 
     def _move_baseline(self, values: Tensor) -> float:
-        """Return the baseline before these values, and let them move it."""
+        """Return the moving average before these values, then update it with them."""
         baseline = self.baseline
         moving = values[values >= baseline - 1e-5] if self.filter_rewards and baseline is not None else values
         if len(moving):
@@ -71,11 +77,11 @@ class AdvantageEstimator:
         return baseline or 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the baseline and the rewards so far."""
+        """Return the moving average and the rewards so far."""
         return {"baseline": self.baseline, "rewards": self._rewards}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` returned."""
+        """Restore a state that :meth:`state_dict` returned."""
         self.baseline, self._rewards = state["baseline"], state["rewards"]
 
 

@@ -1,4 +1,4 @@
-"""What every search strategy is: asked for programs, told what became of them."""
+"""The interface of search strategies: ask for programs, tell their outcome."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -14,14 +14,14 @@ from lightning_modules.search.space import Programs, SearchSpace
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a batch of programs.
+    """The outcome of a batch of programs.
 
     Attributes:
-        programs: The programs, in the order in which the strategy gave them.
-        screened: What screening said of each.
-        reward: Measured reward of each, or that of an earlier program with the same gradient; nan where there is
-            none, float64 ``[count]``. Where training broke, it is less than all that were trained until then have.
-        broken: Marks the programs whose training broke, or that of the earlier one, bool ``[count]``; None marks none.
+        programs: The programs, in the order in which the strategy proposed them.
+        screened: Their screening results.
+        reward: Reward of each, or that of an earlier program with the same gradient signature; nan where there is
+            none, float64 ``[count]``. That of a failed trial is less than all rewards of trained ones until then.
+        broken: Marks the programs whose trial failed, or that of the earlier one, bool ``[count]``; None marks none.
     """
 
     programs: Programs
@@ -31,17 +31,17 @@ class Outcome:
 
     @property
     def trained(self) -> Tensor:
-        """Mark the programs whose training was tried, whether it broke or not, bool ``[count]``."""
-        return self.reward.isfinite() & (self.screened.verdict == ScreeningResult.TRAINABLE)
+        """Mark the programs that have had a trial, failed or not, bool ``[count]``."""
+        return self.reward.isfinite() & (self.screened.result == ScreeningResult.TRAINABLE)
 
     @property
     def succeeded(self) -> Tensor:
-        """Mark the programs that were trained, bool ``[count]``."""
+        """Mark the programs whose trial did not fail, bool ``[count]``."""
         return self.trained if self.broken is None else self.trained & ~self.broken
 
     @property
     def order(self) -> Tensor:
-        """Rewards by which to order programs of all rounds: -inf where training broke, float64 ``[count]``."""
+        """Rewards that order programs of all rounds: -inf where the trial failed, float64 ``[count]``."""
         return self.reward if self.broken is None else self.reward.masked_fill(self.broken, -torch.inf)
 
 
@@ -49,7 +49,7 @@ class Strategy(ABC):
     """Proposes programs and learns from their rewards.
 
     Args:
-        space: What the programs are made of.
+        space: The search space.
         generator: The strategy's only source of randomness.
     """
 
@@ -62,21 +62,21 @@ class Strategy(ABC):
         """Propose ``count`` programs."""
 
     def choose(self, screened: Screened, trainable: Tensor, count: int) -> Tensor:  # noqa: ARG002
-        """Choose ``count`` of the programs last asked for, or all if there are fewer, to spend training on.
+        """Choose which of the programs last asked for are trained.
 
         Args:
-            screened: Screening's findings on those programs.
+            screened: Their screening results.
             trainable: Indices of the trainable ones.
-            count: How many are wanted.
+            count: The number to choose; all if there are fewer.
         """
         return trainable[torch.randperm(len(trainable), generator=self.generator)[:count]]
 
     @abstractmethod
     def tell(self, outcome: Outcome) -> dict[str, float]:
-        """Learn from all programs asked for since the last call, in their order; return figures to log."""
+        """Learn from all programs asked for since the last call, in their order, and return figures to log."""
 
     def warm_up(self, screen: Callable[[Programs], Screened], updates: int) -> Iterator[dict[str, float]]:  # noqa: ARG002
-        """Learn from screening alone, before any training; yields figures to log after each update."""
+        """Learn from screening alone, before any trial, and yield figures to log after each update."""
         return iter(())
 
     def state_dict(self) -> dict[str, Any]:
@@ -84,5 +84,5 @@ class Strategy(ABC):
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` returned."""
+        """Restore a state that :meth:`state_dict` returned."""
         self.generator.set_state(state["generator"])

@@ -1,4 +1,4 @@
-"""The recurrent network that writes formulas: it draws whole batches of them and scores given ones."""
+"""The recurrent network that samples programs in batches, and scores given ones."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -10,10 +10,10 @@ from lightning_modules.search.space import Programs, SearchSpace
 
 
 class ProgramScores(NamedTuple):
-    """What the controller thinks of programs, each ``[count, nodes, 2]``: a node's operator, then its operands.
+    """Scores of every decision of programs, each ``[count, nodes, 2]``: a node's operator, then its operands.
 
-    The log-probability of the operands is that of the draw without replacement, summed over both orders where the
-    operator is commutative; their entropy is that of the distribution which the first of them is drawn from.
+    The log-probability of the operands is that of sampling without replacement, summed over both orders where the
+    operator is commutative; their entropy is that of the distribution of the first operand.
     """
 
     log_probability: Tensor
@@ -21,7 +21,7 @@ class ProgramScores(NamedTuple):
 
 
 class _Decision(NamedTuple):
-    """One node of all programs: logits ``[count, operators]`` and ``[count, positions]``, and what was chosen."""
+    """One node of all programs: logits ``[count, operators]`` and ``[count, positions]``, and the choices."""
 
     operator_logits: Tensor
     operator: Tensor
@@ -41,7 +41,7 @@ class Controller(nn.Module):
     node's anchor and the next node's starting point. Logits are bounded by ``tanh_constant * tanh(.)``.
 
     Args:
-        space: What the programs are made of.
+        space: The search space.
         hidden_size: Width of the LSTM.
         tanh_constant: Bound of every logit; larger values let the policy be more certain.
         generator: Source of the initial weights, uniform in [-0.1, 0.1]; ``None`` is torch's own.
@@ -69,16 +69,16 @@ class Controller(nn.Module):
             nn.init.uniform_(parameter, -0.1, 0.1, generator=generator)
 
     @torch.no_grad()
-    def draw(
+    def sample(
         self, count: int, generator: torch.Generator, *, sample_operators: bool = True, sample_operands: bool = True
     ) -> Programs:
-        """Write ``count`` programs; what is not sampled is the most probable choice."""
+        """Sample ``count`` programs; decisions that are not sampled are the most probable ones."""
 
         def operator(logits: Tensor, _: int) -> Tensor:
             return (logits + gumbel(logits, generator) if sample_operators else logits).argmax(-1)
 
         def operands(logits: Tensor, _: int) -> Tensor:
-            # The two largest of Gumbel-perturbed logits are a draw of two without replacement.
+            # The two largest of Gumbel-perturbed logits are a sample of two without replacement.
             return (logits + gumbel(logits, generator) if sample_operands else logits).topk(2).indices
 
         decisions = list(self._unroll(count, operator, operands))
@@ -88,7 +88,7 @@ class Controller(nn.Module):
         )
 
     def score(self, programs: Programs) -> ProgramScores:
-        """Return the log-probability and entropy of every decision that wrote ``programs``."""
+        """Return the log-probability and entropy of every decision of ``programs``."""
         decisions = self._unroll(
             len(programs),
             lambda _, node: programs.operators[:, node],
@@ -135,7 +135,7 @@ class Controller(nn.Module):
 
     def _operands_log_probability(self, log_probabilities: Tensor, operator: Tensor, operands: Tensor) -> Tensor:
         chosen = log_probabilities.gather(1, operands)
-        # What is left of the probability, summed rather than subtracted from 1, which it may be all but equal to.
+        # The probability of all others, summed rather than subtracted from 1, since it may be close to 1.
         positions = torch.arange(log_probabilities.shape[1])
         others = positions != operands[:, :, None]
         remaining = -log_probabilities[:, None].where(others, -torch.inf).logsumexp(-1)
@@ -150,6 +150,6 @@ def _entropy(log_probabilities: Tensor) -> Tensor:
 
 
 def gumbel(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Return Gumbel noise of a tensor's shape; the largest of logits plus noise is a draw from their softmax."""
+    """Return Gumbel noise of a tensor's shape; the argmax of logits plus noise is a sample from their softmax."""
     uniform = torch.rand(like.shape, generator=generator, dtype=like.dtype)
     return -torch.log(-torch.log(uniform.clamp_min(torch.finfo(like.dtype).tiny)))

@@ -1,4 +1,4 @@
-"""Changes a few decisions of given programs."""
+"""Regularized evolution, and the mutation of programs that other strategies use too."""
 
 from collections import deque
 from typing import Any
@@ -11,10 +11,10 @@ from lightning_modules.search.strategies.base import Outcome, Strategy
 
 
 def mutate(programs: Programs, space: SearchSpace, generator: torch.Generator, most_changes: int = 3) -> Programs:
-    """Redraw one to ``most_changes`` decisions of every program, uniformly.
+    """Resample one to ``most_changes`` decisions of every program, uniformly.
 
-    A decision is the operator or the operands of a node that the loss depends on: changing any other would give the
-    same loss again. A new operator keeps its operands where their number fits.
+    A decision is the operator or the operands of a node that the loss depends on, since changing another one would
+    give the same loss. A new operator keeps its operands where their number fits.
     """
     changes = torch.randint(1, most_changes + 1, (len(programs),), generator=generator)
     for change in range(most_changes):
@@ -51,11 +51,11 @@ class RegularizedEvolution(Strategy):
     https://arxiv.org/abs/1802.01548.
 
     Args:
-        space: What the programs are made of.
+        space: The search space.
         generator: The only source of randomness.
-        population_size: The oldest member dies when a new one is born beyond this number.
-        tournament_size: Number of members, drawn with replacement, whose best becomes a parent.
-        most_changes: A child differs from its parent in at most this many decisions.
+        population_size: Number of members; beyond it the oldest one is removed.
+        tournament_size: Number of members, sampled with replacement, the best of which becomes a parent.
+        most_changes: Largest number of decisions in which a mutant differs from its parent.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class RegularizedEvolution(Strategy):
         self._members: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=population_size)
 
     def ask(self, count: int) -> Programs:
-        """Mutate tournament winners; until the population is complete, draw uniformly."""
+        """Mutate tournament winners; until the population is complete, sample uniformly."""
         if len(self._members) < self.population_size:
             return self.space.uniform(count, self.generator)
         rewards = torch.tensor([reward for _, _, reward in self._members], dtype=torch.float64)
@@ -83,7 +83,7 @@ class RegularizedEvolution(Strategy):
         return mutate(population[parents], self.space, self.generator, self.most_changes)
 
     def tell(self, outcome: Outcome) -> dict[str, float]:
-        """Let the trained programs into the population, in their order."""
+        """Add the trained programs to the population, in their order."""
         succeeded = outcome.succeeded
         for program, reward in zip(succeeded.nonzero().squeeze(1), outcome.reward[succeeded].tolist(), strict=True):
             self._members.append((outcome.programs.operators[program], outcome.programs.operands[program], reward))
@@ -94,6 +94,6 @@ class RegularizedEvolution(Strategy):
         return super().state_dict() | {"members": list(self._members)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` returned."""
+        """Restore a state that :meth:`state_dict` returned."""
         super().load_state_dict(state)
         self._members = deque(state["members"], maxlen=self.population_size)

@@ -1,4 +1,4 @@
-"""All right-direction programs met so far: examples of valid losses, each gradient once."""
+"""Programs that a policy imitates: an archive of valid losses, and the elites with the highest rewards."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from lightning_modules.search.strategies.base import Outcome
 
 
 class Archive:
-    """Collects programs that are right for both labels, one for every gradient signature.
+    """Collects programs that are right for both labels, one per gradient signature.
 
-    Label-free programs are right for one label at a time and never enter, and a gradient seen before earns nothing, so
-    that imitating the archive teaches to write valid and different losses. Samples keep a fixed share of uniformly
-    drawn programs: left to its own draws a policy narrows down to the family of formulas that it finds easiest.
+    Programs without the label are right for one label at a time and are not collected, so that imitating the archive
+    teaches the policy to sample valid and different losses. A fixed share of every sample was sampled uniformly:
+    trained on its own samples alone, a policy collapses to one family of formulas.
 
     Args:
-        uniform_share: Share of uniformly drawn programs in every sample.
-        capacity: Beyond this many programs the oldest leave.
-        least_joint_share: Share of probes at which both signs have to be right.
+        uniform_share: Share of uniformly sampled programs in every sample.
+        capacity: Number of programs; beyond it the oldest are removed.
+        least_joint_share: Least share of probes at which both signs are right.
     """
 
     def __init__(self, uniform_share: float, capacity: int = 50_000, least_joint_share: float = 0.6) -> None:
@@ -34,7 +34,7 @@ class Archive:
         return len(self._uniform)
 
     def add(self, programs: Programs, screened: Screened, *, uniform: bool = False) -> None:
-        """Take in what is right and new; ``uniform`` says that the programs were drawn uniformly."""
+        """Add programs that are right and new; ``uniform`` tells whether they were sampled uniformly."""
         missing = int(screened.signature.max()) + 1 - len(self._known)
         self._known = torch.cat([self._known, self._known.new_zeros(max(0, missing))])
         right = (screened.joint_share >= self.least_joint_share) & ~self._known[screened.signature]
@@ -43,11 +43,11 @@ class Archive:
         self._known[screened.signature[new]] = True
         parts = [programs[new]] if self.programs is None else [self.programs, programs[new]]
         self.programs = Programs.concatenate(parts)[-self.capacity :]
-        born = self._uniform.new_full((len(new),), uniform)
-        self._uniform = torch.cat([self._uniform, born])[-self.capacity :]
+        added = self._uniform.new_full((len(new),), uniform)
+        self._uniform = torch.cat([self._uniform, added])[-self.capacity :]
 
     def sample(self, count: int, generator: torch.Generator) -> Programs:
-        """Draw ``count`` programs with replacement."""
+        """Sample ``count`` programs with replacement."""
         assert self.programs is not None
         drawn, uniform = (~self._uniform).double(), self._uniform.double()
         weights = (1 - self.uniform_share) * drawn / drawn.sum().clamp_min(1)
@@ -79,7 +79,7 @@ class Elites:
         return len(self.rewards)
 
     def update(self, outcome: Outcome) -> None:
-        """Take in the programs that were trained."""
+        """Add the trained programs of an outcome."""
         succeeded = outcome.succeeded
         programs, rewards = outcome.programs[succeeded], outcome.reward[succeeded]
         if self.programs is not None:
@@ -88,7 +88,7 @@ class Elites:
         self.programs, self.rewards = programs[best], rewards[best]
 
     def sample(self, count: int, generator: torch.Generator) -> Programs:
-        """Draw ``count`` members uniformly, with replacement."""
+        """Sample ``count`` members uniformly, with replacement."""
         assert self.programs is not None
         return self.programs[torch.randint(len(self), (count,), generator=generator)]
 

@@ -1,4 +1,4 @@
-"""What PPO and REINFORCE share: a controller, and all that it learns from."""
+"""Policy gradient strategies: a recurrent controller, trained on advantages and by imitation."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -16,12 +16,12 @@ from lightning_modules.search.strategies.evolution import mutate
 from lightning_modules.search.strategies.memory import Archive, Elites
 from lightning_modules.search.strategies.surrogate import Surrogate
 
-# From this share of right gradient signs on, the warm-up's figures call a program right.
+# The least share of right gradient signs of a right program in the figures of the warm-up.
 _RIGHT_SHARE = 0.6 - 1e-9
 
 
 class PolicyGradient(Strategy):
-    """A controller that writes programs, and learns from those that it and the search found good.
+    """Samples programs from a controller, which learns from their rewards and imitates good programs.
 
     The policy gradient raises the probability of programs in proportion to their advantage
     (:class:`AdvantageEstimator`), decision by decision; decisions on nodes that the loss does not use carry no
@@ -30,38 +30,39 @@ class PolicyGradient(Strategy):
     * The elites, the best programs so far, are imitated (self-imitation, Oh et al., ICML 2018,
       https://arxiv.org/abs/1806.05635), and their mutants are among the programs proposed.
     * The archive of all right-direction programs is imitated, so that the policy stays broad. The warm-up does nothing
-      else, and fills it with the controller's draws and uniform ones.
+      else, and fills the archive with programs sampled from the controller and uniform ones.
     * An entropy bonus.
 
-    Of many trainable programs those are trained, by chance, that the :class:`Surrogate` expects most of.
+    Which trainable programs are trained is sampled, with a higher probability for a higher reward that the
+    :class:`Surrogate` predicts.
 
     Args:
-        space: What the programs are made of.
+        space: The search space.
         generator: The only source of randomness.
         hidden_size: See :class:`Controller`.
         tanh_constant: See :class:`Controller`.
-        learning_rate: Of Adam, in the rounds.
+        learning_rate: Adam's, in the rounds.
         epochs: Gradient steps on the programs of one round.
-        entropy_weight: Of the mean entropy of a node's two decisions.
+        entropy_weight: Weight of the mean entropy of a node's two decisions.
         baseline_decay: See :class:`AdvantageEstimator`.
         filter_rewards: See :class:`AdvantageEstimator`.
         novelty_penalty: See :class:`AdvantageEstimator`.
         screening_weight: See :class:`AdvantageEstimator`.
-        guidance: How much the surrogate decides: a program expected to beat all others is e^guidance times as likely to
-            be trained as one expected to beat none; 0 chooses by chance alone.
+        guidance: Weight of the surrogate: a program with the highest predicted rank is e^guidance times as likely to be
+            trained as one with the lowest; 0 samples uniformly.
         mutant_share: Share of the proposed programs that are mutants of elites.
         num_elites: Number of elites.
-        elite_weight: Of imitating the elites.
-        archive_weight: Of imitating the archive, in the rounds.
-        uniform_share: Share of uniformly drawn programs among those of the archive that are imitated.
+        elite_weight: Weight of imitating the elites.
+        archive_weight: Weight of imitating the archive, in the rounds.
+        uniform_share: Share of uniformly sampled programs among the imitated ones of the archive.
         imitation_batch: Programs of the archive in one gradient step.
-        warmup_draws: Programs that the controller draws before every update of the warm-up.
-        warmup_uniform: Programs drawn uniformly before every update of the warm-up.
-        warmup_steps: Gradient steps an update of the warm-up.
-        warmup_learning_rate: Of Adam, in the warm-up.
+        warmup_draws: Programs sampled from the controller before every update of the warm-up.
+        warmup_uniform: Programs sampled uniformly before every update of the warm-up.
+        warmup_steps: Gradient steps per update of the warm-up.
+        warmup_learning_rate: Adam's, in the warm-up.
         gradient_clip: Largest norm of the gradient.
-        sample_operators: Draw operators in the rounds, instead of taking the most probable one.
-        sample_operands: Draw operands in the rounds, instead of taking the most probable ones.
+        sample_operators: Sample operators in the rounds, instead of taking the most probable one.
+        sample_operands: Sample operands in the rounds, instead of taking the most probable ones.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class PolicyGradient(Strategy):
         self.gradient_clip = gradient_clip
         self.sample_operators = sample_operators
         self.sample_operands = sample_operands
-        self.valuation = AdvantageEstimator(
+        self.advantages = AdvantageEstimator(
             baseline_decay=baseline_decay,
             filter_rewards=filter_rewards,
             novelty_penalty=novelty_penalty,
@@ -124,36 +125,36 @@ class PolicyGradient(Strategy):
 
     @abstractmethod
     def objective(self, log_ratio: Tensor, advantage: Tensor) -> Tensor:
-        """Return each decision's part of the objective; ``log_ratio`` is that of the new policy to the old one."""
+        """Return each decision's part of the objective; ``log_ratio`` is log(new probability / old probability)."""
 
     def ask(self, count: int) -> Programs:
-        """Draw from the controller; a share of the programs are mutants of the elites instead."""
+        """Sample from the controller; a share of the programs are mutants of the elites instead."""
         mutants = round(self.mutant_share * count) if len(self.elites) else 0
         self._asked_mutants.append(torch.arange(count) >= count - mutants)
-        drawn = self.controller.draw(
+        sampled = self.controller.sample(
             count - mutants,
             self.generator,
             sample_operators=self.sample_operators,
             sample_operands=self.sample_operands,
         )
         if not mutants:
-            return drawn
+            return sampled
         parents = self.elites.sample(mutants, self.generator)
-        return Programs.concatenate([drawn, mutate(parents, self.space, self.generator)])
+        return Programs.concatenate([sampled, mutate(parents, self.space, self.generator)])
 
     def choose(self, screened: Screened, trainable: Tensor, count: int) -> Tensor:
-        """Draw without replacement, more probably what the surrogate expects more of."""
+        """Sample without replacement, with a higher probability for a higher predicted reward."""
         if not len(self.surrogate):
             return super().choose(screened, trainable, count)
-        logits = self.guidance * self.surrogate.guess(screened.gradient[trainable])
+        logits = self.guidance * self.surrogate.predict(screened.gradient[trainable])
         return trainable[(logits + gumbel(logits, self.generator)).argsort(descending=True)[:count]]
 
     def warm_up(self, screen: Callable[[Programs], Screened], updates: int) -> Iterator[dict[str, float]]:
-        """Learn to write valid and different losses, from screening alone."""
+        """Learn to sample valid and different losses, from screening alone."""
         for _ in range(updates):
-            drawn = self.controller.draw(self.warmup_draws, self.generator)
-            screened = screen(drawn)
-            self.archive.add(drawn, screened)
+            sampled = self.controller.sample(self.warmup_draws, self.generator)
+            screened = screen(sampled)
+            self.archive.add(sampled, screened)
             uniform = self.space.uniform(self.warmup_uniform, self.generator)
             self.archive.add(uniform, screen(uniform), uniform=True)
             for _ in range(self.warmup_steps if len(self.archive) else 0):
@@ -161,19 +162,19 @@ class PolicyGradient(Strategy):
             yield self._warmup_figures(screened)
 
     def tell(self, outcome: Outcome) -> dict[str, float]:
-        """Update the controller with everything told."""
+        """Update the controller with the outcome."""
         mutant, self._asked_mutants = torch.cat(self._asked_mutants), []
         self.elites.update(outcome)
         self.surrogate.update(outcome)
         self.archive.add(outcome.programs, outcome.screened)
-        advantage, weight = self.valuation(outcome, mutant)
+        advantage, weight = self.advantages.estimate(outcome, mutant)
         told = weight > 0
         figures = self._update(outcome.programs[told], advantage[told], weight[told]) if told.any() else {}
-        return figures | {"baseline": self.valuation.baseline or 0.0, "archive": float(len(self.archive))}
+        return figures | {"baseline": self.advantages.baseline or 0.0, "archive": float(len(self.archive))}
 
     def _update(self, programs: Programs, advantage: Tensor, weight: Tensor) -> dict[str, float]:
         used = programs.used(len(self.space.leaves))[:, :, None]
-        # Dividing by the spread keeps the balance of the forces the same, whatever the values' scale.
+        # Dividing by the standard deviation makes the weights of the other terms independent of the values' scale.
         advantage = (advantage / advantage.std(correction=0).clamp_min(1e-6)).float()[:, None, None]
         with torch.no_grad():
             old = self.controller.score(programs).log_probability
@@ -188,7 +189,7 @@ class PolicyGradient(Strategy):
         return figures | self.diagnostics(log_ratio[used.expand_as(log_ratio)])
 
     def diagnostics(self, log_ratio: Tensor) -> dict[str, float]:  # noqa: ARG002
-        """Return figures on how far the last step of an update was from the old policy."""
+        """Return figures on the distance of the new policy from the old one."""
         return {}
 
     def _imitation(self) -> Tensor:
@@ -223,7 +224,7 @@ class PolicyGradient(Strategy):
         return {
             "controller": self.controller,
             "optimizer": self.optimizer,
-            "valuation": self.valuation,
+            "valuation": self.advantages,
             "surrogate": self.surrogate,
             "elites": self.elites,
             "archive": self.archive,
@@ -234,7 +235,7 @@ class PolicyGradient(Strategy):
         return super().state_dict() | {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` returned."""
+        """Restore a state that :meth:`state_dict` returned."""
         super().load_state_dict(state)
         for name, part in self._parts().items():
             part.load_state_dict(state[name])

@@ -13,9 +13,9 @@ class PPO(PolicyGradient):
     """Policy gradient with a clipped ratio for every decision (Schulman et al., 2017, https://arxiv.org/abs/1707.06347).
 
     Args:
-        space: What the programs are made of.
+        space: The search space.
         generator: The only source of randomness.
-        clip: The objective gains nothing from a decision's probability beyond this relative change.
+        clip: Largest relative change of a decision's probability that the objective rewards.
         options: See :class:`PolicyGradient`.
     """
 

@@ -1,4 +1,4 @@
-"""The baseline that every search has to beat."""
+"""Random search, the baseline of every other strategy."""
 
 from lightning_modules.search.space import Programs
 from lightning_modules.search.strategies.base import Outcome, Strategy
@@ -8,7 +8,7 @@ class RandomSearch(Strategy):
     """Samples uniformly and learns nothing (Bergstra and Bengio, JMLR 2012)."""
 
     def ask(self, count: int) -> Programs:
-        """Draw ``count`` programs uniformly."""
+        """Sample ``count`` programs uniformly."""
         return self.space.uniform(count, self.generator)
 
     def tell(self, outcome: Outcome) -> dict[str, float]:  # noqa: ARG002

@@ -13,7 +13,7 @@ class REINFORCE(PolicyGradient):
     """One step on the log-probability of every decision times the advantage (Williams, Machine Learning 1992).
 
     Args:
-        space: What the programs are made of.
+        space: The search space.
         generator: The only source of randomness.
         epochs: Gradient steps on the programs of one round; the estimate is exact for the first of them.
         options: See :class:`PolicyGradient`.

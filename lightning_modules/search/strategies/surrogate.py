@@ -1,4 +1,4 @@
-"""Guesses rewards from gradients, to spend training on the most promising of many trainable programs."""
+"""A surrogate model that predicts rewards from gradients, to train the most promising of many programs."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from lightning_modules.search.strategies.base import Outcome
 
 
 class Surrogate:
-    """Nearest neighbours in the shape of the gradient over the screening probe.
+    """k nearest neighbours in the shape of the gradient on the screening probe.
 
-    The gradient by the prediction is all that training sees of a loss, and its scale is lost on adaptive optimizers, so
-    programs with gradients of one shape earn like rewards. The guess is the mean quantile of the rewards of the nearest
-    trained programs, weighted by inverse squared distance.
+    Training depends on a loss only through its gradient by the prediction, and adaptive optimizers remove the scale of
+    it, so programs with gradients of the same shape have similar rewards. The prediction is the mean quantile of the
+    rewards of the nearest trained programs, weighted by inverse squared distance.
 
     Args:
-        neighbours: Number of trained programs in a guess.
+        neighbours: Number of trained programs in a prediction.
     """
 
     def __init__(self, neighbours: int = 5) -> None:
@@ -28,13 +28,13 @@ class Surrogate:
         return len(self._rewards)
 
     def update(self, outcome: Outcome) -> None:
-        """Take in the programs whose training was tried."""
+        """Add the programs of an outcome that have had a trial."""
         shapes = _shape(outcome.screened.gradient[outcome.trained])
         self._shapes = shapes if self._shapes is None else torch.cat([self._shapes, shapes])
         self._rewards = torch.cat([self._rewards, outcome.order[outcome.trained]])
 
-    def guess(self, gradient: Tensor) -> Tensor:
-        """Return the expected quantile of the reward ``[count]`` of programs with gradients ``[count, points]``."""
+    def predict(self, gradient: Tensor) -> Tensor:
+        """Return the predicted quantile of the reward ``[count]`` of programs with gradients ``[count, points]``."""
         assert self._shapes is not None
         quantile = self._rewards.argsort().argsort().double() / max(1, len(self._rewards) - 1)
         distance = torch.cdist(_shape(gradient), self._shapes)
@@ -43,11 +43,11 @@ class Surrogate:
         return (weight * quantile[nearest.indices]).sum(1) / weight.sum(1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was taken in as tensors."""
+        """Return the shapes and rewards of the programs."""
         return {"shapes": self._shapes, "rewards": self._rewards}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` returned."""
+        """Restore a state that :meth:`state_dict` returned."""
         self._shapes, self._rewards = state["shapes"], state["rewards"]
 
 

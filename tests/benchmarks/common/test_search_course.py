@@ -13,10 +13,9 @@ import yaml
 from benchmarks.common.process_memory import Usage, descendants, forget_peak, largest, peak, usage
 from benchmarks.common.search_course import Step, best_share, course, first_at, whole_cost
 from benchmarks.common.stopwatch import Span, inside, timed, total
-from lightning_modules.search.evaluation import Evaluation
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
-from lightning_modules.search.places import TrialKey
+from lightning_modules.search.trial import Evaluation, TrialKey
 
 
 def child(round_: int, kind: str, position: int, epochs: int, seconds: float) -> tuple[TrialKey, Evaluation]:

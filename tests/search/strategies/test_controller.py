@@ -93,7 +93,7 @@ def test_draws_are_as_frequent_as_their_scores_say() -> None:
     programs = all_programs(SMALL)
     probability = controller.score(programs).log_probability.sum((1, 2)).exp().detach()
     number = {key: row for row, key in enumerate(rows(programs))}
-    drawn = torch.tensor([number[key] for key in rows(controller.draw(count, seeded(1)))])
+    drawn = torch.tensor([number[key] for key in rows(controller.sample(count, seeded(1)))])
     counts = torch.bincount(drawn, minlength=len(programs)).double()
     standard_error = (probability * (1 - probability) / count).sqrt()
     assert ((counts / count - probability).abs() < 5 * standard_error + 1 / count).all()
@@ -105,19 +105,19 @@ def test_draws_are_as_frequent_as_their_scores_say() -> None:
 
 @pytest.mark.parametrize("space", [SearchSpace(), full_space(nodes=4), SearchSpace(["add"], ["pred", "label"], 2)])
 def test_draws_are_valid_and_their_operands_differ(space: SearchSpace) -> None:
-    assert_valid(decided(space).draw(500, seeded()), space, 500)
+    assert_valid(decided(space).sample(500, seeded()), space, 500)
 
 
 def test_a_seed_determines_weights_and_draws() -> None:
     space = SearchSpace()
     first, second = (Controller(space, generator=seeded(5)) for _ in range(2))
-    assert equal(first.draw(20, seeded(1)), second.draw(20, seeded(1)))
-    assert not equal(first.draw(20, seeded(1)), first.draw(20, seeded(2)))
+    assert equal(first.sample(20, seeded(1)), second.sample(20, seeded(1)))
+    assert not equal(first.sample(20, seeded(1)), first.sample(20, seeded(2)))
 
 
 def test_scores_do_not_depend_on_the_rest_of_the_batch_nor_on_the_order_of_the_operands() -> None:
     controller = decided(full_space(nodes=5))
-    programs = controller.draw(30, seeded())
+    programs = controller.sample(30, seeded())
     scores = controller.score(programs)
     alone = controller.score(programs[7:8])
     swapped = controller.score(Programs(programs.operators, programs.operands.flip(-1)))
@@ -129,7 +129,7 @@ def test_scores_do_not_depend_on_the_rest_of_the_batch_nor_on_the_order_of_the_o
 
 def test_later_decisions_do_not_change_earlier_scores() -> None:
     controller = decided(full_space(nodes=5))
-    programs = controller.draw(30, seeded())
+    programs = controller.sample(30, seeded())
     other = Programs(programs.operators.clone(), programs.operands.clone())
     other.operators[:, 3:] = 4
     other.operands[:, 3:] = 0
@@ -147,7 +147,7 @@ def first_node(controller: Controller) -> tuple[Tensor, Tensor, Programs]:
 @pytest.mark.parametrize("seed", range(3))
 def test_greedy_decisions_are_the_most_probable_ones(seed: int) -> None:
     controller = decided(SMALL, seed)
-    greedy = controller.draw(20, seeded(), sample_operators=False, sample_operands=False)
+    greedy = controller.sample(20, seeded(), sample_operators=False, sample_operands=False)
     assert len(set(rows(greedy))) == 1
     by_operator, by_operands, programs = first_node(controller)
     chosen = controller.score(greedy).log_probability[0, 0]
@@ -158,10 +158,10 @@ def test_greedy_decisions_are_the_most_probable_ones(seed: int) -> None:
 
 def test_operators_and_operands_are_greedy_separately() -> None:
     controller = decided(SMALL)
-    operators = controller.draw(300, seeded(), sample_operators=False)
+    operators = controller.sample(300, seeded(), sample_operators=False)
     assert len(operators.operators[:, 0].unique()) == 1
     assert len(operators.operands[:, 0].unique(dim=0)) > 1
-    operands = controller.draw(300, seeded(), sample_operands=False)
+    operands = controller.sample(300, seeded(), sample_operands=False)
     assert len(operands.operators[:, 0].unique()) == 3
     for operator in range(3):
         assert len(operands.operands[operands.operators[:, 0] == operator, 0].unique(dim=0)) == 1
@@ -184,7 +184,7 @@ def test_entropies_are_those_of_the_distributions_drawn_from() -> None:
 
 def test_every_parameter_learns_from_the_scores() -> None:
     controller = Controller(SearchSpace(), generator=seeded())
-    programs = controller.draw(32, seeded())
+    programs = controller.sample(32, seeded())
     controller.score(programs).log_probability.sum((1, 2)).mean().backward()
     for name, parameter in controller.named_parameters():
         assert parameter.grad is not None, name
@@ -200,5 +200,5 @@ def test_raising_the_score_of_a_program_makes_it_the_usual_draw() -> None:
         optimizer.zero_grad()
         (-controller.score(wanted).log_probability.sum()).backward()
         optimizer.step()
-    drawn = rows(controller.draw(500, seeded()))
+    drawn = rows(controller.sample(500, seeded()))
     assert drawn.count(rows(wanted)[0]) / 500 > 0.75

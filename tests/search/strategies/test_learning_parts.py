@@ -1,4 +1,4 @@
-"""The parts that a policy learns from: archive, valuation and surrogate."""
+"""The parts that a policy learns from: archive, advantages and surrogate."""
 
 import math
 from dataclasses import replace
@@ -22,7 +22,7 @@ def drawn(count: int, seed: int = 0) -> Programs:
     return SPACE.uniform(count, seeded(seed))
 
 
-def valuation(**options: float) -> AdvantageEstimator:
+def estimator(**options: float) -> AdvantageEstimator:
     defaults = {"baseline_decay": 0.5, "filter_rewards": False, "novelty_penalty": 0.0, "screening_weight": 0.5}
     return AdvantageEstimator(**{**defaults, **options})  # type: ignore[arg-type]
 
@@ -34,7 +34,7 @@ def screened_with(outcome: Outcome, **fields: torch.Tensor) -> Outcome:
 def test_the_archive_takes_each_right_gradient_once_and_no_other() -> None:
     programs = drawn(20_000)
     screening = Screening(SPACE, Numerics(), seeded())
-    screened = screening(programs)
+    screened = screening.screen(programs)
     archive = Archive(uniform_share=0.0)
     archive.add(programs, screened)
     right = screened.joint_share >= 0.6
@@ -64,45 +64,45 @@ def test_a_full_archive_forgets_the_oldest() -> None:
 
 
 def test_the_value_of_a_reward_is_the_share_that_it_beats() -> None:
-    advantage, weight = valuation()(told(drawn(4), torch.tensor([0.1, -0.5, 0.3, 0.2])), torch.zeros(4).bool())
+    advantage, weight = estimator().estimate(told(drawn(4), torch.tensor([0.1, -0.5, 0.3, 0.2])), torch.zeros(4).bool())
     values = torch.tensor([0.25, 0.0, 0.75, 0.5]).double()
     assert torch.allclose(advantage, values - values.mean())
     assert torch.allclose(weight, torch.full((4,), 0.25).double())
 
 
 def test_what_broke_beats_nothing_that_was_trained_in_any_round() -> None:
-    value, surrogate, programs = valuation(), Surrogate(), drawn(4)
+    value, surrogate, programs = estimator(), Surrogate(), drawn(4)
     first = told(programs, torch.tensor([-1.0, 2.0, 1.0, -1.0]), broken=torch.tensor([True, False, False, True]))
     later = told(programs, torch.tensor([-9.0, -20.0, -8.0, -7.0]), broken=torch.tensor([False, True, False, False]))
     shapes = torch.eye(4, dtype=torch.float64)
     for outcome in (screened_with(first, gradient=shapes), screened_with(later, gradient=-shapes)):
-        advantage, _ = value(outcome, torch.zeros(4, dtype=torch.bool))
+        advantage, _ = value.estimate(outcome, torch.zeros(4, dtype=torch.bool))
         surrogate.update(outcome)
         assert advantage.isfinite().all()
         assert advantage[outcome.broken].max() < advantage[~outcome.broken].min()
-    guessed = surrogate.guess(torch.cat([shapes, -shapes]))
+    guessed = surrogate.predict(torch.cat([shapes, -shapes]))
     broken = torch.cat([first.broken, later.broken])
     assert guessed[broken].max() < guessed[~broken].min()
 
 
 def test_the_baseline_is_a_moving_average() -> None:
-    judge = valuation(baseline_decay=0.75)
-    judge(told(drawn(2), torch.tensor([0.0, 1.0])), torch.zeros(2).bool())
-    assert judge.baseline == pytest.approx(0.25)
-    judge(told(drawn(1), torch.tensor([2.0])), torch.zeros(1).bool())
-    assert judge.baseline == pytest.approx(0.75 * 0.25 + 0.25 * 2 / 3)
+    advantages = estimator(baseline_decay=0.75)
+    advantages.estimate(told(drawn(2), torch.tensor([0.0, 1.0])), torch.zeros(2).bool())
+    assert advantages.baseline == pytest.approx(0.25)
+    advantages.estimate(told(drawn(1), torch.tensor([2.0])), torch.zeros(1).bool())
+    assert advantages.baseline == pytest.approx(0.75 * 0.25 + 0.25 * 2 / 3)
 
 
 def test_each_doubling_of_the_draws_costs_the_penalty() -> None:
     outcome = told(drawn(2), torch.tensor([0.1, 0.1]))
     outcome = screened_with(outcome, occurrences=torch.tensor([1, 8]))
-    advantage, _ = valuation(novelty_penalty=0.05)(outcome, torch.zeros(2).bool())
+    advantage, _ = estimator(novelty_penalty=0.05).estimate(outcome, torch.zeros(2).bool())
     assert (advantage[0] - advantage[1]).item() == pytest.approx(3 * 0.05)
 
 
 def test_rejected_programs_are_worth_their_joint_share_and_unknown_ones_weigh_nothing() -> None:
     outcome = told(drawn(4), torch.tensor([0.1, math.nan, math.nan, math.nan]))
-    verdict = torch.tensor(
+    result = torch.tensor(
         [
             ScreeningResult.TRAINABLE,
             ScreeningResult.WRONG_DIRECTION,
@@ -111,26 +111,28 @@ def test_rejected_programs_are_worth_their_joint_share_and_unknown_ones_weigh_no
         ]
     )
     share = torch.tensor([1.0, 0.25, 1.0, 1.0]).double()
-    advantage, weight = valuation()(screened_with(outcome, verdict=verdict, joint_share=share), torch.zeros(4).bool())
+    advantage, weight = estimator().estimate(
+        screened_with(outcome, result=result, joint_share=share), torch.zeros(4).bool()
+    )
     assert weight.tolist() == [1.0, 0.5, 0.0, 0.0]
     assert (advantage[1] - advantage[0]).item() == pytest.approx(-0.75)
 
 
 def test_failures_of_mutants_are_not_learned_and_do_not_move_the_baseline() -> None:
-    judge = valuation()
+    advantages = estimator()
     mutant = torch.tensor([False, False, True, True])
-    advantage, _ = judge(told(drawn(4), torch.tensor([0.0, 1.0, -1.0, 2.0])), mutant)
-    assert judge.baseline == pytest.approx((0.25 + 0.5) / 2)
+    advantage, _ = advantages.estimate(told(drawn(4), torch.tensor([0.0, 1.0, -1.0, 2.0])), mutant)
+    assert advantages.baseline == pytest.approx((0.25 + 0.5) / 2)
     assert advantage[2] == 0
     assert advantage[3] > 0
 
 
 def test_filtered_rewards_are_minus_one_and_leave_the_baseline_alone() -> None:
-    judge = valuation(filter_rewards=True)
-    judge(told(drawn(2), torch.tensor([0.0, 1.0])), torch.zeros(2).bool())
-    before = judge.baseline
-    advantage, _ = judge(told(drawn(1), torch.tensor([-1.0])), torch.zeros(1).bool())
-    assert judge.baseline == before
+    advantages = estimator(filter_rewards=True)
+    advantages.estimate(told(drawn(2), torch.tensor([0.0, 1.0])), torch.zeros(2).bool())
+    before = advantages.baseline
+    advantage, _ = advantages.estimate(told(drawn(1), torch.tensor([-1.0])), torch.zeros(1).bool())
+    assert advantages.baseline == before
     assert advantage.item() == pytest.approx(-1 - before)
 
 
@@ -139,7 +141,7 @@ def test_the_surrogate_guesses_the_reward_of_the_same_shape_at_any_scale() -> No
     gradient = torch.tensor([[1.0, 0.0, -1.0], [0.2, 1.0, 0.0], [1.0, 1.0, 1.0]]).double()
     surrogate = Surrogate()
     surrogate.update(screened_with(outcome, gradient=gradient))
-    assert torch.allclose(surrogate.guess(50 * gradient), torch.tensor([0.0, 1.0, 0.5]).double(), atol=1e-4)
+    assert torch.allclose(surrogate.predict(50 * gradient), torch.tensor([0.0, 1.0, 0.5]).double(), atol=1e-4)
 
 
 def test_guidance_prefers_what_the_surrogate_expects_more_of() -> None:

@@ -5,7 +5,7 @@ import pytest
 import pytorch_lightning as pl
 
 from callbacks import RewardCallback
-from lightning_modules.search.children import ChildTrainers
+from lightning_modules.training.trainers import TrainerFactory
 from tests.search.child_helpers import planted_data, untrained
 
 
@@ -34,7 +34,9 @@ def own_callback(trainer: pl.Trainer) -> Counting:
 def counting_child(recipe: dict[str, Any], **options: Any) -> tuple[pl.Trainer, Counting]:
     """Train a child under a recipe; return its Trainer and the counts of the callback in it."""
     data = planted_data(num_interactions=200)
-    trainer = ChildTrainers({"accelerator": "cpu", **recipe}, **options)([RewardCallback()], "(pred - label)**2 / 2")
+    trainer = TrainerFactory({"accelerator": "cpu", **recipe}, **options).build(
+        [RewardCallback()], "(pred - label)**2 / 2"
+    )
     trainer.fit(untrained(data), datamodule=data)
     return trainer, own_callback(trainer)
 
@@ -55,9 +57,9 @@ def test_children_validate_as_rarely_as_they_may(recipe: dict[str, Any], validat
 @pytest.mark.parametrize("as_list", [True, False])
 def test_every_child_has_its_own_copy_of_the_callbacks_and_ends_with_the_reward(as_list: bool) -> None:
     callback = Counting()
-    trainers = ChildTrainers({"accelerator": "cpu", "max_epochs": 1, "callbacks": [callback] if as_list else callback})
+    trainers = TrainerFactory({"accelerator": "cpu", "max_epochs": 1, "callbacks": [callback] if as_list else callback})
     rewards = [RewardCallback(), RewardCallback()]
-    children = [trainers([reward], "pred") for reward in rewards]
+    children = [trainers.build([reward], "pred") for reward in rewards]
     own = [own_callback(child) for child in children]
     assert len({id(each) for each in [*own, callback]}) == 3
     assert [callbacks_of(child)[-1] for child in children] == rewards
@@ -73,10 +75,10 @@ def test_a_child_writes_nothing_and_shows_nothing(
 
 
 def test_curves_of_every_child_have_a_folder_of_their_own(tmp_path: Path) -> None:
-    trainers = ChildTrainers({"accelerator": "cpu", "max_epochs": 1}, log_folder=tmp_path)
+    trainers = TrainerFactory({"accelerator": "cpu", "max_epochs": 1}, log_folder=tmp_path)
     for name in ("001-001 (pred - label)**2 / 2", "001-002 (pred - label)**2 / 2", "002-001 " + "log(" * 40 + "pred"):
         data = planted_data(num_interactions=200)
-        trainers([RewardCallback()], name).fit(untrained(data), datamodule=data)
+        trainers.build([RewardCallback()], name).fit(untrained(data), datamodule=data)
     folders = sorted(tmp_path.iterdir())
     assert [folder.name[:8] for folder in folders] == ["001-001 ", "001-002 ", "002-001 "]
     assert "pred - label" in folders[0].name

@@ -1,4 +1,4 @@
-"""What a search has found so far."""
+"""The history of a search: its candidates, and the rewards known for formulas and gradient signatures."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class SearchHistory:
     """Collects candidates, the rewards of formulas and those of gradient signatures.
 
     Args:
-        most_failures: This many failed children in a row are too many.
+        most_failures: The number of failed candidates in a row that ends a search.
 
     Attributes:
         candidates: Every candidate and reference loss, in the order of the search.
@@ -34,12 +34,12 @@ class SearchHistory:
         self._lowest = math.inf
 
     @property
-    def floor(self) -> float:
-        """What a broken training is given: less than anything that was trained so far."""
+    def failure_reward(self) -> float:
+        """The reward of a failed trial: less than that of every trained one so far."""
         return failure_reward([self._lowest])
 
     def add(self, candidate: Candidate) -> None:
-        """Take in a candidate or reference loss."""
+        """Add a candidate or reference loss."""
         self.candidates.append(candidate)
         trained = candidate.status == "trained"
         if trained:
@@ -50,7 +50,7 @@ class SearchHistory:
             self._failures = self._failures + 1 if candidate.status == "failed" else 0
 
     def check(self) -> None:
-        """Raise a RuntimeError if too many children in a row have failed."""
+        """Raise a RuntimeError if too many candidates in a row have failed."""
         if self._failures < self.most_failures:
             return
         last = self.candidates[-1]
@@ -60,33 +60,30 @@ class SearchHistory:
         )
 
     def top(self, count: int) -> tuple[tuple[Formula, float], ...]:
-        """Return the best formulas with their rewards, best first; those that were trained longest go before others.
-
-        Those whose training broke are not among them.
-        """
+        """Return the best trained formulas with their rewards: the longest budget first, then the highest reward."""
         best = sorted(self._formulas.items(), key=lambda item: item[1], reverse=True)
         return tuple((formula, reward) for formula, (_, reward) in best[:count])
 
-    def outcome(self, draws: Samples, rewards: Sequence[float], broke: Sequence[bool] = ()) -> Outcome:
-        """Give every draw its own reward, or that of the earlier program with the same gradient.
+    def outcome(self, samples: Samples, rewards: Sequence[float], failed: Sequence[bool] = ()) -> Outcome:
+        """Give every sampled program its reward, or that of an earlier program with the same gradient signature.
 
         Args:
-            draws: The draws.
-            rewards: Of those that were chosen.
-            broke: Whether their training broke, so that they have no reward of their own; empty if none did.
+            samples: The programs of a round.
+            rewards: Rewards of the chosen ones.
+            failed: Whether their trials failed, so that they have no reward of their own; empty if none did.
         """
-        signature = draws.screened.signature
+        signature = samples.screened.signature
         numbers = max(int(signature.max()) + 1, len(self._signature_rewards))
         known = torch.full((numbers,), math.nan, dtype=torch.float64)
         known[: len(self._signature_rewards)] = self._signature_rewards
         told = torch.tensor(rewards, dtype=torch.float64)
-        # Less than whatever will be trained; strategies are told a finite number.
-        lost = torch.tensor(broke or [False] * len(told), dtype=torch.bool)
-        known[signature[draws.chosen]] = told.masked_fill(lost, -math.inf)
+        # -inf is less than every later reward; strategies are told a finite number.
+        lost = torch.tensor(failed or [False] * len(told), dtype=torch.bool)
+        known[signature[samples.chosen]] = told.masked_fill(lost, -math.inf)
         self._signature_rewards = known
         reward = known[signature]
         broken = reward == -math.inf
-        return Outcome(draws.programs, draws.screened, reward.masked_fill(broken, self.floor), broken)
+        return Outcome(samples.programs, samples.screened, reward.masked_fill(broken, self.failure_reward), broken)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything as plain values and tensors."""
@@ -94,10 +91,10 @@ class SearchHistory:
         return {"candidates": rows, "signature_rewards": self._signature_rewards}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned.
+        """Restore what :meth:`state_dict` returned.
 
         Raises:
-            ValueError: If a candidate is none.
+            ValueError: If a row is no candidate.
         """
         self.candidates, self._formulas, self._failures, self._lowest = [], {}, 0, math.inf
         self._signature_rewards = state["signature_rewards"]

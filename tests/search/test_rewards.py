@@ -9,8 +9,8 @@ import pytest
 from datamodules import SyntheticInteractions
 from lightning_modules.losses import BCE, MSE
 from lightning_modules.search.ledger import read_ledger, read_trials
-from lightning_modules.search.noise import chance_remark, spread_remark
 from lightning_modules.search.reports.summary import FormulasFile
+from lightning_modules.search.rewards import chance_remark, spread_remark
 from lightning_modules.statistics.auc import auc_standard_error
 from lightning_modules.statistics.ranking import auc, dense_ranks
 from lightning_modules.statistics.standard_errors import standard_error

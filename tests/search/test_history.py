@@ -1,4 +1,4 @@
-"""What a search has found, and how that survives a state."""
+"""The history of a search, and its state."""
 
 import io
 import math
@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from lightning_modules.search.findings import SearchHistory
+from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.sampling import Samples
 from tests.search.observer_helpers import candidate, reference
 from tests.search.search_helpers import PREDICTION, REVERSED_ERROR, SQUARED_ERROR, full_space, told, written
@@ -14,36 +14,36 @@ from tests.search.search_helpers import PREDICTION, REVERSED_ERROR, SQUARED_ERRO
 SPACE = full_space()
 
 
-def draws(signature: list[int], chosen: list[int]) -> Samples:
+def samples(signature: list[int], chosen: list[int]) -> Samples:
     programs = written(SPACE, *[(SQUARED_ERROR, REVERSED_ERROR, PREDICTION)[number % 3] for number in signature])
     screened = told(programs, torch.zeros(len(signature))).screened
     screened.signature.copy_(torch.tensor(signature))
     return Samples(programs, screened, torch.tensor(chosen, dtype=torch.int64))
 
 
-def saved(findings: SearchHistory) -> SearchHistory:
-    """Return findings that have gone through a file."""
+def saved(history: SearchHistory) -> SearchHistory:
+    """Return a history that has gone through a file."""
     buffer = io.BytesIO()
-    torch.save(findings.state_dict(), buffer)
+    torch.save(history.state_dict(), buffer)
     buffer.seek(0)
-    other = SearchHistory(findings.most_failures)
+    other = SearchHistory(history.most_failures)
     other.load_state_dict(torch.load(buffer, weights_only=True))
     return other
 
 
-def test_a_draw_has_its_own_reward_or_that_of_the_same_gradient() -> None:
-    findings = SearchHistory(3)
-    outcome = findings.outcome(draws([0, 1, 2, 1], [0, 1]), [0.5, -0.25])
+def test_a_sample_has_its_own_reward_or_that_of_the_same_gradient() -> None:
+    history = SearchHistory(3)
+    outcome = history.outcome(samples([0, 1, 2, 1], [0, 1]), [0.5, -0.25])
     assert outcome.reward[[0, 1, 3]].tolist() == [0.5, -0.25, -0.25]
     assert math.isnan(outcome.reward[2])
-    for later in (findings, saved(findings)):
-        again = later.outcome(draws([2, 1, 4], [0]), [0.125]).reward
+    for later in (history, saved(history)):
+        again = later.outcome(samples([2, 1, 4], [0]), [0.125]).reward
         assert again[:2].tolist() == [0.125, -0.25]
         assert math.isnan(again[2])
 
 
 def test_a_state_holds_everything() -> None:
-    findings = SearchHistory(2)
+    history = SearchHistory(2)
     everything = [
         reference("BCE", 0.0),
         candidate(formula="pred - label", reward=0.1 + 0.2, metric=1 / 3),
@@ -52,25 +52,25 @@ def test_a_state_holds_everything() -> None:
         candidate(formula="label - pred", reward=0.2, epochs=3, position=4),
     ]
     for each in everything:
-        findings.add(each)
-    other = saved(findings)
+        history.add(each)
+    other = saved(history)
     assert other.candidates == everything
-    assert other.top(10) == findings.top(10)
+    assert other.top(10) == history.top(10)
     assert [str(formula) for formula, _ in other.top(2)] == ["label - pred", "pred"]
     assert [str(formula) for formula, _ in other.top(9)] == ["label - pred", "pred", "pred - label"]
 
 
 def test_what_broke_is_told_less_than_anything_that_was_trained() -> None:
-    findings = SearchHistory(9)
-    assert findings.floor == -1.0
-    findings.add(candidate(status="failed", reward=-1.0, metric=None))
-    assert findings.floor == -1.0
-    findings.add(candidate(reward=-4.0))
-    assert findings.floor < -4.0
-    outcome = findings.outcome(draws([0, 1, 2, 1], [0, 1]), [-4.0, findings.floor], [False, True])
-    findings.add(candidate(reward=-700.0))
-    for later in (findings, saved(findings)):
-        told_later = later.outcome(draws([1, 0, 3], [2]), [-700.0])
+    history = SearchHistory(9)
+    assert history.failure_reward == -1.0
+    history.add(candidate(status="failed", reward=-1.0, metric=None))
+    assert history.failure_reward == -1.0
+    history.add(candidate(reward=-4.0))
+    assert history.failure_reward < -4.0
+    outcome = history.outcome(samples([0, 1, 2, 1], [0, 1]), [-4.0, history.failure_reward], [False, True])
+    history.add(candidate(reward=-700.0))
+    for later in (history, saved(history)):
+        told_later = later.outcome(samples([1, 0, 3], [2]), [-700.0])
         assert told_later.reward.isfinite().all()
         assert told_later.reward[0] < told_later.reward[2] < told_later.reward[1]
         assert told_later.broken.tolist() == [True, False, False]
@@ -80,17 +80,17 @@ def test_what_broke_is_told_less_than_anything_that_was_trained() -> None:
 
 
 def test_too_many_failures_in_a_row_end_a_search_also_across_a_state() -> None:
-    findings = SearchHistory(3)
+    history = SearchHistory(3)
     failed = candidate(status="failed", reward=-1.0, metric=None, error="ValueError: no rows")
     for each in (failed, failed, candidate(), failed, failed):
-        findings.add(each)
-        findings.check()
-    findings = saved(findings)
-    findings.check()
-    findings.add(reference("BCE", 0.0))
-    findings.check()
-    findings.add(failed)
+        history.add(each)
+        history.check()
+    history = saved(history)
+    history.check()
+    history.add(reference("BCE", 0.0))
+    history.check()
+    history.add(failed)
     with pytest.raises(RuntimeError, match=r"3 candidates in a row failed, the last of them .*no rows"):
-        findings.check()
+        history.check()
     with pytest.raises(RuntimeError, match="in a row failed"):
-        saved(findings).check()
+        saved(history).check()
