@@ -66,13 +66,13 @@ class NoFigures(SearchObserver):
 
 
 class Stops:
-    """Interrupts a search at one of the calls that matter: just before it, or when it is done.
+    """Interrupts a search before or after one of the calls that change what is stored or known.
 
     Args:
         patch: Undoes it all after the test.
 
     Attributes:
-        every_state: Write every state, however little time has passed.
+        every_state: Write every snapshot, however little time has passed.
     """
 
     places = (
@@ -91,7 +91,7 @@ class Stops:
         patch.setattr(
             Snapshots,
             "offer",
-            lambda states, state, *, needed=False: offer(states, state, needed=needed or self.every_state),
+            lambda snapshots, state, *, needed=False: offer(snapshots, state, needed=needed or self.every_state),
         )
         for cls, name in self.places:
             patch.setattr(cls, name, self._stopping(getattr(cls, name)))
@@ -143,9 +143,9 @@ def trainings(patch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     fit = TrialEvaluator._fit
 
-    def noting(self: TrialEvaluator, child: pl.LightningModule, reward: Any, name: str, epochs: int | None) -> None:
+    def noting(self: TrialEvaluator, model: pl.LightningModule, reward: Any, name: str, epochs: int | None) -> None:
         names.append(name)
-        fit(self, child, reward, name, epochs)
+        fit(self, model, reward, name, epochs)
 
     patch.setattr(TrialEvaluator, "_fit", noting)
     return names

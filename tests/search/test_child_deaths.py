@@ -10,6 +10,7 @@ from tests.search.deadly_losses import Deadly, Hanging
 from tests.search.small_studies import Stops, search
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_a_child_that_kills_its_process_is_tried_twice_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

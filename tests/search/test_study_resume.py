@@ -25,11 +25,38 @@ def stops(monkeypatch: pytest.MonkeyPatch) -> Stops:
     return Stops(monkeypatch)
 
 
-@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
-def kind(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return request.param
+def copied(study: Path, to: Path) -> Path:
+    """Copy a study that was made once for many tests."""
+    return Path(shutil.copytree(study, to))
 
 
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Make the studies that tests copy: whole ones, and one of three rounds that was stopped when it had two states."""
+    root = tmp_path_factory.mktemp("studies")
+    with pytest.MonkeyPatch.context() as patch:
+        stops = Stops(patch)
+        search(root / "whole", rounds=3)
+        search(root / "alternate", alternate=True)
+        stops.every_state = True
+        with stops.at(70):
+            assert interrupted(partial(search, root / "stopped", rounds=3))
+    assert len(newest_first(root / "stopped")) == 2
+    return {path.name: path for path in root.iterdir()}
+
+
+@pytest.fixture
+def whole(studies: dict[str, Path], tmp_path: Path) -> Path:
+    return copied(studies["whole"], tmp_path / "whole")
+
+
+@pytest.fixture
+def stopped(studies: dict[str, Path], tmp_path: Path) -> Path:
+    return copied(studies["stopped"], tmp_path / "stopped")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_a_search_stopped_at_every_step_one_after_another(stops: Stops, kind: dict[str, Any], tmp_path: Path) -> None:
     search(tmp_path / "whole", **kind)
     root = tmp_path / "stopped"
@@ -45,87 +72,65 @@ def test_a_search_stopped_at_every_step_one_after_another(stops: Stops, kind: di
     assert differences(tmp_path / "whole", root) == []
 
 
-def test_a_search_stopped_once_anywhere(stops: Stops, tmp_path: Path) -> None:
-    search(tmp_path / "whole", alternate=True)
+def test_a_search_stopped_once_anywhere(stops: Stops, studies: dict[str, Path], tmp_path: Path) -> None:
     for step in range(3, 400, 23):
         root = tmp_path / f"stopped{step}"
         with stops.at(step):
             if not interrupted(partial(search, root, alternate=True)):
                 return
         search(root, alternate=True)
-        assert differences(tmp_path / "whole", root) == [], f"stopped at step {step}"
+        assert differences(studies["alternate"], root) == [], f"stopped at step {step}"
     pytest.fail("the search did not come to an end")
 
 
-def stopped(stops: Stops, root: Path, step: int = 70, **options: Any) -> Path:
-    """Stop a search of three rounds when it has two states."""
-    stops.every_state = True
-    with stops.at(step):
-        assert interrupted(partial(search, root, rounds=3, **options))
-    stops.every_state = False
-    assert len(newest_first(root)) == 2
-    return root
-
-
-@pytest.fixture
-def whole(stops: Stops, tmp_path: Path) -> Path:
-    search(tmp_path / "whole", rounds=3)
-    return tmp_path / "whole"
-
-
-def test_known_children_are_not_trained_again(
-    stops: Stops, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_known_trials_are_not_run_again(
+    stops: Stops, whole: Path, stopped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = stopped(stops, tmp_path / "stopped")
-    known = len(read_trials(root))
+    known = len(read_trials(stopped))
     again = trainings(monkeypatch)
-    search(root, rounds=3)
+    search(stopped, rounds=3)
     assert len(again) == len(read_trials(whole)) - known
     del again[:]
-    search(root, rounds=3)
+    search(stopped, rounds=3)
     assert again == []
-    assert differences(whole, root) == []
+    assert differences(whole, stopped) == []
 
 
-def test_a_damaged_newest_state_falls_back_to_the_one_before(stops: Stops, whole: Path, tmp_path: Path) -> None:
-    root = stopped(stops, tmp_path / "stopped")
-    newest = newest_first(root)[0]
+def test_a_damaged_newest_state_falls_back_to_the_one_before(stops: Stops, whole: Path, stopped: Path) -> None:
+    newest = newest_first(stopped)[0]
     truncate(newest)
     with pytest.warns(UserWarning, match=rf"'{newest}' cannot be read .*goes on from the state before it"):
-        search(root, rounds=3)
-    assert differences(whole, root) == []
+        search(stopped, rounds=3)
+    assert differences(whole, stopped) == []
 
 
 @pytest.mark.filterwarnings("ignore:.*cannot be read")
 def test_without_any_state_the_ledger_is_enough(
-    stops: Stops, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stops: Stops, whole: Path, stopped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = stopped(stops, tmp_path / "stopped")
-    for path in newest_first(root):
+    for path in newest_first(stopped):
         truncate(path, 0.0)
-    known, again = len(read_trials(root)), trainings(monkeypatch)
-    search(root, rounds=3)
-    assert differences(whole, root) == []
+    known, again = len(read_trials(stopped)), trainings(monkeypatch)
+    search(stopped, rounds=3)
+    assert differences(whole, stopped) == []
     assert len(again) == len(read_trials(whole)) - known
 
 
 @pytest.mark.parametrize("share", [0.0, 0.6])
 @pytest.mark.filterwarnings("ignore:.*cannot be read as a ledger", "ignore:.*is damaged")
-def test_a_torn_ledger_gets_its_candidates_back(stops: Stops, whole: Path, tmp_path: Path, share: float) -> None:
-    root = stopped(stops, tmp_path / "stopped")
-    torn = root / LEDGER_NAME
+def test_a_torn_ledger_gets_its_candidates_back(stops: Stops, whole: Path, stopped: Path, share: float) -> None:
+    torn = stopped / LEDGER_NAME
     truncate(torn, share)
-    search(root, rounds=3)
-    assert differences(whole, root, without=["children"]) == []
+    search(stopped, rounds=3)
+    assert differences(whole, stopped, without=["children"]) == []
     assert torn.with_suffix(".damaged").exists() == (share > 0)
 
 
-def test_a_torn_ledger_without_a_state_is_refused(stops: Stops, tmp_path: Path) -> None:
-    root = stopped(stops, tmp_path / "stopped")
-    shutil.rmtree(root / "states")
-    truncate(root / LEDGER_NAME, 0.6)
+def test_a_torn_ledger_without_a_state_is_refused(stops: Stops, stopped: Path) -> None:
+    shutil.rmtree(stopped / "states")
+    truncate(stopped / LEDGER_NAME, 0.6)
     with pytest.raises(ValueError, match=LEDGER_NAME):
-        search(root, rounds=3)
+        search(stopped, rounds=3)
 
 
 def test_a_finished_study_goes_on_for_more_rounds(stops: Stops, whole: Path, tmp_path: Path) -> None:
@@ -153,28 +158,33 @@ def test_a_second_writer_is_refused(stops: Stops, whole: Path) -> None:
         search(whole, rounds=3)
 
 
-def test_leftovers_of_a_killed_process_are_removed(stops: Stops, tmp_path: Path) -> None:
-    root = stopped(stops, tmp_path / "stopped")
-    leftovers = [root / ".config.yaml.1.tmp", root / "states" / ".000001.pt.1.tmp"]
+def test_leftovers_of_a_killed_process_are_removed(stops: Stops, stopped: Path) -> None:
+    leftovers = [stopped / ".config.yaml.1.tmp", stopped / "states" / ".000001.pt.1.tmp"]
     for path in leftovers:
         path.write_text("half")
-    search(root, rounds=3)
+    search(stopped, rounds=3)
     assert not any(path.exists() for path in leftovers)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_workers_go_on_with_what_one_process_began(stops: Stops, whole: Path, tmp_path: Path) -> None:
-    root = stopped(stops, tmp_path / "stopped", step=40)
+    root = tmp_path / "stopped"
+    stops.every_state = True
+    with stops.at(40):
+        assert interrupted(partial(search, root, rounds=3))
+    stops.every_state = False
     search(root, rounds=3, executor="process", workers=2)
     assert differences(whole, root) == []
 
 
 @pytest.mark.parametrize("share", [0.0, 0.7])
-def test_lost_weights_of_the_best_child_are_trained_again(stops: Stops, tmp_path: Path, share: float) -> None:
-    search(tmp_path / "whole", alternate=True)
+def test_lost_weights_of_the_best_candidate_are_trained_again(
+    stops: Stops, studies: dict[str, Path], tmp_path: Path, share: float
+) -> None:
     root = tmp_path / "stopped"
     with stops.at(34):
         assert interrupted(partial(search, root, alternate=True))
     truncate(root / "best_child.pt", share)
     search(root, alternate=True)
-    assert differences(tmp_path / "whole", root) == []
+    assert differences(studies["alternate"], root) == []
