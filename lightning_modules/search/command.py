@@ -47,7 +47,7 @@ def run_search(
     seed: int,
     save_config: Callable[[Path], None],
 ) -> LossSearch:
-    """Search for a loss function and print what was found; a study that the folder holds is continued.
+    """Search for a loss function and print the best formulas; an unfinished study in the folder is continued.
 
     Args:
         settings: The options.

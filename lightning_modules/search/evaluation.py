@@ -1,4 +1,4 @@
-"""Trains one loss: a copy of the recommender under a Trainer of its own, and the metric that it ends with."""
+"""Trains one loss: a copy of the recommender under a separate Trainer, and the metric that it ends with."""
 # ruff: noqa: ARG002  (Lightning gives the hooks their arguments)
 
 import copy

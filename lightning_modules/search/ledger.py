@@ -10,16 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
-from lightning_modules.search.ledger_tables import (
-    ADDED,
-    columns_of,
-    insert_trials,
-    limit,
-    make_tables,
-    refuse_programs,
-    refuse_wrong_types,
-    select_trials,
-)
+from lightning_modules.search.ledger_checks import limit, refuse_programs, refuse_wrong_types
+from lightning_modules.search.ledger_tables import ADDED, columns_of, insert_trials, make_tables, select_trials
 from lightning_modules.search.rewards import with_failure_rewards
 from lightning_modules.search.trial import Evaluation, TrialKey
 from lightning_modules.utilities.signals import signals_held
@@ -170,7 +162,7 @@ def _opened(root: str | Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise FileNotFoundError(f"'{root}' holds no study: {LEDGER_NAME} is not there")
     try:
-        # Not read-only, which could not roll back what a killed search was writing.
+        # Not read-only: SQLite has to roll back a write that a killed search began.
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:
             limit(connection)
             refuse_programs(connection)

@@ -50,10 +50,10 @@ class Schedule(ABC):
         return {"origin": self._origin, **moved}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` returned.
+        """Restore a state that :meth:`state_dict` returned.
 
         Raises:
-            ValueError: If the first recommender had other weights.
+            ValueError: If the initial recommender had other weights.
         """
         if state["origin"] != self._origin:
             raise ValueError(
@@ -112,7 +112,7 @@ class Alternating(Schedule):
         return {**super().state_dict(), "score": self._score}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` returned."""
+        """Restore a state that :meth:`state_dict` returned."""
         if "score" not in state:
             raise ValueError(
                 "the study was begun without --search.alternate true; set it as it was, or name a new folder"

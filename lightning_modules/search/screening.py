@@ -135,7 +135,7 @@ class Screening:
         self._pred = predictions.repeat(2)
         self._label = torch.cat([torch.zeros(probes), torch.ones(probes)]).double()
         self._signatures = SignatureIndex(2 * probes, tolerance)
-        self._drawn = torch.zeros(0, dtype=torch.int64)
+        self._occurrences = torch.zeros(0, dtype=torch.int64)
         self._taken = torch.zeros(0, dtype=torch.bool)
 
     def screen(self, programs: Programs) -> Screened:
@@ -151,7 +151,7 @@ class Screening:
         result[right_share < self.least_right_share - 1e-9] = ScreeningResult.WRONG_DIRECTION
         result[~(gradient.abs().amax(1) >= self.tolerance)] = ScreeningResult.ZERO_GRADIENT
         joint_share = right.all(0).double().mean(1)
-        return Screened(result, right_share, joint_share, signature, self._drawn[signature], gradient)
+        return Screened(result, right_share, joint_share, signature, self._occurrences[signature], gradient)
 
     def take(self, signature: Tensor) -> None:
         """Mark signatures as trained, so that later programs that have them are duplicates."""
@@ -159,18 +159,18 @@ class Screening:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the signatures, how often each was sampled, and which are trained."""
-        return {"signatures": self._signatures.known, "drawn": self._drawn, "taken": self._taken}
+        return {"signatures": self._signatures.known, "drawn": self._occurrences, "taken": self._taken}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore a state that :meth:`state_dict` returned; the probe stays that of the generator."""
         self._signatures.restore(state["signatures"])
-        self._drawn, self._taken = state["drawn"], state["taken"]
+        self._occurrences, self._taken = state["drawn"], state["taken"]
 
     def _count(self, signature: Tensor) -> None:
-        missing = len(self._signatures) - len(self._drawn)
+        missing = len(self._signatures) - len(self._occurrences)
         self._taken = torch.cat([self._taken, self._taken.new_zeros(missing)])
-        self._drawn = torch.cat([self._drawn, self._drawn.new_zeros(missing)])
-        self._drawn += torch.bincount(signature, minlength=len(self._drawn))
+        self._occurrences = torch.cat([self._occurrences, self._occurrences.new_zeros(missing)])
+        self._occurrences += torch.bincount(signature, minlength=len(self._occurrences))
 
 
 def first_of_each(numbers: Tensor) -> Tensor:

@@ -55,8 +55,8 @@ def test_losses_without_finite_values_have_no_slopes() -> None:
 @pytest.mark.parametrize("find", [distinct_rows, padded_rows])
 def test_distinct_rows_are_the_reads(find: Any) -> None:
     reads = torch.tensor([4, 0, 7, 4, 4, 2])
-    rows, place = find(reads, 9)
-    assert torch.equal(rows[place], reads)
+    rows, index = find(reads, 9)
+    assert torch.equal(rows[index], reads)
     assert rows.tolist()[:4] == [0, 2, 4, 7]
     assert set(rows.tolist()[4:]) <= {9}
 
@@ -97,11 +97,11 @@ def test_an_unknown_clipping_is_refused() -> None:
 def test_copies_are_copies(build: Any) -> None:
     recommender = build()
     copies, batch = stacked(recommender, 3), planted_data()._rows("train")
-    rows, place = distinct_rows(copies.rows(batch), len(copies.table) - 1)
+    rows, index = distinct_rows(copies.rows(batch), len(copies.table) - 1)
     recommender.eval()
     copies.eval()
     with torch.no_grad():
-        logit = copies.logits(copies.table[rows], place)
+        logit = copies.logits(copies.table[rows], index)
         torch.testing.assert_close(logit, recommender(batch.user, batch.item).unsqueeze(1).expand(-1, 3))
     state = copies.unstacked(copies.table[:, 1], 1)
     assert state.keys() == recommender.state_dict().keys()
@@ -111,16 +111,16 @@ def test_copies_are_copies(build: Any) -> None:
 
 def test_gradients_written_out_are_those_of_autograd() -> None:
     copies, batch = stacked(biased_mf(), 3), planted_data()._rows("train")
-    rows, place = distinct_rows(copies.rows(batch), len(copies.table) - 1)
+    rows, index = distinct_rows(copies.rows(batch), len(copies.table) - 1)
     vectors = copies.table[rows] + 0.1 * torch.randn(3, 1, generator=torch.Generator().manual_seed(0))
-    user = place[:-1].chunk(2)[0]
-    vectors[place[: len(user)], :, -1] = 1.0
-    vectors[place[len(user) : -1], :, -2] = 1.0
-    (mine,) = copies.gradients(vectors, place, torch.sin)
-    (other,) = StackedModel.gradients(AutogradLogits(copies), vectors, place, torch.sin)
+    user = index[:-1].chunk(2)[0]
+    vectors[index[: len(user)], :, -1] = 1.0
+    vectors[index[len(user) : -1], :, -2] = 1.0
+    (mine,) = copies.gradients(vectors, index, torch.sin)
+    (other,) = StackedModel.gradients(AutogradLogits(copies), vectors, index, torch.sin)
     for name, value in copies.unstacked(_whole(copies, rows, other)[:, 1], 1).items():
         torch.testing.assert_close(copies.unstacked(_whole(copies, rows, mine)[:, 1], 1)[name], value)
-    assert mine[place[: len(user)], :, -1].abs().max() == mine[place[len(user) : -1], :, -2].abs().max() == 0
+    assert mine[index[: len(user)], :, -1].abs().max() == mine[index[len(user) : -1], :, -2].abs().max() == 0
 
 
 def _whole(copies: StackedModel, rows: Tensor, values: Tensor) -> Tensor:
@@ -133,6 +133,6 @@ class AutogradLogits:
     def __init__(self, copies: StackedModel) -> None:
         self.trained_parameters = copies.trained_parameters
 
-    def logits(self, vectors: Tensor, place: Tensor) -> Tensor:
-        user, item = place[:-1].chunk(2)
+    def logits(self, vectors: Tensor, index: Tensor) -> Tensor:
+        user, item = index[:-1].chunk(2)
         return (vectors[user] * vectors[item]).sum(-1) + vectors[0, :, 0]

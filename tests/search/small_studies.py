@@ -75,7 +75,7 @@ class Stops:
         every_state: Write every snapshot, however little time has passed.
     """
 
-    places = (
+    methods = (
         (TrialEvaluator, "_evaluate"),
         (Ledger, "record"),
         (Ledger, "on_candidate"),
@@ -93,7 +93,7 @@ class Stops:
             "offer",
             lambda snapshots, state, *, needed=False: offer(snapshots, state, needed=needed or self.every_state),
         )
-        for cls, name in self.places:
+        for cls, name in self.methods:
             patch.setattr(cls, name, self._stopping(getattr(cls, name)))
         patch.setattr(study_module, "SearchTensorBoard", NoFigures)
         patch.setattr(study_module, "PictureFile", NoFigures)

@@ -1,4 +1,4 @@
-"""The best child of a round is kept, whatever the order in which children end."""
+"""The best candidate of a round is kept, whatever the order in which trials end."""
 
 from itertools import permutations
 from pathlib import Path
@@ -25,13 +25,13 @@ def kept(best: BestCandidate, of: TrialKey) -> float | None:
 
 
 def test_the_best_is_kept_in_every_order_and_the_first_of_equals(tmp_path: Path) -> None:
-    children = [
+    trials = [
         (key(1), evaluation(0.5, 1)),
         (key(2), evaluation(0.7, 2)),
         (key(3), evaluation(0.7, 3)),
         (key(4), evaluation(None)),
     ]
-    for number, order in enumerate(permutations(children)):
+    for number, order in enumerate(permutations(trials)):
         best = BestCandidate(tmp_path / f"{number}.pt")
         for each in order:
             best.offer(*each)
@@ -48,7 +48,7 @@ def test_later_rounds_and_longer_budgets_go_before_better_scores(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_child_without_weights_or_score_is_not_kept(tmp_path: Path) -> None:
+def test_a_candidate_without_weights_or_score_is_not_kept(tmp_path: Path) -> None:
     best = BestCandidate(tmp_path / "best.pt")
     best.offer(key(1), Evaluation("trained", 0.5, 0.1))
     best.offer(key(2), evaluation(None))

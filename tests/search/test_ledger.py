@@ -248,7 +248,7 @@ def changed(root: Path, script: str) -> Path:
         ("x'ff'", "error"),
     ],
 )
-def test_a_value_of_another_type_is_refused_with_its_place(tmp_path: Path, value: str, column: str) -> None:
+def test_a_value_of_another_type_is_refused_with_its_row(tmp_path: Path, value: str, column: str) -> None:
     root = changed(tmp_path, f"UPDATE candidates SET {column} = {value}")
     with pytest.raises(ValueError, match=rf"cannot be read as a ledger: row 1 of its table candidates .* {column}"):
         read_ledger(root)
@@ -298,8 +298,8 @@ def test_what_the_rows_add_to_baselines_is_read_as_it_was_written(
     components = [torch.randn(rows, generator=torch.Generator().manual_seed(rows)) for rows in (20, 21)]
     ledger = Ledger(tmp_path)
     for moves, each in enumerate(components):
-        place = TrialKey(moves, "baseline", 0, 3, "BCE")
-        ledger.record([(place, Evaluation("trained", 0.5, 0.1, components=each, standard_error=0.02))])
+        key = TrialKey(moves, "baseline", 0, 3, "BCE")
+        ledger.record([(key, Evaluation("trained", 0.5, 0.1, components=each, standard_error=0.02))])
     ledger.record([(TrialKey(0, "candidate", 1, 3, "pred"), Evaluation("trained", 0.5, 0.1, standard_error=0.01))])
     ledger.on_end()
     found = read_trials(tmp_path)

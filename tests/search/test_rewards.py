@@ -40,7 +40,7 @@ def test_every_reward_of_a_search_has_the_paired_error(tmp_path: Path) -> None:
     errors = found.set_index("formula")["standard_error"]
     assert errors["BCE"] == 0
     assert 0 < errors["MSE"] < 0.1
-    (baseline,) = (child for place, child in read_trials(tmp_path).items() if place.is_baseline)
+    (baseline,) = (trial for key, trial in read_trials(tmp_path).items() if key.is_baseline)
     assert baseline.standard_error == standard_error(baseline.components)
     held_out = planted_data().hold_out(0.1, seed=5)
     again = [trained(evaluator(held_out), untrained(planted_data()), loss, seed=5) for loss in (MSE(), BCE())]

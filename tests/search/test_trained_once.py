@@ -68,7 +68,7 @@ def trials(
 
 @pytest.mark.parametrize("group", [1, 3, 4, 10])
 @pytest.mark.parametrize("executor", [SerialExecutor(), FakeExecutor(3)])
-def test_every_child_is_trained_and_recorded_before_it_is_told(
+def test_every_loss_is_trained_and_recorded_before_it_is_yielded(
     group: int, executor: SerialExecutor | FakeExecutor
 ) -> None:
     evaluator, record, given = Scores(group), [], losses(7)
@@ -85,7 +85,7 @@ def test_every_child_is_trained_and_recorded_before_it_is_told(
     assert {(each.seed, each.epochs, each.keep_weights) for each in evaluator.assignments} == {(9, None, False)}
 
 
-def test_known_children_are_not_trained_again() -> None:
+def test_known_trials_are_not_run_again() -> None:
     evaluator, record, given = Scores(), [], losses(5)
     known = {keys(given)[1]: Evaluation("failed", None, 0.0, "lost"), keys(given)[4]: Evaluation("trained", 0.5, 0)}
     tried = trials(evaluator=evaluator, known=known, record=record.append)
@@ -93,7 +93,7 @@ def test_known_children_are_not_trained_again() -> None:
     assert [told[1], told[4]] == list(known.values())
     assert [each.losses[0] for each in evaluator.assignments] == [given[0], given[2], given[3]]
     assert len(record) == 3
-    # What was trained now is known now, and a change of place makes another child.
+    # Trials are known once they ran, and another key makes another trial.
     assert dict(tried.train(keys(given), given)) == told
     assert len(evaluator.assignments) == 3
     list(tried.train(keys(given, epochs=3), given))
@@ -101,7 +101,7 @@ def test_known_children_are_not_trained_again() -> None:
     assert evaluator.assignments[-1].epochs == 3
 
 
-def test_a_group_with_an_unknown_child_is_trained_whole() -> None:
+def test_a_group_with_an_unknown_trial_is_trained_whole() -> None:
     evaluator, record, given = Scores(3), [], losses(6)
     known = {key: Evaluation("trained", 0.5, 0.0) for key in keys(given)[:5]}
     tried = trials(evaluator=evaluator, known=known, record=record.append)
@@ -112,7 +112,7 @@ def test_a_group_with_an_unknown_child_is_trained_whole() -> None:
     assert told[3].score == float(len(given[3].title))
 
 
-def test_a_child_whose_process_dies_twice_has_failed_and_so_has_its_group() -> None:
+def test_a_trial_whose_process_dies_twice_has_failed_and_so_has_its_group() -> None:
     record, given = [], losses(4)
     executor = FakeExecutor(2, deadly=lambda arguments: given[1] in arguments[2].losses)
     told = dict(trials(executor, Scores(2), record=record.append).train(keys(given), given))
@@ -134,7 +134,7 @@ def test_the_recommender_travels_once_until_it_moves() -> None:
     assert len(executor.shared) == 3
 
 
-def test_the_best_childs_weights_are_kept_or_trained_again(tmp_path: Path) -> None:
+def test_the_best_candidates_weights_are_kept_or_trained_again(tmp_path: Path) -> None:
     evaluator, record, given = Scores(2), [], losses(4)
     best = BestCandidate(tmp_path / "best.pt")
     tried = trials(evaluator=evaluator, record=record.append, best=best)
@@ -165,7 +165,7 @@ def test_weights_are_trained_again_in_spite_of_one_death(tmp_path: Path, deaths:
         tried.weights(keys(given)[1], given[1])
 
 
-def test_what_cannot_be_recorded_is_not_told() -> None:
+def test_what_cannot_be_recorded_is_not_yielded() -> None:
     def full(trials: object) -> None:
         raise OSError("no space")
 

@@ -42,7 +42,7 @@ class TrialExecutor(Executor, ABC):
 
     @abstractmethod
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers after what was submitted, or at once with ``cancel_futures``: running calls are killed."""
+        """End the workers after all submitted calls, or at once with ``cancel_futures``, which kills running calls."""
 
 
 Result = TypeVar("Result")

@@ -25,7 +25,7 @@ def in_worker() -> bool:
 
 
 def become_worker(threads: int) -> None:
-    """Mark this process as a worker and set torch's number of CPU threads; 0 leaves it as it is."""
+    """Mark this process as a worker and set torch's number of CPU threads; 0 keeps it."""
     os.environ[_WORKER_VARIABLE] = str(os.getpid())
     if threads:
         torch.set_num_threads(threads)

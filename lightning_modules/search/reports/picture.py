@@ -28,7 +28,7 @@ _LINE_HEIGHT = 0.055
 
 
 class PictureFile(SearchObserver):
-    """Samples the study when its search ends for whatever reason, if anything was found.
+    """Draws the study when its search ends, successful or not, if there is a candidate.
 
     Args:
         root: The study's folder, whose ledger has to be an earlier observer.
@@ -128,7 +128,7 @@ def _best_so_far(found: pd.DataFrame) -> pd.Series:
 
 
 def _scale_rewards(axes: Axes, linear: float, rewards: Sequence[float]) -> None:
-    """Show what is about as good as the best on a linear scale, and what is far worse on a logarithmic one."""
+    """Scale rewards linearly up to the best one in absolute value, and logarithmically beyond."""
     axes.set_yscale("symlog", linthresh=linear, linscale=1.5)
     bottom, top = min(1.3 * min(rewards), -0.3 * linear), max(1.15 * max(rewards), 0.3 * linear)
     near = [float(tick) for tick in MaxNLocator(2).tick_values(0, linear) if tick <= linear]

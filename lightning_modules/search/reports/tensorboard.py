@@ -49,7 +49,7 @@ class SearchTensorBoard(SearchObserver):
         self.numerics = numerics
         self.figures = figures
         self._references: dict[str, float] = {}
-        self._drawn: tuple[str, ...] = ()
+        self._drawn_formulas: tuple[str, ...] = ()
 
     def on_resume(self, progress: SearchProgress) -> None:
         """Keep the reference losses."""
@@ -112,9 +112,9 @@ class SearchTensorBoard(SearchObserver):
         self.writer.add_text("top_formulas", "\n".join(lines), summary.round)
         best = summary.top[: self.figures]
         names = tuple(str(formula) for formula, _ in best)
-        if names == self._drawn:
+        if names == self._drawn_formulas:
             return
-        self._drawn = names
+        self._drawn_formulas = names
         for rank, (formula, reward) in enumerate(best, 1):
             figure = loss_figure(FormulaLoss(formula, self.numerics), f"reward {reward:+.4f}: {formula.shortest()}")
             self.writer.add_figure(f"top_formulas/{rank}", figure, summary.round)

@@ -49,8 +49,8 @@ class Archive:
     def sample(self, count: int, generator: torch.Generator) -> Programs:
         """Sample ``count`` programs with replacement."""
         assert self.programs is not None
-        drawn, uniform = (~self._uniform).double(), self._uniform.double()
-        weights = (1 - self.uniform_share) * drawn / drawn.sum().clamp_min(1)
+        own, uniform = (~self._uniform).double(), self._uniform.double()
+        weights = (1 - self.uniform_share) * own / own.sum().clamp_min(1)
         weights += self.uniform_share * uniform / uniform.sum().clamp_min(1)
         return self.programs[torch.multinomial(weights, count, replacement=True, generator=generator)]
 
@@ -62,7 +62,7 @@ class Archive:
         return tensors
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` returned."""
+        """Restore a state that :meth:`state_dict` returned."""
         self._known, self._uniform = state["known"], state["uniform"]
         self.programs = Programs(state["operators"], state["operands"]) if "operators" in state else None
 
@@ -99,6 +99,6 @@ class Elites:
         return {"operators": self.programs.operators, "operands": self.programs.operands, "rewards": self.rewards}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` returned."""
+        """Restore a state that :meth:`state_dict` returned."""
         if state:
             self.programs, self.rewards = Programs(state["operators"], state["operands"]), state["rewards"]

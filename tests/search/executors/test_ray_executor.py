@@ -23,7 +23,7 @@ def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("gpus", "resources", "places"),
+    ("gpus", "resources", "slots"),
     [
         (0, {"CPU": 4.0}, 4),
         (0, {}, 0),
@@ -34,8 +34,8 @@ def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) 
         (1, {"CPU": 16.0}, 0),
     ],
 )
-def test_places_of_a_node(gpus: float, resources: dict[str, float], places: int) -> None:
-    assert ray_connection._places(resources, gpus) == places
+def test_slots_of_a_node(gpus: float, resources: dict[str, float], slots: int) -> None:
+    assert ray_connection._slots(resources, gpus) == slots
 
 
 def test_several_gpus_are_whole_ones() -> None:

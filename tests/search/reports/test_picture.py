@@ -105,7 +105,7 @@ def test_a_search_leaves_its_picture_unless_nothing_was_found(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("places", "expected"),
+    ("positions", "expected"),
     [
         ([0.1, 0.5], [0.1, 0.5]),
         ([0.5, 0.5], [0.45, 0.55]),
@@ -114,5 +114,5 @@ def test_a_search_leaves_its_picture_unless_nothing_was_found(tmp_path: Path) ->
         ([0.36, 0.46, 0.48], [1.3 / 3 - 0.1, 1.3 / 3, 1.3 / 3 + 0.1]),
     ],
 )
-def test_labels_move_apart_around_where_they_were(places: list[float], expected: list[float]) -> None:
-    assert spread(places, 0.1) == pytest.approx(expected)
+def test_labels_move_apart_around_where_they_were(positions: list[float], expected: list[float]) -> None:
+    assert spread(positions, 0.1) == pytest.approx(expected)
