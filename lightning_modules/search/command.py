@@ -10,7 +10,6 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
-from lightning_modules.losses import BCE, Loss
 from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
 from lightning_modules.search.events import SearchObserver, SearchObservers
 from lightning_modules.search.executors import ExecutorOptions, TrialExecutor, executor_named
@@ -69,7 +68,7 @@ def run_search(
     data = _reward_data(datamodule, settings.holdout, seed)
     evaluator = _evaluator(settings, trainers, data)
     evaluator.check(recommender)
-    for loss in (*settings.named_references.values(), _baseline(settings)):
+    for loss in (*settings.named_references.values(), settings.named_baseline):
         if loss is not None:
             loss.check_model(recommender)
     console = Console()
@@ -86,7 +85,7 @@ def run_search(
             evaluator,
             schedule,
             halving=settings.halving,
-            baseline=_baseline(settings),
+            baseline=settings.named_baseline,
             seed=seed,
             known=folder.known,
             record=folder.record,
@@ -99,13 +98,10 @@ def run_search(
             search.observers = SearchObservers(_observers(settings, folder.ledger, console))
         search.run(folder.state)
     if folder.writes:
-        print_summary(console, search.candidates, folder.root, settings.top, _remarks(settings, search))
+        spread = spread_remark(search.candidates) if settings.relative else None
+        remarks = [*trials.baseline.remarks, *([spread] if spread else [])]
+        print_summary(console, search.candidates, folder.root, settings.top, remarks)
     return search
-
-
-def _remarks(settings: SearchSettings, search: LossSearch) -> list[str]:
-    spread = spread_remark(search.candidates) if settings.relative else None
-    return [*search.trials.baseline.remarks, *([spread] if spread else [])]
 
 
 def _check_state(settings: SearchSettings, seed: int, state: Any) -> None:
@@ -156,10 +152,6 @@ def _reward_data(datamodule: pl.LightningDataModule, holdout: float, seed: int) 
         )
     held_out: pl.LightningDataModule = datamodule.hold_out(holdout, seed)
     return held_out
-
-
-def _baseline(settings: SearchSettings) -> Loss | None:
-    return (settings.baseline or BCE()) if settings.relative else None
 
 
 def _schedule(settings: SearchSettings, recommender: pl.LightningModule, evaluator: TrialEvaluator) -> Schedule:

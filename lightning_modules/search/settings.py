@@ -124,6 +124,11 @@ class SearchSettings:
         return Numerics.named(self.numerics) if isinstance(self.numerics, str) else self.numerics
 
     @property
+    def named_baseline(self) -> Loss | None:
+        """The baseline of relative rewards; ``None`` if rewards are the metric itself."""
+        return (self.baseline or BCE()) if self.relative else None
+
+    @property
     def named_references(self) -> dict[str, Loss]:
         """The reference losses by their titles."""
         losses = hand_made_losses() if self.references is None else self.references

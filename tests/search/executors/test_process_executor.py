@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="module")
 def executor() -> Iterator[ProcessExecutor]:
-    with ProcessExecutor(workers=3) as executor:
+    with ProcessExecutor(workers=2) as executor:
         yield executor
 
 
@@ -40,13 +40,13 @@ def wait_until(condition, seconds: float = 15) -> bool:
 
 
 def test_slots(executor: ProcessExecutor) -> None:
-    assert executor.slots == 3
+    assert executor.slots == 2
     assert ProcessExecutor().slots == loky.cpu_count()
 
 
 def test_calls_run_side_by_side(executor: ProcessExecutor) -> None:
-    pids = {future.result() for future in [executor.submit(calls.pid_after, 0.5) for _ in range(3)]}
-    assert len(pids) == 3
+    pids = {future.result() for future in [executor.submit(calls.pid_after, 0.5) for _ in range(2)]}
+    assert len(pids) == 2
     assert os.getpid() not in pids
 
 
@@ -60,8 +60,8 @@ def test_workers_leave_ctrl_c_to_the_driver_and_obey_terminate(executor: Process
 def test_workers_share_the_memory_of_a_shared_tensor(executor: ProcessExecutor) -> None:
     tensor = torch.rand(50 * 2**20 // 4)
     shared = executor.share(tensor)
-    seen = [future.result() for future in [executor.submit(calls.mapping_of, shared) for _ in range(3)]]
-    assert len({pid for pid, _, _ in seen}) == 3
+    seen = [future.result() for future in [executor.submit(calls.mapping_of, shared) for _ in range(2)]]
+    assert len({pid for pid, _, _ in seen}) == 2
     assert len({file for _, file, _ in seen}) == 1
     assert seen[0][1].endswith(".npy")
     assert max(own for _, _, own in seen) < 2**20
@@ -95,6 +95,7 @@ def test_a_killed_worker_is_a_death_and_the_executor_works_again(executor: Proce
     assert executor.submit(calls.total, shared).result() == 100_000
 
 
+@pytest.mark.slow
 def test_warnings_are_as_quiet_as_the_drivers() -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="a thing to know")
@@ -106,6 +107,7 @@ def test_warnings_are_as_quiet_as_the_drivers() -> None:
             assert loud.submit(calls.warn).result() == 1
 
 
+@pytest.mark.slow
 def test_each_worker_sees_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
@@ -141,6 +143,7 @@ def test_shutdown_kills_what_runs_and_removes_what_was_shared() -> None:
     executor.shutdown()
 
 
+@pytest.mark.slow
 def test_the_garbage_collector_spares_what_a_worker_has_loaded() -> None:
     with ProcessExecutor(workers=1) as single:
         first, second = (single.submit(calls.collectable_objects).result() for _ in range(2))
@@ -195,6 +198,7 @@ def driver() -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_workers_end_when_the_driver_is_killed(driver: subprocess.Popen[str]) -> None:
     pid, folder = driver.stdout.readline().split()
     driver.kill()
@@ -202,6 +206,7 @@ def test_workers_end_when_the_driver_is_killed(driver: subprocess.Popen[str]) ->
     assert wait_until(lambda: not Path(folder).exists(), seconds=5)
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_the_driver_alone(driver: subprocess.Popen[str]) -> None:
     pid, folder = driver.stdout.readline().split()
     os.killpg(driver.pid, signal.SIGINT)
@@ -228,6 +233,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.05, 0.6, 1.2])
 def test_ctrl_c_while_workers_start_does_not_reach_them(delay: float) -> None:
     process = start(STARTING)
