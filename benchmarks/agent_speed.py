@@ -10,7 +10,7 @@ import torch
 from benchmarks.common.commands import settle
 from benchmarks.common.interleaved_runs import Times, in_turn, median, rates, ratios, seconds, verdict
 from benchmarks.common.report import table, write_report
-from benchmarks.common.speed import count, kuairand, operators, quiet_trainer, root_option, speed_parser
+from benchmarks.common.speed import count, kuairand, operators, quiet_trainer, speed_parser
 from benchmarks.published import agent as published
 from datamodules import ImpressionsDataModule
 from datamodules.loader import BatchLoader
@@ -170,9 +170,7 @@ def main() -> None:
         measure(agent, logged)
     parts = [*update_report(agents, options.updates), *replay_report(experience, BATCH_SIZE, options.repeats)]
     parts += [profile_report(name, agent) for name, agent in agents.items()]
-    root = root_option(options.root)
-    command = f"python -m benchmarks.agent_speed{root} --repeats {options.repeats} --updates {options.updates}"
-    write_report("agent_speed", title="Learning speed of agents", command=command, parts=parts)
+    write_report("agent_speed", title="Learning speed of agents", parts=parts)
 
 
 def random_experience(logged: LoggedTransition, count: int) -> Transition:

@@ -89,7 +89,6 @@ def main(
     write_report(
         f"audit_{model}_seed{seed}",
         title=f"Audit of a search on MovieLens 100K: {model}, searches with seed {seed}",
-        command=f"python -m benchmarks.audit data/ml100k01-1-5 {model} --seed {seed}",
         parts=[
             f"The commands that it runs, with `--data.root data/ml100k01-1-5` each: `search --config "
             f"configs/search/ml100k_{model}.yaml --rounds {rounds} --strategy PPO --seed_everything {seed}`, the same "

@@ -47,11 +47,8 @@ def main() -> None:
     recommender = BiasedMF(data.num_users, data.num_items, optimizer=ADAM)
     times = measure(recommender, data, options.seed, options.repetitions)
     steps = len(BatchLoader(data.rows["train"], data.batch_size))
-    command = (
-        f"python -m benchmarks.child_overhead --data.root data/{options.root.name} --repetitions {options.repetitions}"
-    )
     parts = [*report(times, steps), profile(recommender, data, options.seed, steps)]
-    write_report("child_overhead", title="A child against a plain PyTorch loop", command=command, parts=parts)
+    write_report("child_overhead", title="A child against a plain PyTorch loop", parts=parts)
 
 
 def plain_loop(recommender: BiasedMF, data: InteractionsDataModule, seed: int) -> float:

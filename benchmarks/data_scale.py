@@ -141,7 +141,6 @@ def main() -> None:
     write_report(
         "data_scale",
         title="Scale in the data",
-        command=f"python -m benchmarks.data_scale --sizes {' '.join(f'{size:g}' for size in sizes)}",
         parts=report(found["serial"], found["process"], sizes),
     )
 

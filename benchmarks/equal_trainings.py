@@ -89,7 +89,6 @@ def main(data_root: str, count: int = 20, seed: int = 0) -> None:
     write_report(
         "equal_trainings",
         title="How far do equal trainings end apart?",
-        command=f"python -m benchmarks.equal_trainings data/ml100k01-1-5 --count {count} --seed {seed}",
         parts=[
             "Rewards (AUC on 10 % of the training rows, Adam 5e-3, batch 1024, two epochs of biased MF and one of the "
             "deep scorer) less those of a child each. A near start has normal noise of 1e-7 on every weight. Formulas "

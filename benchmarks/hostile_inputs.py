@@ -80,7 +80,6 @@ def main(every: int = 1, longest: float = LONGEST, workers: int = 2, only: str =
     write_report(
         "hostile_inputs",
         title="Inputs that cannot be meant",
-        command=f"python -m benchmarks.hostile_inputs --every {every} --longest {longest:g} --workers {workers}",
         parts=[summary(ran, len(everything), longest), by_kind(ran), *([wrong] if wrong else [])],
     )
 

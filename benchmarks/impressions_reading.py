@@ -160,8 +160,7 @@ def main() -> None:
             write_table(path, rows, options.seed)
             sizes[rows] = path.stat().st_size
             pairs[rows] = list(measure(path, options.repeats))
-    command = f"python -m benchmarks.impressions_reading --rows {' '.join(map(str, pairs))} --repeats {options.repeats}"
-    write_report("impressions_reading", title="Reading impressions", command=command, parts=report(pairs, sizes))
+    write_report("impressions_reading", title="Reading impressions", parts=report(pairs, sizes))
 
 
 def measure(path: Path, repeats: int) -> Iterator[tuple[Reading, Reading]]:

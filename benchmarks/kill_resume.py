@@ -47,12 +47,8 @@ def main() -> None:
             print(kill, flush=True)
         differences, studies = killer.differences(), len(killer.studies)
     name = "kill_resume" if options.executor == "serial" else f"kill_resume_{options.executor}"
-    command = (
-        f"python -m benchmarks.kill_resume --kills {options.kills} --processes {options.processes} "
-        f"--executor {options.executor} --seed {options.seed}"
-    )
     parts = report(log, differences, studies, seconds, workers, options.processes)
-    write_report(name, title="A search that is killed and goes on", command=command, parts=parts)
+    write_report(name, title="A search that is killed and goes on", parts=parts)
 
 
 @contextmanager

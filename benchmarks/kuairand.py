@@ -24,13 +24,9 @@ def main() -> None:
         for name, model, settings in arms:
             run = _run(model, seed, settings, arguments.root, arguments.output / f"{model}_{name}" / str(seed))
             runs.append({"settings": name, "model": model, "seed": seed, **run})
-    tuned = ""
-    if arguments.tuned:
-        tuned = f" --tuned {arguments.tuned} --tuned_models {' '.join(arguments.tuned_models)}"
     write_report(
         "kuairand",
         title="Multi-task models on KuaiRand-Pure",
-        command=f"python -m benchmarks.kuairand --root DATA --seeds {arguments.seeds}{tuned}",
         parts=[*_parts(pd.DataFrame(runs)), *_settings(arguments.tuned)],
     )
 

@@ -19,11 +19,9 @@ def main() -> None:
         options = [f"--model={model}", f"--data.root={arguments.root}", f"--polish.root={root}"]
         run_command(["polish", f"--config={CONFIG}", *options, f"--polish.seeds={arguments.seeds}", *_QUIET])
         parts.append(_section(model, (root / "summary.md").read_text(encoding="utf-8")))
-    models = " ".join(arguments.models)
     write_report(
         "kuairand_polish",
         title="Critic-weighted fine-tuning on KuaiRand-Pure",
-        command=f"python -m benchmarks.kuairand_polish --root DATA --seeds {arguments.seeds} --models {models}",
         parts=parts,
     )
 

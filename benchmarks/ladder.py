@@ -75,24 +75,24 @@ def search(data_root: Path, root: Path, arm: str, seed: int, rounds: int, warmup
 
 
 class Judge:
-    """Trains what searches found to convergence.
+    """Trains the best formulas of searches to convergence.
 
     Args:
-        trainings: Trains.
-        seeds: With these seeds.
-        sampled: So many formulas of each search's best ones, for the correlation; 0 for none.
+        trainings: Trains and remembers.
+        seeds: Training seeds.
+        sampled: Number of formulas among each search's best ones for the correlation; 0 for none.
     """
 
     def __init__(self, trainings: FullTrainings, seeds: Sequence[int], sampled: int) -> None:
         self.trainings = trainings
         self.seeds = seeds
         self.sampled = sampled
-        self.tuned = trainings(BASELINE, seeds)
+        self.tuned = trainings.train(BASELINE, seeds)
 
-    def __call__(self, arm: str, seed: int, folder: Path) -> Outcome:
-        """Return what became of a search."""
+    def judge(self, arm: str, seed: int, folder: Path) -> Outcome:
+        """Return the outcome of a search."""
         steps = course(folder)
-        full = {step.formula: self.trainings(step.formula, self.seeds) for step in steps}
+        full = {step.formula: self.trainings.train(step.formula, self.seeds) for step in steps}
 
         def quality(formula: str) -> float:
             return float(full[formula].validation.mean())
@@ -102,7 +102,7 @@ class Judge:
 
     @property
     def levels(self) -> tuple[float, float, float]:
-        """What formulas are to reach: tuned BCE less one standard error, tuned BCE, and clearly more."""
+        """Validation AUCs to reach: tuned BCE less one standard error, tuned BCE, and clearly more."""
         level = float(self.tuned.validation.mean())
         return level - self.tuned.standard_error, level, level + 0.005
 
@@ -111,7 +111,7 @@ class Judge:
         formulas = best_share(folder, BEST_SHARE, self.sampled)
         if len(formulas) < 3:
             return math.nan
-        aucs = [self.trainings(formula, self.seeds[:1]).validation.iloc[0] for formula in formulas]
+        aucs = [self.trainings.train(formula, self.seeds[:1]).validation.iloc[0] for formula in formulas]
         return float(spearmanr(range(len(formulas), 0, -1), aucs).statistic)
 
 
@@ -195,15 +195,11 @@ def main() -> None:
     for seed in options.seeds:
         for arm in options.arms:
             folder = search(options.data_root, options.root, arm, seed, options.rounds, options.warmup_updates)
-            outcomes.append(judge(arm, seed, folder))
+            outcomes.append(judge.judge(arm, seed, folder))
             print(", ".join(outcomes[-1].row()), flush=True)
     outcomes.sort(key=lambda outcome: (options.arms.index(outcome.arm), outcome.seed))
-    arms = " ".join(f'"{arm}"' for arm in options.arms)
-    command = f"python -m benchmarks.ladder --data.root data/{options.data_root.name} --rounds {options.rounds}"
     parts = report(outcomes, judge, options.rounds)
-    write_report(
-        "ladder", title="Time to tuned BCE with and without a ladder", command=f"{command} --arms {arms}", parts=parts
-    )
+    write_report("ladder", title="Time to tuned BCE with and without a ladder", parts=parts)
 
 
 if __name__ == "__main__":

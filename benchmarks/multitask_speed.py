@@ -13,7 +13,7 @@ import torch
 from benchmarks.common.commands import settle
 from benchmarks.common.interleaved_runs import Times, in_turn, median, rates, ratios, verdict
 from benchmarks.common.report import table, write_report
-from benchmarks.common.speed import count, kuairand, operators, quiet_trainer, root_option, speed_parser
+from benchmarks.common.speed import count, kuairand, operators, quiet_trainer, speed_parser
 from benchmarks.published import multitask as published
 from datamodules import ImpressionsDataModule
 from datamodules.batches import ImpressionBatch
@@ -50,9 +50,7 @@ def main() -> None:
         *data_report(data_times(rows, options), len(rows.label)),
         profile(pairs["MMoE"].ours, rows, options.seed),
     ]
-    root = root_option(options.root)
-    command = f"python -m benchmarks.multitask_speed{root} --repeats {options.repeats} --batches {options.batches}"
-    write_report("multitask_speed", title="Training speed of multi-task models", command=command, parts=parts)
+    write_report("multitask_speed", title="Training speed of multi-task models", parts=parts)
 
 
 def build(name: str, data: ImpressionsDataModule) -> Pair:

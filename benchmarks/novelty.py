@@ -6,9 +6,9 @@ python -m benchmarks.novelty data/ml100k01-1-5
 from jsonargparse import auto_cli
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from benchmarks.common.commands import run_command
 from benchmarks.common.report import table, write_report
 from benchmarks.strategies import CONFIG
-from lightning_modules.cli.main import main as command_line
 
 STEP = 5
 TAGS = ("drawn/trainable", "drawn/duplicate", "drawn/wrong_direction", "reward/mean", "reward/above_baseline")
@@ -24,8 +24,7 @@ def main(data_root: str, rounds: int = 60, seed: int = 42, root: str = "runs/nov
         root: The study's folder.
     """
     arguments = ["search", "--config", CONFIG, "--data.root", data_root, "--seed_everything", str(seed)]
-    if status := command_line([*arguments, "--search.rounds", str(rounds), "--search.root", root]):
-        raise RuntimeError(f"the search ended with status {status}")
+    run_command([*arguments, "--search.rounds", str(rounds), "--search.root", root])
     events = EventAccumulator(root)
     events.Reload()
     series = {tag: [event.value for event in events.Scalars(tag)] for tag in (*TAGS, "reward/best_so_far")}
@@ -36,7 +35,6 @@ def main(data_root: str, rounds: int = 60, seed: int = 42, root: str = "runs/nov
     write_report(
         "novelty",
         title="New trainable formulas over a long search",
-        command=f"python -m benchmarks.novelty data/ml100k01-1-5 --rounds {rounds}",
         parts=[
             f"{CONFIG}, seed {seed}, {rounds} rounds of 20 candidates; means over {STEP} rounds. The smallest share of "
             f"new trainable formulas among a round's draws: {min(series['drawn/trainable']):.3f}.",

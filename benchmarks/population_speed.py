@@ -69,15 +69,10 @@ def main() -> None:
     settle()
     warnings.simplefilter("ignore")
     data = InteractionsDataModule(str(options.root), batch_size=128)
-    command = (
-        f"python -m benchmarks.population_speed --data.root data/{options.root.name} "
-        f"--accelerator {options.accelerator} --repetitions {options.repetitions} --children {options.children} "
-        f"--seed {options.seed}"
-    )
     missing = options.accelerator == "gpu" and not torch.cuda.is_available()
     parts = [not_run()] if missing else measured(data, options)
     name = "population_speed" if options.accelerator == "cpu" else "population_speed_gpu"
-    write_report(name, title="A population against one Trainer a candidate", command=command, parts=parts)
+    write_report(name, title="A population against one Trainer a candidate", parts=parts)
 
 
 def measured(data: InteractionsDataModule, options: argparse.Namespace) -> list[str]:

@@ -114,7 +114,6 @@ def main(data_root: str, formulas: int = 40, seed: int = 1, model: Literal["Bias
 
 def report(measured: pd.DataFrame, seed: int, model: str) -> None:
     """Write the correlations and the panel."""
-    formulas = len(measured) - len(SearchSettings().named_references)
     rows = [[f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row] for row in _rows(measured)]
     panel_rows = [
         [f"`{row.loss}`", *(f"{getattr(row, name):.4f}" for name in ("test_auc", "val_auc", "one", "two"))]
@@ -125,7 +124,6 @@ def report(measured: pd.DataFrame, seed: int, model: str) -> None:
     write_report(
         f"reward_signal_{model.lower()}",
         title="Does a child's reward predict full training?",
-        command=f"python -m benchmarks.reward_signal data/ml100k01-1-5 --formulas {formulas} --model {model}",
         parts=[
             f"{model}, {len(measured)} losses: right-direction formulas drawn uniformly (seed {seed}) and all "
             "hand-made losses. Full training: Adam 2e-3, batch 1024, early stopping on validation AUC, best of the "

@@ -34,10 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     times = measure(options.draws, options.batches, options.seed)
-    command = f"python -m benchmarks.screening_rate --draws {options.draws} --batches {options.batches}"
-    write_report(
-        "screening_rate", title="Drawing and screening formulas", command=command, parts=report(times, options.draws)
-    )
+    write_report("screening_rate", title="Drawing and screening formulas", parts=report(times, options.draws))
 
 
 def measure(draws: int, batches: int, seed: int) -> list[Times]:

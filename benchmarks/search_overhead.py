@@ -131,9 +131,8 @@ def main() -> None:
     for name in options.arms:
         outcomes[name] = search(options.root, ARMS[name], options.rounds, options.warmup_updates, options.seed)
         print(f"{name}: {outcomes[name].share:.2%} of {total(outcomes[name].rounds):.0f} s", flush=True)
-    command = f"python -m benchmarks.search_overhead --data.root data/{options.root.name} --rounds {options.rounds}"
     parts = report(outcomes, options.rounds, options.warmup_updates)
-    write_report("search_overhead", title="What ledger and states cost", command=command, parts=parts)
+    write_report("search_overhead", title="What ledger and states cost", parts=parts)
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ class Arm:
             record=lambda _: None,
         )
 
-    def __call__(self, count: int | None = None) -> None:
-        """Train one child for every loss, or for the first so many."""
+    def train(self, count: int | None = None) -> None:
+        """Train a trial for every loss, or for the first ``count``."""
         losses = dict(list(self.losses.items())[:count])
         keys = [TrialKey(1, "candidate", number, 0, name) for number, name in enumerate(losses, start=1)]
         self._trials.known.clear()
@@ -86,10 +86,10 @@ def start(data: InteractionsDataModule, losses: Mapping[str, Loss], seed: int) -
     for name, executor in EXECUTORS.items():
         begin = time.perf_counter()
         arms[name] = Arm(executor(), data, losses, seed)
-        arms[name](arms[name].executor.slots)
+        arms[name].train(arms[name].executor.slots)
         seconds[name] = time.perf_counter() - begin
         # Whichever worker was ready first may have trained all of those.
-        arms[name](6 * arms[name].executor.slots)
+        arms[name].train(6 * arms[name].executor.slots)
         print(f"{name}: first children after {seconds[name]:.1f} s", flush=True)
     return arms, [seconds]
 
@@ -103,7 +103,7 @@ def measure(arms: Mapping[str, Arm], repeats: int) -> Times:
     times: Times = []
     for repeat in range(repeats):
         order = list(arms)[:: -1 if repeat % 2 else 1]
-        times += in_turn({name: arms[name] for name in order}, 1)
+        times += in_turn({name: arms[name].train for name in order}, 1)
         print(f"{repeat + 1}/{repeats}: {', '.join(f'{name} {each:.1f} s' for name, each in times[-1].items())}")
         if any(arm.scores != arms[SERIAL].scores for arm in arms.values()):
             raise RuntimeError("the executors end with different scores, so they are not the same work")
@@ -147,11 +147,7 @@ def main() -> None:
     finally:
         for arm in arms.values():
             arm.executor.shutdown(cancel_futures=True)
-    command = (
-        f"python -m benchmarks.search_workers --data.root data/{options.root.name} --children {options.children} "
-        f"--repeats {options.repeats}"
-    )
-    write_report("search_workers", title="Workers on one machine", command=command, parts=parts)
+    write_report("search_workers", title="Workers on one machine", parts=parts)
 
 
 if __name__ == "__main__":

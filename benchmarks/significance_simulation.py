@@ -193,8 +193,6 @@ def main(
     write_report(
         "significance_simulation",
         title="Differences that are none, and those that are found",
-        command=f"python -m benchmarks.significance_simulation --trials {trials} --families {families} "
-        f"--losses {losses} --of_scores {of_scores} --resamples {resamples} --seed {seed}",
         parts=[
             _METHODS_IN_WORDS,
             f"## Gaps in AUC, {trials:,} comparisons each",

@@ -114,7 +114,6 @@ def main(
     write_report(
         "strategies",
         title="Search strategies at equal numbers of trained candidates",
-        command=f"python -m benchmarks.strategies data/ml100k01-1-5 --rounds {rounds}",
         parts=[
             f"{CONFIG} with {WARMUP_UPDATES} warm-up updates, {rounds} rounds of 20 candidates, seeds "
             f"{', '.join(map(str, seeds))}. Rewards are AUC on "

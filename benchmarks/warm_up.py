@@ -50,7 +50,6 @@ def main(updates: int = 80, seeds: Sequence[int] = (1, 2, 3, 42)) -> None:
     write_report(
         "warm_up",
         title="Warm-up on screening alone",
-        command=f"python -m benchmarks.warm_up --updates {updates}",
         parts=[
             "Share of the controller's 1,024 draws with at least 60 % right gradient signs / share of those with a "
             "gradient of their own; uniform draws: 0.2 %. One core, no training.",

@@ -1,4 +1,4 @@
-"""The project's commands, run from benchmarks in one thread and without chatter."""
+"""Runs the project's commands in this process, in one thread and quietly."""
 
 import logging
 import warnings
@@ -10,7 +10,7 @@ from lightning_modules.cli.main import main
 
 
 def settle() -> None:
-    """Compute with one thread and hide what libraries say of themselves."""
+    """Compute with one thread, and hide warnings and log messages of libraries."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Trainings to convergence that are kept in a file, so that none is done twice."""
+"""Trainings to convergence, cached in a CSV file."""
 
 import time
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from benchmarks.common.training import full_training
 from datamodules import InteractionsDataModule
 from lightning_modules.losses import BCE, FormulaLoss
 
-#: What stands for the hand-made loss among formulas.
+#: Name of the hand-made loss among formulas.
 BASELINE = "BCE"
 
 
@@ -37,14 +37,14 @@ class FullTrainings:
 
     Args:
         path: CSV file with a line for every loss and seed.
-        data: What they are trained on.
+        data: Data of all trainings.
     """
 
     def __init__(self, path: Path, data: InteractionsDataModule) -> None:
         self.path = path
         self.data = data
 
-    def __call__(self, loss: str, seeds: Sequence[int]) -> Full:
+    def train(self, loss: str, seeds: Sequence[int]) -> Full:
         """Return the AUCs of a formula, or of the baseline, for the best weight decay by validation of each seed."""
         known = self._known()
         for seed in seeds:

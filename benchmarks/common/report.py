@@ -1,14 +1,17 @@
-"""How benchmarks write down what they measured."""
+"""Writes what a benchmark measured."""
 
 import os
 import platform
+import shlex
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 import torch
 
-RESULTS = Path(__file__).parent / "results"
+_ROOT = Path(__file__).resolve().parents[2]
+RESULTS = _ROOT / "benchmarks" / "results"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -17,15 +20,21 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def write_report(name: str, *, title: str, command: str, parts: Sequence[str]) -> Path:
+def write_report(name: str, *, title: str, parts: Sequence[str]) -> Path:
     """Print a report and write it to ``benchmarks/results/<name>.md``, with the command, the machine and the date."""
-    head = [f"# {title}", f"`{command}`", f"{machine()}; {date.today():%Y-%m-%d}"]
+    head = [f"# {title}", f"`{given_command()}`", f"{machine()}; {date.today():%Y-%m-%d}"]
     text = "\n\n".join([*head, *parts]) + "\n"
     print(text)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.md"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def given_command() -> str:
+    """Return the command that runs this process, as it was given."""
+    module = Path(sys.argv[0]).resolve().relative_to(_ROOT).with_suffix("")
+    return shlex.join(["python", "-m", ".".join(module.parts), *sys.argv[1:]])
 
 
 def machine() -> str:

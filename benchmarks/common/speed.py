@@ -1,4 +1,4 @@
-"""What the benchmarks share that train on KuaiRand-Pure beside published code."""
+"""Options, data, Trainer and profile of the benchmarks that train on KuaiRand-Pure beside published code."""
 
 import argparse
 from collections.abc import Callable
@@ -15,7 +15,7 @@ KUAIRAND_SIZES = (23042, 10, 10, 8, 9, 8, 1388, 109, 440, 5877, 5274, 13, 5605, 
 
 
 def speed_parser(description: str | None, *, repeats: int) -> argparse.ArgumentParser:
-    """Return a parser of the options that all have."""
+    """Return a parser of their common options."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--root", type=Path, help="folder of KuaiRand-Pure")
     parser.add_argument("--repeats", type=int, default=repeats)
@@ -30,11 +30,6 @@ def kuairand(root: Path | None) -> ImpressionsDataModule:
     data = KuaiRand(str(root)) if root else synthetic
     data.setup()
     return data
-
-
-def root_option(root: Path | None) -> str:
-    """Return the option of the command that names the data, as a report shows it."""
-    return f" --root data/{root.name}" if root else ""
 
 
 def count(module: nn.Module) -> int:

@@ -123,8 +123,8 @@ def test_a_full_training_is_done_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(full_trainings, "full_training", train)
     trainings = full_trainings.FullTrainings(tmp_path / "trainings.csv", None)  # type: ignore[arg-type]
-    trainings("pred, label".partition(",")[0], [1])
-    full = full_trainings.FullTrainings(tmp_path / "trainings.csv", None)("pred", [1, 3])  # type: ignore[arg-type]
+    trainings.train("pred, label".partition(",")[0], [1])
+    full = full_trainings.FullTrainings(tmp_path / "trainings.csv", None).train("pred", [1, 3])  # type: ignore[arg-type]
     assert done == [1, 3]
     assert full.validation.tolist() == pytest.approx([0.71, 0.73])
     assert full.standard_error == pytest.approx(pd.Series([0.71, 0.73]).std() / 2**0.5)
