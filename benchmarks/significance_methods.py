@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from lightning_modules.statistics.bootstrap import difference
+from lightning_modules.statistics.significance import difference
 
 LEVEL = 0.05
 

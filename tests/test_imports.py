@@ -27,7 +27,7 @@ ALLOWED = {
     "training": {"utilities", "statistics", "losses", "callbacks"},
     "search": {"utilities", "statistics", "losses", "core", "populations", "training", "callbacks"},
     "check": {"utilities", "losses", "search"},
-    "compare": {"utilities", "statistics", "losses", "core", "training", "search", "check"},
+    "compare": {"utilities", "statistics", "losses", "core", "training", "search", "check", "callbacks"},
     "polish": {
         "utilities",
         "statistics",
@@ -37,7 +37,6 @@ ALLOWED = {
         "multitask",
         "agents",
         "datamodules",
-        "callbacks",
     },
     "export": {"utilities", "losses", "training", "recommenders", "search"},
     "cli": {

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from datamodules import InteractionsDataModule
+from lightning_modules.compare.training import TRAINED, FullTraining, Setting
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders import BiasedMF, DeepMF, Recommender
-from lightning_modules.training.convergence import TRAINED, FullTraining, Setting
 
 MODELS: dict[str, type[BiasedMF] | type[DeepMF]] = {"BiasedMF": BiasedMF, "DeepMF": DeepMF}
 FULL_LEARNING_RATE = 2e-3
@@ -49,7 +49,7 @@ def full_training(data: InteractionsDataModule, loss: Loss, seed: int, model: st
     data.batch_size = 1024
     budget = ChildBudget("Adam", FULL_LEARNING_RATE, FULL_EPOCHS)
     training = FullTraining(partial(budget.model, data, seed, model), data, budget.recipe, patience=FULL_PATIENCE)
-    runs = [training(loss, seed, Setting(FULL_LEARNING_RATE, decay)) for decay in FULL_WEIGHT_DECAYS]
+    runs = [training.train(loss, seed, Setting(FULL_LEARNING_RATE, decay)) for decay in FULL_WEIGHT_DECAYS]
     best = max(runs, key=lambda run: run.score)
     if best.status != TRAINED:
         return -1.0, -1.0

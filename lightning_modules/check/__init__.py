@@ -1,4 +1,4 @@
-"""The validation check: what mathematics says of a loss before anything is trained with it."""
+"""The validation check: properties of a loss that are computed without training."""
 
 from lightning_modules.check.formula_file import FormulaFile, read_formulas
 from lightning_modules.check.properties import CheckResult, check_loss

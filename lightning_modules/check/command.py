@@ -1,4 +1,4 @@
-"""Runs a validation check: every loss is examined, and the findings are written and shown."""
+"""Runs a validation check: checks every loss, writes and prints the results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,9 +8,9 @@ import torch
 from rich.console import Console
 
 from lightning_modules.check.properties import check_loss
-from lightning_modules.check.report import draw, print_findings, shortest, write_table
+from lightning_modules.check.report import draw, print_results, shortest, write_table
 from lightning_modules.check.settings import CheckSettings
-from lightning_modules.check.sources import Source, gather
+from lightning_modules.check.sources import RankedLoss, gather
 from lightning_modules.losses import FormulaLoss
 from lightning_modules.utilities.processes import torch_threads
 from lightning_modules.utilities.progress import counted
@@ -24,8 +24,8 @@ def run_check(settings: CheckSettings, seed: int) -> pd.DataFrame:
         seed: Seed of the predictions at which signs are counted, the same ones for every loss.
 
     Returns:
-        What check.csv holds: a row for every loss, with the columns of :class:`Findings`, ``kind`` (``formula``, or
-        ``reference`` for a hand-made loss) and, where a search is checked, ``rank``.
+        The content of check.csv: a row for every loss, with the columns of :class:`CheckResult`, ``kind`` (``formula``,
+        or ``reference`` for a hand-made loss) and, where a search is checked, ``rank``.
 
     Raises:
         FileNotFoundError: If a search or file is not there.
@@ -33,26 +33,26 @@ def run_check(settings: CheckSettings, seed: int) -> pd.DataFrame:
         ValueError: If there is nothing to check, or an option, search or file cannot be used.
     """
     console = Console()
-    sources = gather(settings)
-    for remark in sources.remarks:
+    losses = gather(settings)
+    for remark in losses.remarks:
         console.print(remark, soft_wrap=True, markup=False, highlight=False)
     # A loss's operations are too small to gain from more threads, and lose a lot by them on busy cores.
     with torch_threads(1):
-        rows = [_row(source, settings, seed) for source in counted(sources.all, "checking losses")]
+        rows = [_row(ranked, settings, seed) for ranked in counted(losses.all, "checking losses")]
     table = _table(rows)
     path = write_table(table, settings.folder)
-    print_findings(console, table, path)
-    kept = [(shortest(row), source.loss) for row, source in zip(rows, sources.all, strict=True) if row["keep"]]
+    print_results(console, table, path)
+    kept = [(shortest(row), ranked.loss) for row, ranked in zip(rows, losses.all, strict=True) if row["keep"]]
     draw(kept[: settings.figures], settings.folder, console)
     return table
 
 
-def _row(source: Source, settings: CheckSettings, seed: int) -> dict[str, Any]:
+def _row(ranked: RankedLoss, settings: CheckSettings, seed: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seed)
     threshold = settings.least_right_signs
-    findings = check_loss(source.loss, generator=generator, points=settings.points, threshold=threshold)
-    kind = "formula" if isinstance(source.loss, FormulaLoss) else "reference"
-    return {**findings.as_row(), "kind": kind, "rank": source.rank}
+    result = check_loss(ranked.loss, generator=generator, points=settings.points, threshold=threshold)
+    kind = "formula" if isinstance(ranked.loss, FormulaLoss) else "reference"
+    return {**result.as_row(), "kind": kind, "rank": ranked.rank}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

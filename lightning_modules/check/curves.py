@@ -1,4 +1,4 @@
-"""A loss as curves over the prediction, one for each label."""
+"""Values and derivatives of a loss over the prediction, for each label."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightning_modules.losses import Loss
 
-#: Predictions are looked at from here to 1 minus this.
+#: Losses are evaluated at predictions from this one to 1 minus it.
 LOWEST_PRED = 1e-6
 
 

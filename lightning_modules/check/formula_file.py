@@ -18,11 +18,11 @@ _SHAPE = f"a CSV or TSV file with a column '{_COLUMN}', or plain text with one f
 
 @dataclass(frozen=True)
 class FormulaFile:
-    """What a file of formulas holds.
+    """The content of a file of formulas.
 
     Attributes:
         formulas: Its formulas in the order of the file, each once.
-        problems: What cannot be read, as ``file, line N: reason``.
+        problems: Lines that cannot be read, as ``file, line N: reason``.
     """
 
     formulas: list[Formula]
@@ -30,7 +30,7 @@ class FormulaFile:
 
     @property
     def remarks(self) -> list[str]:
-        """What is to be told of the first problems, and how many more there are."""
+        """A line for each of the first problems, and the number of further ones."""
         more = len(self.problems) - _SHOWN
         told = [f"left out: {problem}" for problem in self.problems[:_SHOWN]]
         return [*told, f"left out: {more:,} more lines"] if more > 0 else told
@@ -82,7 +82,7 @@ def _read(path: Path, text: str, work: Work) -> tuple[list[Formula], list[str]]:
 
 @contextmanager
 def _cells_of(length: int) -> Iterator[None]:
-    """Let a table have cells of this length, which the csv module limits for the whole process."""
+    """Allow cells of this length in tables; the csv module has one limit for the whole process."""
     before = csv.field_size_limit(max(length, csv.field_size_limit()))
     try:
         yield

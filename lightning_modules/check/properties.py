@@ -1,4 +1,4 @@
-"""What the mathematics of a loss says of it as a training objective."""
+"""Properties of a loss as a training objective: gradient signs, monotony, finiteness, scoring rule."""
 
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -22,7 +22,7 @@ _ROUNDING = 1e-10
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What :func:`check_loss` finds.
+    """The properties of a loss that :func:`check_loss` computes.
 
     Attributes:
         formula: The formula's text, or the name of a hand-made loss.
@@ -32,10 +32,10 @@ class CheckResult:
         keep: Whether the loss depends on the label and enough signs are right.
         monotone: Whether the loss never falls in the prediction for label 0 and never rises for label 1.
         finite: Whether the loss and its derivative by the logit are finite in single precision for logits from -100 to
-            100, where the prediction reaches exactly 0 and 1.
-        max_gradient: Largest absolute derivative by the prediction, for predictions from 1e-6 to 1 - 1e-6. A pole
-            between 0 and 1 is met as closely as the grid comes to it.
-        proper: Whether the loss asks for the true probability: ``yes``, ``weakly`` or ``no``.
+            100, where the prediction is exactly 0 and 1.
+        max_gradient: Largest absolute derivative by the prediction on a grid of predictions from 1e-6 to 1 - 1e-6; at a
+            pole between 0 and 1 it depends on how close the grid comes.
+        proper: Whether the loss is a strictly proper scoring rule: ``yes``, ``weakly`` (proper) or ``no``.
         simplified: The formula's canonical form; empty for a hand-made loss.
         latex: The formula in LaTeX; empty for a hand-made loss.
         right_share_label_0: Share of right signs for label 0.
@@ -45,8 +45,8 @@ class CheckResult:
         gradient_depends_on_label: Whether the derivative differs between the labels anywhere.
         finite_unclamped: ``finite`` without the clamp.
         max_logit_gradient: Largest absolute derivative by the logit, for logits from -100 to 100.
-        least_at: The prediction that the loss asks for where label 1 has one of :data:`REPORTED_SHARES`.
-        keeps_order: Whether a higher share asks for a higher prediction: ``strictly``, ``weakly`` or ``no``.
+        least_at: The prediction with the least expected loss where label 1 has one of :data:`REPORTED_SHARES`.
+        keeps_order: Whether a higher share has a higher such prediction: ``strictly``, ``weakly`` or ``no``.
     """
 
     formula: str
@@ -71,7 +71,7 @@ class CheckResult:
     keeps_order: Literal["strictly", "weakly", "no"]
 
     def as_row(self) -> dict[str, Any]:
-        """Return the findings by column; ``least_at`` becomes a column for every share, such as ``least_at_0.5``."""
+        """Return the properties by column; ``least_at`` becomes a column for every share, such as ``least_at_0.5``."""
         row: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -81,7 +81,7 @@ class CheckResult:
 
 
 def check_loss(loss: Loss, *, generator: torch.Generator, points: int = 1000, threshold: int = 1200) -> CheckResult:
-    """Examine a loss; the signs are counted as in AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
+    """Check a loss; the signs are counted as in AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
 
     Args:
         loss: Any loss of one prediction.
@@ -127,7 +127,7 @@ def _drawn(points: int, generator: torch.Generator) -> Tensor:
 
 
 def _right_signs(loss: Loss, pred: Tensor) -> Tensor:
-    """Mark right signs, ``[2, points]``."""
+    """Return which derivatives have the right sign, ``[2, points]``."""
     without, with_label = curves_over_pred(loss, pred).by_logit
     return torch.stack([without > 0, with_label < 0])
 
@@ -137,10 +137,10 @@ def _over_all_logits(loss: Loss, dtype: torch.dtype) -> Curves:
 
 
 def _direction(value: Tensor) -> Direction:
-    """Say how values move over rising predictions, jumps included.
+    """Return whether values rise or fall over rising predictions, jumps included.
 
-    Differences that rounding explains are none. Half the points are at equal distances, so that the median is the size
-    of the loss away from its poles.
+    Differences within rounding do not count. Half the points are at equal distances, so that the median is the size of
+    the loss away from its poles.
     """
     if not value.isfinite().all():
         return "neither"

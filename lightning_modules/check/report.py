@@ -1,4 +1,4 @@
-"""What a check leaves behind: check.csv, figures of the losses kept, and a table in the terminal."""
+"""The report of a check: check.csv, figures of the losses kept, and a table in the terminal."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ TABLE_NAME, FIGURES_NAME = "check.csv", "check"
 _HEADINGS = ("keep", "right signs", "un- clamped", "mono- tone", "finite", "max gradient", "proper", "least at .5")
 _NARROWEST = 6
 _ROWS_SHOWN = 20
-# What has room in the table; longer ones are listed below it.
+# Longer names have no room in the table and are listed below it.
 _LONGEST_NAME = 22
 _LONGEST_SHOWN = 200
 
@@ -55,7 +55,7 @@ def shortest(row: Mapping[str, Any]) -> str:
     return min((str(row[column]) for column in texts), key=len)
 
 
-def print_findings(console: Console, table: pd.DataFrame, path: Path) -> None:
+def print_results(console: Console, table: pd.DataFrame, path: Path) -> None:
     """Print the first rows, how many losses were kept, and where the rest is."""
     shown, texts = _empty_table(), {}
     for number, row in enumerate(table.head(_ROWS_SHOWN).to_dict("records"), 1):
@@ -72,7 +72,7 @@ def print_findings(console: Console, table: pd.DataFrame, path: Path) -> None:
 
 def _empty_table() -> Table:
     title = "Validation check; formulas in their shortest form"
-    # Without lines between the columns there is room for it in a terminal of 80 columns.
+    # Without lines between the columns the table fits into 80 characters.
     table = Table(title=title, box=None, padding=(0, 1, 0, 0), row_styles=["", "dim"])
     table.add_column("loss", overflow="fold")
     for heading in _HEADINGS:

@@ -1,4 +1,4 @@
-"""What a loss asks for: whether its expected value is least where the prediction is the true probability."""
+"""Whether a loss is a proper scoring rule: its expected value is least at the true probability."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,9 +15,9 @@ SHARES = tuple(percent / 100 for percent in range(1, 100))
 _CLOSE = 1e-4
 _COARSE_POINTS = 1001
 _FINE_POINTS = 320
-# Expected losses this close, relative to what the losses vary by, are equal but for the rounding of these.
+# Expected losses this close, relative to the range of the losses, are equal but for rounding.
 _ROUNDING = 64 * torch.finfo(torch.float64).eps
-# A constant in a loss is added last, and rounds no more than that sum and the mean over both labels.
+# A constant in a loss is added last: only that sum and the mean over both labels round it.
 _OFFSET_ROUNDING = 4 * torch.finfo(torch.float64).eps
 
 
@@ -28,9 +28,9 @@ class ScoringRule:
     Attributes:
         proper: ``yes`` if the expected loss ``q L(p, 1) + (1 - q) L(p, 0)`` is least where ``p`` is ``q`` and nowhere
             else, ``weakly`` if it is least there among other places, otherwise ``no``.
-        keeps_order: Whether a higher share asks for a higher prediction, as ranking needs it: ``strictly`` if always,
-            ``weakly`` if never for a lower one, otherwise ``no``.
-        least_at: The prediction that each of :data:`SHARES` asks for, the nearest to the share if there are several.
+        keeps_order: Whether a higher share has a higher minimiser, as ranking needs it: ``strictly`` if always,
+            ``weakly`` if never a lower one, otherwise ``no``.
+        least_at: The minimiser at each of :data:`SHARES`, the nearest to the share if there are several.
     """
 
     proper: Literal["yes", "weakly", "no"]
@@ -40,13 +40,13 @@ class ScoringRule:
 
 @dataclass(frozen=True)
 class Minimisers:
-    """Where the expected loss is least, for every share: float64 ``[shares]``, NaN where it is nowhere finite.
+    """The predictions with the least expected loss, for every share: float64 ``[shares]``, nan where it is never finite.
 
     Attributes:
-        lowest: The lowest such prediction.
+        lowest: The lowest of them.
         highest: The highest.
         nearest: The nearest to the share.
-        resolution: How far these may be off.
+        resolution: The largest error of these.
     """
 
     lowest: Tensor
@@ -56,14 +56,14 @@ class Minimisers:
 
 
 def scoring_rule(loss: Loss) -> ScoringRule:
-    """Examine a loss over predictions from 1e-6 to 1 - 1e-6; what it asks for is found to about 1e-5."""
+    """Examine a loss over predictions from 1e-6 to 1 - 1e-6; minimisers are exact to about 1e-5."""
     share = torch.tensor(SHARES, dtype=torch.float64)
     least = minimisers(loss, share)
     return ScoringRule(_proper(least, share), _keeps_order(least), tuple(least.nearest.tolist()))
 
 
 def minimisers(loss: Loss, share: Tensor) -> Minimisers:
-    """Find where the expected loss is least: on a coarse grid first, then on a fine one around the place found.
+    """Minimise the expected loss: on a coarse grid first, then on a fine one around the minimum.
 
     Args:
         loss: The loss.
@@ -89,13 +89,13 @@ def minimisers(loss: Loss, share: Tensor) -> Minimisers:
 
 
 def _expected(curves: Tensor, share: Tensor) -> Tensor:
-    """Return the expected loss, ``[shares, points]``; what is not a number is never least."""
+    """Return the expected loss, ``[shares, points]``; nan counts as infinite."""
     without, with_label = curves
     return torch.lerp(without, with_label, share).nan_to_num(torch.inf, torch.inf, -torch.inf)
 
 
 def _least(expected: Tensor, curves: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the least expected loss of every share and what rounding may add to it."""
+    """Return the least expected loss of every share and its rounding error."""
     least, place = expected.min(1)
     lowest = curves.masked_fill(~curves.isfinite(), torch.inf).amin(1, keepdim=True)
     at = curves[:, place]

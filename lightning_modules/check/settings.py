@@ -40,7 +40,7 @@ class CheckSettings:
     figures: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse options that make no check.
+        """Refuse options that leave nothing to check or are out of range.
 
         Raises:
             ValueError: If there is nothing to check or a number is out of its range.
@@ -63,10 +63,10 @@ class CheckSettings:
 
     @property
     def least_right_signs(self) -> int:
-        """The number of right signs that a loss needs more than."""
+        """A loss is kept if it has more right signs than this."""
         return round(_LEAST_RIGHT_SHARE * 2 * self.points) if self.threshold is None else self.threshold
 
     @property
     def folder(self) -> Path:
-        """Where check.csv goes."""
+        """The folder of check.csv."""
         return Path(self.root or self.run or _DEFAULT_ROOT)

@@ -1,18 +1,70 @@
-"""The losses of a check, from wherever they are named."""
+"""Collects losses from studies, files of formulas and texts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pandas as pd
+
 from lightning_modules.check.formula_file import read_formulas
 from lightning_modules.check.settings import CheckSettings
-from lightning_modules.losses import Formula, FormulaError, FormulaLoss, Loss
+from lightning_modules.losses import Formula, FormulaError, FormulaLoss, Loss, Numerics
 from lightning_modules.search.study import Study, loss_of, numerics_of
 
 _LONGEST_SHOWN = 100
 
 
+class LossSources:
+    """Reads losses from studies, files and texts, and collects remarks on them.
+
+    Args:
+        study: Folder of a search, whose numerics are the default ones; None for none.
+        numerics: Protection of formulas given as text or in a file; None for the default ones.
+
+    Attributes:
+        study: The study in that folder, if one was named.
+        remarks: What a reader must know: unfinished searches, lines that cannot be read, and the like.
+
+    Raises:
+        FileNotFoundError: If there is no such study.
+        ValueError: If the study or the numerics cannot be used.
+    """
+
+    def __init__(self, study: str | None, numerics: Numerics | str | None) -> None:
+        self.remarks: list[str] = []
+        self.study = self.read(study) if study else None
+        self._numerics = numerics_of(numerics, self.study)
+
+    def read(self, root: str) -> Study:
+        """Return the study in a folder, with a remark if it is unfinished."""
+        study = Study.read(root)
+        if study.is_unfinished:
+            self.remarks.append(f"'{root}' is unfinished: {study.progress}")
+        return study
+
+    def of_formula(self, formula: Formula | str) -> FormulaLoss:
+        """Return the loss of a formula under the chosen numerics."""
+        return FormulaLoss(formula, self._numerics)
+
+    def of_text(self, text: str) -> FormulaLoss:
+        """Return the loss of a formula's text, or the one that ``RUN#RANK`` names in a study."""
+        return loss_of(text) or self.of_formula(text)
+
+    def of_file(self, path: str | None) -> Iterator[FormulaLoss]:
+        """Yield the losses of a file of formulas, if there is one, with remarks on lines that cannot be read."""
+        if path is not None:
+            file = read_formulas(path)
+            self.remarks.extend(file.remarks)
+            yield from map(self.of_formula, file.formulas)
+
+
+def distinct_ranks(candidates: pd.DataFrame) -> list[int]:
+    """Return the ranks of a study's candidates; of a formula that was trained several times only the best one."""
+    ranks: list[int] = candidates.loc[~candidates["formula"].duplicated(), "rank"].tolist()
+    return ranks
+
+
 @dataclass(frozen=True)
-class Source:
+class RankedLoss:
     """One loss to check.
 
     Attributes:
@@ -25,71 +77,50 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Sources:
+class LossesToCheck:
     """All losses to check, each once.
 
     Attributes:
         all: The formulas of a search, best first, then those of a file, those given by hand, and hand-made losses.
-        remarks: What is to be told about them: how far a search got, and what could not be read.
+        remarks: How far a search got, and what could not be read.
     """
 
-    all: tuple[Source, ...]
+    all: tuple[RankedLoss, ...]
     remarks: tuple[str, ...]
 
 
-def gather(settings: CheckSettings) -> Sources:
+def gather(settings: CheckSettings) -> LossesToCheck:
     """Collect the losses that the options name.
 
     Raises:
         FileNotFoundError: If a search or file is not there.
         ValueError: If there is no loss left to check, or a search, file or the numerics cannot be used.
     """
-    gathering = _CheckSources(settings)
-    found: dict[str, Source] = {}
-    for source in gathering.sources():
-        found.setdefault(source.loss.identity, source)
+    sources = LossSources(settings.run, settings.numerics)
+    found: dict[str, RankedLoss] = {}
+    for each in _named_losses(settings, sources):
+        found.setdefault(each.loss.identity, each)
     if not found:
-        raise ValueError("; ".join(["there is no formula to check", *gathering.remarks]))
-    return Sources(tuple(found.values()), tuple(gathering.remarks))
+        raise ValueError("; ".join(["there is no formula to check", *sources.remarks]))
+    return LossesToCheck(tuple(found.values()), tuple(sources.remarks))
 
 
-class _CheckSources:
-    def __init__(self, settings: CheckSettings) -> None:
-        self.settings = settings
-        self.remarks: list[str] = []
-        self.study = Study.read(settings.run) if settings.run else None
-        self.numerics = numerics_of(settings.numerics, self.study)
+def _named_losses(settings: CheckSettings, sources: LossSources) -> Iterator[RankedLoss]:
+    if sources.study is not None:
+        yield from _of_study(sources.study, settings.top, sources)
+    yield from map(RankedLoss, sources.of_file(settings.file))
+    for text in settings.formulas:
+        try:
+            yield RankedLoss(sources.of_text(text))
+        except FormulaError as error:
+            shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+            sources.remarks.append(f"left out: '{shown}': {error}")
+    yield from map(RankedLoss, settings.losses or ())
 
-    def sources(self) -> Iterator[Source]:
-        if self.study is not None:
-            yield from self._of_study(self.study)
-        if self.settings.file is not None:
-            yield from self._of_file(self.settings.file)
-        yield from self._given()
-        yield from (Source(loss) for loss in self.settings.losses or ())
 
-    def _of_study(self, study: Study) -> Iterator[Source]:
-        if study.is_unfinished:
-            self.remarks.append(f"'{study.root}' is unfinished: {study.progress}")
-        best = study.candidates if self.settings.top is None else study.candidates.head(self.settings.top)
-        if best.empty:
-            self.remarks.append(f"'{study.root}' holds no trained formula")
-        # A text that comes again is the same loss, and a ledger may hold very many.
-        for rank in best.loc[~best["formula"].duplicated(), "rank"].tolist():
-            yield Source(self._loss(study.formula(rank)), rank)
-
-    def _of_file(self, path: str) -> Iterator[Source]:
-        file = read_formulas(path)
-        self.remarks.extend(file.remarks)
-        yield from (Source(self._loss(formula)) for formula in file.formulas)
-
-    def _given(self) -> Iterator[Source]:
-        for text in self.settings.formulas:
-            try:
-                yield Source(loss_of(text) or self._loss(text))
-            except FormulaError as error:
-                shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-                self.remarks.append(f"left out: '{shown}': {error}")
-
-    def _loss(self, formula: Formula | str) -> FormulaLoss:
-        return FormulaLoss(formula, self.numerics)
+def _of_study(study: Study, top: int | None, sources: LossSources) -> Iterator[RankedLoss]:
+    best = study.candidates if top is None else study.candidates.head(top)
+    if best.empty:
+        sources.remarks.append(f"'{study.root}' holds no trained formula")
+    for rank in distinct_ranks(best):
+        yield RankedLoss(sources.of_formula(study.formula(rank)), rank)

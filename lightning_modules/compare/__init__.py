@@ -1,1 +1,1 @@
-"""Trains losses to convergence, each with settings of its own, and says which differences are real."""
+"""Compares losses: trains models to convergence with each, tuned separately, and tests the differences."""

@@ -1,13 +1,13 @@
-"""Did the search beat the baseline and random search on held-out data?"""
+"""Tests whether a search beat the baseline and random search on held-out data."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lightning_modules.compare.entrants import RANDOM, SEARCH
-from lightning_modules.compare.results import LossResult, Resampled
-from lightning_modules.statistics.bootstrap import Difference
-from lightning_modules.statistics.significance import holm
+from lightning_modules.compare.compared_losses import RANDOM, SEARCH
+from lightning_modules.compare.resampling import Resampled
+from lightning_modules.compare.results import LossResult
+from lightning_modules.statistics.significance import Difference, holm
 
 
 @dataclass(frozen=True)
@@ -15,22 +15,20 @@ class AuditResult:
     """The search's best formula against one opponent, on the test rows.
 
     Attributes:
-        opponent: Who it is held against, in words.
-        standing: The opponent.
+        opponent: The name of the opponent.
         difference: The search's test AUC less the opponent's.
         p_value: Two-sided, adjusted for the number of opponents.
-        level: The p-value below which a difference is called one.
+        level: The p-value below which a difference is significant.
     """
 
     opponent: str
-    standing: LossResult
     difference: Difference
     p_value: float
     level: float
 
     @property
     def beaten(self) -> bool:
-        """Whether the search is better than chance explains."""
+        """Whether the search is significantly better."""
         return self.p_value < self.level and self.difference.estimate > 0
 
     @property
@@ -45,60 +43,59 @@ class AuditResult:
 
 @dataclass(frozen=True)
 class Audit:
-    """A search held against the baseline and, if there is one, random search with as many trained candidates.
+    """A search against the baseline and, if there is one, random search with as many trained candidates.
 
-    The formula that speaks for a search is the one of its formulas with the best mean validation metric, as a user
-    would choose it; the test rows are looked at for that one alone.
+    A search is represented by its formula with the best mean validation metric, which a user would choose; it is the
+    only one that is tested on the test rows.
 
     Attributes:
-        champion: The search's formula.
-        verdicts: One an opponent.
-        candidates: Number of formulas that it was chosen from.
-        budget: Candidates that each search has trained.
+        best: The search's formula.
+        results: One an opponent.
+        choices: Number of formulas that it was chosen from.
+        trained_candidates: Candidates that each search has trained.
     """
 
-    champion: LossResult
-    verdicts: tuple[AuditResult, ...]
-    candidates: int
-    budget: int
+    best: LossResult
+    results: tuple[AuditResult, ...]
+    choices: int
+    trained_candidates: int
 
     @property
     def sentence(self) -> str:
         """The conclusion with its figures."""
-        champion = self.champion
-        outcome = " and ".join(f"{verdict.words} {verdict.opponent}" for verdict in self.verdicts)
+        best = self.best
+        outcome = " and ".join(f"{result.words} {result.opponent}" for result in self.results)
         figures = "; ".join(
-            f"to {verdict.opponent} {difference_words(verdict.difference, verdict.p_value)}"
-            for verdict in self.verdicts
+            f"to {result.opponent} {difference_words(result.difference, result.p_value)}" for result in self.results
         )
         return (
             f"On held-out data the search {outcome}: the formula that validation chooses among its best "
-            f"{self.candidates} ({champion.entrant.label}, after {self.budget} trained candidates) has a test AUC of "
-            f"{champion.mean('test_auc'):.4f} ± {champion.standard_error:.4f} (standard error), a difference {figures}."
+            f"{self.choices} ({best.loss.label}, after {self.trained_candidates} trained candidates) has a test AUC of "
+            f"{best.mean('test_auc'):.4f} ± {best.standard_error:.4f} (standard error), a difference {figures}."
         )
 
 
-def audit(standings: Sequence[LossResult], resampled: Resampled, budget: int) -> Audit | None:
+def audit(results: Sequence[LossResult], resampled: Resampled, trained_candidates: int) -> Audit | None:
     """Return the audit of the searched formulas among the losses; ``None`` if there are none, or none was trained.
 
     Args:
-        standings: All losses, the baseline first.
-        resampled: The bootstrap that they come from.
-        budget: Candidates that each search has trained.
+        results: The results of all losses, the baseline first.
+        resampled: Their bootstrapped test AUCs.
+        trained_candidates: Candidates that each search has trained.
     """
-    champion, rival = _champion(standings, SEARCH), _champion(standings, RANDOM)
-    if champion is None:
+    best, rival = _best(results, SEARCH), _best(results, RANDOM)
+    if best is None:
         return None
-    opponents = {standings[0].entrant.label: standings[0]}
+    opponents = {results[0].loss.label: results[0]}
     if rival is not None:
-        opponents[f"random search ({rival.entrant.label})"] = rival
-    differences = [resampled.difference(champion.entrant.title, each.entrant.title) for each in opponents.values()]
+        opponents[f"random search ({rival.loss.label})"] = rival
+    differences = [resampled.difference(best.loss.title, each.loss.title) for each in opponents.values()]
     p_values = holm([difference.p_value for difference in differences])
-    verdicts = tuple(
-        AuditResult(name, standing, difference, p_value, 1 - resampled.confidence)
-        for (name, standing), difference, p_value in zip(opponents.items(), differences, p_values, strict=True)
+    tested = tuple(
+        AuditResult(name, difference, p_value, 1 - resampled.confidence)
+        for name, difference, p_value in zip(opponents, differences, p_values, strict=True)
     )
-    return Audit(champion, verdicts, len(_of(standings, SEARCH)), budget)
+    return Audit(best, tested, len(_of_group(results, SEARCH)), trained_candidates)
 
 
 def difference_words(difference: Difference, p_value: float) -> str:
@@ -112,10 +109,10 @@ def difference_words(difference: Difference, p_value: float) -> str:
     )
 
 
-def _of(standings: Sequence[LossResult], group: str) -> list[LossResult]:
-    return [standing for standing in standings if standing.entrant.group == group]
+def _of_group(results: Sequence[LossResult], group: str) -> list[LossResult]:
+    return [result for result in results if result.loss.group == group]
 
 
-def _champion(standings: Sequence[LossResult], group: str) -> LossResult | None:
-    sound = [standing for standing in _of(standings, group) if standing.is_sound]
-    return max(sound, key=lambda standing: standing.score, default=None)
+def _best(results: Sequence[LossResult], group: str) -> LossResult | None:
+    sound = [result for result in _of_group(results, group) if result.is_sound]
+    return max(sound, key=lambda result: result.score, default=None)

@@ -1,103 +1,79 @@
-"""What a comparison tells its observers, and the progress display among them."""
+"""The events of a comparison, and how its observers are told of them."""
 
-from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from rich.console import Console
-
-from lightning_modules.compare.entrants import Entrant
-from lightning_modules.training.convergence import Setting, TrainingRun
-from lightning_modules.utilities.files import replace_file
-from lightning_modules.utilities.progress import Bars
+from lightning_modules.compare.compared_losses import ComparedLoss
+from lightning_modules.compare.training import Setting, TrainingRun
 
 
-class CompareWatcher:
-    """Base of everything that watches a comparison; each event does nothing unless overridden."""
+class CompareObserver:
+    """Base of all observers of a comparison; each event does nothing unless overridden."""
 
-    def on_loss(self, entrant: Entrant) -> None:
+    def on_start(self) -> None:
+        """Called once, before the first loss."""
+
+    def on_loss(self, compared: ComparedLoss) -> None:
         """Called before a loss is tuned."""
 
-    def on_setting(self, entrant: Entrant, setting: Setting) -> None:
+    def on_setting(self, compared: ComparedLoss, setting: Setting) -> None:
         """Called before a setting is tried."""
 
-    def on_seed(self, entrant: Entrant, seed: int) -> None:
+    def on_seed(self, compared: ComparedLoss, seed: int) -> None:
         """Called before a seed is trained with the chosen setting."""
 
     def on_trained(self) -> None:
         """Called after every training, and for each that was done before."""
 
-    def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: TrainingRun) -> None:
+    def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:
         """Called with every new row of ``results.csv``."""
 
-
-class ModelKeeper(CompareWatcher):
-    """Writes the tested models as checkpoints, for ``predict`` and ``export``.
-
-    Args:
-        folder: Where to; the names are those of the predictions.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: TrainingRun) -> None:  # noqa: ARG002
-        """Write the model, if there is one."""
-        trainer, model = training.trainer, training.model
-        if trainer is None or model is None:
-            return
-        path, save = self.folder / f"{row['predictions']}.ckpt", partial(trainer.save_checkpoint, weights_only=True)
-        if trainer.is_global_zero:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            replace_file(path, save)
-        else:
-            # The other processes have their part in it, and write nothing.
-            save(path)
+    def on_end(self) -> None:
+        """Called once, however the trainings ended."""
 
 
-_LONGEST_LABEL = 40
-
-
-class CompareProgress(CompareWatcher):
-    """Shows the trainings done, the time left and what is trained now.
+class CompareObservers(CompareObserver):
+    """Passes every event on to several observers, in their order.
 
     Args:
-        console: Where to write.
-        losses: Number of losses.
-        trainings: Trainings of a loss whose grid needs no extension; the total follows those that do.
+        observers: The observers.
     """
 
-    def __init__(self, console: Console, *, losses: int, trainings: int) -> None:
-        self._left = losses
-        self._trainings = trainings
-        self.progress = Bars(console)
-        self._task = self.progress.add_task("trainings", total=losses * trainings, note="")
+    def __init__(self, observers: Sequence[CompareObserver] = ()) -> None:
+        self.observers = tuple(observers)
 
-    def __enter__(self) -> "CompareProgress":
-        self.progress.start()
-        return self
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Start the observers, and end each of them once, even if another one or a training fails."""
+        with ExitStack() as ends:
+            for observer in reversed(self.observers):
+                ends.callback(observer.on_end)
+            for observer in self.observers:
+                observer.on_start()
+            yield
 
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+    def on_loss(self, compared: ComparedLoss) -> None:
+        """Pass it on."""
+        for observer in self.observers:
+            observer.on_loss(compared)
 
-    def on_loss(self, entrant: Entrant) -> None:  # noqa: ARG002
-        """Count what is left from here."""
-        done = self.progress.tasks[self._task].completed
-        self.progress.update(self._task, total=done + self._left * self._trainings)
-        self._left -= 1
+    def on_setting(self, compared: ComparedLoss, setting: Setting) -> None:
+        """Pass it on."""
+        for observer in self.observers:
+            observer.on_setting(compared, setting)
 
-    def on_setting(self, entrant: Entrant, setting: Setting) -> None:
-        """Show the setting that is tried."""
-        self._note(entrant, f"learning rate {setting.learning_rate:g}, weight decay {setting.weight_decay:g}")
-
-    def on_seed(self, entrant: Entrant, seed: int) -> None:
-        """Show the seed that is trained."""
-        self._note(entrant, f"seed {seed}")
+    def on_seed(self, compared: ComparedLoss, seed: int) -> None:
+        """Pass it on."""
+        for observer in self.observers:
+            observer.on_seed(compared, seed)
 
     def on_trained(self) -> None:
-        """Count one training."""
-        self.progress.update(self._task, advance=1)
+        """Pass it on."""
+        for observer in self.observers:
+            observer.on_trained()
 
-    def _note(self, entrant: Entrant, what: str) -> None:
-        self.progress.update(self._task, note=f"{entrant.label[:_LONGEST_LABEL]}: {what}")
+    def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:
+        """Pass it on."""
+        for observer in self.observers:
+            observer.on_result(compared, row, run)

@@ -1,15 +1,14 @@
 """The effectiveness test: every loss tuned on validation, trained with every seed, and tested once."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from lightning_modules.compare.entrants import Entrant
-from lightning_modules.compare.events import CompareWatcher
+from lightning_modules.compare.compared_losses import ComparedLoss
+from lightning_modules.compare.events import CompareObserver
 from lightning_modules.compare.records import ComparisonRecords
+from lightning_modules.compare.training import TRAINED, FullTraining, Setting, TrainingRun
 from lightning_modules.compare.tuning import Axis, Tuning
-from lightning_modules.training.convergence import TRAINED, FullTraining, Setting, TrainingRun
 
 
 @dataclass(frozen=True)
@@ -50,13 +49,14 @@ class Plan:
 class EffectivenessTest:
     """Phase three of loss search (AutoLossGen, Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
 
-    Beyond the paper, each loss has its own learning rate and weight decay, so that none loses by a badly scaled step.
+    Beyond the paper, each loss has its own learning rate and weight decay, so that none is worse only because its steps
+    are badly scaled.
 
     Args:
         training: Trains and measures models.
         plan: What is trained.
         records: Where everything is written, and what is done already.
-        watchers: Who is told.
+        observers: The observers of the comparison.
     """
 
     def __init__(
@@ -64,62 +64,55 @@ class EffectivenessTest:
         training: FullTraining,
         plan: Plan,
         records: ComparisonRecords,
-        watchers: Sequence[CompareWatcher] = (),
+        observers: CompareObserver | None = None,
     ) -> None:
         self.training = training
         self.plan = plan
         self.records = records
-        self.watchers = watchers
-        self._chosen: dict[tuple[int, Setting], TrainingRun] = {}
+        self.observers = CompareObserver() if observers is None else observers
+        self._kept: dict[tuple[int, Setting], TrainingRun] = {}
 
-    def __call__(self, entrant: Entrant) -> Setting:
+    def run(self, compared: ComparedLoss) -> Setting:
         """Tune a loss and train it with every seed; return the setting that was chosen."""
-        self._chosen = {}
-        self._tell("on_loss", entrant)
-        setting = self._tune(entrant)
+        self._kept = {}
+        self.observers.on_loss(compared)
+        setting = self._tune(compared)
         for seed in self.plan.seeds:
-            self._tell("on_seed", entrant, seed)
-            if self.records.result(entrant.title, seed, setting) is None:
-                self._test(entrant, seed, setting)
+            self.observers.on_seed(compared, seed)
+            if self.records.result(compared.title, seed, setting) is None:
+                self._test(compared, seed, setting)
             if seed not in self.plan.tuning_seeds:
-                self._tell("on_trained")
+                self.observers.on_trained()
         return setting
 
-    def _tune(self, entrant: Entrant) -> Setting:
+    def _tune(self, compared: ComparedLoss) -> Setting:
         best: float | None = None
 
         def score(setting: Setting) -> float:
             nonlocal best
-            value, trained = self._validate(entrant, setting)
+            value, runs = self._validate(compared, setting)
             if best is None or value > best:
                 # Kept until a better setting comes, so that the chosen one need not be trained twice.
-                best, self._chosen = value, {(seed, setting): run for seed, run in trained.items()}
+                best, self._kept = value, {(seed, setting): run for seed, run in runs.items()}
             return value
 
         return self.plan.tuning.best(score)
 
-    def _validate(self, entrant: Entrant, setting: Setting) -> tuple[float, dict[int, TrainingRun]]:
-        scores, trained = [], {}
+    def _validate(self, compared: ComparedLoss, setting: Setting) -> tuple[float, dict[int, TrainingRun]]:
+        """Return a setting's mean score over the tuning seeds, and the runs that were not on disk."""
+        scores, runs = [], {}
         for seed in self.plan.tuning_seeds:
-            self._tell("on_setting", entrant, setting)
-            row = self.records.training(entrant.title, seed, setting)
+            self.observers.on_setting(compared, setting)
+            row = self.records.training(compared.title, seed, setting)
             if row is None:
-                trained[seed] = self.training(entrant.loss, seed, setting)
-                row = self.records.add_training(entrant.title, seed, setting, trained[seed])
-            scores.append(_score(row))
-            self._tell("on_trained")
-        return sum(scores) / len(scores), trained
+                runs[seed] = self.training.train(compared.loss, seed, setting)
+                row = self.records.add_training(compared.title, seed, setting, runs[seed])
+            scores.append(row["score"] if row["status"] == TRAINED else -math.inf)
+            self.observers.on_trained()
+        return sum(scores) / len(scores), runs
 
-    def _test(self, entrant: Entrant, seed: int, setting: Setting) -> None:
-        training = self._chosen.pop((seed, setting), None) or self.training(entrant.loss, seed, setting)
-        measured = self.training.measure(training) if training.model is not None else None
-        row = self.records.add_result(entrant.title, seed, setting, training, measured)
-        self._tell("on_result", entrant, row, training)
-
-    def _tell(self, event: str, *what: Any) -> None:
-        for watcher in self.watchers:
-            getattr(watcher, event)(*what)
-
-
-def _score(row: Mapping[str, Any]) -> float:
-    return row["score"] if row["status"] == TRAINED else -math.inf
+    def _test(self, compared: ComparedLoss, seed: int, setting: Setting) -> None:
+        run = self._kept.pop((seed, setting), None) or self.training.train(compared.loss, seed, setting)
+        measured = self.training.measure(run) if run.model is not None else None
+        row = self.records.add_result(compared.title, seed, setting, run, measured)
+        self.observers.on_result(compared, row, run)

@@ -1,4 +1,4 @@
-"""The files of a comparison, from which it goes on after it was stopped."""
+"""The files of a comparison, from which an interrupted one continues."""
 
 import hashlib
 import re
@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lightning_modules.compare.training import FAILED, TRAINED, Measured, Setting, TrainingRun
 from lightning_modules.statistics.auc import auc_standard_error
-from lightning_modules.training.convergence import FAILED, TRAINED, Measured, Setting, TrainingRun
 from lightning_modules.training.predictions import Scores, load_scores, refuse_rounded, save_scores
 from lightning_modules.utilities.files import load_arrays, replace_file, save_arrays
 
@@ -24,11 +24,11 @@ class ComparisonRecords:
     """Every training of a comparison, on disk before the next one starts.
 
     ``trainings.csv`` holds all trainings with their validation metrics, ``results.csv`` those with the chosen settings,
-    tested, ``predictions/`` what they rank rows by.
+    tested, ``predictions/`` their scores of the rows.
 
     Args:
         root: The comparison's folder; made if it is not there.
-        writes: Whether this process writes; the others of a distributed run only remember.
+        writes: Whether this process writes; the others of a distributed run keep the rows in memory.
 
     Raises:
         ValueError: If a file there cannot be read, or holds an earlier version's probabilities that rank nothing.
@@ -152,7 +152,7 @@ def _matches(row: Mapping[str, Any], loss: str, seed: int, setting: Setting) -> 
 
 
 def _read_exactly(path: Path) -> pd.DataFrame:
-    """Read a table with Python's own reading of fractions: pandas before 3.1 misses the last digit of some."""
+    """Read a table with Python's parser of floats: pandas before 3.1 rounds the last digit of some wrongly."""
     exact = dict.fromkeys(("learning_rate", "weight_decay"), float)
     table = pd.read_csv(path, converters=exact, dtype={"error": "str"}).fillna({"error": ""})
     text = pd.read_csv(path, dtype="str")
@@ -176,10 +176,10 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def readable(loss: str) -> str:
-    """Return a loss's name or formula as it may stand in the name of a file."""
+    """Return a loss's name or formula in the characters that file names may have."""
     return re.sub(r"[^\w.]+", "_", loss)[:40].strip("_")
 
 
 def _file_name(loss: str, seed: int) -> str:
-    """Return the name, without its ending, of what is kept of a loss and seed."""
+    """Return the stem of the files of a loss and seed."""
     return f"{readable(loss)}-{hashlib.sha256(loss.encode()).hexdigest()[:8]}-{seed}"

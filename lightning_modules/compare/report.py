@@ -1,4 +1,4 @@
-"""The report of a comparison: table, pictures and pages."""
+"""The report of a comparison: table, picture and page."""
 
 import math
 import textwrap
@@ -53,7 +53,7 @@ def intervals_figure(rows: Sequence[PlottedDifference], *, title: str, baseline:
         title: Written above in up to three lines; the rest is cut.
         baseline: Name of the loss that zero stands for.
     """
-    # TensorBoard shows figures in narrow tiles: names beside the intervals would leave either no room.
+    # TensorBoard shows figures in narrow tiles: names beside the intervals would leave no room for either.
     figure = Figure(figsize=(4.2, 1.5 + 0.4 * len(rows)), layout="constrained")
     axes = figure.subplots()
     colours = {group: _PALETTE(place % _PALETTE.N) for place, group in enumerate(_groups(rows))}
@@ -81,7 +81,7 @@ def _draw(axes: Axes, place: int, row: PlottedDifference, colour: tuple[float, f
     diverged = math.isnan(row.estimate)
     outcome = ": diverged" if diverged else ""
     name = short(row.name, _NAME_WIDTH - len(outcome)) + outcome
-    # A formula is no mathtext, and where a name crosses the line at zero the name is to be read.
+    # A formula is no mathtext; the white box keeps a name legible where it crosses the line at zero.
     text = axes.text(0.01, place - 0.28, name, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
     text.set(parse_math=False, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     if diverged:
@@ -104,13 +104,13 @@ class ComparisonReport:
     """A finished comparison.
 
     Attributes:
-        standings: All losses, the baseline first.
+        results: The results of all losses, the baseline first.
         audit: The audit of a search, if there was one.
-        remarks: What a reader must know.
+        remarks: The limits of the comparison, a line each.
         setup: What was compared on what, in words.
     """
 
-    standings: Sequence[LossResult]
+    results: Sequence[LossResult]
     audit: Audit | None
     remarks: Sequence[str]
     setup: str
@@ -118,16 +118,16 @@ class ComparisonReport:
     @property
     def baseline(self) -> str:
         """The name of the loss that all others are compared with."""
-        return self.standings[0].entrant.label
+        return self.results[0].loss.label
 
     def markdown(self) -> str:
         """Return the comparison as a page."""
         parts = ["# Comparison of losses", self.setup]
         parts += [literal(self.audit.sentence)] if self.audit else []
-        parts += [markdown(HEADER, [cells(standing) for standing in self.standings]), self._legend()]
+        parts += [markdown(HEADER, [cells(result) for result in self.results]), self._legend()]
         parts += ["## Mind", "\n".join(f"- {literal(remark)}" for remark in self.remarks)] if self.remarks else []
-        formulas = [each for each in self.standings if each.entrant.label != each.entrant.title]
-        listed = "\n".join(f"- {literal(each.entrant.label)}: `{each.entrant.title}`" for each in formulas)
+        formulas = [each for each in self.results if each.loss.label != each.loss.title]
+        listed = "\n".join(f"- {literal(each.loss.label)}: `{each.loss.title}`" for each in formulas)
         parts += ["## Formulas", listed] if formulas else []
         return "\n\n".join(parts) + "\n"
 
@@ -135,13 +135,13 @@ class ComparisonReport:
         """Return the picture: an interval a loss, the best first."""
         rows = [
             PlottedDifference(
-                standing.entrant.label,
-                standing.difference.estimate,
-                standing.difference.low,
-                standing.difference.high,
-                standing.entrant.group,
+                result.loss.label,
+                result.difference.estimate,
+                result.difference.low,
+                result.difference.high,
+                result.loss.group,
             )
-            for standing in self.standings[1:]
+            for result in self.results[1:]
         ]
         rows.sort(key=lambda row: -row.estimate if row.estimate == row.estimate else float("inf"))
         return intervals_figure(rows, title=f"Test AUC: difference to {self.baseline}", baseline=self.baseline)
@@ -149,14 +149,14 @@ class ComparisonReport:
     def write(self, root: Path) -> None:
         """Write ``summary.md``, ``summary.csv`` and ``intervals.png``."""
         replace_file(root / "summary.md", lambda path: path.write_text(self.markdown(), encoding="utf-8"))
-        replace_file(root / "summary.csv", lambda path: numbers(self.standings).to_csv(path, index=False))
+        replace_file(root / "summary.csv", lambda path: numbers(self.results).to_csv(path, index=False))
         save_picture(root / "intervals.png", self.figure(), dpi=150)
 
     def print(self, console: Console, root: Path) -> None:
         """Print the table, the audit and the remarks."""
         table = Table(*NARROW_HEADER, title=f"Losses compared with {self.baseline}, on the test rows", box=SIMPLE_HEAD)
-        for standing in self.standings:
-            table.add_row(*(escape(cell) for cell in narrow_cells(standing)))
+        for result in self.results:
+            table.add_row(*(escape(cell) for cell in narrow_cells(result)))
         console.print(table)
         for remark in self.remarks:
             console.print(f"- {remark}", markup=False, highlight=False)

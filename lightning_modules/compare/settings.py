@@ -64,7 +64,7 @@ class CompareSettings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse numbers that make no comparison.
+        """Refuse numbers out of range.
 
         Raises:
             ValueError: If a number is out of its range.

@@ -23,71 +23,71 @@ HEADER = [
 NARROW_HEADER = ["loss", "validation AUC", "test AUC", "log-loss", "difference", "p (Holm)"]
 
 
-def cells(standing: LossResult) -> list[str]:
+def cells(result: LossResult) -> list[str]:
     """Return one row of the table."""
-    difference = standing.difference
-    outcome = ", ".join(sorted(set(standing.runs["status"]) - {"trained"}))
+    difference = result.difference
+    outcome = ", ".join(sorted(set(result.runs["status"]) - {"trained"}))
     return [
-        short(standing.entrant.label),
-        outcome or _with_error(standing, "val_auc", standing.mean("val_auc_se")),
-        _with_error(standing, "test_auc", standing.standard_error),
-        _mean_and_spread(standing, "test_log_loss") if standing.proper else "-",
+        short(result.loss.label),
+        outcome or _with_error(result, "val_auc", result.mean("val_auc_se")),
+        _with_error(result, "test_auc", result.standard_error),
+        _mean_and_spread(result, "test_log_loss") if result.proper else "-",
         _number(difference.estimate, "+.4f"),
         "-" if math.isnan(difference.low) else f"{difference.low:+.4f} to {difference.high:+.4f}",
-        _number(standing.p_value, ".2g"),
-        f"{standing.setting.learning_rate:g}",
-        f"{standing.setting.weight_decay:g}",
+        _number(result.p_value, ".2g"),
+        f"{result.setting.learning_rate:g}",
+        f"{result.setting.weight_decay:g}",
     ]
 
 
-def narrow_cells(standing: LossResult) -> list[str]:
-    """Return one row of the table for a terminal, with second lines in place of columns."""
-    name, validation, test, log_loss, difference, interval, p_value, *_ = cells(standing)
+def narrow_cells(result: LossResult) -> list[str]:
+    """Return one row of the table for a terminal, with errors and intervals on second lines."""
+    name, validation, test, log_loss, difference, interval, p_value, *_ = cells(result)
     two_lines = [text.replace(" (", "\n(se ") for text in (validation, test)]
     gap = difference if interval == "-" else f"{difference}\n{interval}"
-    # Without the zero before the point there is room for them.
+    # Without the zero before the point the numbers fit.
     numbers = [re.sub(r"(?<!\d)0\.", ".", text) for text in (*two_lines, log_loss, gap, p_value)]
     return [name, *numbers]
 
 
-def numbers(standings: Sequence[LossResult]) -> pd.DataFrame:
+def numbers(results: Sequence[LossResult]) -> pd.DataFrame:
     """Return the table as numbers, one row a loss."""
-    return pd.DataFrame([_numbers(standing) for standing in standings])
+    return pd.DataFrame([_numbers(result) for result in results])
 
 
-def _numbers(standing: LossResult) -> dict[str, object]:
-    difference = standing.difference
-    means = {name: standing.mean(name) for name in ("val_auc", "test_auc", "test_log_loss")}
-    spreads = {f"{name}_sd": standing.spread(name) for name in means}
+def _numbers(result: LossResult) -> dict[str, object]:
+    difference = result.difference
+    means = {name: result.mean(name) for name in ("val_auc", "test_auc", "test_log_loss")}
+    spreads = {f"{name}_sd": result.spread(name) for name in means}
     return {
-        "loss": standing.entrant.title,
-        "label": standing.entrant.label,
-        "group": standing.entrant.group,
-        "seeds": len(standing.runs),
-        "broken_seeds": len(standing.broken_seeds),
-        "learning_rate": standing.setting.learning_rate,
-        "weight_decay": standing.setting.weight_decay,
-        "proper": standing.proper,
+        "loss": result.loss.title,
+        "label": result.loss.label,
+        "group": result.loss.group,
+        "seeds": len(result.runs),
+        "broken_seeds": len(result.broken_seeds),
+        "learning_rate": result.setting.learning_rate,
+        "weight_decay": result.setting.weight_decay,
+        "proper": result.proper,
         **means,
         **spreads,
-        "val_auc_se": standing.mean("val_auc_se"),
-        "test_auc_se": standing.standard_error,
+        "val_auc_se": result.mean("val_auc_se"),
+        "test_auc_se": result.standard_error,
         "difference": difference.estimate,
         "low": difference.low,
         "high": difference.high,
         "difference_se": difference.standard_error,
         "p_value": difference.p_value,
-        "p_holm": standing.p_value,
+        "p_holm": result.p_value,
     }
 
 
-def _with_error(standing: LossResult, column: str, error: float) -> str:
-    text = _mean_and_spread(standing, column)
+def _with_error(result: LossResult, column: str, error: float) -> str:
+    text = _mean_and_spread(result, column)
     return text if math.isnan(error) else f"{text} ({error:.4f})"
 
 
-def _mean_and_spread(standing: LossResult, column: str) -> str:
-    mean, spread = standing.mean(column), standing.spread(column)
+def _mean_and_spread(result: LossResult, column: str) -> str:
+    mean, spread = result.mean(column), result.spread(column)
     if math.isnan(mean):
         return "-"
     return f"{mean:.4f}" if math.isnan(spread) else f"{mean:.4f} ± {spread:.4f}"

@@ -1,16 +1,16 @@
-"""Looks for the learning rate and weight decay that a loss does best with."""
+"""Tunes the learning rate and weight decay of a loss by grid search, extended and refined."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from lightning_modules.training.convergence import Setting
+from lightning_modules.compare.training import Setting
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The values of one hyper-parameter, on a logarithmic scale but for 0.
+    """The grid of one hyper-parameter, on a logarithmic scale except for 0.
 
     Attributes:
         values: The values of the grid, rising.
@@ -30,19 +30,19 @@ class Axis:
 
     @property
     def ratio(self) -> float:
-        """The mean ratio of neighbouring values; 1, which leaves every value as it is, if there are not two."""
+        """The mean ratio of neighbouring values; 1 if there are fewer than two, so that steps change nothing."""
         if len(self.positive) < 2:
             return 1.0
         return math.pow(self.positive[-1] / self.positive[0], 1 / (len(self.positive) - 1))
 
     def beyond(self, value: float, extensions: int) -> tuple[float, ...]:
-        """Return the next value beyond an end, so many times at most; nothing if ``value`` is not an end."""
+        """Return the next value beyond an end, at most this many steps beyond it; nothing if ``value`` is no end."""
         if value <= 0 or self.ratio == 1:
             return ()
         limit = self.ratio ** (extensions - 0.5)
         if self.positive[-1] <= value < self.positive[-1] * limit:
             return (_rounded(value * self.ratio),)
-        # Where the grid has 0, that is its end below.
+        # Where the grid has 0, that is its lower end.
         if 0 not in self.values and self.positive[0] / limit < value <= self.positive[0]:
             return (_rounded(value / self.ratio),)
         return ()
@@ -62,10 +62,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Tuning:
-    """A grid that follows the best setting beyond its ends and is then refined around it.
+    """A grid that is extended where the best setting lies at an end, and then refined around the best one.
 
-    A loss's best weight decay is as sharp as a factor of three and moves with the loss's scale, so on a coarse grid
-    losses win and lose by where its points happen to lie.
+    A factor of three in a loss's weight decay matters, and the best value scales with the loss. On a coarse grid the
+    order of losses would depend on where its points happen to lie.
 
     Attributes:
         learning_rates: Learning rates of the grid.
@@ -86,7 +86,7 @@ class Tuning:
 
     @property
     def at_least(self) -> int:
-        """The number of settings that are tried for a loss whose best one is no end and not without weight decay."""
+        """The number of settings that are tried for a loss whose best one is no end and has a weight decay."""
         neighbours = sum(len(axis.around(1.0, 1)) for axis in (self.learning_rates, self.weight_decays))
         return len(self.settings) + self.refinements * neighbours
 
@@ -107,7 +107,7 @@ class Tuning:
         best = scored(self.settings)
         if scores[best] == -math.inf:
             return best
-        # One hyper-parameter after the other, so that each move starts from the last one's gain.
+        # One hyper-parameter after the other, so that each step starts from the best of the last one.
         for _ in range(self.extensions):
             best = scored(self._decays(best, self.weight_decays.beyond(best.weight_decay, self.extensions)))
             best = scored(self._rates(best, self.learning_rates.beyond(best.learning_rate, self.extensions)))
@@ -126,5 +126,5 @@ class Tuning:
 
 
 def _rounded(value: float) -> float:
-    # Short enough for a table; two ways to the same place must end at the same number.
+    # Short enough for a table; two paths to the same value must end at the same number.
     return float(f"{value:.3g}")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.recommenders import Recommender
-from lightning_modules.training.trainers import errors_only
+from lightning_modules.training.quiet import errors_only
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.progress import working
 from lightning_modules.utilities.serialization import imported_class, load_checkpoint, refuse_non_finite, shortened

@@ -11,7 +11,8 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from callbacks.scalar_layout import Layout
-from lightning_modules.statistics.ranking import OneClassWarning, auc, dense_ranks, grouped_auc, scores_of
+from lightning_modules.core.single_class_warning import SingleClassWarning
+from lightning_modules.statistics.ranking import auc, dense_ranks, grouped_auc, scores_of
 from lightning_modules.statistics.standard_errors import auc_components
 
 
@@ -84,7 +85,7 @@ class MultiTaskMetrics(Metric):
         if not tasks or len(set(tasks)) < len(tasks):
             raise ValueError(f"tasks need different names, at least one, got {list(tasks)}")
         self.tasks = tuple(tasks)
-        self._warn_one_class = OneClassWarning()
+        self._single_class = SingleClassWarning()
         self._warned_groups: set[str] = set()
         for state in ("logit", "label", "session", "user"):
             self.add_state(state, default=[], dist_reduce_fx="cat")
@@ -158,7 +159,7 @@ class MultiTaskMetrics(Metric):
     def _areas(self, task: str, rank: Tensor, positive: Tensor, user: Tensor) -> tuple[Tensor, Tensor]:
         area, area_of_users = auc(rank, positive), grouped_auc(rank, positive, user)
         if torch.isnan(area):
-            self._warn_one_class(rows=len(positive), label=int(positive[0]), task=task)
+            self._single_class.warn(rows=len(positive), label=int(positive[0]), task=task)
         elif torch.isnan(area_of_users) and task not in self._warned_groups:
             self._warned_groups.add(task)
             rank_zero_warn(

@@ -1,4 +1,4 @@
-"""Fine-tunes multi-task models with the weights of critics, and holds the outcome against fair controls."""
+"""Fine-tunes multi-task models with sample weights of critics, and compares them with controls."""
 
 from lightning_modules.polish.settings import PolishSettings
 

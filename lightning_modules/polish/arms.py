@@ -1,4 +1,4 @@
-"""The trainings that a polish holds against each other."""
+"""The arms of a polish: the trainings that it compares."""
 
 import copy
 from collections import Counter
@@ -12,17 +12,17 @@ from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.multitask.weighting import TaskWeighting
 from lightning_modules.polish.settings import PolishSettings
 
-#: What all arms that start from the base model's weights are held against.
+#: The control that all other arms are compared with.
 CONTROL = "fine-tuned"
 BASE = "base"
 
-#: The loss to train with, of the model's own loss and the critics' checkpoint.
+#: Makes the loss to train with from the model's own loss and the critics' checkpoint.
 MakeLoss = Callable[[Loss, Path], Loss]
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train a model.
+    """One of the trainings that are compared.
 
     Attributes:
         name: Its name in tables and files.
@@ -45,7 +45,7 @@ class Arm:
         if self.loss is not None:
             model.loss = self.loss(_single_loss(model), critics)
         if self.weighting is not None:
-            # It learns while it trains, and every training needs one that has not.
+            # A weighting has state that is learned, so that every training needs a new one.
             model.weighting = copy.deepcopy(self.weighting)
             model.weighting.setup(len(model.tasks))
 

@@ -1,4 +1,4 @@
-"""Fits the critics of one seed, and says what their values look like."""
+"""Fits the critics of one seed to the logged sessions, and measures their values."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,24 +16,25 @@ from lightning_modules.agents import ActorCritic
 from lightning_modules.agents.replay_buffer import ReplayBuffer
 from lightning_modules.agents.task_critics import load_critics, read_checkpoint
 from lightning_modules.multitask.base import MultiTaskModel
-from lightning_modules.training.trainers import curves, fit, quiet_trainer, quiet_training
+from lightning_modules.training.quiet import quiet_training
+from lightning_modules.training.trainers import curves, fit, quiet_trainer
 from lightning_modules.utilities.files import replace_file
 
-#: Below this spread over rows a critic weighs all rows alike.
+#: A critic whose values have a smaller standard deviation over the rows gives all rows the same weight.
 LEAST_SPREAD = 1e-4
 _ROWS, _CHUNK = 65_536, 8_192
-#: What Lightning refuses where agents optimize by hand; for clipping they have an option of their own.
-_OF_MODELS = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
+#: Options that Lightning refuses under manual optimization; agents have an option for clipping instead.
+_AUTOMATIC_OPTIMIZATION = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
 
 
 @dataclass(frozen=True)
-class Fitting:
-    """How critics are fitted.
+class CriticFitting:
+    """Fits the critics of agents to logged sessions.
 
     Args:
         agent: Makes the agent of its actor, a model or the checkpoint of one.
         impressions: The data whose sessions it learns from.
-        recipe: Arguments of the Trainer; its callbacks and what it says of gradients are for models and left out.
+        recipe: Arguments of the Trainer; its callbacks and its options of gradients are for models and left out.
         epochs: Passes over the logged sessions.
         rows: Logged rows that the agent acts on in each update.
     """
@@ -57,7 +58,7 @@ class Fitting:
             self.agent(model)
             self._sessions().setup()
 
-    def __call__(self, actor: Path, seed: int, checkpoint: Path) -> None:
+    def fit(self, actor: Path, seed: int, checkpoint: Path) -> None:
         """Fit the critics to the sessions and write the agent's checkpoint.
 
         Args:
@@ -71,7 +72,7 @@ class Fitting:
             trainer = self._trainer(checkpoint)
             torch.manual_seed(seed)
             fit(trainer, agent, self._sessions())
-            # It is not trained further, and the replay would be nearly all of the file.
+            # The agent is not trained further, and the replay buffer would be nearly all of the file.
             agent.replay = ReplayBuffer(agent.memory_size)
             replace_file(checkpoint, lambda path: trainer.save_checkpoint(path, weights_only=True))
 
@@ -79,7 +80,7 @@ class Fitting:
         return SessionsDataModule(self.impressions, batch_size=self.rows)
 
     def _trainer(self, checkpoint: Path) -> pl.Trainer:
-        recipe = {name: value for name, value in self.recipe.items() if name not in _OF_MODELS}
+        recipe = {name: value for name, value in self.recipe.items() if name not in _AUTOMATIC_OPTIMIZATION}
         return quiet_trainer(recipe, [], without=(Callback,), max_epochs=self.epochs, logger=curves(checkpoint))
 
 
@@ -96,11 +97,11 @@ def refuse_other_sessions(checkpoint: str, impressions: ImpressionsDataModule) -
 
 @torch.no_grad()
 def values(checkpoint: Path, rows: ImpressionBatch, probability: torch.Tensor) -> dict[str, tuple[float, float]]:
-    """Return mean and spread of every task's critic on rows and what a model predicts for them.
+    """Return mean and standard deviation of every task's critic over rows and a model's predictions for them.
 
     Args:
         checkpoint: Checkpoint of an agent.
-        rows: The rows; of many the first are taken.
+        rows: The rows; only the first 65,536 are used.
         probability: The model's probabilities, float [n, tasks].
     """
     critics = load_critics(checkpoint)

@@ -1,4 +1,4 @@
-"""How much better an arm is than the control, over what the draw of test sessions and of seeds leaves open."""
+"""Differences of the arms to the control in test metrics, with intervals over test sessions and seeds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_modules.statistics.auc import Ranking
-from lightning_modules.statistics.bootstrap import Difference, Resampling, difference
+from lightning_modules.statistics.bootstrap import Resampling
+from lightning_modules.statistics.significance import Difference, difference
 from lightning_modules.utilities.progress import working
 
 
@@ -38,7 +39,7 @@ class ResampledMetrics:
 
     def __init__(self, logit: Tensor, label: Tensor, session: Tensor) -> None:
         self._rankings = [Ranking(each, label) for each in logit]
-        # What the mean over sessions of the session's mean sums up over rows.
+        # Each row's share in the mean over sessions of the session's mean.
         _, index, rows = session.unique(return_inverse=True, return_counts=True)
         self._share = 1.0 / rows[index].double()
         self._log_loss = F.softplus(torch.where(label > 0.5, -logit, logit).double()) * self._share
@@ -66,7 +67,7 @@ def differences(
 
     Args:
         logit: Logits of every arm, float [seeds, n, tasks], with two seeds at least.
-        control: The arm that the others are held against.
+        control: The arm that the others are compared with.
         sessions: The test rows.
         resamples: Number of resamples.
         confidence: Confidence of the intervals.
@@ -79,7 +80,7 @@ def differences(
         observed = {arm: each.metrics(torch.ones(1, len(label))) for arm, each in arms.items()}
         resampled = _resampled(arms, sessions.session, resamples, seed)
         for arm, metric in _pairs(observed, control):
-            # From the same draws, so that nothing depends on which other arms there are.
+            # The same draws for every arm, so that a difference does not depend on which other arms there are.
             generator = torch.Generator().manual_seed(seed)
             found[arm, f"{metric}/{task}"] = difference(
                 resampled[arm][metric],

@@ -1,4 +1,4 @@
-"""The files of a polish, from which it goes on after it was stopped."""
+"""The files of a polish, from which an interrupted one continues."""
 
 import csv
 import re
@@ -46,18 +46,18 @@ class PolishRecords:
         return pd.DataFrame([row for row in found if row is not None])
 
     def has(self, arm: str, seed: int) -> bool:
-        """Return whether this arm was trained and tested with this seed, and what it left is still there."""
+        """Return whether this arm was trained and tested with this seed, and its files are still there."""
         row, files = self._row(arm, seed), (self.checkpoint(arm, seed), self._predictions(arm, seed))
         return row is not None and (not row["epoch"] or all(file.is_file() for file in files))
 
     def checkpoint(self, arm: str, seed: int) -> Path:
-        """Return where the model's weights lie; its folder is made."""
+        """Return the path of an arm's checkpoint; its folder is made."""
         folder = self.root / f"seed_{seed}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{_file_name(arm)}.ckpt"
 
     def critics(self, seed: int, given: str | None) -> Path:
-        """Return where the critics of a seed lie: in the given file, or else beside the seed's other checkpoints."""
+        """Return the path of a seed's critics: the given file, or else one beside the seed's other checkpoints."""
         return self.checkpoint("critics", seed) if given is None else Path(given)
 
     def add(self, arm: str, seed: int, tested: Tested) -> Mapping[str, Any]:

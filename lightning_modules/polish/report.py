@@ -1,4 +1,4 @@
-"""What a polish ends with: tables in the terminal and in summary.md."""
+"""The report of a polish: tables in the terminal and in summary.md."""
 
 import math
 import re
@@ -11,12 +11,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
-from lightning_modules.statistics.bootstrap import Difference
-from lightning_modules.statistics.significance import holm
+from lightning_modules.statistics.significance import Difference, holm
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.markdown import markdown
 
-#: Metrics of the tables, by the name that readers know; a terminal has room for those that are tested.
+#: Titles of the metrics in the tables; a terminal has room only for those that are tested.
 SHOWN = {"auc": "AUC", "log_loss": "log-loss", "session_log_loss": "session log-loss"}
 _TESTED = {"auc": "AUC", "session_log_loss": "session log-loss"}
 
@@ -28,10 +27,10 @@ class PolishReport:
     Attributes:
         results: One row an arm and seed, as results.csv has it.
         tasks: Names of the tasks.
-        control: The arm that the others are held against.
+        control: The arm that the others are compared with.
         differences: The differences to it, by arm and metric.
         setup: What was trained on what, in words.
-        remarks: What a reader must know.
+        remarks: The limits of the polish, a line each.
     """
 
     results: pd.DataFrame
@@ -79,7 +78,7 @@ class PolishReport:
         return header, rows
 
     def _narrow_gaps(self, metric: str) -> tuple[list[str], list[list[str]]]:
-        """Return the differences with one column a task, in as many lines as a terminal needs."""
+        """Return the differences with one column a task, the intervals on second lines."""
         _, rows = self.gaps(metric)
         narrow = []
         for arm, *cells in rows:
@@ -121,8 +120,7 @@ def _heading(title: str) -> str:
 
 
 def _print(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    # Without the zero before the point there is room for the numbers.
-    # Where it is narrow, names are folded before numbers are.
+    # Without the zero before the point the numbers fit; in a narrow terminal names are folded, numbers are not.
     columns = [
         Column(header[0], overflow="fold"),
         *(Column(name.replace(" ", "\n"), no_wrap=True) for name in header[1:]),

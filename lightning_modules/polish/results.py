@@ -1,4 +1,4 @@
-"""Makes a report of what the trainings of a polish left."""
+"""Evaluates the trained models of a polish: differences to the control, remarks, and the report of them."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from lightning_modules.polish.differences import Sessions, differences
 from lightning_modules.polish.records import PolishRecords
 from lightning_modules.polish.report import PolishReport
 from lightning_modules.polish.settings import PolishSettings
-from lightning_modules.statistics.bootstrap import Difference
+from lightning_modules.statistics.significance import Difference
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class PolishResults:
     Args:
         settings: The options.
         arms: What was trained beside the base model.
-        records: What is on disk of them.
+        records: Their metrics and predictions on disk.
         impressions: What they were tested on.
         seeds: The seeds.
         model: Name of the model.

@@ -9,8 +9,8 @@ from lightning_modules.agents.critic_weighted_loss import Variant
 from lightning_modules.multitask import DynamicWeightAveraging, MultiTaskModel, UncertaintyWeighting
 from lightning_modules.multitask.weighting import TaskWeighting
 
-#: Makes an agent of the sizes of the fields, the number of numerical features, the tasks, and the actor: a model or the
-#: checkpoint of one.
+#: Makes an agent from the field sizes, the number of numerical features, the tasks, and the actor: a model or its
+#: checkpoint.
 AgentCallable = Callable[[Sequence[int], int, Sequence[str], str | MultiTaskModel], ActorCritic]
 
 _AT_LEAST_ONE = ("seeds", "agent_epochs", "agent_rows", "fine_tuning_epochs", "patience", "resamples")
@@ -65,7 +65,7 @@ class PolishSettings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse numbers that make no polish.
+        """Refuse numbers out of range.
 
         Raises:
             ValueError: If a number is out of its range, or a variant is named twice.

@@ -1,45 +1,21 @@
-"""One training of a polish: as long as its budget says, and the weights of its best epoch in a checkpoint."""
+"""One training of a polish: the checkpoint of its best epoch, its metrics and its scores of the test rows."""
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
 
-from callbacks.best_weights import BestWeights
-from callbacks.optimizer_settings import OptimizerSettings
 from lightning_modules.multitask.base import MultiTaskModel
+from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
 from lightning_modules.training.predictions import scores
-from lightning_modules.training.trainers import curves, fit, quiet_trainer, quiet_training
+from lightning_modules.training.quiet import quiet_training
+from lightning_modules.training.trainers import curves, scoring_trainer
 from lightning_modules.utilities.files import replace_file
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How long and how fast a model is trained.
-
-    Attributes:
-        epochs: The most epochs.
-        patience: Epochs without a better metric before it ends; None trains all epochs.
-        learning_rate: The learning rate; None leaves the optimizer's.
-    """
-
-    epochs: int
-    patience: int | None = None
-    learning_rate: float | None = None
-
-    def callbacks(self, monitor: str, mode: str) -> list[Callback]:
-        """Return what keeps a training to it."""
-        settings = OptimizerSettings(learning_rate=self.learning_rate)
-        if self.patience is None:
-            return [settings]
-        # Not strict: a training without any validation is told of by what it leaves.
-        return [EarlyStopping(monitor, mode=mode, patience=self.patience, strict=False), settings]
 
 
 @dataclass(frozen=True)
@@ -60,7 +36,7 @@ class Tested:
 
 
 class PolishTraining:
-    """Trains, keeps and tests models under one recipe.
+    """Trains models with one recipe, writes their checkpoints and tests them.
 
     Args:
         datamodule: What they are trained, validated and tested on.
@@ -82,7 +58,7 @@ class PolishTraining:
         self.mode = mode
 
     def check(self, model: MultiTaskModel, epochs: int) -> None:
-        """Refuse what no training could begin, or end, with.
+        """Refuse a Trainer, model or data with which no training could find a best epoch.
 
         Args:
             model: An untrained model.
@@ -92,7 +68,7 @@ class PolishTraining:
             ValueError: If the Trainer has several processes, or validation gives no finite metric to choose epochs by.
         """
         with quiet_training():
-            trainer = self._trainer([], logger=False)
+            trainer = scoring_trainer(self.recipe)
             _check_trainer(trainer, epochs)
             trainer.validate(model, datamodule=self.datamodule, verbose=False)
         found = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -105,45 +81,32 @@ class PolishTraining:
                 "name another --polish.monitor, or split the rows otherwise"
             )
 
-    def __call__(
-        self, build: Callable[[], MultiTaskModel], budget: TrainingSettings, seed: int, checkpoint: Path
+    def train(
+        self, build: Callable[[], MultiTaskModel], settings: TrainingSettings, seed: int, checkpoint: Path
     ) -> Tested:
         """Train a model, write the weights of its best epoch as a checkpoint, and test it.
 
         Args:
             build: Returns the model; what is random in it depends on the seed.
-            budget: How long and how fast.
-            seed: Seed of the model, of dropout and of the batches' order.
+            settings: How long and with which steps.
+            seed: Seed of the model, of dropout and of the order of the batches.
             checkpoint: File to write; TensorBoard's curves lie in a folder of its name without the ending.
         """
-        best = BestWeights(self.monitor, self.mode)
         start = time.perf_counter()
         with quiet_training():
-            callbacks = [best, *budget.callbacks(self.monitor, self.mode)]
-            trainer = self._trainer(callbacks, max_epochs=budget.epochs, logger=curves(checkpoint))
-            torch.manual_seed(seed)
-            model = build()
-            # Again, so that the order of the batches does not depend on how much the weights have drawn.
-            torch.manual_seed(seed)
-            fit(trainer, model, self.datamodule)
+            # Not strict: a training that was never validated is reported as one without a best epoch.
+            convergence = ConvergenceTrainer(
+                self.recipe, self.monitor, self.mode, settings, strict=False, logger=curves(checkpoint)
+            )
+            model = convergence.fit(build, self.datamodule, seed)
             seconds = time.perf_counter() - start
-            if not best.weights or not math.isfinite(best.score):
+            if not math.isfinite(convergence.best.score):
                 return Tested({}, None, 0, seconds)
-            model.load_state_dict(best.weights)
+            trainer = convergence.trainer
             replace_file(checkpoint, lambda path: trainer.save_checkpoint(path, weights_only=True))
-            return self._tested(trainer, model, best, seconds)
-
-    def _trainer(self, callbacks: Sequence[Callback], **settings: Any) -> pl.Trainer:
-        # Every row is scored, however much of an epoch the recipe takes.
-        settings = {"limit_predict_batches": 1.0, **settings}
-        return quiet_trainer(self.recipe, [*callbacks], without=(Checkpoint, EarlyStopping), **settings)
-
-    def _tested(self, trainer: pl.Trainer, model: MultiTaskModel, best: BestWeights, seconds: float) -> Tested:
-        (test,) = trainer.test(model, datamodule=self.datamodule, verbose=False)
-        loader = self.datamodule.test_dataloader()
-        logit = scores(trainer, model, loader).score
-        validation = {name: value for name, value in best.metrics.items() if name.startswith("val/")}
-        return Tested({**validation, **test}, logit, best.epoch, seconds)
+            (test,) = trainer.test(model, datamodule=self.datamodule, verbose=False)
+            logit = scores(trainer, model, self.datamodule.test_dataloader()).score
+        return Tested({**convergence.validation_metrics, **test}, logit, convergence.best.epoch, seconds)
 
 
 def _check_trainer(trainer: pl.Trainer, epochs: int) -> None:

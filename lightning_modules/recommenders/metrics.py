@@ -13,7 +13,8 @@ from torchmetrics.functional.classification import (
 )
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_modules.statistics.ranking import OneClassWarning, auc, dense_ranks, scores_of
+from lightning_modules.core.single_class_warning import SingleClassWarning
+from lightning_modules.statistics.ranking import auc, dense_ranks, scores_of
 from lightning_modules.statistics.standard_errors import auc_components
 
 _THRESHOLDED = {
@@ -50,7 +51,7 @@ class RecommenderMetrics(Metric):
         if not 0.0 < threshold < 1.0:
             raise ValueError(f"threshold is a probability strictly between 0 and 1, got {threshold}")
         self.threshold = threshold
-        self._warn_one_class = OneClassWarning()
+        self._single_class = SingleClassWarning()
         self.add_state("logit", default=[], dist_reduce_fx="cat")
         self.add_state("label", default=[], dist_reduce_fx="cat")
 
@@ -85,5 +86,5 @@ class RecommenderMetrics(Metric):
 
     def _auc(self, logit: Tensor, target: Tensor) -> Tensor:
         if target.min() == target.max():
-            self._warn_one_class(rows=len(target), label=int(target[0]))
+            self._single_class.warn(rows=len(target), label=int(target[0]))
         return auc(dense_ranks(logit), target > 0)

@@ -18,7 +18,8 @@ from lightning_modules.losses.contract import given_by
 from lightning_modules.search.executors import in_worker
 from lightning_modules.search.trial import Assignment, Evaluation
 from lightning_modules.statistics.standard_errors import components_of
-from lightning_modules.training.trainers import TrainerFactory, fit, quiet_lightning
+from lightning_modules.training.quiet import quiet_lightning
+from lightning_modules.training.trainers import TrainerFactory, fit
 from lightning_modules.utilities.signals import time_limit
 
 _SPLIT = "val/"

@@ -13,7 +13,8 @@ from lightning_modules.populations import Population, UnmatchedError
 from lightning_modules.populations.clipping import clipping_of
 from lightning_modules.search.evaluation import isolated_training, metric_name
 from lightning_modules.search.trial import Assignment, Evaluation
-from lightning_modules.training.trainers import TrainerFactory, fit, quiet_lightning
+from lightning_modules.training.quiet import quiet_lightning
+from lightning_modules.training.trainers import TrainerFactory, fit
 
 # A population clips the gradients of each candidate separately; Lightning would clip those of all together.
 _OWN_CLIPPING: Mapping[str, Any] = {"gradient_clip_val": None, "gradient_clip_algorithm": None}

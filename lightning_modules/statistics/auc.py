@@ -11,7 +11,7 @@ from lightning_modules.statistics.standard_errors import auc_components
 
 
 class Ranking:
-    """How the scores of rows order positives among negatives; sorted once for any number of row weightings.
+    """The order of positives among negatives by score; sorted once for any number of row weightings.
 
     Args:
         score: Scores, of shape [n]; only their order counts.
@@ -41,7 +41,7 @@ class Ranking:
         """
         if not self.defined:
             return weights.new_full((len(weights),), math.nan, dtype=torch.float64)
-        # float32 would lose single rows once the sums pass 2^24.
+        # float32 would lose single rows in sums above 2^24.
         negatives = weights.index_select(1, self.negative).cumsum(1, dtype=torch.float64)
         mass = F.pad(negatives, (1, 0))
         positives = weights.index_select(1, self.positive).double()

@@ -1,38 +1,13 @@
-"""What to say of a metric that compares two classes where there is one."""
+"""Ranks of scores, and the areas under the ROC curve over them."""
 
 from typing import NamedTuple
 
 import torch
-from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 
-class OneClassWarning:
-    """Warns that AUC is undefined, once for each task, however many epochs evaluate the same rows."""
-
-    def __init__(self) -> None:
-        self._warned: set[str] = set()
-
-    def __call__(self, rows: int, label: int, task: str = "") -> None:
-        """Warn, unless that was done before.
-
-        Args:
-            rows: Number of evaluated rows.
-            label: The label that all of them have.
-            task: Name of the label where there are several.
-        """
-        if task in self._warned:
-            return
-        self._warned.add(task)
-        of_task = f" of '{task}'" if task else ""
-        rank_zero_warn(
-            f"AUC{of_task} is undefined and reported as nan: all {rows} evaluated rows have label {label}. "
-            "It compares rows of both classes; evaluate on a split that has both."
-        )
-
-
 def scores_of(logit: Tensor) -> Tensor:
-    """Return what rows are ranked by: logits without a gradient, in single precision at least.
+    """Return the scores that rows are ranked by: logits without a gradient, in single precision at least.
 
     Probabilities of single precision would not do: they are all 1 above a logit of 16.6, and all 0 below -104.
     """
@@ -100,7 +75,7 @@ def _by_group(blocks: _Blocks, num_groups: int) -> tuple[Tensor, Tensor, Tensor]
     negatives = _sums(blocks.negatives, blocks.group, num_groups)
     below_group = negatives.cumsum(0) - negatives
     below = blocks.negatives.cumsum(0) - blocks.negatives - below_group[blocks.group]
-    # Twice, because a tie is half a pair and whole numbers do not round.
+    # Twice, because a tie counts half and integers are exact.
     wins = blocks.positives * (2 * below + blocks.negatives)
     return _sums(wins, blocks.group, num_groups), positives, negatives
 

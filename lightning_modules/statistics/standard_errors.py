@@ -8,16 +8,16 @@ from torch import Tensor
 
 @runtime_checkable
 class MeasuresComponents(Protocol):
-    """Metrics that know what every row adds to an AUC among them."""
+    """Metrics that give the structural components of their AUCs."""
 
     def auc_components(self, name: str) -> Tensor | None:
         """Return what :func:`auc_components` does for the AUC of this name; ``None`` for other metrics."""
 
 
 def auc_components(rank: Tensor, positive: Tensor) -> Tensor:
-    """Return what every row adds to an AUC's deviation: the sum of their squares is its variance over the rows.
+    """Return the structural components of an AUC: the sum of their squares is its variance over the rows.
 
-    They are the centred structural components of DeLong, DeLong and Clarke-Pearson, Biometrics 1988,
+    They are the centred components of DeLong, DeLong and Clarke-Pearson, Biometrics 1988,
     https://doi.org/10.2307/2531595, each over the root of ``count * (count - 1)`` rows of its class. Those of two AUCs
     on the same rows may be subtracted.
 
@@ -41,7 +41,7 @@ def auc_components(rank: Tensor, positive: Tensor) -> Tensor:
 
 
 def components_of(metrics: object, name: str) -> Tensor | None:
-    """Return what every row of the metrics adds to one of them, float32 on the CPU, of shape [n].
+    """Return the structural components of one of the metrics, float32 on the CPU, of shape [n].
 
     In a distributed run all processes have to call this.
 

@@ -1,4 +1,4 @@
-"""What a model ranks the rows of a split by."""
+"""Scores of the rows of a split: predicted, saved and loaded."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from lightning_modules.utilities.files import load_arrays, save_arrays
 
 
 class Scores(NamedTuple):
-    """What a model ranks rows by, with what that is held against; all on the CPU, in the order of the rows.
+    """A model's scores of rows with their labels and users; all on the CPU, in the order of the rows.
 
     Attributes:
         score: The logit of label 1, float [n]; what ``predict_step`` returns of a model that has no ``logit_step``.
@@ -42,7 +42,7 @@ def scores(trainer: pl.Trainer, model: pl.LightningModule, loader: Iterable[Any]
 
 
 def refuse_rounded(paths: Iterable[Path]) -> None:
-    """Refuse, before anything is trained, files that :func:`load_scores` would refuse in the end for what they hold.
+    """Refuse, before anything is trained, files that :func:`load_scores` would refuse after it.
 
     Raises:
         ValueError: If a file holds an earlier version's probabilities, and some were rounded to 0 or 1.
@@ -57,11 +57,11 @@ def refuse_rounded(paths: Iterable[Path]) -> None:
 
 @contextmanager
 def _predicting_logits(model: pl.LightningModule) -> Iterator[None]:
-    """Let the Trainer predict with ``logit_step`` where a model has it: probabilities tie where they are rounded."""
+    """Let the Trainer predict logits where a model has a ``logit_step``: rounded probabilities would tie."""
     if not hasattr(model, "logit_step"):
         yield
         return
-    # An attribute of the object goes before the method of its class, for the Trainer too.
+    # An attribute of the object is found before the method of its class, by the Trainer too.
     vars(model)["predict_step"] = model.logit_step
     try:
         yield

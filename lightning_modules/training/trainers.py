@@ -1,38 +1,19 @@
-"""Libraries that say less for a while."""
+"""Builds and runs the Trainers of many trainings with one recipe."""
 
 import copy
-import gc
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_modules.losses import Loss
 
-
-@contextmanager
-def errors_only(*names: str) -> Iterator[None]:
-    """Let the loggers of these names tell of errors alone."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-# Such a training is one of many: nothing is shown or kept of one unless asked for.
+# Each training is one of many: it shows and keeps nothing unless asked to.
 _QUIET = {
     "logger": False,
     "enable_checkpointing": False,
@@ -43,14 +24,14 @@ _QUIET = {
 
 
 def quiet_trainer(
-    recipe: Mapping[str, Any], callbacks: list[pl.Callback], *, without: tuple[type[pl.Callback], ...], **settings: Any
+    recipe: Mapping[str, Any], callbacks: list[Callback], *, without: tuple[type[Callback], ...], **settings: Any
 ) -> pl.Trainer:
     """Return a new Trainer that shows and keeps nothing.
 
     Args:
         recipe: Arguments of the Trainer; callbacks and other objects in it are copied.
         callbacks: Further callbacks.
-        without: Kinds of callbacks that are left out of the recipe.
+        without: Classes of callbacks that are left out of the recipe.
         settings: Arguments that go before the recipe's.
 
     Raises:
@@ -62,8 +43,23 @@ def quiet_trainer(
     own = [callback for callback in own if not isinstance(callback, without)]
     try:
         return pl.Trainer(**arguments, callbacks=[*own, *callbacks])
-    except Exception as error:  # whatever Lightning, or a library that it asks for, makes of an option
+    except Exception as error:  # Lightning and the libraries it calls raise many kinds for a wrong option
         raise trainer_error(error) from error
+
+
+def scoring_trainer(recipe: Mapping[str, Any], callbacks: Sequence[Callback] = (), **arguments: Any) -> pl.Trainer:
+    """Return a quiet Trainer that scores every row, however much of an epoch the recipe takes to train and to validate.
+
+    Args:
+        recipe: Arguments of the Trainer; early stopping and checkpoints of its own are left out.
+        callbacks: Further callbacks.
+        arguments: Arguments that go before the recipe's.
+
+    Raises:
+        MisconfigurationException: If it cannot be built.
+    """
+    arguments = {"limit_predict_batches": 1.0, **arguments}
+    return quiet_trainer(recipe, [*callbacks], without=(Checkpoint, EarlyStopping), **arguments)
 
 
 def trainer_error(error: Exception) -> MisconfigurationException:
@@ -108,7 +104,7 @@ class TrainerFactory:
         self.log_folder = log_folder
 
     def build(
-        self, callbacks: Sequence[pl.Callback], name: str, *, epochs: int | None = None, **settings: Any
+        self, callbacks: Sequence[Callback], name: str, *, epochs: int | None = None, **settings: Any
     ) -> pl.Trainer:
         """Return a new Trainer that keeps no checkpoints and shows no progress.
 
@@ -132,26 +128,8 @@ def _file_name(formula: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "()+-,. " else "_" for letter in formula)[:60].strip()
 
 
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Keep each Trainer from announcing itself."""
-    with errors_only("pytorch_lightning.utilities.rank_zero", "pytorch_lightning"):
-        yield
-
-
-@contextmanager
-def quiet_training() -> Iterator[None]:
-    """Keep Lightning from announcing itself, and torch's random numbers from depending on what is trained."""
-    # Trainers and models refer to each other, so that the last ones hold their memory until they are collected.
-    gc.collect()
-    with warnings.catch_warnings(), quiet_lightning(), torch.random.fork_rng():
-        # Curves have a point an epoch, however few steps that is.
-        warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
-        yield
-
-
 def curves(checkpoint: Path) -> TensorBoardLogger:
-    """Return the logger of a training, without the curves of one that was ended before it left its checkpoint.
+    """Return the TensorBoard logger of a training; curves of an earlier attempt that was interrupted are deleted.
 
     Args:
         checkpoint: Where the training's checkpoint will lie; the curves are in a folder of its name without the ending.

@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_modules.cli.main import main
-from lightning_modules.training.convergence import FullTraining
+from lightning_modules.compare.training import FullTraining
 from tests.cli.cli_helpers import DATA, MODEL, RANDOM, REPOSITORY, SEARCH, TRAINER, write_split
 
 GRID = ["--learning_rates", "1e-2", "--weight_decays", "0", "1e-3"]
@@ -71,7 +71,7 @@ def test_a_second_run_trains_nothing_and_says_the_same(root: Path, monkeypatch: 
         raise AssertionError("nothing is left to train")
 
     before = (root / "summary.md").read_text()
-    monkeypatch.setattr(FullTraining, "__call__", refuse)
+    monkeypatch.setattr(FullTraining, "train", refuse)
     assert main([*COMPARE, "--losses", "MSE", "--formulas", FORMULA, f"--root={root}"]) == 0
     assert (root / "summary.md").read_text() == before
 

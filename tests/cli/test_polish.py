@@ -75,7 +75,7 @@ def test_a_second_run_trains_nothing_and_says_the_same(root: Path, monkeypatch: 
         raise AssertionError("nothing is left to train")
 
     before = (root / "summary.md").read_text()
-    monkeypatch.setattr(PolishTraining, "__call__", refuse)
+    monkeypatch.setattr(PolishTraining, "train", refuse)
     assert main([*POLISH, f"--root={root}"]) == 0
     assert (root / "summary.md").read_text() == before
 
@@ -177,7 +177,7 @@ def test_mistakes_are_told_in_a_line_before_anything_is_trained(
     def refuse(*_: object) -> None:
         raise AssertionError("trained")
 
-    monkeypatch.setattr(PolishTraining, "__call__", refuse)
+    monkeypatch.setattr(PolishTraining, "train", refuse)
     # Options of other data and models would be mistakes of their own.
     given = ["polish", *AGENT, *SHORT, *BUDGET] if options[0].startswith("--data=") else POLISH
     assert main([*given, "--root=run", *options]) == status

@@ -13,22 +13,14 @@ import torch
 import yaml
 
 from datamodules import SyntheticInteractions
-from lightning_modules.compare.entrants import HAND_MADE, Entrant
+from lightning_modules.compare.compared_losses import HAND_MADE, ComparedLoss
 from lightning_modules.compare.results import LossResult
+from lightning_modules.compare.training import DIVERGED, FAILED, TRAINED, FullTraining, Measured, Setting, TrainingRun
 from lightning_modules.losses import BCE, FormulaLoss, Loss
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
-from lightning_modules.statistics.bootstrap import Difference
-from lightning_modules.training.convergence import (
-    DIVERGED,
-    FAILED,
-    TRAINED,
-    FullTraining,
-    Measured,
-    Setting,
-    TrainingRun,
-)
+from lightning_modules.statistics.significance import Difference
 from lightning_modules.training.predictions import Scores
 
 RECIPE = {"max_epochs": 3, "accelerator": "cpu", "devices": 1}
@@ -92,19 +84,19 @@ class StubTraining(FullTraining):
         self.breaks_at = breaks_at
         self.calls: list[tuple[str, int, Setting]] = []
 
-    def __call__(self, loss: Loss, seed: int, setting: Setting) -> TrainingRun:
+    def train(self, loss: Loss, seed: int, setting: Setting) -> TrainingRun:
         self.calls.append((loss.title, seed, setting))
         if len(self.calls) == self.breaks_at:
             raise KeyboardInterrupt
         return self.outcome(*self.calls[-1])
 
-    def measure(self, training: TrainingRun) -> Measured:
-        return measured(int.from_bytes(hashlib.sha256(str(training.score).encode()).digest()[:4]))
+    def measure(self, run: TrainingRun) -> Measured:
+        return measured(int.from_bytes(hashlib.sha256(str(run.score).encode()).digest()[:4]))
 
 
-def entrant(title: str = "BCE", label: str | None = None, group: str = HAND_MADE) -> Entrant:
+def compared(title: str = "BCE", label: str | None = None, group: str = HAND_MADE) -> ComparedLoss:
     loss = BCE() if title == "BCE" else FormulaLoss(title)
-    return Entrant(loss, label or loss.title, group)
+    return ComparedLoss(loss, label or loss.title, group)
 
 
 def runs_of(scores: Sequence[float], statuses: Sequence[str] | None = None, **columns: Any) -> pd.DataFrame:
@@ -114,7 +106,7 @@ def runs_of(scores: Sequence[float], statuses: Sequence[str] | None = None, **co
     return pd.DataFrame({**table, "converged": True, "error": "", **columns})
 
 
-def standing(who: Entrant, runs: pd.DataFrame | None = None, **fields: Any) -> LossResult:
+def loss_result(who: ComparedLoss, runs: pd.DataFrame | None = None, **fields: Any) -> LossResult:
     runs = runs_of([0.7, 0.72]) if runs is None else runs
     defaults: dict[str, Any] = {"setting": FAST, "proper": True, "standard_error": 0.01}
     return LossResult(who, runs=runs, **{**defaults, "difference": UNKNOWN, "p_value": NAN, **fields})

@@ -4,17 +4,17 @@ import pytest
 import torch
 
 from lightning_modules.compare.audit import Audit, audit, difference_words
-from lightning_modules.compare.entrants import GIVEN, RANDOM, SEARCH
-from lightning_modules.compare.results import LossResult, Resampled
-from lightning_modules.statistics.bootstrap import Difference
-from lightning_modules.statistics.significance import holm
-from lightning_modules.training.convergence import DIVERGED, TRAINED
-from tests.compare.compare_helpers import entrant, runs_of, standing
+from lightning_modules.compare.compared_losses import GIVEN, RANDOM, SEARCH
+from lightning_modules.compare.resampling import Resampled
+from lightning_modules.compare.results import LossResult
+from lightning_modules.compare.training import DIVERGED, TRAINED
+from lightning_modules.statistics.significance import Difference, holm
+from tests.compare.compare_helpers import compared, loss_result, runs_of
 
-BASELINE = entrant("BCE")
-FIRST, SECOND = entrant("(label - pred)**2", "PPO #1", SEARCH), entrant("abs(label - pred)", "PPO #2", SEARCH)
-RIVAL = entrant("exp(label - pred)", "RandomSearch #1", RANDOM)
-OTHER = entrant("sqrt(label - pred)", "sqrt(label - pred)", GIVEN)
+BASELINE = compared("BCE")
+FIRST, SECOND = compared("(label - pred)**2", "PPO #1", SEARCH), compared("abs(label - pred)", "PPO #2", SEARCH)
+RIVAL = compared("exp(label - pred)", "RandomSearch #1", RANDOM)
+OTHER = compared("sqrt(label - pred)", "sqrt(label - pred)", GIVEN)
 
 
 def resampled(test_aucs: dict[str, float], *, noise: float = 0.002, seeds: int = 2) -> Resampled:
@@ -29,9 +29,9 @@ def resampled(test_aucs: dict[str, float], *, noise: float = 0.002, seeds: int =
 
 
 def judged(test_aucs: dict[str, float], *others: LossResult, seeds: int = 2) -> Audit:
-    verdict = audit([standing(BASELINE), *others], resampled(test_aucs, seeds=seeds), budget=40)
-    assert verdict is not None
-    return verdict
+    audited = audit([loss_result(BASELINE), *others], resampled(test_aucs, seeds=seeds), trained_candidates=40)
+    assert audited is not None
+    return audited
 
 
 @pytest.mark.parametrize(
@@ -39,72 +39,72 @@ def judged(test_aucs: dict[str, float], *others: LossResult, seeds: int = 2) -> 
     [(0.05, "beat", True), (-0.05, "lost to", False), (0.0005, "cannot be told apart from", False)],
 )
 def test_the_words_say_what_the_difference_is(gap: float, words: str, beaten: bool) -> None:
-    result = judged({"BCE": 0.7, FIRST.title: 0.7 + gap}, standing(FIRST))
-    (verdict,) = result.verdicts
-    assert (verdict.opponent, verdict.words, verdict.beaten) == ("BCE", words, beaten)
-    assert verdict.difference.estimate == pytest.approx(gap)
-    assert f"On held-out data the search {words} BCE: " in result.sentence
+    audited = judged({"BCE": 0.7, FIRST.title: 0.7 + gap}, loss_result(FIRST))
+    (result,) = audited.results
+    assert (result.opponent, result.words, result.beaten) == ("BCE", words, beaten)
+    assert result.difference.estimate == pytest.approx(gap)
+    assert f"On held-out data the search {words} BCE: " in audited.sentence
 
 
 def test_the_sentence_has_the_figures() -> None:
-    result = judged({"BCE": 0.7, FIRST.title: 0.75}, standing(FIRST, runs_of([0.74, 0.76])), standing(SECOND))
-    difference = result.verdicts[0].difference
-    assert "among its best 2 (PPO #1, after 40 trained candidates)" in result.sentence
-    assert "a test AUC of 0.7500 ± 0.0100 (standard error)" in result.sentence
-    assert f"interval {difference.low:+.4f} to {difference.high:+.4f}, p = " in result.sentence
+    audited = judged({"BCE": 0.7, FIRST.title: 0.75}, loss_result(FIRST, runs_of([0.74, 0.76])), loss_result(SECOND))
+    difference = audited.results[0].difference
+    assert "among its best 2 (PPO #1, after 40 trained candidates)" in audited.sentence
+    assert "a test AUC of 0.7500 ± 0.0100 (standard error)" in audited.sentence
+    assert f"interval {difference.low:+.4f} to {difference.high:+.4f}, p = " in audited.sentence
 
 
-def test_validation_chooses_the_champion_and_not_the_test() -> None:
-    good = standing(FIRST, runs_of([0.8, 0.8], test_auc=0.6))
-    lucky = standing(SECOND, runs_of([0.7, 0.7], test_auc=0.9))
+def test_validation_chooses_the_best_formula_and_not_the_test() -> None:
+    good = loss_result(FIRST, runs_of([0.8, 0.8], test_auc=0.6))
+    lucky = loss_result(SECOND, runs_of([0.7, 0.7], test_auc=0.9))
     aucs = {"BCE": 0.7, FIRST.title: 0.6, SECOND.title: 0.9}
     for order in ([good, lucky], [lucky, good]):
-        result = judged(aucs, *order)
-        assert result.champion.entrant is FIRST
-        assert result.verdicts[0].words == "lost to"
+        audited = judged(aucs, *order)
+        assert audited.best.loss is FIRST
+        assert audited.results[0].words == "lost to"
 
 
-def test_a_broken_formula_is_no_champion() -> None:
-    broken = standing(FIRST, runs_of([0.9, 0.9], [TRAINED, DIVERGED]))
-    result = judged({"BCE": 0.7, SECOND.title: 0.7}, broken, standing(SECOND))
-    assert result.champion.entrant is SECOND
-    assert result.candidates == 2
+def test_a_broken_formula_is_no_best_formula() -> None:
+    broken = loss_result(FIRST, runs_of([0.9, 0.9], [TRAINED, DIVERGED]))
+    audited = judged({"BCE": 0.7, SECOND.title: 0.7}, broken, loss_result(SECOND))
+    assert audited.best.loss is SECOND
+    assert audited.choices == 2
 
 
-def test_random_search_is_held_against_by_its_own_champion() -> None:
+def test_random_search_is_held_against_by_its_own_best_formula() -> None:
     aucs = {"BCE": 0.7, FIRST.title: 0.75, RIVAL.title: 0.8}
-    result = judged(aucs, standing(FIRST), standing(RIVAL), standing(OTHER))
-    assert [verdict.opponent for verdict in result.verdicts] == ["BCE", "random search (RandomSearch #1)"]
-    assert [verdict.words for verdict in result.verdicts] == ["beat", "lost to"]
-    assert "beat BCE and lost to random search (RandomSearch #1)" in result.sentence
-    raw = [verdict.difference.p_value for verdict in result.verdicts]
-    assert [verdict.p_value for verdict in result.verdicts] == holm(raw)
+    audited = judged(aucs, loss_result(FIRST), loss_result(RIVAL), loss_result(OTHER))
+    assert [result.opponent for result in audited.results] == ["BCE", "random search (RandomSearch #1)"]
+    assert [result.words for result in audited.results] == ["beat", "lost to"]
+    assert "beat BCE and lost to random search (RandomSearch #1)" in audited.sentence
+    raw = [result.difference.p_value for result in audited.results]
+    assert [result.p_value for result in audited.results] == holm(raw)
 
 
 def test_a_rival_that_broke_is_not_held_against() -> None:
-    broken = standing(RIVAL, runs_of([0.7, 0.7], [DIVERGED, TRAINED]))
-    result = judged({"BCE": 0.7, FIRST.title: 0.75}, standing(FIRST), broken)
-    assert [verdict.opponent for verdict in result.verdicts] == ["BCE"]
+    broken = loss_result(RIVAL, runs_of([0.7, 0.7], [DIVERGED, TRAINED]))
+    audited = judged({"BCE": 0.7, FIRST.title: 0.75}, loss_result(FIRST), broken)
+    assert [result.opponent for result in audited.results] == ["BCE"]
 
 
 def test_without_a_searched_formula_that_was_trained_there_is_no_audit() -> None:
-    broken = standing(FIRST, runs_of([0.7], [DIVERGED]))
-    for others in ([], [standing(OTHER)], [standing(RIVAL)], [broken]):
-        assert audit([standing(BASELINE), *others], resampled({"BCE": 0.7}), 40) is None
+    broken = loss_result(FIRST, runs_of([0.7], [DIVERGED]))
+    for others in ([], [loss_result(OTHER)], [loss_result(RIVAL)], [broken]):
+        assert audit([loss_result(BASELINE), *others], resampled({"BCE": 0.7}), 40) is None
 
 
 def test_one_seed_tests_nothing_but_has_an_estimate() -> None:
-    result = judged({"BCE": 0.7, FIRST.title: 0.75}, standing(FIRST, runs_of([0.8])), seeds=1)
-    (verdict,) = result.verdicts
-    assert math.isnan(verdict.p_value)
-    assert (verdict.words, verdict.beaten) == ("could not be tested against", False)
-    assert "to BCE of +0.0500, without an interval" in result.sentence
+    audited = judged({"BCE": 0.7, FIRST.title: 0.75}, loss_result(FIRST, runs_of([0.8])), seeds=1)
+    (result,) = audited.results
+    assert math.isnan(result.p_value)
+    assert (result.words, result.beaten) == ("could not be tested against", False)
+    assert "to BCE of +0.0500, without an interval" in audited.sentence
 
 
 def test_a_baseline_that_broke_leaves_no_figure() -> None:
-    result = judged({FIRST.title: 0.75}, standing(FIRST))
-    assert result.verdicts[0].words == "could not be tested against"
-    assert "nan" not in result.sentence
+    audited = judged({FIRST.title: 0.75}, loss_result(FIRST))
+    assert audited.results[0].words == "could not be tested against"
+    assert "nan" not in audited.sentence
 
 
 @pytest.mark.parametrize(

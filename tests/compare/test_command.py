@@ -1,6 +1,7 @@
 """The whole comparison, once on small data, and what it leaves behind."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import torch
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lightning_modules.compare.command import Comparison
-from lightning_modules.compare.entrants import GIVEN, HAND_MADE, SEARCH
+from datamodules import SyntheticInteractions
+from lightning_modules.compare.command import run_compare
+from lightning_modules.compare.compared_losses import GIVEN, HAND_MADE, SEARCH
+from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.compare.settings import CompareSettings
+from lightning_modules.compare.training import FullTraining
 from lightning_modules.losses import BPR, MSE, Loss, MisfitError, RankNetLoss
-from lightning_modules.training.convergence import FullTraining
+from lightning_modules.recommenders import BiasedMF
 from tests.broken_losses import Raising
 from tests.compare.compare_helpers import RECIPE, builder_of, small_data, table_rows, write_study
 
@@ -30,12 +34,30 @@ class Failing(Raising):
         super().__init__(ValueError("boom"))
 
 
+@dataclass(frozen=True)
+class Comparison:
+    settings: CompareSettings
+    datamodule: SyntheticInteractions
+
+    def build(self) -> BiasedMF:
+        return builder_of(self.datamodule)()
+
+    def run(self, save_config: Callable[[Path], None]) -> ComparisonReport:
+        return run_compare(
+            self.settings,
+            model=self.build(),
+            datamodule=self.datamodule,
+            trainer_recipe=RECIPE,
+            seed=SEED,
+            save_config=save_config,
+        )
+
+
 def comparison(root: Path, **options: object) -> Comparison:
-    data = small_data()
     small = {"learning_rates": [0.02, 0.1], "weight_decays": [0.0], "extensions": 0, "refinements": 0}
     small |= {"losses": [MSE()], "formulas": [FORMULA], "seeds": 2, "patience": 2, "resamples": 300}
     settings = CompareSettings(root=str(root), **{**small, **options})  # type: ignore[arg-type]
-    return Comparison(settings, builder_of(data), data, RECIPE, SEED)
+    return Comparison(settings, small_data())
 
 
 def save(path: Path) -> None:
@@ -120,7 +142,7 @@ def test_the_differences_are_those_of_the_predictions(root: Path) -> None:
 
 def test_the_page_has_every_loss_the_setup_and_the_audit(whole: Comparison, root: Path) -> None:
     page = (root / "summary.md").read_text(encoding="utf-8")
-    rows = whole.datamodule.rows["test"]  # type: ignore[attr-defined]
+    rows = whole.datamodule.rows["test"]
     assert [row[0].replace("\\", "") for row in table_rows(page)[2:]] == ["BCE", "MSE", FORMULA, "PPO #1"]
     assert f"BiasedMF on SyntheticInteractions; {len(rows.label)} test rows, {int(rows.label.sum())} of" in page
     assert f"300 resamples of {len(rows.user.unique())} users" in page
@@ -152,7 +174,7 @@ def test_the_checkpoints_are_the_tested_models(whole: Comparison, root: Path) ->
     assert len(list((root / "checkpoints").iterdir())) == len(results)
     name = results["predictions"].iloc[-1]
     kept = torch.load(root / "checkpoints" / f"{name}.ckpt", weights_only=True)
-    model, rows = whole.build(), whole.datamodule.rows["test"]  # type: ignore[attr-defined]
+    model, rows = whole.build(), whole.datamodule.rows["test"]
     model.load_state_dict(kept["state_dict"])
     with torch.no_grad():
         logit = model(rows.user, rows.item)
@@ -168,23 +190,23 @@ def test_again_it_trains_nothing_and_says_the_same(
         raise AssertionError("trained again")
 
     before = {name: (root / name).read_bytes() for name in ("summary.md", "summary.csv", "results.csv")}
-    monkeypatch.setattr(FullTraining, "__call__", refuse)
+    monkeypatch.setattr(FullTraining, "train", refuse)
     whole.run(save)
     assert {name: (root / name).read_bytes() for name in before} == before
 
 
 def test_one_more_loss_trains_that_loss_alone(whole: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained, train = [], FullTraining.__call__
+    trained, train = [], FullTraining.train
 
     def watched(self: FullTraining, loss: Loss, *rest: object) -> object:
         trained.append(loss.title)
         return train(self, loss, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(FullTraining, "__call__", watched)
+    monkeypatch.setattr(FullTraining, "train", watched)
     settings = replace(whole.settings, formulas=[FORMULA, "abs(label - pred)"])
     report = replace(whole, settings=settings).run(save)
     assert trained == ["abs(label - pred)"] * 3
-    assert [each.entrant.title for each in report.standings] == [*TITLES[:3], "abs(label - pred)", SEARCHED]
+    assert [each.loss.title for each in report.results] == [*TITLES[:3], "abs(label - pred)", SEARCHED]
 
 
 def test_one_seed_and_resampled_rows(tmp_path: Path) -> None:
@@ -198,7 +220,7 @@ def test_one_seed_and_resampled_rows(tmp_path: Path) -> None:
 
 def test_a_loss_that_fails_is_reported_beside_the_others(tmp_path: Path) -> None:
     report = comparison(tmp_path, losses=[Failing(), MSE()], formulas=[], learning_rates=[0.02]).run(save)
-    _, failing, sound = report.standings
+    _, failing, sound = report.results
     assert failing.broken_seeds == [SEED, SEED + 1]
     assert sound.is_sound
     assert sum("boom" in remark for remark in report.remarks) == 2

@@ -5,21 +5,21 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lightning_modules.compare.entrants import Entrant
-from lightning_modules.compare.events import CompareWatcher
+from lightning_modules.compare.compared_losses import ComparedLoss
+from lightning_modules.compare.events import CompareObserver
 from lightning_modules.compare.protocol import EffectivenessTest, Plan
 from lightning_modules.compare.records import ComparisonRecords
-from lightning_modules.training.convergence import Setting, TrainingRun
-from tests.compare.compare_helpers import StubTraining, diverged, entrant, failed, trained
+from lightning_modules.compare.training import Setting, TrainingRun
+from tests.compare.compare_helpers import StubTraining, compared, diverged, failed, trained
 
-ENTRANTS = [entrant("BCE"), entrant("(label - pred)**2"), entrant("pred - label")]
+LOSSES = [compared("BCE"), compared("(label - pred)**2"), compared("pred - label")]
 SMALL, LARGE = Setting(0.001, 0.0), Setting(0.1, 0.0)
 RATES = [0.001, 0.1]
 
 
 def varied(title: str, seed: int, setting: Setting) -> TrainingRun:
     """Return another score for every training; the third loss diverges for one of the tested seeds."""
-    if title == ENTRANTS[2].title and seed == 12:
+    if title == LOSSES[2].title and seed == 12:
         return diverged()
     return trained(0.6 + setting.learning_rate + len(title) / 1000 + seed / 10_000)
 
@@ -34,9 +34,9 @@ def prescribed(scores: Mapping[tuple[int, float], float | None]) -> Callable[[st
     return outcome
 
 
-def run(root: Path, training: StubTraining, plan: Plan, entrants: Sequence[Entrant] = ENTRANTS[:1]) -> list[Setting]:
+def run(root: Path, training: StubTraining, plan: Plan, losses: Sequence[ComparedLoss] = LOSSES[:1]) -> list[Setting]:
     test = EffectivenessTest(training, plan, ComparisonRecords(root))
-    return [test(each) for each in entrants]
+    return [test.run(each) for each in losses]
 
 
 def results(root: Path) -> pd.DataFrame:
@@ -68,17 +68,17 @@ def test_a_fresh_start_trains_as_often_as_planned_and_a_repetition_never(
     tmp_path: Path, plan: Plan, trainings: int
 ) -> None:
     first, second = StubTraining(varied), StubTraining(varied)
-    chosen = run(tmp_path, first, plan, ENTRANTS)
+    chosen = run(tmp_path, first, plan, LOSSES)
     assert plan.trainings == trainings
-    assert len(first.calls) == len(set(first.calls)) == trainings * len(ENTRANTS)
+    assert len(first.calls) == len(set(first.calls)) == trainings * len(LOSSES)
     before = (tmp_path / "results.csv").read_bytes()
-    assert run(tmp_path, second, plan, ENTRANTS) == chosen
+    assert run(tmp_path, second, plan, LOSSES) == chosen
     assert second.calls == []
     assert (tmp_path / "results.csv").read_bytes() == before
 
 
 def test_every_seed_is_tested_with_the_chosen_setting(tmp_path: Path) -> None:
-    chosen = run(tmp_path, StubTraining(varied), PLANS[0], ENTRANTS)
+    chosen = run(tmp_path, StubTraining(varied), PLANS[0], LOSSES)
     table = results(tmp_path)
     assert chosen == [LARGE] * 3
     assert table["seed"].tolist() == [10, 11, 12] * 3
@@ -127,16 +127,16 @@ def test_a_grid_that_is_extended_and_refined_trains_nothing_twice(tmp_path: Path
 
 @pytest.mark.parametrize("plan", [PLANS[0], FOLLOWED], ids=["grid", "followed"])
 def test_a_comparison_that_was_broken_off_ends_as_one_that_was_not(tmp_path: Path, plan: Plan) -> None:
-    entrants = ENTRANTS[1:]
+    losses = LOSSES[1:]
     whole = StubTraining(varied)
-    run(tmp_path / "whole", whole, plan, entrants)
+    run(tmp_path / "whole", whole, plan, losses)
     expected = results(tmp_path / "whole")
     for breaks_at in range(1, len(whole.calls) + 1):
         root = tmp_path / str(breaks_at)
         with pytest.raises(KeyboardInterrupt):
-            run(root, StubTraining(varied, breaks_at), plan, entrants)
+            run(root, StubTraining(varied, breaks_at), plan, losses)
         second = StubTraining(varied)
-        run(root, second, plan, entrants)
+        run(root, second, plan, losses)
         pd.testing.assert_frame_equal(results(root), expected, check_exact=True)
         # What was tuned and not tested is all that can be lost, since models are kept in memory only.
         assert breaks_at - 1 + len(second.calls) <= len(whole.calls) + len(plan.tuning_seeds)
@@ -170,7 +170,7 @@ def test_what_failed_is_tried_again(tmp_path: Path) -> None:
     assert results(tmp_path)["status"].tolist() == ["trained", "trained"]
 
 
-class Counter(CompareWatcher):
+class Counter(CompareObserver):
     def __init__(self) -> None:
         self.trained = 0
         self.results: list[tuple[str, int]] = []
@@ -178,15 +178,15 @@ class Counter(CompareWatcher):
     def on_trained(self) -> None:
         self.trained += 1
 
-    def on_result(self, entrant: Entrant, row: Mapping[str, Any], training: TrainingRun) -> None:
-        self.results.append((entrant.title, row["seed"]))
+    def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:
+        self.results.append((compared.title, row["seed"]))
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_watchers_count_every_training_also_those_done_before_and_see_new_results(tmp_path: Path, plan: Plan) -> None:
+def test_observers_count_every_training_also_those_done_before_and_see_new_results(tmp_path: Path, plan: Plan) -> None:
     first, second = Counter(), Counter()
     for counter in (first, second):
-        EffectivenessTest(StubTraining(varied), plan, ComparisonRecords(tmp_path), [counter])(ENTRANTS[0])
+        EffectivenessTest(StubTraining(varied), plan, ComparisonRecords(tmp_path), counter).run(LOSSES[0])
     assert first.trained == second.trained == plan.trainings
     assert first.results == [("BCE", seed) for seed in plan.seeds]
     assert second.results == []

@@ -5,30 +5,29 @@ import pandas as pd
 import pytest
 
 from lightning_modules.compare.audit import Audit, AuditResult
-from lightning_modules.compare.entrants import SEARCH
+from lightning_modules.compare.compared_losses import SEARCH
 from lightning_modules.compare.protocol import Plan
 from lightning_modules.compare.remarks import remarks
 from lightning_modules.compare.results import LossResult
-from lightning_modules.statistics.bootstrap import Difference
-from lightning_modules.statistics.significance import resolvable_difference
-from lightning_modules.training.convergence import DIVERGED, FAILED, TRAINED, Setting
-from tests.compare.compare_helpers import FAST, entrant, runs_of, standing
+from lightning_modules.compare.training import DIVERGED, FAILED, TRAINED, Setting
+from lightning_modules.statistics.significance import Difference, resolvable_difference
+from tests.compare.compare_helpers import FAST, compared, loss_result, runs_of
 
 MIDDLE = Setting(0.01, 1e-4)
 PLAN = Plan.of([0.001, 0.01, 0.1], [0.0, 1e-4, 1e-2], range(2), 1)
-SQUARE = entrant("(label - pred)**2", "PPO #1", SEARCH)
+SQUARE = compared("(label - pred)**2", "PPO #1", SEARCH)
 
 
-def told(*standings: LossResult, plan: Plan = PLAN, audit: Audit | None = None) -> list[str]:
-    return list(remarks(standings, plan, audit, level=0.05))
+def told(*results: LossResult, plan: Plan = PLAN, audit: Audit | None = None) -> list[str]:
+    return list(remarks(results, plan, audit, level=0.05))
 
 
 def bce(runs: pd.DataFrame | None = None, setting: Setting = MIDDLE) -> LossResult:
-    return standing(entrant("BCE"), runs, setting=setting)
+    return loss_result(compared("BCE"), runs, setting=setting)
 
 
 def square(half_width: float = math.nan, setting: Setting = MIDDLE, runs: pd.DataFrame | None = None) -> LossResult:
-    return standing(
+    return loss_result(
         SQUARE, runs, setting=setting, difference=Difference(0.01, 0.01 - half_width, 0.01 + half_width, 0.01, 0.05)
     )
 
@@ -118,22 +117,22 @@ def test_the_resolution_is_that_of_the_median_loss() -> None:
 )
 def test_a_search_that_the_split_cannot_judge_is_told(estimate: float, p_value: float, due: bool) -> None:
     difference = Difference(estimate, estimate - 0.02, estimate + 0.02, 0.01, p_value)
-    verdict = AuditResult("BCE", bce(), difference, p_value, 0.05)
-    found = told(bce(), square(), audit=Audit(square(), (verdict,), 1, 10))
+    result = AuditResult("BCE", difference, p_value, 0.05)
+    found = told(bce(), square(), audit=Audit(square(), (result,), 1, 10))
     below = [remark for remark in found if f"search and BCE, {estimate:+.4f}, is below the 0.0286" in remark]
     assert len(below) == due
 
 
 def test_an_audit_is_told_to_be_of_one_search() -> None:
-    verdict = AuditResult("BCE", bce(), Difference(0.1, 0.08, 0.12, 0.01, 0.001), 0.001, 0.05)
-    (remark,) = told(bce(), square(), audit=Audit(square(), (verdict,), 1, 10))
+    result = AuditResult("BCE", Difference(0.1, 0.08, 0.12, 0.01, 0.001), 0.001, 0.05)
+    (remark,) = told(bce(), square(), audit=Audit(square(), (result,), 1, 10))
     assert "one search" in remark
 
 
 def test_remarks_come_in_the_order_of_the_losses() -> None:
     broken = runs_of([0.7, 0.7], [DIVERGED, TRAINED])
-    standings: Sequence[LossResult] = [bce(), square(runs=broken), standing(entrant("pred - label"), broken)]
-    assert [remark.split(" diverged")[0] for remark in told(*standings) if "diverged" in remark] == [
+    results: Sequence[LossResult] = [bce(), square(runs=broken), loss_result(compared("pred - label"), broken)]
+    assert [remark.split(" diverged")[0] for remark in told(*results) if "diverged" in remark] == [
         "PPO #1",
         "pred - label",
     ]

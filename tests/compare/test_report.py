@@ -6,26 +6,28 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from lightning_modules.compare.audit import Audit, AuditResult
-from lightning_modules.compare.entrants import GIVEN, SEARCH
+from lightning_modules.compare.compared_losses import GIVEN, SEARCH
 from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.compare.tables import HEADER, numbers
-from lightning_modules.statistics.bootstrap import Difference
-from lightning_modules.training.convergence import DIVERGED, TRAINED
-from tests.compare.compare_helpers import NAN, entrant, runs_of, standing, table_rows
+from lightning_modules.compare.training import DIVERGED, TRAINED
+from lightning_modules.statistics.significance import Difference
+from tests.compare.compare_helpers import NAN, compared, loss_result, runs_of, table_rows
 
-BASELINE = standing(entrant("BCE"))
-SEARCHED = standing(
-    entrant("(label - pred)**2", "PPO #1", SEARCH),
+BASELINE = loss_result(compared("BCE"))
+SEARCHED = loss_result(
+    compared("(label - pred)**2", "PPO #1", SEARCH),
     difference=Difference(0.0123, 0.001, 0.0236, 0.006, 0.021),
     p_value=0.042,
 )
-AWKWARD = standing(
-    entrant("pred**2 + label**2", "a | b, `c` and pred**2 + label**2", GIVEN),
+AWKWARD = loss_result(
+    compared("pred**2 + label**2", "a | b, `c` and pred**2 + label**2", GIVEN),
     difference=Difference(0.5, 0.4, 0.6, 0.05, 0.001),
     p_value=0.002,
 )
-DEAD = standing(entrant("log(pred)", "log(pred)", GIVEN), runs_of([0.7, NAN], [TRAINED, DIVERGED]), standard_error=NAN)
-AUDIT = Audit(SEARCHED, (AuditResult("BCE", BASELINE, SEARCHED.difference, 0.042, 0.05),), 3, 40)
+DEAD = loss_result(
+    compared("log(pred)", "log(pred)", GIVEN), runs_of([0.7, NAN], [TRAINED, DIVERGED]), standard_error=NAN
+)
+AUDIT = Audit(SEARCHED, (AuditResult("BCE", SEARCHED.difference, 0.042, 0.05),), 3, 40)
 ALL = [BASELINE, SEARCHED, DEAD, AWKWARD]
 
 
@@ -109,5 +111,5 @@ def test_the_terminal_shows_every_loss_the_remarks_and_the_audit() -> None:
 
 
 def test_the_terminal_takes_brackets_for_text() -> None:
-    marked = standing(entrant("pred - label", "[bold]x[/nonsense]", GIVEN))
+    marked = loss_result(compared("pred - label", "[bold]x[/nonsense]", GIVEN))
     assert "[/nonsense]" in printed(ComparisonReport([BASELINE, marked], None, ("[red]",), ""), width=200)

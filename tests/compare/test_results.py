@@ -6,14 +6,15 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from lightning_modules.compare.records import ComparisonRecords
-from lightning_modules.compare.results import LossResult, Resampled, resample, standings
+from lightning_modules.compare.resampling import Resampled, resample
+from lightning_modules.compare.results import LossResult, loss_results
+from lightning_modules.compare.training import DIVERGED, TRAINED, Measured
 from lightning_modules.statistics.significance import holm
-from lightning_modules.training.convergence import DIVERGED, TRAINED, Measured
 from lightning_modules.training.predictions import Scores
-from tests.compare.compare_helpers import FAST, diverged, entrant, measured, runs_of, scores_of, standing, trained
+from tests.compare.compare_helpers import FAST, compared, diverged, loss_result, measured, runs_of, scores_of, trained
 
 TITLES = ["BCE", "(label - pred)**2", "pred - label", "label - pred"]
-ENTRANTS = [entrant(title) for title in TITLES]
+LOSSES = [compared(title) for title in TITLES]
 BASELINE = torch.tensor([0.70, 0.72, 0.71], dtype=torch.float64)
 
 
@@ -33,22 +34,22 @@ def placed(gaps: dict[str, float], seeds: int = 3) -> list[LossResult]:
     sound, broken = [TRAINED] * seeds, [TRAINED] * (seeds - 1) + [DIVERGED]
     runs = {title: runs_of([0.7] * seeds, sound if title in gaps else broken) for title in TITLES}
     settings, proper = dict.fromkeys(TITLES, FAST), dict.fromkeys(TITLES, False)
-    return standings(ENTRANTS, settings, runs, proper, resampled(gaps, seeds))
+    return loss_results(LOSSES, settings, runs, proper, resampled(gaps, seeds))
 
 
 def test_means_and_spreads_are_those_of_the_seeds() -> None:
-    each = standing(entrant(), runs_of([0.6, 0.9, 0.75]))
+    each = loss_result(compared(), runs_of([0.6, 0.9, 0.75]))
     assert each.is_sound
     assert each.score == pytest.approx(0.75)
     assert each.mean("test_auc") == pytest.approx(0.75)
     assert each.spread("test_auc") == pytest.approx(0.15)
     assert math.isnan(each.mean("test_ndcg"))
-    assert math.isnan(standing(entrant(), runs_of([0.6])).spread("test_auc"))
+    assert math.isnan(loss_result(compared(), runs_of([0.6])).spread("test_auc"))
 
 
 @pytest.mark.parametrize("status", ["diverged", "failed"])
 def test_a_loss_that_broke_for_one_seed_has_no_mean(status: str) -> None:
-    each = standing(entrant(), runs_of([0.6, 0.9, 0.75], [TRAINED, status, TRAINED]))
+    each = loss_result(compared(), runs_of([0.6, 0.9, 0.75], [TRAINED, status, TRAINED]))
     assert not each.is_sound
     assert each.broken_seeds == [1]
     assert each.score == -math.inf
@@ -73,7 +74,7 @@ def test_a_broken_loss_has_no_difference_and_does_not_spoil_the_others() -> None
     assert math.isnan(with_broken[2].difference.estimate)
     assert math.isnan(with_broken[2].p_value)
     assert math.isnan(with_broken[2].standard_error)
-    without = [each for each in placed(gaps | {TITLES[2]: 0.5}) if each.entrant.title != TITLES[2]]
+    without = [each for each in placed(gaps | {TITLES[2]: 0.5}) if each.loss.title != TITLES[2]]
     for left, right in zip([with_broken[1], with_broken[3]], without[1:], strict=True):
         assert left.difference == right.difference
 

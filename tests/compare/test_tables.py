@@ -2,18 +2,18 @@ import math
 
 import pytest
 
-from lightning_modules.compare.entrants import SEARCH
+from lightning_modules.compare.compared_losses import SEARCH
 from lightning_modules.compare.tables import HEADER, NARROW_HEADER, cells, narrow_cells
 from lightning_modules.compare.tables import numbers as as_numbers
-from lightning_modules.statistics.bootstrap import Difference
-from lightning_modules.training.convergence import DIVERGED, TRAINED, Setting
+from lightning_modules.compare.training import DIVERGED, TRAINED, Setting
+from lightning_modules.statistics.significance import Difference
 from lightning_modules.utilities.markdown import literal, markdown, short
-from tests.compare.compare_helpers import NAN, entrant, runs_of, standing, table_rows
+from tests.compare.compare_helpers import NAN, compared, loss_result, runs_of, table_rows
 
-SQUARE = entrant("(label - pred)**2", "PPO #1", SEARCH)
+SQUARE = compared("(label - pred)**2", "PPO #1", SEARCH)
 KNOWN = Difference(0.0123, 0.001, 0.0236, 0.006, 0.021)
-FULL = standing(SQUARE, runs_of([0.70, 0.74]), difference=KNOWN, p_value=0.042, setting=Setting(0.001, 1e-5))
-BROKEN = standing(SQUARE, runs_of([0.7, NAN], [TRAINED, DIVERGED]), standard_error=NAN)
+FULL = loss_result(SQUARE, runs_of([0.70, 0.74]), difference=KNOWN, p_value=0.042, setting=Setting(0.001, 1e-5))
+BROKEN = loss_result(SQUARE, runs_of([0.7, NAN], [TRAINED, DIVERGED]), standard_error=NAN)
 
 
 def test_a_row_has_the_figures_of_its_loss() -> None:
@@ -32,7 +32,7 @@ def test_a_row_has_the_figures_of_its_loss() -> None:
 
 
 def test_one_seed_has_no_spread() -> None:
-    assert cells(standing(SQUARE, runs_of([0.7])))[1] == "0.7000 (0.0200)"
+    assert cells(loss_result(SQUARE, runs_of([0.7])))[1] == "0.7000 (0.0200)"
 
 
 def test_a_broken_loss_shows_its_outcome_and_no_figures() -> None:
@@ -40,11 +40,11 @@ def test_a_broken_loss_shows_its_outcome_and_no_figures() -> None:
 
 
 def test_a_log_loss_that_means_nothing_is_not_shown() -> None:
-    assert cells(standing(SQUARE, proper=False))[3] == "-"
+    assert cells(loss_result(SQUARE, proper=False))[3] == "-"
 
 
 def test_an_estimate_without_an_interval_is_shown() -> None:
-    alone = standing(SQUARE, difference=Difference(-0.01, NAN, NAN, NAN, NAN))
+    alone = loss_result(SQUARE, difference=Difference(-0.01, NAN, NAN, NAN, NAN))
     assert cells(alone)[4:7] == ["-0.0100", "-", "-"]
 
 
@@ -54,7 +54,7 @@ def test_a_terminal_has_a_cell_for_every_column(each: object) -> None:
 
 
 def test_a_terminal_leaves_out_zeros_before_the_point_and_no_other() -> None:
-    row = narrow_cells(standing(SQUARE, runs_of([10.5, 10.5]), difference=KNOWN))
+    row = narrow_cells(loss_result(SQUARE, runs_of([10.5, 10.5]), difference=KNOWN))
     assert row[1] == "10.5000 ± .0000\n(se .0200)"
     assert row[4] == "+.0123\n+.0010 to +.0236"
 

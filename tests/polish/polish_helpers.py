@@ -1,5 +1,7 @@
 """Small polishes of few sessions."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from datamodules import SyntheticImpressions
 from lightning_modules.agents import DDPG, ActorCritic
 from lightning_modules.multitask import ESMM
 from lightning_modules.polish import PolishSettings
-from lightning_modules.polish.command import Polish
+from lightning_modules.polish.command import run_polish
+from lightning_modules.polish.report import PolishReport
 
 SEED = 5
 RECIPE: dict[str, Any] = {"max_epochs": 3, "accelerator": "cpu", "devices": 1, "log_every_n_steps": 1}
@@ -51,16 +54,34 @@ def small_model(data: SyntheticImpressions, **options: Any) -> ESMM:
     return ESMM(data.field_sizes, data.num_numerical, data.tasks, **{**sizes, **options})
 
 
+@dataclass(frozen=True)
+class SmallPolish:
+    settings: PolishSettings
+    build: Callable[[], ESMM]
+    impressions: SyntheticImpressions
+    recipe: dict[str, Any]
+
+    def run(self, save_config: Callable[[Path], None]) -> PolishReport:
+        return run_polish(
+            self.settings,
+            model=self.build(),
+            datamodule=self.impressions,
+            trainer_recipe=self.recipe,
+            seed=SEED,
+            save_config=save_config,
+        )
+
+
 def polish(
     root: Path,
     data: SyntheticImpressions | None = None,
     recipe: dict[str, Any] | None = None,
     model: dict[str, Any] | None = None,
     **options: Any,
-) -> Polish:
+) -> SmallPolish:
     data = small_data() if data is None else data
     settings = PolishSettings(root=str(root), **{**SETTINGS, "agent": small_agent, **options})
-    return Polish(settings, lambda: small_model(data, **(model or {})), data, {**RECIPE, **(recipe or {})}, SEED)
+    return SmallPolish(settings, lambda: small_model(data, **(model or {})), data, {**RECIPE, **(recipe or {})})
 
 
 def save(path: Path) -> None:

@@ -13,14 +13,14 @@ from sklearn.metrics import roc_auc_score
 from datamodules.loader import BatchLoader
 from lightning_modules.agents import CriticWeightedLoss
 from lightning_modules.polish.arms import Arm
-from lightning_modules.polish.command import Polish
-from lightning_modules.polish.critic_fitting import Fitting
-from lightning_modules.polish.training import PolishTraining, TrainingSettings
-from tests.polish.polish_helpers import ARMS, SEED, curve, polish, results, save
+from lightning_modules.polish.critic_fitting import CriticFitting
+from lightning_modules.polish.training import PolishTraining
+from lightning_modules.training.convergence import TrainingSettings
+from tests.polish.polish_helpers import ARMS, SEED, SmallPolish, curve, polish, results, save
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Polish:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> SmallPolish:
     # With lambda 0 one arm has constant weights, though it asks the critics.
     result = polish(tmp_path_factory.mktemp("polish") / "run", polish_lambda=0.0, fine_tuning_epochs=2)
     result.run(save)
@@ -28,7 +28,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Polish:
 
 
 @pytest.fixture
-def root(whole: Polish) -> Path:
+def root(whole: SmallPolish) -> Path:
     return Path(whole.settings.root)
 
 
@@ -54,7 +54,7 @@ def test_every_arm_has_a_row_a_checkpoint_probabilities_and_curves_with_every_se
 
 @pytest.mark.parametrize(("arm", "file"), [("base", "base"), ("fine-tuned, -Q", "fine_tuned_Q")])
 def test_the_metrics_are_those_of_the_logits_and_of_the_checkpoint(
-    arm: str, file: str, whole: Polish, root: Path
+    arm: str, file: str, whole: SmallPolish, root: Path
 ) -> None:
     rows = whole.impressions.test_dataloader().rows
     row = results(root).set_index(["seed", "arm"]).loc[(6, arm)]
@@ -75,7 +75,7 @@ def test_the_checkpoint_is_of_the_best_epoch(root: Path) -> None:
             assert row.val_auc == pytest.approx(max(scores), abs=1e-6)
 
 
-def first_batch_loss(whole: Polish, checkpoint: Path, seed: int) -> float:
+def first_batch_loss(whole: SmallPolish, checkpoint: Path, seed: int) -> float:
     """Return the loss of a stored model on what the first batch of a training with this seed is."""
     rows = whole.impressions.rows["train"]
     model = whole.build().train()
@@ -102,7 +102,7 @@ def test_the_control_starts_from_the_bases_weights_and_takes_the_steps_of_every_
     assert begun[0] != first
 
 
-def test_constant_weights_are_the_control_bit_for_bit(whole: Polish, root: Path) -> None:
+def test_constant_weights_are_the_control_bit_for_bit(whole: SmallPolish, root: Path) -> None:
     table = results(root).drop(columns="seconds").set_index(["seed", "arm"])
     for seed in (SEED, SEED + 1):
         pd.testing.assert_series_equal(
@@ -118,7 +118,7 @@ def test_constant_weights_are_the_control_bit_for_bit(whole: Polish, root: Path)
         assert not np.array_equal(equal[0], np.load(root / f"seed_{seed}" / "fine_tuned_Q.npz")["test_score"])
 
 
-def test_the_constant_variant_is_the_control_bit_for_bit(whole: Polish, root: Path, tmp_path: Path) -> None:
+def test_the_constant_variant_is_the_control_bit_for_bit(whole: SmallPolish, root: Path, tmp_path: Path) -> None:
     def loss(base: Any, critics: Path) -> CriticWeightedLoss:
         return CriticWeightedLoss(str(critics), base, 0.7, "constant")
 
@@ -129,7 +129,7 @@ def test_the_constant_variant_is_the_control_bit_for_bit(whole: Polish, root: Pa
         return model
 
     training = PolishTraining(whole.impressions, whole.recipe, "val/auc", "max")
-    tested = training(build, TrainingSettings(2, learning_rate=1e-3), SEED, tmp_path / "constant.ckpt")
+    tested = training.train(build, TrainingSettings(2, learning_rate=1e-3), SEED, tmp_path / "constant.ckpt")
     assert tested.logit is not None
     assert np.array_equal(tested.logit.numpy(), np.load(root / "seed_5" / "fine_tuned.npz")["test_score"])
 
@@ -152,13 +152,15 @@ def test_the_page_says_what_was_done(root: Path) -> None:
     assert "- seed 6: the critic of conversion has Q -" in page
 
 
-def test_again_it_trains_nothing_and_says_the_same(whole: Polish, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_again_it_trains_nothing_and_says_the_same(
+    whole: SmallPolish, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("trained again")
 
     before = {name: (root / name).read_bytes() for name in ("summary.md", "results.csv")}
-    for trains in (PolishTraining, Fitting):
-        monkeypatch.setattr(trains, "__call__", refuse)
+    monkeypatch.setattr(PolishTraining, "train", refuse)
+    monkeypatch.setattr(CriticFitting, "fit", refuse)
     whole.run(save)
     assert {name: (root / name).read_bytes() for name in before} == before
 
@@ -167,7 +169,7 @@ def test_without_critic_weights_no_critics_are_fitted(tmp_path: Path, monkeypatc
     def refuse(*_: object) -> None:
         raise AssertionError("nobody needs them")
 
-    monkeypatch.setattr(Fitting, "__call__", refuse)
+    monkeypatch.setattr(CriticFitting, "fit", refuse)
     report = polish(tmp_path / "run", variants=["constant"], weightings=[]).run(save)
     assert list(report.results["arm"].unique()) == ["base", "fine-tuned"]
     assert not any("critic" in remark for remark in report.remarks)
@@ -178,7 +180,7 @@ def test_critics_of_another_model_serve_all_seeds(root: Path, tmp_path: Path, mo
     def refuse(*_: object) -> None:
         raise AssertionError("there are critics")
 
-    monkeypatch.setattr(Fitting, "__call__", refuse)
+    monkeypatch.setattr(CriticFitting, "fit", refuse)
     critics = root / "seed_5" / "critics.ckpt"
     report = polish(tmp_path / "run", critics=str(critics), from_scratch=False, model={"embedding_dim": 8}).run(save)
     stored = loaded(tmp_path / "run" / "seed_6" / "fine_tuned_Q.ckpt")["hyper_parameters"]["loss"]["init_args"]
@@ -212,7 +214,7 @@ def test_a_base_that_cannot_be_trained_ends_the_polish(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "results.csv").exists()
 
 
-def test_a_training_that_is_cut_short_is_told_of(whole: Polish, tmp_path: Path) -> None:
+def test_a_training_that_is_cut_short_is_told_of(whole: SmallPolish, tmp_path: Path) -> None:
     remarks = polish(tmp_path / "run", variants=[], weightings=[], recipe={"max_epochs": 1}).run(save).remarks
     assert (
         "ended by trainer.max_epochs before val/auc had stopped getting better, for one seed at least: base" in remarks

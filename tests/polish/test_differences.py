@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from lightning_modules.polish.differences import ResampledMetrics, Sessions, differences
-from lightning_modules.statistics.bootstrap import Difference
+from lightning_modules.statistics.significance import Difference
 from tests.far_logits import moved
 
 TASKS = ("click", "buy")

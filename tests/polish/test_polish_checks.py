@@ -32,7 +32,7 @@ def test_what_is_wrong_is_found_before_anything_is_trained_or_written(
     def refuse(*_: object) -> None:
         raise AssertionError("trained")
 
-    monkeypatch.setattr(PolishTraining, "__call__", refuse)
+    monkeypatch.setattr(PolishTraining, "train", refuse)
     with pytest.raises((ValueError, OSError), match=message):
         polish(tmp_path / "run", **options).run(save)
     assert list(tmp_path.iterdir()) == []

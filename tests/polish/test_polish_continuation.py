@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lightning_modules.polish.command import Polish
-from lightning_modules.polish.critic_fitting import Fitting
-from lightning_modules.polish.training import PolishTraining, TrainingSettings
-from tests.polish.polish_helpers import curve, polish, results, save, small_data, without_seconds
+from lightning_modules.polish.critic_fitting import CriticFitting
+from lightning_modules.polish.training import PolishTraining
+from lightning_modules.training.convergence import TrainingSettings
+from tests.polish.polish_helpers import SmallPolish, curve, polish, results, save, small_data, without_seconds
 
 
 class Ended:
@@ -18,8 +18,8 @@ class Ended:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, *, late: bool) -> None:
         self.left, self.late = at, late
-        for kind in (PolishTraining, Fitting):
-            monkeypatch.setattr(kind, "__call__", self._watched(kind.__call__))
+        monkeypatch.setattr(PolishTraining, "train", self._watched(PolishTraining.train))
+        monkeypatch.setattr(CriticFitting, "fit", self._watched(CriticFitting.fit))
 
     def _watched(self, call: Any) -> Any:
         def watched(trains: Any, *arguments: Any) -> Any:
@@ -40,7 +40,7 @@ class Ended:
 
 @pytest.mark.parametrize(("at", "late"), [(1, True), (2, False), (6, True)])
 def test_an_interrupted_polish_ends_as_an_uninterrupted_one(
-    at: int, late: bool, tmp_path: Path, reference: Polish, monkeypatch: pytest.MonkeyPatch
+    at: int, late: bool, tmp_path: Path, reference: SmallPolish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, given = Path(reference.settings.root), {"variants": ["one_minus_q"], "weightings": []}
     with monkeypatch.context() as patched:
@@ -57,24 +57,24 @@ def test_an_interrupted_polish_ends_as_an_uninterrupted_one(
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Polish:
+def reference(tmp_path_factory: pytest.TempPathFactory) -> SmallPolish:
     result = polish(tmp_path_factory.mktemp("reference") / "run", variants=["one_minus_q"], weightings=[])
     result.run(save)
     return result
 
 
 def test_more_seeds_and_arms_train_what_is_new_alone(
-    reference: Polish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference: SmallPolish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = polish(tmp_path / "run", variants=["one_minus_q"], weightings=[], seeds=1)
     one.run(save)
-    trained, train = [], PolishTraining.__call__
+    trained, train = [], PolishTraining.train
 
-    def watched(self: PolishTraining, build: Any, budget: TrainingSettings, seed: int, checkpoint: Path) -> Any:
+    def watched(self: PolishTraining, build: Any, settings: TrainingSettings, seed: int, checkpoint: Path) -> Any:
         trained.append((seed, checkpoint.stem))
-        return train(self, build, budget, seed, checkpoint)
+        return train(self, build, settings, seed, checkpoint)
 
-    monkeypatch.setattr(PolishTraining, "__call__", watched)
+    monkeypatch.setattr(PolishTraining, "train", watched)
     replace(one, settings=replace(one.settings, seeds=2)).run(save)
     assert trained == [(6, name) for name in ("base", "fine_tuned", "fine_tuned_1_0.7_Q", "from_scratch_1_0.7_Q")]
     assert (tmp_path / "run" / "summary.md").read_text() == (Path(reference.settings.root) / "summary.md").read_text()
@@ -86,7 +86,7 @@ def test_more_seeds_and_arms_train_what_is_new_alone(
     assert len(report.means()[1]) == 4
 
 
-def test_what_is_lost_is_trained_again(reference: Polish, tmp_path: Path) -> None:
+def test_what_is_lost_is_trained_again(reference: SmallPolish, tmp_path: Path) -> None:
     again = polish(tmp_path / "run", variants=["one_minus_q"], weightings=[])
     again.run(save)
     for name in ("base.ckpt", "fine_tuned.npz"):

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from lightning_modules.polish.report import PolishReport
-from lightning_modules.statistics.bootstrap import Difference
+from lightning_modules.statistics.significance import Difference
 
 NAN = math.nan
 TASKS = ("click", "buy")

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from lightning_modules.multitask import MultiTaskModel
-from lightning_modules.polish.training import PolishTraining, TrainingSettings
+from lightning_modules.polish.training import PolishTraining
+from lightning_modules.training.convergence import TrainingSettings
 from tests.polish.polish_helpers import RECIPE, SEED, curve, small_data, small_model
 
 DATA = small_data()
@@ -30,7 +31,7 @@ def mean_log_loss(model: MultiTaskModel, checkpoint: Path, split: str) -> float:
 
 
 def test_it_keeps_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
-    tested = training()(OVERFITTING, TrainingSettings(12, learning_rate=0.03), SEED, tmp_path / "model.ckpt")
+    tested = training().train(OVERFITTING, TrainingSettings(12, learning_rate=0.03), SEED, tmp_path / "model.ckpt")
     scores = [value for _, value in curve(tmp_path / "model", "val/log_loss")]
     assert len(scores) == 12
     assert tested.epoch == 1 + int(np.argmin(scores)) < 12
@@ -40,7 +41,7 @@ def test_it_keeps_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
 
 
 def test_patience_ends_it(tmp_path: Path) -> None:
-    tested = training()(
+    tested = training().train(
         OVERFITTING, TrainingSettings(60, patience=2, learning_rate=0.03), SEED, tmp_path / "model.ckpt"
     )
     assert len(curve(tmp_path / "model", "val/log_loss")) == tested.epoch + 2
@@ -55,7 +56,7 @@ def test_the_order_of_the_batches_and_dropout_depend_on_the_seed_alone(tmp_path:
     found = []
     for number, (build, seed) in enumerate([(partial(small_model, DATA), 1), (drawing_more, 1), (drawing_more, 2)]):
         torch.rand(number)
-        found.append(training()(build, TrainingSettings(2), seed, tmp_path / f"{number}.ckpt").logit)
+        found.append(training().train(build, TrainingSettings(2), seed, tmp_path / f"{number}.ckpt").logit)
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[1], found[2])
 
@@ -63,25 +64,25 @@ def test_the_order_of_the_batches_and_dropout_depend_on_the_seed_alone(tmp_path:
 def test_the_random_numbers_of_the_caller_stay_as_they_are(tmp_path: Path) -> None:
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    training()(partial(small_model, DATA), TrainingSettings(1), SEED, tmp_path / "model.ckpt")
+    training().train(partial(small_model, DATA), TrainingSettings(1), SEED, tmp_path / "model.ckpt")
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_all_test_rows_are_scored_however_much_of_an_epoch_is_trained(tmp_path: Path) -> None:
     short = training(limit_train_batches=1, limit_predict_batches=1, limit_test_batches=1)
-    tested = short(partial(small_model, DATA), TrainingSettings(1), SEED, tmp_path / "model.ckpt")
+    tested = short.train(partial(small_model, DATA), TrainingSettings(1), SEED, tmp_path / "model.ckpt")
     assert tested.logit is not None
     assert tested.logit.shape == DATA.rows["test"].label.shape
 
 
 def test_a_training_without_a_finite_metric_leaves_nothing(tmp_path: Path) -> None:
-    tested = training()(OVERFITTING, TrainingSettings(2, learning_rate=1e30), SEED, tmp_path / "model.ckpt")
+    tested = training().train(OVERFITTING, TrainingSettings(2, learning_rate=1e30), SEED, tmp_path / "model.ckpt")
     assert (tested.metrics, tested.logit, tested.epoch) == ({}, None, 0)
     assert not (tmp_path / "model.ckpt").exists()
 
 
 def test_only_the_curves_of_the_last_attempt_are_kept(tmp_path: Path) -> None:
     for _ in range(2):
-        training()(partial(small_model, DATA), TrainingSettings(2), SEED, tmp_path / "model.ckpt")
+        training().train(partial(small_model, DATA), TrainingSettings(2), SEED, tmp_path / "model.ckpt")
     assert [step for step, _ in curve(tmp_path / "model", "train/loss")] == [5, 11]
     assert len(curve(tmp_path / "model", "test/auc")) == 1

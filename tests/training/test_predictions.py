@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules import SyntheticInteractions
+from lightning_modules.compare.training import FullTraining, TrainingRun
 from lightning_modules.losses import BCE
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.statistics.auc import auc_standard_error
-from lightning_modules.training.convergence import FullTraining, TrainingRun
 from lightning_modules.training.predictions import load_scores, save_scores, scores
 from lightning_modules.utilities.files import save_arrays
 from tests.compare.compare_helpers import FAST, full_training, small_data
@@ -42,7 +42,7 @@ def train(data: SyntheticInteractions) -> FullTraining:
 
 @pytest.fixture(scope="module")
 def training(train: FullTraining) -> TrainingRun:
-    return train(BCE(), 0, FAST)
+    return train.train(BCE(), 0, FAST)
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])

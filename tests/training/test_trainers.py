@@ -7,7 +7,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, Timer
 from pytorch_lightning.loggers import CSVLogger
 
-from lightning_modules.training.trainers import quiet_lightning, quiet_trainer
+from lightning_modules.training.quiet import quiet_lightning
+from lightning_modules.training.trainers import quiet_trainer
 
 
 class Mark(pl.Callback):

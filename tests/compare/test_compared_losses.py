@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lightning_modules.compare.entrants import GIVEN, HAND_MADE, RANDOM, SEARCH, Entrants, gather
+from lightning_modules.compare.compared_losses import GIVEN, HAND_MADE, RANDOM, SEARCH, ComparedLosses, gather
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Numerics
 from tests.compare.compare_helpers import write_study
@@ -17,13 +17,13 @@ BOTH = {"strategy": "PPO", "rounds": 1}
 BY_CHANCE = {"strategy": {"class_path": "lightning_modules.search.strategies.RandomSearch"}, "rounds": 1}
 
 
-def gathered(**options: Any) -> Entrants:
+def gathered(**options: Any) -> ComparedLosses:
     settings = CompareSettings(**{"losses": [], **options})
     return gather(settings, points_seed=0)
 
 
-def named(entrants: Entrants, group: str) -> dict[str, str]:
-    return {entrant.label: entrant.title for entrant in entrants.of(group)}
+def named(losses: ComparedLosses, group: str) -> dict[str, str]:
+    return {compared.label: compared.title for compared in losses.of(group)}
 
 
 def written(formula: str) -> str:
@@ -31,24 +31,24 @@ def written(formula: str) -> str:
 
 
 def test_the_baseline_is_first_and_everything_is_there_once() -> None:
-    entrants = gathered(losses=[MSE(), Focal(), MSE(), Focal(gamma=1.0)], baseline=Focal(), formulas=[SQUARE] * 2)
-    assert entrants.baseline.title == "Focal"
-    assert [entrant.title for entrant in entrants.all] == ["Focal", "MSE", "Focal(gamma=1.0)", written(SQUARE)]
-    assert [entrant.group for entrant in entrants.all] == [HAND_MADE] * 3 + [GIVEN]
-    assert [entrant.label for entrant in entrants.all] == [entrant.title for entrant in entrants.all]
-    assert entrants.remarks == ()
-    assert entrants.budget == 0
+    losses = gathered(losses=[MSE(), Focal(), MSE(), Focal(gamma=1.0)], baseline=Focal(), formulas=[SQUARE] * 2)
+    assert losses.baseline.title == "Focal"
+    assert [compared.title for compared in losses.all] == ["Focal", "MSE", "Focal(gamma=1.0)", written(SQUARE)]
+    assert [compared.group for compared in losses.all] == [HAND_MADE] * 3 + [GIVEN]
+    assert [compared.label for compared in losses.all] == [compared.title for compared in losses.all]
+    assert losses.remarks == ()
+    assert losses.trained_candidates == 0
 
 
 def test_by_default_all_pointwise_losses_are_compared_with_bce() -> None:
-    entrants = gathered(losses=None)
-    assert [entrant.title for entrant in entrants.all] == ["BCE", "MSE", "Hinge", "Focal", "MaxR", "SumR", "LogMin"]
+    losses = gathered(losses=None)
+    assert [compared.title for compared in losses.all] == ["BCE", "MSE", "Hinge", "Focal", "MaxR", "SumR", "LogMin"]
 
 
 def test_a_formula_is_labelled_as_it_was_given_unless_that_is_long() -> None:
     long = " + ".join(["(label - pred)**2"] * 12)
-    entrants = gathered(formulas=["(Label-Pred)^2", long])
-    assert named(entrants, GIVEN) == {"(Label-Pred)^2": written(SQUARE), "formula 2": written(long)}
+    losses = gathered(formulas=["(Label-Pred)^2", long])
+    assert named(losses, GIVEN) == {"(Label-Pred)^2": written(SQUARE), "formula 2": written(long)}
 
 
 def test_one_formula_written_in_two_ways_is_one_loss() -> None:
@@ -57,10 +57,10 @@ def test_one_formula_written_in_two_ways_is_one_loss() -> None:
 
 def test_of_a_study_the_best_formulas_that_pass_the_check_are_taken(tmp_path: Path) -> None:
     root = write_study(tmp_path, [WRONG, SOUND[0], BLIND, SOUND[1], SOUND[2]], BOTH)
-    entrants = gathered(study=str(root), top=2)
-    assert named(entrants, SEARCH) == {"PPO #2": written(SOUND[0]), "PPO #4": written(SOUND[1])}
-    assert entrants.remarks == ()
-    assert entrants.budget == 5
+    losses = gathered(study=str(root), top=2)
+    assert named(losses, SEARCH) == {"PPO #2": written(SOUND[0]), "PPO #4": written(SOUND[1])}
+    assert losses.remarks == ()
+    assert losses.trained_candidates == 5
 
 
 def test_a_formula_of_many_trainings_is_one_survivor(tmp_path: Path) -> None:
@@ -76,34 +76,36 @@ def test_failed_candidates_have_a_rank_and_are_not_taken(tmp_path: Path) -> None
         {"formula": SOUND[1], "reward": 0.1},
         {"formula": SOUND[2], "reward": 0.2, "status": "non-finite"},
     ]
-    entrants = gathered(study=str(write_study(tmp_path, candidates, BOTH)), top=1)
-    assert named(entrants, SEARCH) == {"PPO #1": written(SOUND[1])}
-    assert entrants.budget == 3
+    losses = gathered(study=str(write_study(tmp_path, candidates, BOTH)), top=1)
+    assert named(losses, SEARCH) == {"PPO #1": written(SOUND[1])}
+    assert losses.trained_candidates == 3
 
 
 def test_a_study_with_too_few_survivors_is_remarked(tmp_path: Path) -> None:
-    entrants = gathered(study=str(write_study(tmp_path, [WRONG, SOUND[0]], BOTH)), top=2)
-    assert len(entrants.of(SEARCH)) == 1
-    assert entrants.remarks == (f"'{tmp_path}' has only 1 formulas that pass the check",)
+    losses = gathered(study=str(write_study(tmp_path, [WRONG, SOUND[0]], BOTH)), top=2)
+    assert len(losses.of(SEARCH)) == 1
+    assert losses.remarks == (f"'{tmp_path}' has only 1 formulas that pass the check",)
 
 
 def test_an_unfinished_study_is_remarked(tmp_path: Path) -> None:
-    entrants = gathered(study=str(write_study(tmp_path, SOUND, {"strategy": "PPO", "rounds": 9})), top=2)
-    assert entrants.remarks == (f"'{tmp_path}' is unfinished: 1 of 9 rounds, 4 trained candidates",)
+    losses = gathered(study=str(write_study(tmp_path, SOUND, {"strategy": "PPO", "rounds": 9})), top=2)
+    assert losses.remarks == (f"'{tmp_path}' is unfinished: 1 of 9 rounds, 4 trained candidates",)
 
 
 def test_searches_are_held_against_each_other_after_as_many_candidates(tmp_path: Path) -> None:
     rising = [{"formula": formula, "reward": 0.1 * place} for place, formula in enumerate(SOUND)]
     long = write_study(tmp_path / "long", rising, BOTH)
     short = write_study(tmp_path / "short", ["abs(label - pred) + (label - pred)**2", WRONG], BY_CHANCE)
-    entrants = gathered(study=str(long), random_study=str(short), top=1)
-    assert named(entrants, SEARCH) == {"PPO #1": written(SOUND[1])}
-    assert named(entrants, RANDOM) == {"RandomSearch #1": written("abs(label - pred) + (label - pred)**2")}
-    assert entrants.remarks == (f"of '{long}' only the first 2 candidates count, for equal budgets",)
-    assert entrants.budget == 2
+    losses = gathered(study=str(long), random_study=str(short), top=1)
+    assert named(losses, SEARCH) == {"PPO #1": written(SOUND[1])}
+    assert named(losses, RANDOM) == {"RandomSearch #1": written("abs(label - pred) + (label - pred)**2")}
+    assert losses.remarks == (
+        f"of '{long}' only the first 2 candidates count, as many as the other search has trained",
+    )
+    assert losses.trained_candidates == 2
 
 
-def test_equal_budgets_are_not_remarked(tmp_path: Path) -> None:
+def test_searches_of_one_size_are_not_remarked(tmp_path: Path) -> None:
     searched = write_study(tmp_path / "one", SOUND[:2], BOTH)
     drawn = write_study(tmp_path / "two", SOUND[:2], BY_CHANCE)
     assert gathered(study=str(searched), random_study=str(drawn), top=1).remarks == ()
@@ -111,31 +113,31 @@ def test_equal_budgets_are_not_remarked(tmp_path: Path) -> None:
 
 def test_a_random_study_that_is_none_is_remarked(tmp_path: Path) -> None:
     roots = [str(write_study(tmp_path / name, SOUND[:2], BOTH)) for name in ("one", "two")]
-    entrants = gathered(study=roots[0], random_study=roots[1], top=1)
-    assert entrants.remarks == (f"'{roots[1]}' is no random search: PPO wrote its formulas",)
+    losses = gathered(study=roots[0], random_study=roots[1], top=1)
+    assert losses.remarks == (f"'{roots[1]}' is no random search: PPO wrote its formulas",)
 
 
 def test_a_formula_that_is_named_beside_its_study_still_speaks_for_the_study(tmp_path: Path) -> None:
     root = write_study(tmp_path, SOUND, BOTH)
-    entrants = gathered(study=str(root), formulas=[f"{root}#1", SOUND[3]], top=2)
-    assert named(entrants, SEARCH) == {"PPO #1": written(SOUND[0]), "PPO #2": written(SOUND[1])}
-    assert named(entrants, GIVEN) == {written(SOUND[3]): written(SOUND[3])}
-    assert len(entrants.all) == 4
+    losses = gathered(study=str(root), formulas=[f"{root}#1", SOUND[3]], top=2)
+    assert named(losses, SEARCH) == {"PPO #1": written(SOUND[0]), "PPO #2": written(SOUND[1])}
+    assert named(losses, GIVEN) == {written(SOUND[3]): written(SOUND[3])}
+    assert len(losses.all) == 4
 
 
 def test_a_study_whose_formula_is_the_baseline_leaves_it_the_baseline(tmp_path: Path) -> None:
     root = write_study(tmp_path, SOUND[:2], BOTH)
-    entrants = gathered(study=str(root), baseline=FormulaLoss(SOUND[0]), top=2)
-    assert (entrants.baseline.title, entrants.baseline.group) == (written(SOUND[0]), HAND_MADE)
-    assert [entrant.group for entrant in entrants.all] == [HAND_MADE, SEARCH]
+    losses = gathered(study=str(root), baseline=FormulaLoss(SOUND[0]), top=2)
+    assert (losses.baseline.title, losses.baseline.group) == (written(SOUND[0]), HAND_MADE)
+    assert [compared.group for compared in losses.all] == [HAND_MADE, SEARCH]
 
 
 def test_a_rank_names_a_formula_with_the_numerics_of_its_study(tmp_path: Path) -> None:
     root = write_study(tmp_path, SOUND, {**BOTH, "numerics": "autolossgen"})
-    (_, entrant) = gathered(formulas=[f"{root}#2"], numerics="protected").all
-    assert isinstance(entrant.loss, FormulaLoss)
-    assert entrant.loss.formula == FormulaLoss(SOUND[1]).formula
-    assert entrant.loss.numerics == Numerics.named("autolossgen")
+    (_, compared) = gathered(formulas=[f"{root}#2"], numerics="protected").all
+    assert isinstance(compared.loss, FormulaLoss)
+    assert compared.loss.formula == FormulaLoss(SOUND[1]).formula
+    assert compared.loss.numerics == Numerics.named("autolossgen")
 
 
 @pytest.mark.parametrize(
@@ -147,18 +149,18 @@ def test_formulas_given_as_text_have_the_numerics_of_the_option_or_else_of_the_s
 ) -> None:
     root = write_study(tmp_path, SOUND[:1], {**BOTH, "numerics": "autolossgen"})
     study = str(root) if with_study else None
-    entrants = gathered(formulas=["exp((label - pred)**2)"], numerics=numerics, study=study, top=1)
-    (entrant,) = entrants.of(GIVEN)
-    assert isinstance(entrant.loss, FormulaLoss)
-    assert entrant.loss.numerics == Numerics.named(expected)
+    losses = gathered(formulas=["exp((label - pred)**2)"], numerics=numerics, study=study, top=1)
+    (compared,) = losses.of(GIVEN)
+    assert isinstance(compared.loss, FormulaLoss)
+    assert compared.loss.numerics == Numerics.named(expected)
 
 
 def test_a_file_gives_formulas_and_its_problems_are_remarked(tmp_path: Path) -> None:
     path = tmp_path / "mine.txt"
     path.write_text(f"# mine\n{SQUARE}\npred +\nexp((label - pred)**2)\n")
-    entrants = gathered(file=str(path), formulas=[SQUARE])
-    assert list(named(entrants, GIVEN)) == [written(SQUARE), written("exp((label - pred)**2)")]
-    (remark,) = entrants.remarks
+    losses = gathered(file=str(path), formulas=[SQUARE])
+    assert list(named(losses, GIVEN)) == [written(SQUARE), written("exp((label - pred)**2)")]
+    (remark,) = losses.remarks
     assert "mine.txt, line 3" in remark
 
 
@@ -180,4 +182,4 @@ def test_what_is_not_there_is_an_error_that_names_it(
 
 
 def test_a_hand_made_loss_that_is_the_baseline_too_is_there_once() -> None:
-    assert [entrant.title for entrant in gathered(losses=[MSE(), BCE()]).all] == ["BCE", "MSE"]
+    assert [compared.title for compared in gathered(losses=[MSE(), BCE()]).all] == ["BCE", "MSE"]

@@ -1,0 +1,95 @@
+"""Evaluates the trained losses of a comparison: bootstrap, audit, remarks, and the report of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from lightning_modules.check import check_loss
+from lightning_modules.compare.audit import audit
+from lightning_modules.compare.compared_losses import ComparedLosses
+from lightning_modules.compare.protocol import Plan
+from lightning_modules.compare.records import ComparisonRecords
+from lightning_modules.compare.remarks import remarks
+from lightning_modules.compare.report import ComparisonReport
+from lightning_modules.compare.resampling import Resampled, resample
+from lightning_modules.compare.results import loss_results
+from lightning_modules.compare.settings import CompareSettings
+from lightning_modules.compare.training import FAILED, TRAINED, Setting
+from lightning_modules.losses import Loss
+
+
+@dataclass(frozen=True)
+class ComparisonEvaluation:
+    """Evaluates a comparison whose losses are trained and tested.
+
+    Args:
+        settings: The options.
+        plan: What was trained of each loss.
+        losses: The losses, the baseline first.
+        chosen: The setting that was chosen for each, by title.
+        records: Their metrics and predictions on disk.
+        model: Name of the model.
+        data: Name of the data.
+        seed: Seed of the bootstrap and of the points that losses are checked on.
+    """
+
+    settings: CompareSettings
+    plan: Plan
+    losses: ComparedLosses
+    chosen: Mapping[str, Setting]
+    records: ComparisonRecords
+    model: str
+    data: str
+    seed: int
+
+    def report(self) -> ComparisonReport:
+        """Compare every loss with the baseline, and a search with its opponents, on the same resamples of the rows."""
+        runs = {compared.title: self._runs(compared.title) for compared in self.losses.all}
+        resampled = self._resampled([title for title, table in runs.items() if (table["status"] == TRAINED).all()])
+        results = loss_results(self.losses.all, self.chosen, runs, self._proper(runs), resampled)
+        audited = audit(results, resampled, self.losses.trained_candidates)
+        level = 1 - self.settings.confidence
+        notes = [*self.losses.remarks, *remarks(results, self.plan, audited, level=level)]
+        return ComparisonReport(results, audited, notes, self._setup())
+
+    def _runs(self, title: str) -> pd.DataFrame:
+        setting = self.chosen[title]
+        found = [self.records.result(title, seed, setting, with_failed=True) for seed in self.plan.seeds]
+        return pd.DataFrame([row for row in found if row is not None])
+
+    def _resampled(self, titles: list[str]) -> Resampled:
+        return resample(
+            self.records,
+            titles,
+            self.plan.seeds,
+            by_user=self.settings.resample == "users",
+            resamples=self.settings.resamples,
+            confidence=self.settings.confidence,
+            seed=self.seed,
+        )
+
+    def _proper(self, runs: Mapping[str, pd.DataFrame]) -> dict[str, bool]:
+        """Return which losses are strictly proper scoring rules, by title."""
+        # A loss that failed with every seed cannot be computed here either.
+        failed = {title for title, table in runs.items() if (table["status"] == FAILED).all()}
+        return {each.title: each.title not in failed and self._is_proper(each.loss) for each in self.losses.all}
+
+    def _is_proper(self, loss: Loss) -> bool:
+        return check_loss(loss, generator=torch.Generator().manual_seed(self.seed)).proper == "yes"
+
+    def _setup(self) -> str:
+        """Return what was compared on what, in words."""
+        settings = self.settings
+        label, user = self.records.rows("test")
+        drawn = f"{len(user.unique())} users" if settings.resample == "users" else "rows"
+        grid = f"a grid of {len(self.plan.tuning.settings)}, extended where the best lay at an end and refined"
+        return (
+            f"{self.model} on {self.data}; {len(label)} test rows, {int(label.sum())} of "
+            f"them positive; seeds {self.plan.seeds[0]} to {self.plan.seeds[-1]}. Every loss has a learning rate and a "
+            f"weight decay of its own, the best of {grid} {settings.refinements} times around the best, by mean "
+            f"{settings.monitor} over {len(self.plan.tuning_seeds)} of the seeds; early stopping after "
+            f"{settings.patience} epochs without a better one, tested once at the best epoch. Bootstrap: "
+            f"{settings.resamples} resamples of {drawn}."
+        )

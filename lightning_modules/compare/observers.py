@@ -1,0 +1,126 @@
+"""The observers of a comparison: checkpoints, TensorBoard and the progress display."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from lightning_modules.compare.compared_losses import ComparedLoss
+from lightning_modules.compare.events import CompareObserver
+from lightning_modules.compare.records import readable
+from lightning_modules.compare.report import ComparisonReport
+from lightning_modules.compare.training import Setting, TrainingRun
+from lightning_modules.utilities.files import replace_file
+from lightning_modules.utilities.progress import Bars
+
+_METRICS = ("val_auc", "test_auc", "test_log_loss")
+_LONGEST_LABEL = 40
+
+
+class CheckpointWriter(CompareObserver):
+    """Writes the tested models as checkpoints, for ``predict`` and ``export``.
+
+    Args:
+        folder: Where to; the names are those of the predictions.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:  # noqa: ARG002
+        """Write the model, if there is one."""
+        trainer, model = run.trainer, run.model
+        if trainer is None or model is None:
+            return
+        path, save = self.folder / f"{row['predictions']}.ckpt", partial(trainer.save_checkpoint, weights_only=True)
+        if trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            replace_file(path, save)
+        else:
+            # All processes have to call it; only the first one writes.
+            save(path)
+
+
+class ComparisonTensorBoard(CompareObserver):
+    """Writes a hyper-parameter entry for every result, and at the end the picture and the summary.
+
+    Args:
+        root: The comparison's folder.
+        model: Name of the model, one of the hyper-parameters.
+        data: Name of the data, one of the hyper-parameters.
+    """
+
+    def __init__(self, root: Path, model: str, data: str) -> None:
+        self.root = root
+        self.shared = {"model": model, "data": data}
+
+    def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:  # noqa: ARG002
+        """Write the entry of a result that has metrics."""
+        metrics = {f"hparam/{name}": row[name] for name in _METRICS if name in row}
+        if "predictions" not in row or not metrics:
+            return
+        chosen = {"learning_rate": row["learning_rate"], "weight_decay": row["weight_decay"], "seed": row["seed"]}
+        loss = {"loss": compared.label, "group": compared.group}
+        # Named as in the report; the hash tells apart losses that have the same name in two studies.
+        _, identity, seed = row["predictions"].rsplit("-", 2)
+        with SummaryWriter(str(self.root / "hparams" / f"{readable(compared.label)}-{identity}-{seed}")) as writer:
+            # As add_hparams does, but in a folder with a fixed name, and in one file.
+            for summary in hparams(self.shared | loss | chosen, metrics):
+                writer.file_writer.add_summary(summary)
+            for name, value in metrics.items():
+                writer.add_scalar(name, value)
+
+    def write(self, report: ComparisonReport) -> None:
+        """Write the picture and the summary."""
+        with SummaryWriter(str(self.root)) as writer:
+            writer.add_figure("comparison/intervals", report.figure())
+            writer.add_text("comparison/summary", report.markdown())
+
+
+class CompareProgress(CompareObserver):
+    """Shows the trainings done, the time left and what is trained now.
+
+    Args:
+        console: Where to write.
+        losses: Number of losses.
+        trainings: Trainings of a loss whose grid needs no extension; the total follows those that do.
+    """
+
+    def __init__(self, console: Console, *, losses: int, trainings: int) -> None:
+        self._left = losses
+        self._trainings = trainings
+        self.progress = Bars(console)
+        self._task = self.progress.add_task("trainings", total=losses * trainings, note="")
+
+    def on_start(self) -> None:
+        """Begin the display."""
+        self.progress.start()
+
+    def on_end(self) -> None:
+        """End the display."""
+        self.progress.stop()
+
+    def on_loss(self, compared: ComparedLoss) -> None:  # noqa: ARG002
+        """Count what is left from here."""
+        done = self.progress.tasks[self._task].completed
+        self.progress.update(self._task, total=done + self._left * self._trainings)
+        self._left -= 1
+
+    def on_setting(self, compared: ComparedLoss, setting: Setting) -> None:
+        """Show the setting that is tried."""
+        self._note(compared, f"learning rate {setting.learning_rate:g}, weight decay {setting.weight_decay:g}")
+
+    def on_seed(self, compared: ComparedLoss, seed: int) -> None:
+        """Show the seed that is trained."""
+        self._note(compared, f"seed {seed}")
+
+    def on_trained(self) -> None:
+        """Count one training."""
+        self.progress.update(self._task, advance=1)
+
+    def _note(self, compared: ComparedLoss, what: str) -> None:
+        self.progress.update(self._task, note=f"{compared.label[:_LONGEST_LABEL]}: {what}")

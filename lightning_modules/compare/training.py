@@ -1,0 +1,154 @@
+"""One training of a comparison: a fresh model with one loss and setting, trained to convergence, and its test."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+
+from callbacks.reward import RewardCallback
+from lightning_modules.losses import Loss
+from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
+from lightning_modules.training.predictions import Scores, scores
+from lightning_modules.training.quiet import quiet_lightning, quiet_training
+
+TRAINED, DIVERGED, FAILED = "trained", "diverged", "failed"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The hyper-parameters that are tuned for each loss.
+
+    Attributes:
+        learning_rate: Learning rate.
+        weight_decay: Weight decay, in the optimizer's own meaning of it.
+    """
+
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """The outcome of one training to convergence.
+
+    Attributes:
+        status: ``trained``; ``diverged`` if a loss or metric was not finite at any time; ``failed`` with an error.
+        score: The best validation metric, negated where less is better; -inf unless trained.
+        epoch: The epoch of the best validation, counted from 1; 0 if there is none.
+        epochs: Epochs that were trained.
+        converged: Whether the metric stopped improving before the last epoch that the Trainer allows.
+        metrics: Validation metrics of the best epoch.
+        seconds: Wall time.
+        error: The exception of a failed training, empty otherwise.
+        trainer: The Trainer, to evaluate with; ``None`` if the training failed.
+        model: The model with the weights of the best epoch; ``None`` if there are none.
+    """
+
+    status: str
+    score: float
+    epoch: int = 0
+    epochs: int = 0
+    converged: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: str = ""
+    trainer: pl.Trainer | None = None
+    model: pl.LightningModule | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A trained model's metrics and scores.
+
+    Attributes:
+        metrics: Its test metrics.
+        validation: Its scores of the validation rows.
+        test: Its scores of the test rows.
+    """
+
+    metrics: Mapping[str, float]
+    validation: Scores
+    test: Scores
+
+
+class FullTraining:
+    """Trains models to convergence; the same seed gives every loss the same start and the same batches.
+
+    Args:
+        build: Returns a freshly initialised model.
+        datamodule: What it is trained, validated and tested on.
+        recipe: Arguments of its Trainer; early stopping and checkpoints of its own are left out.
+        monitor: The validation metric that decides when to stop and which epoch is best.
+        mode: Whether more (max) or less (min) of it is better.
+        patience: Validations without a better metric before a training ends.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], pl.LightningModule],
+        datamodule: pl.LightningDataModule,
+        recipe: Mapping[str, Any],
+        *,
+        monitor: str = "val/auc",
+        mode: Literal["max", "min"] = "max",
+        patience: int = 5,
+    ) -> None:
+        self.build = build
+        self.datamodule = datamodule
+        self.recipe = recipe
+        self.monitor = monitor
+        self.mode = mode
+        self.patience = patience
+
+    def train(self, loss: Loss, seed: int, setting: Setting) -> TrainingRun:
+        """Train one model; an error in its training is an outcome too.
+
+        Raises:
+            KeyboardInterrupt: If the user interrupted the training.
+            MisconfigurationException: If the Trainer cannot be built.
+        """
+
+        def build() -> pl.LightningModule:
+            model = self.build()
+            model.loss = loss
+            return model
+
+        start, guard = time.perf_counter(), RewardCallback(self.monitor, self.mode)
+        with quiet_lightning():
+            convergence = self._convergence(setting, guard)
+        try:
+            with quiet_training():
+                model = convergence.fit(build, self.datamodule, seed)
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            return TrainingRun(FAILED, -math.inf, seconds=time.perf_counter() - start, error=message)
+        best, trained = convergence.best, guard.status == "trained"
+        return TrainingRun(
+            status=TRAINED if trained else DIVERGED,
+            score=best.score if trained else -math.inf,
+            epoch=best.epoch,
+            epochs=convergence.trainer.current_epoch,
+            converged=convergence.converged,
+            metrics=convergence.validation_metrics,
+            seconds=time.perf_counter() - start,
+            trainer=convergence.trainer,
+            model=model if best.weights else None,
+        )
+
+    def measure(self, run: TrainingRun) -> Measured:
+        """Test a trained model, and score the validation and test rows with it."""
+        trainer, model = run.trainer, run.model
+        assert trainer is not None
+        assert model is not None
+        with quiet_lightning():
+            (metrics,) = trainer.test(model, datamodule=self.datamodule, verbose=False)
+            validation = scores(trainer, model, self.datamodule.val_dataloader())
+            test = scores(trainer, model, self.datamodule.test_dataloader())
+        return Measured(metrics, validation, test)
+
+    def _convergence(self, setting: Setting, guard: RewardCallback) -> ConvergenceTrainer:
+        settings = TrainingSettings(None, self.patience, setting.learning_rate, setting.weight_decay)
+        return ConvergenceTrainer(self.recipe, self.monitor, self.mode, settings, callbacks=[guard])
