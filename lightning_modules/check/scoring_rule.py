@@ -40,7 +40,7 @@ class ScoringRule:
 
 @dataclass(frozen=True)
 class Minimisers:
-    """The predictions with the least expected loss, for every share: float64 ``[shares]``, nan where it is never finite.
+    """The predictions with the least expected loss, for every share: float64 ``[shares]``, nan if never finite.
 
     Attributes:
         lowest: The lowest of them.
