@@ -149,7 +149,7 @@ class MeasuredDDPG(DDPG):
 
     def _ours(self, updates: int) -> None:
         for _ in range(updates):
-            self.update(self.replay.sample(self.batch_size, self.generator))
+            self.update(self.replay.sample(self.settings.batch_size, self.generator))
 
 
 def main() -> None:
@@ -207,7 +207,7 @@ def update_report(agents: dict[str, MeasuredDDPG], updates: int) -> list[str]:
     for name, agent in agents.items():
         each = ratios(agent.times, "ours")
         speeds = [rates(agent.times, kind, updates * BATCH_SIZE) for kind in ("published", "ours")]
-        required = verdict(each, REQUIRED) if agent.actor_frozen else ""
+        required = verdict(each, REQUIRED) if agent.settings.actor_frozen else ""
         lines.append([name, *speeds, f"**{median(each)}**", required])
     agent = agents["critics"]
     acting = f"{1e3 * min(agent.acting):.1f} to {1e3 * max(agent.acting):.1f} ms"

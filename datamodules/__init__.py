@@ -14,10 +14,11 @@ from datamodules.interactions.synthetic import SyntheticInteractions
 from datamodules.loader import BatchLoader
 from datamodules.sessions.datamodule import SessionsDataModule
 from datamodules.sessions.environment import SessionEnv
-from datamodules.sessions.rewards import RewardName, reward_function
+from datamodules.sessions.rewards import AbsoluteErrorReward, LogLossReward, Reward, RewardName, reward_function
 from datamodules.sessions.transitions import LoggedTransition, Transition, logged_transitions
 
 __all__ = [
+    "AbsoluteErrorReward",
     "AliExpress",
     "Batch",
     "BatchLoader",
@@ -26,12 +27,14 @@ __all__ = [
     "ImpressionsDataModule",
     "InteractionsDataModule",
     "KuaiRand",
+    "LogLossReward",
     "LoggedTransition",
     "MovieLens",
     "PairBatch",
     "PairLoader",
     "PredictionBatch",
     "RetailRocket",
+    "Reward",
     "RewardName",
     "SessionEnv",
     "SessionsDataModule",

@@ -2,24 +2,21 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from callbacks.scalar_layout import ScalarLayout
-from datamodules.sessions.rewards import RewardName, reward_function
+from datamodules.sessions.rewards import reward_function
 from datamodules.sessions.transitions import LoggedTransition, Transition, transitions
-from lightning_modules.agents.actors import build_actor, stored_actor
-from lightning_modules.agents.argument_checks import check_settings
-from lightning_modules.agents.base import ResumableModule
-from lightning_modules.agents.behaviour_policies import BehaviourName, behaviour_by_name
-from lightning_modules.agents.metrics import LAYOUT
+from lightning_modules.agents.actors import StoredActor, build_actor, stored_actor
+from lightning_modules.agents.base import Agent
+from lightning_modules.agents.behaviour_policies import behaviour_policy
 from lightning_modules.agents.model_inputs import Inputs
 from lightning_modules.agents.propensity import inverse_propensity_weights
-from lightning_modules.agents.reference_distance import DistanceName, distance_by_name
+from lightning_modules.agents.reference_distance import distance_by_name
+from lightning_modules.agents.settings import AgentSettings
 from lightning_modules.agents.task_critics import Critics, frozen, reuse_gradients, soft_update
 from lightning_modules.multitask import MultiTaskModel
 
@@ -36,7 +33,7 @@ class ActorLoss(NamedTuple):
     bc_loss: Tensor
 
 
-class ActorCritic(ResumableModule, ABC):
+class ActorCritic(Agent, ABC):
     """An actor, one critic a task, their targets, and the order in which they learn.
 
     The actor is a multi-task model whose probabilities for a row are its actions, valued by what they earn in the rest
@@ -61,32 +58,7 @@ class ActorCritic(ResumableModule, ABC):
         tasks: Name of every task, in the order of the labels' columns.
         actor: Checkpoint of a multi-task model; or a model; or ``{"class_path": ..., "init_args": {...}}`` of one whose
             weights are drawn.
-        gamma: Discount of the next row's value, in [0, 1).
-        embed_dim: Size of the critics' embeddings; if it is that of the actor's, they start from the actor's weights.
-        bottom_mlp_dims: Size of every hidden layer of a critic's bottom, first to last.
-        tower_mlp_dims: Size of every hidden layer of a critic's tower, first to last.
-        dropout: Share of the critics' hidden units that are dropped in training.
-        critic_activation: See :class:`NonPositiveCritic`.
-        reward: What an action earns; see :func:`reward_function`.
-        behaviour: What fills the replay: uniformly random actions, the actor's, or the actor's with noise.
-        noise_mean: Mean of the noise of ``noisy_actor``.
-        noise_std: Standard deviation of that noise.
-        noise_clip: Largest absolute noise.
-        memory_size: Number of transitions that the replay holds.
-        batch_size: Transitions of the replay for one update.
-        actor_reg: Weight of the actor's distance to its frozen reference, the actor as it was given.
-        actor_reg_distance: That distance: the mean squared difference of their actions, or of their parameters, as in
-            the code published with RMTL.
-        tau: Share of a soft update, in (0, 1].
-        soft_update_freq: Updates of the critics for each soft update.
-        actor_update_freq: Updates of the critics for each update of the actor.
-        init_training_step: Updates of the critics before the actor begins to learn.
-        actor_frozen: Whether the actor does not learn at all.
-        ips: Whether the critics' errors are weighed by inverse propensities of the labels.
-        ips_actor: Whether the values in the actor's loss are weighed by them too, as in the code published with RMTL.
-        actor_lr: Learning rate of the actor's Adam.
-        critic_lr: Learning rate of the critics' Adam.
-        gradient_clip_val: Largest norm of the gradient of the actor, and of that of all critics; None does not clip.
+        settings: What is learned with.
 
     Raises:
         ValueError: If a setting is out of its range, or the actor's fields, features or tasks are not those of the
@@ -99,65 +71,34 @@ class ActorCritic(ResumableModule, ABC):
         num_numerical: int,
         tasks: Sequence[str],
         actor: str | dict[str, Any] | MultiTaskModel,
-        *,
-        gamma: float = 0.9,
-        embed_dim: int = 128,
-        bottom_mlp_dims: Sequence[int] = (512, 256),
-        tower_mlp_dims: Sequence[int] = (128, 64),
-        dropout: float = 0.2,
-        critic_activation: Literal["softplus", "relu"] = "softplus",
-        reward: RewardName = "log_loss",
-        behaviour: BehaviourName = "uniform",
-        noise_mean: float = 0.0,
-        noise_std: float = 0.4,
-        noise_clip: float = 3e-3,
-        memory_size: int = 500_000,
-        batch_size: int = 512,
-        actor_reg: float = 0.0,
-        actor_reg_distance: DistanceName = "actions",
-        tau: float = 0.2,
-        soft_update_freq: int = 2,
-        actor_update_freq: int = 2,
-        init_training_step: int = 10_000,
-        actor_frozen: bool = False,
-        ips: bool = False,
-        ips_actor: bool = False,
-        actor_lr: float = 1e-3,
-        critic_lr: float = 1e-3,
-        gradient_clip_val: float | None = None,
+        settings: AgentSettings,
     ) -> None:
-        check_settings(locals())
-        super().__init__(tasks, reward_function(reward), memory_size)
+        super().__init__(tasks, reward_function(settings.reward), settings.memory_size)
         self.automatic_optimization = False
+        self.settings = settings
         stored = stored_actor(actor, Inputs(field_sizes, num_numerical, tasks))
-        self.save_hyperparameters(ignore=["actor"])
-        self.save_hyperparameters({"actor": stored.description})
-        self.gamma, self.tau, self.ips, self.ips_actor = gamma, tau, ips, ips_actor
-        self.actor_reg, self.distance = actor_reg, distance_by_name(actor_reg_distance)
-        self.batch_size = batch_size
-        self.soft_update_freq, self.actor_update_freq = soft_update_freq, actor_update_freq
-        self.init_training_step, self.actor_frozen = init_training_step, actor_frozen
-        self.actor_lr, self.critic_lr, self.gradient_clip_val = actor_lr, critic_lr, gradient_clip_val
-        self.behaviour = behaviour_by_name(behaviour, mean=noise_mean, std=noise_std, clip=noise_clip)
-        self._critic_arguments: dict[str, Any] = {
-            "embed_dim": embed_dim,
-            "bottom_mlp_dims": bottom_mlp_dims,
-            "tower_mlp_dims": tower_mlp_dims,
-            "dropout": dropout,
-            "critic_activation": critic_activation,
-        }
+        self.save_hyperparameters(ignore=["actor", "settings"])
+        self.save_hyperparameters({**settings.plain(), "actor": stored.description})
+        self.distance = distance_by_name(settings.actor_reg_distance)
+        self.behaviour = behaviour_policy(
+            settings.behaviour, mean=settings.noise_mean, std=settings.noise_std, clip=settings.noise_clip
+        )
         self._inputs = (field_sizes, num_numerical, tasks)
+        self._make_actors(stored)
+        self.critics, self.critics_target = self.new_critics()
+
+    def _make_actors(self, stored: StoredActor) -> None:
+        """Make the actor, its target and its reference, of the same weights."""
         self.actor = build_actor(stored)
         weights = self.actor.state_dict()
         self.actor_target, self.reference = (build_actor(stored._replace(weights=weights)) for _ in range(2))
-        self.actor.requires_grad_(not actor_frozen)
+        self.actor.requires_grad_(not self.settings.actor_frozen)
         for fixed in (self.actor_target, self.reference):
             fixed.requires_grad_(False)
-        self.critics, self.critics_target = self.new_critics()
 
     def new_critics(self) -> tuple[Critics, Critics]:
         """Return critics whose embeddings start from the actor's where the sizes are the same, and their target."""
-        critics, target = (Critics(*self._inputs, **self._critic_arguments) for _ in range(2))
+        critics, target = (Critics(*self._inputs, **self.settings.critic_options()) for _ in range(2))
         critics.start_from(self.actor.shared_embedding())
         target.load_state_dict(critics.state_dict())
         return reuse_gradients(critics), target.requires_grad_(False)
@@ -181,22 +122,18 @@ class ActorCritic(ResumableModule, ABC):
             module.eval()
         return self
 
-    def configure_callbacks(self) -> list[Callback]:
-        """Return what puts the curves of an agent on common charts in TensorBoard."""
-        return [ScalarLayout(LAYOUT)]
-
     def configure_optimizers(self) -> list[Optimizer]:
         """Return the optimizer of all critics and, unless it is frozen, that of the actor."""
         critics = [parameter for critics, _ in self.critic_pairs() for parameter in critics.parameters()]
-        optimizers: list[Optimizer] = [Adam(critics, lr=self.critic_lr, fused=True)]
-        if not self.actor_frozen:
-            optimizers.append(Adam(self.actor.parameters(), lr=self.actor_lr, fused=True))
+        optimizers: list[Optimizer] = [Adam(critics, lr=self.settings.critic_lr, fused=True)]
+        if not self.settings.actor_frozen:
+            optimizers.append(Adam(self.actor.parameters(), lr=self.settings.actor_lr, fused=True))
         return optimizers
 
     def training_step(self, batch: LoggedTransition, batch_idx: int) -> None:
         """Act on the batch, store what came of it, and learn from a batch of the replay."""
         self.replay.store(self.experience(batch))
-        self.update(self.replay.sample(self.batch_size, self.generator))
+        self.update(self.replay.sample(self.settings.batch_size, self.generator))
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set outside the Trainer's class
         if self.trainer.is_last_batch or (every and (batch_idx + 1) % every == 0):
             self._watch.check()
@@ -204,7 +141,7 @@ class ActorCritic(ResumableModule, ABC):
     @torch.no_grad()
     def experience(self, batch: LoggedTransition) -> Transition:
         """Return the batch's transitions under the behaviour's actions."""
-        action = self.behaviour(lambda: self(batch.categorical, batch.numerical), batch.label, self.generator)
+        action = self.behaviour.act(lambda: self(batch.categorical, batch.numerical), batch.label, self.generator)
         return transitions(batch, action, self.reward)
 
     def update(self, rows: Transition) -> None:
@@ -212,16 +149,16 @@ class ActorCritic(ResumableModule, ABC):
         critic_optimizer, *actor_optimizer = self._optimizers()
         self.updates += 1
         self._update_critics(rows, critic_optimizer)
-        since = self.updates - self.init_training_step
-        if actor_optimizer and since > 0 and since % self.actor_update_freq == 0:
+        since = self.updates - self.settings.init_training_step
+        if actor_optimizer and since > 0 and since % self.settings.actor_update_freq == 0:
             self._update_actor(rows, actor_optimizer[0])
-        if self.updates % self.soft_update_freq == 0:
+        if self.updates % self.settings.soft_update_freq == 0:
             self._update_targets()
 
     def _update_critics(self, rows: Transition, optimizer: Optimizer) -> None:
         with torch.no_grad():
             target = self._target(rows)
-            weight = inverse_propensity_weights(rows.label) if self.ips else torch.ones((), device=self.device)
+            weight = inverse_propensity_weights(rows.label) if self.settings.ips else torch.ones((), device=self.device)
         lookup = self.critics.look_up(rows.categorical)
         values = [critics.values(lookup, rows.numerical, rows.action) for critics, _ in self.critic_pairs()]
         loss = torch.stack([(weight * (value - target).square()).mean(dim=0) for value in values]).sum(dim=0)
@@ -233,11 +170,11 @@ class ActorCritic(ResumableModule, ABC):
         going_on = ~rows.done
         if rows.done.device.type != "cpu":
             value = self.next_value(rows.next_categorical, rows.next_numerical)
-            return rows.reward + self.gamma * going_on.unsqueeze(1) * value
+            return rows.reward + self.settings.gamma * going_on.unsqueeze(1) * value
         # On a CPU nothing waits for the number of rows, and those behind a session's end need not be valued.
         value = self.next_value(rows.next_categorical[going_on], rows.next_numerical[going_on])
         target = rows.reward.clone()
-        target[going_on] += self.gamma * value
+        target[going_on] += self.settings.gamma * value
         return target
 
     def _update_actor(self, rows: Transition, optimizer: Optimizer) -> None:
@@ -249,15 +186,17 @@ class ActorCritic(ResumableModule, ABC):
     def _step(self, optimizer: Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
         self.manual_backward(loss)
-        if self.gradient_clip_val is not None:
-            self.clip_gradients(optimizer, gradient_clip_val=self.gradient_clip_val, gradient_clip_algorithm="norm")
+        if self.settings.gradient_clip_val is not None:
+            self.clip_gradients(
+                optimizer, gradient_clip_val=self.settings.gradient_clip_val, gradient_clip_algorithm="norm"
+            )
         optimizer.step()
 
     def _update_targets(self) -> None:
         pairs: list[tuple[nn.Module, nn.Module]] = [*self.critic_pairs()]
-        if not self.actor_frozen and self.updates > self.init_training_step:
+        if not self.settings.actor_frozen and self.updates > self.settings.init_training_step:
             pairs.append((self.actor, self.actor_target))
-        soft_update(pairs, self.tau)
+        soft_update(pairs, self.settings.tau)
 
     def reference_loss(self, rows: Transition, action: Tensor) -> Tensor:
         """Return the actor's distance to its reference, given its actions, float [n, tasks]."""
@@ -266,7 +205,7 @@ class ActorCritic(ResumableModule, ABC):
     def action_values(self, rows: Transition, action: Tensor) -> Tensor:
         """Return the critics' values of the actor's actions, float [n, tasks]; weighed if ``ips_actor`` is set."""
         value: Tensor = self.critics(rows.categorical, rows.numerical, action)
-        return inverse_propensity_weights(rows.label) * value if self.ips_actor else value
+        return inverse_propensity_weights(rows.label) * value if self.settings.ips_actor else value
 
     def _optimizers(self) -> list[Any]:
         optimizers = self.optimizers()

@@ -1,4 +1,4 @@
-"""How an actor is measured: it plays logged sessions."""
+"""What all agents share: evaluation on logged sessions, the log, and training that can be resumed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from callbacks.scalar_layout import Layout, ScalarLayout
 from datamodules.batches import ImpressionBatch
 from datamodules.sessions.rewards import Reward
 from datamodules.sessions.transitions import Transition
@@ -17,30 +19,64 @@ from lightning_modules.agents.replay_buffer import ReplayBuffer
 from lightning_modules.core.resumption import ResumableTraining
 from lightning_modules.core.trained_module import note_how_to_rebuild
 from lightning_modules.multitask import MultiTaskMetrics, MultiTaskModel
+from lightning_modules.multitask.metrics import VALIDATION_CHARTS
+
+#: What an agent logs; its actor has the metrics of a multi-task model.
+LAYOUT: Layout = {
+    "Agent": {
+        "score: mean reward of a session": "val/score(/.*)?",
+        "critic loss": "train/critic_loss(/.*)?",
+        "actor loss and BC loss": "train/(actor|bc)_loss",
+        "mean value of the critics": "train/q_mean/.*",
+        "spread of the critics' values": "train/q_std/.*",
+    },
+    "Validation": VALIDATION_CHARTS,
+}
 
 
-class PlayingModule(pl.LightningModule):
-    """An actor whose actions are a multi-task model's probabilities, with its evaluation and prediction.
+class Agent(ResumableTraining, pl.LightningModule):
+    """An actor that is evaluated on logged sessions, and whose interrupted training resumes bit for bit.
 
-    ``val/...`` and ``test/...`` hold every metric of :class:`MultiTaskMetrics`, and ``score`` and ``score/<task>`` of
-    :class:`SessionScore`. A subclass sets ``actor``.
+    The actions are the probabilities of a multi-task model, ``actor``, which a subclass sets. ``val/...`` and
+    ``test/...`` hold every metric of :class:`MultiTaskMetrics`, and ``score`` and ``score/<task>`` of
+    :class:`SessionScore`. A checkpoint holds the number of updates, the replay, all random states and the sums of the
+    epoch's log.
 
     Args:
         tasks: Name of every task, in the order of the labels' columns.
         reward: What an action earns.
+        memory_size: Number of transitions that the replay holds.
+
+    Attributes:
+        updates: Number of updates of the critics so far.
+        replay: The transitions to learn from.
+        generator: Of everything that the agent draws itself, on the CPU.
     """
 
     actor: MultiTaskModel
 
-    def __init__(self, tasks: Sequence[str], reward: Reward) -> None:
+    def __init__(self, tasks: Sequence[str], reward: Reward, memory_size: int) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
         self.reward = reward
         self.metrics, self.score = MultiTaskMetrics(self.tasks), SessionScore(self.tasks)
+        self.memory_size = memory_size
+        self._constant_warning = ConstantWarning()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.updates = 0
+        self.replay: ReplayBuffer[Transition] = ReplayBuffer(self.memory_size)
+        self.generator = torch.Generator()
+        self._observation, self._watch = EpochObservation(self.tasks), FiniteWatch()
 
     def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the action: int64 [n, fields], float [n, features] -> probabilities, float [n, tasks]."""
         return torch.sigmoid(self.actor(categorical, numerical))
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Return what puts the curves of an agent on common charts in TensorBoard."""
+        return [ScalarLayout(LAYOUT)]
 
     def on_validation_epoch_start(self) -> None:
         """Forget the rows of an evaluation that was interrupted."""
@@ -89,35 +125,6 @@ class PlayingModule(pl.LightningModule):
         self.metrics.reset()
         self.score.reset()
 
-
-class ResumableModule(ResumableTraining, PlayingModule):
-    """An actor whose training ends bit for bit where it would have ended without a stop.
-
-    A checkpoint holds the number of updates, the replay, all random states and the sums of the epoch's log.
-
-    Args:
-        tasks: Name of every task, in the order of the labels' columns.
-        reward: What an action earns.
-        memory_size: Number of transitions that the replay holds.
-
-    Attributes:
-        updates: Number of updates of the critics so far.
-        replay: The transitions to learn from.
-        generator: Of everything that the agent draws itself, on the CPU.
-    """
-
-    def __init__(self, tasks: Sequence[str], reward: Reward, memory_size: int) -> None:
-        super().__init__(tasks, reward)
-        self.memory_size = memory_size
-        self._warn_of_constants = ConstantWarning()
-        self._begin()
-
-    def _begin(self) -> None:
-        self.updates = 0
-        self.replay: ReplayBuffer[Transition] = ReplayBuffer(self.memory_size)
-        self.generator = torch.Generator()
-        self._observation, self._watch = EpochObservation(self.tasks), FiniteWatch()
-
     def setup(self, stage: str) -> None:
         """Refuse several processes, whose replays and updates would drift apart.
 
@@ -157,10 +164,10 @@ class ResumableModule(ResumableTraining, PlayingModule):
         self._observation = EpochObservation(self.tasks)
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means, and tell of critics that answer the same whatever they are asked."""
+        """Log the epoch's means, and warn of critics whose values are constant."""
         named = {f"train/{name}": mean for name, mean in self._observation.means().items()}
         self.log_dict(named, batch_size=1)
-        self._warn_of_constants(self._observation.constant_tasks())
+        self._constant_warning.warn(self._observation.constant_tasks())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store how to rebuild the agent, and what a resumed training needs beside weights and optimizers."""

@@ -1,18 +1,22 @@
-"""What acts when the replay is filled."""
+"""Behaviour policies, which choose the actions that fill the replay."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from lightning_modules.utilities.serialization import Described
+
 BehaviourName = Literal["uniform", "actor", "noisy_actor"]
 
 
-class Behaviour(Protocol):
+class Behaviour(Described, ABC):
     """Chooses the action, a probability for every task, for rows whose transitions are stored."""
 
-    def __call__(self, probability: Callable[[], Tensor], label: Tensor, generator: torch.Generator) -> Tensor:
+    @abstractmethod
+    def act(self, probability: Callable[[], Tensor], label: Tensor, generator: torch.Generator) -> Tensor:
         """Return the actions.
 
         Args:
@@ -25,35 +29,40 @@ class Behaviour(Protocol):
         """
 
 
-class UniformActions:
+class UniformActions(Behaviour):
     """Every probability drawn from [0, 1): says most about what errors cost, and little about the actor's own."""
 
-    def __call__(self, probability: Callable[[], Tensor], label: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def act(self, probability: Callable[[], Tensor], label: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Return the actions; see :class:`Behaviour`."""
         return torch.rand(label.shape, dtype=label.dtype, generator=generator).to(label.device)
 
 
-class ActorActions:
-    """What the actor predicts."""
+class ActorActions(Behaviour):
+    """The actor's predictions."""
 
-    def __call__(self, probability: Callable[[], Tensor], label: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def act(self, probability: Callable[[], Tensor], label: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Return the actions; see :class:`Behaviour`."""
         return probability()
 
 
-class NoisyActorActions:
-    """What the actor predicts, with normal noise: ``clip(p + clip(N(mean, std^2), -clip, clip), 0, 1)``.
+class NoisyActorActions(Behaviour):
+    """The actor's predictions ``p`` with normal noise: ``clip(p + clip(N(mean, std^2), -clip, clip), 0, 1)``.
 
     Args:
         mean: Mean of the noise.
         std: Standard deviation of the noise before it is clipped.
         clip: Largest absolute noise.
+
+    Raises:
+        ValueError: If ``std`` or ``clip`` is negative.
     """
 
-    def __init__(self, mean: float, std: float, clip: float) -> None:
+    def __init__(self, mean: float = 0.0, std: float = 0.4, clip: float = 3e-3) -> None:
+        if min(std, clip) < 0:
+            raise ValueError(f"std and clip of the noise must be at least 0, got std={std} and clip={clip}")
         self.mean, self.std, self.clip = mean, std, clip
 
-    def __call__(self, probability: Callable[[], Tensor], label: Tensor, generator: torch.Generator) -> Tensor:
+    def act(self, probability: Callable[[], Tensor], label: Tensor, generator: torch.Generator) -> Tensor:
         """Return the actions; see :class:`Behaviour`."""
         return (probability() + clipped_noise(label, self.mean, self.std, self.clip, generator)).clamp(0, 1)
 
@@ -64,17 +73,25 @@ def clipped_noise(like: Tensor, mean: float, std: float, clip: float, generator:
     return (mean + std * noise).clamp(-clip, clip)
 
 
-def behaviour_by_name(name: str, *, mean: float, std: float, clip: float) -> Behaviour:
-    """Return a behaviour; ``mean``, ``std`` and ``clip`` are the noise of ``noisy_actor``.
+def behaviour_policy(behaviour: str | Behaviour, *, mean: float, std: float, clip: float) -> Behaviour:
+    """Return the behaviour policy of a name; one that is no name is returned as it is.
+
+    Args:
+        behaviour: ``uniform``, ``actor``, ``noisy_actor`` or a policy.
+        mean: Mean of the noise of ``noisy_actor``.
+        std: Standard deviation of that noise.
+        clip: Largest absolute noise.
 
     Raises:
         ValueError: If there is no such behaviour.
     """
-    behaviours: dict[str, Behaviour] = {
+    if isinstance(behaviour, Behaviour):
+        return behaviour
+    named: dict[str, Behaviour] = {
         "uniform": UniformActions(),
         "actor": ActorActions(),
         "noisy_actor": NoisyActorActions(mean, std, clip),
     }
-    if name not in behaviours:
-        raise ValueError(f"there is no behaviour '{name}'; choose {', '.join(get_args(BehaviourName))}")
-    return behaviours[name]
+    if behaviour not in named:
+        raise ValueError(f"there is no behaviour '{behaviour}'; choose {', '.join(get_args(BehaviourName))}")
+    return named[behaviour]

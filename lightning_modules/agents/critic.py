@@ -1,6 +1,6 @@
-"""The first layer of a critic, computed on what differs between rows alone."""
+"""The critic of one task, and its first layer, which embeds every category once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, cast
 
 import torch
@@ -138,6 +138,9 @@ def _run(layers: Iterable[nn.Module], outputs: Tensor) -> Tensor:
     return outputs.relu_() if waits else outputs
 
 
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"softplus": softplus, "relu": torch.relu}
+
+
 class NonPositiveCritic(Critic):
     """A critic whose values are never above 0, as befits rewards that are logarithms of probabilities.
 
@@ -177,11 +180,10 @@ class NonPositiveCritic(Critic):
             dropout=dropout,
             batch_norm=batch_norm,
         )
-        if activation not in ("softplus", "relu"):
+        if activation not in _ACTIVATIONS:
             raise ValueError(f"there is no activation '{activation}'; choose 'softplus' or 'relu'")
         self.activation = activation
 
     def value(self, lookup: FieldLookup, numerical: Tensor, action: Tensor) -> Tensor:
         """Return the value of every row's action, at most 0; see :class:`Critic`."""
-        value = super().value(lookup, numerical, action)
-        return -softplus(value) if self.activation == "softplus" else -torch.relu(value)
+        return -_ACTIVATIONS[self.activation](super().value(lookup, numerical, action))

@@ -15,7 +15,7 @@ from lightning_modules.losses import BCE, Loss
 Variant = Literal["one_minus_q", "constant", "label_q", "minus_q"]
 
 _FORMULAS = {"one_minus_q": "1 - {:g} Q", "constant": "1", "label_q": "-label Q", "minus_q": "-Q"}
-#: The weight by Q and the label, both [n, tasks], and lambda.
+#: The weight by Q and the label, both [n, tasks], and lambda; one that is missing is constant and needs no Q.
 _WEIGHTS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "one_minus_q": lambda value, _, polish_lambda: 1 - polish_lambda * value,
     "label_q": lambda value, label, _: -label * value,
@@ -69,7 +69,7 @@ class CriticWeightedLoss(EpochStatistics, Loss):
         self.base = BCE() if base is None else base
         self.polish_lambda = polish_lambda
         self.variant = variant
-        self._values = AgentValues(agent)
+        self._critics = AgentValues(agent)
         self._weights = RowSample()
 
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:  # noqa: ARG002
@@ -86,7 +86,7 @@ class CriticWeightedLoss(EpochStatistics, Loss):
     def prepare(self, field_sizes: Sequence[int], num_numerical: int, tasks: Sequence[str]) -> None:
         """Read the agent's critics and refuse them if they do not fit the model."""
         self.base.prepare(field_sizes, num_numerical, tasks)
-        differences = self._values.inputs.differences(Inputs(field_sizes, num_numerical, tasks), "the loss")
+        differences = self._critics.inputs.differences(Inputs(field_sizes, num_numerical, tasks), "the loss")
         if differences:
             raise ValueError(
                 f"the agent '{self.agent}' cannot weigh this loss: it has {'; '.join(differences)}. "
@@ -117,10 +117,11 @@ class CriticWeightedLoss(EpochStatistics, Loss):
         Raises:
             ValueError: If the first batch does not fit the critics.
         """
-        if self.variant == "constant":
+        weigh = _WEIGHTS.get(self.variant)
+        if weigh is None:
             return torch.ones_like(label, dtype=torch.float32)
-        value = self._values(categorical, numerical, torch.sigmoid(logit.detach()))
-        return _WEIGHTS[self.variant](value, label.float(), self.polish_lambda)
+        value = self._critics.values(categorical, numerical, torch.sigmoid(logit.detach()))
+        return weigh(value, label.float(), self.polish_lambda)
 
     def reset(self) -> None:
         """Forget the weights kept so far."""
@@ -131,7 +132,7 @@ class CriticWeightedLoss(EpochStatistics, Loss):
         weights = self._weights.rows()
         if weights is None:
             return
-        for task, weight in zip(self._values.inputs.tasks, weights.unbind(1), strict=True):
+        for task, weight in zip(self._critics.inputs.tasks, weights.unbind(1), strict=True):
             yield f"weight/{task}/mean", weight.mean()
             yield f"weight/{task}/std", weight.std(correction=0)
             for name, share in _QUANTILES.items():

@@ -1,10 +1,15 @@
 """A deterministic actor that follows the gradient of its critics."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from datamodules.sessions.transitions import Transition
 from lightning_modules.agents.actor_critic import ActorCritic, ActorLoss
+from lightning_modules.agents.settings import AgentSettings
+from lightning_modules.multitask import MultiTaskModel
 
 
 class DDPG(ActorCritic):
@@ -21,9 +26,30 @@ class DDPG(ActorCritic):
 
     The paper updates the actor and the targets after every update of the critics, and explores with an
     Ornstein-Uhlenbeck process; what fills the replay here is the ``behaviour``, and every task has a critic of its own
-    reward instead of one for their sum, which is the same for the actor. The arguments are those of
-    :class:`ActorCritic`.
+    reward instead of one for their sum, which is the same for the actor.
+
+    Args:
+        field_sizes: See :class:`ActorCritic`.
+        num_numerical: See :class:`ActorCritic`.
+        tasks: See :class:`ActorCritic`.
+        actor: Checkpoint of a multi-task model, a model, or ``{"class_path": ..., "init_args": {...}}`` of one whose
+            weights are drawn.
+        options: The settings of :class:`AgentSettings`.
+
+    Raises:
+        ValueError: See :class:`ActorCritic`.
     """
+
+    def __init__(
+        self,
+        field_sizes: Sequence[int],
+        num_numerical: int,
+        tasks: Sequence[str],
+        actor: str | dict[str, Any] | MultiTaskModel,
+        **options: Any,
+    ) -> None:
+        settings = AgentSettings(**options)
+        super().__init__(field_sizes, num_numerical, tasks, actor, settings)
 
     def next_value(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the targets' value of what the actor's target does next, float [n, tasks]."""
@@ -36,4 +62,4 @@ class DDPG(ActorCritic):
         action = self(rows.categorical, rows.numerical)
         difference = self.reference_loss(rows, action)
         value = self.action_values(rows, action)
-        return ActorLoss(self.actor_reg * difference - value.mean(dim=0).sum(), difference.detach())
+        return ActorLoss(self.settings.actor_reg * difference - value.mean(dim=0).sum(), difference.detach())

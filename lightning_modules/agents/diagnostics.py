@@ -1,4 +1,4 @@
-"""What is kept of an agent's updates for the log, on their device, so that no update waits for it."""
+"""Statistics of an agent's updates, kept on the device for the log, and warnings of critics that fail."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -124,8 +124,8 @@ class ConstantWarning:
     def __init__(self) -> None:
         self._warned: set[str] = set()
 
-    def __call__(self, tasks: Sequence[str]) -> None:
-        """Warn of those of the tasks that were not warned of before."""
+    def warn(self, tasks: Sequence[str]) -> None:
+        """Warn of the critics of these tasks, except of those warned of before."""
         for task in (task for task in tasks if task not in self._warned):
             self._warned.add(task)
             rank_zero_warn(

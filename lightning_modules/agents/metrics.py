@@ -1,4 +1,4 @@
-"""What an actor earns in a session."""
+"""The score of an actor: what it earns in a session."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,6 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
-
-from callbacks.scalar_layout import Layout
-from lightning_modules.multitask.metrics import VALIDATION_CHARTS
 
 
 class SessionScore(Metric):
@@ -45,16 +42,3 @@ class SessionScore(Metric):
         score = self.total / torch.unique(dim_zero_cat(self.session)).numel()
         of_tasks = {f"score/{task}": each for task, each in zip(self.tasks, score, strict=True)}
         return {"score": score.sum(), **of_tasks}
-
-
-#: What an agent logs; its actor has the metrics of a multi-task model.
-LAYOUT: Layout = {
-    "Agent": {
-        "score: mean reward of a session": "val/score(/.*)?",
-        "critic loss": "train/critic_loss(/.*)?",
-        "actor loss and BC loss": "train/(actor|bc)_loss",
-        "mean value of the critics": "train/q_mean/.*",
-        "spread of the critics' values": "train/q_std/.*",
-    },
-    "Validation": VALIDATION_CHARTS,
-}

@@ -1,4 +1,4 @@
-"""What a trained agent's critics think of the predictions of other models."""
+"""Values that a trained agent's critics give to the predictions of other models."""
 
 from collections.abc import Sequence
 
@@ -36,7 +36,7 @@ class AgentValues:
         return Inputs(critics.field_sizes, critics.num_numerical, critics.tasks)
 
     @torch.no_grad()
-    def __call__(self, categorical: Tensor, numerical: Tensor, action: Tensor) -> Tensor:
+    def values(self, categorical: Tensor, numerical: Tensor, action: Tensor) -> Tensor:
         """Return the value of every row's predictions, without a gradient.
 
         Args:

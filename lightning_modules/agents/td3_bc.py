@@ -1,6 +1,7 @@
 """Offline learning with pairs of critics and an actor that stays near the logged actions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,10 +9,36 @@ from torch import Tensor
 
 from datamodules.sessions.transitions import Transition
 from lightning_modules.agents.actor_critic import ActorCritic, ActorLoss
-from lightning_modules.agents.argument_checks import check_numbers
-from lightning_modules.agents.behaviour_policies import BehaviourName, clipped_noise
+from lightning_modules.agents.behaviour_policies import Behaviour, BehaviourName, clipped_noise
+from lightning_modules.agents.settings import AgentSettings
 from lightning_modules.agents.task_critics import Critics
 from lightning_modules.multitask import MultiTaskModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TD3BCSettings(AgentSettings):
+    """Settings of :class:`TD3BC`.
+
+    Attributes:
+        behaviour: See :class:`AgentSettings`; uniform actions are not worth being near to.
+        noise_std: See :class:`AgentSettings`; wide enough for critics to see what other actions cost.
+        noise_clip: See :class:`AgentSettings`.
+        policy_noise: Standard deviation of the noise on the targets' actions.
+        policy_noise_clip: Largest absolute noise on them.
+        alpha: Weight of the values against being near the stored actions.
+    """
+
+    behaviour: BehaviourName | Behaviour = "noisy_actor"
+    noise_std: float = 0.1
+    noise_clip: float = 0.25
+    policy_noise: float = 0.1
+    policy_noise_clip: float = 0.25
+    alpha: float = 2.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_not_negative("policy_noise", "policy_noise_clip")
+        self.require_positive("alpha")
 
 
 class TD3BC(ActorCritic):
@@ -39,18 +66,15 @@ class TD3BC(ActorCritic):
         field_sizes: See :class:`ActorCritic`.
         num_numerical: See :class:`ActorCritic`.
         tasks: See :class:`ActorCritic`.
-        actor: See :class:`ActorCritic`.
-        behaviour: See :class:`ActorCritic`; uniform actions are not worth being near to.
-        noise_std: See :class:`ActorCritic`; wide enough for critics to see what other actions cost.
-        noise_clip: See :class:`ActorCritic`.
-        policy_noise: Standard deviation of the noise on the targets' actions.
-        policy_noise_clip: Largest absolute noise on them.
-        alpha: Weight of the values against being near the stored actions.
-        options: The other arguments of :class:`ActorCritic`.
+        actor: Checkpoint of a multi-task model, a model, or ``{"class_path": ..., "init_args": {...}}`` of one whose
+            weights are drawn.
+        options: The settings of :class:`TD3BCSettings`.
 
     Raises:
         ValueError: See :class:`ActorCritic`.
     """
+
+    settings: TD3BCSettings
 
     def __init__(
         self,
@@ -58,27 +82,10 @@ class TD3BC(ActorCritic):
         num_numerical: int,
         tasks: Sequence[str],
         actor: str | dict[str, Any] | MultiTaskModel,
-        *,
-        behaviour: BehaviourName = "noisy_actor",
-        noise_std: float = 0.1,
-        noise_clip: float = 0.25,
-        policy_noise: float = 0.1,
-        policy_noise_clip: float = 0.25,
-        alpha: float = 2.5,
         **options: Any,
     ) -> None:
-        check_numbers(locals(), not_negative=("policy_noise", "policy_noise_clip"), positive=("alpha",))
-        super().__init__(
-            field_sizes,
-            num_numerical,
-            tasks,
-            actor,
-            behaviour=behaviour,
-            noise_std=noise_std,
-            noise_clip=noise_clip,
-            **options,
-        )
-        self.policy_noise, self.policy_noise_clip, self.alpha = policy_noise, policy_noise_clip, alpha
+        settings = TD3BCSettings(**options)
+        super().__init__(field_sizes, num_numerical, tasks, actor, settings)
         self.twin_critics, self.twin_critics_target = self.new_critics()
 
     def critic_pairs(self) -> list[tuple[Critics, Critics]]:
@@ -88,7 +95,7 @@ class TD3BC(ActorCritic):
     def next_value(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the smaller of both targets' values of what the actor's target, with noise, does next."""
         action = torch.sigmoid(self.actor_target(categorical, numerical))
-        noise = clipped_noise(action, 0.0, self.policy_noise, self.policy_noise_clip, self.generator)
+        noise = clipped_noise(action, 0.0, self.settings.policy_noise, self.settings.policy_noise_clip, self.generator)
         noisy = (action + noise).clamp(0, 1)
         lookup = self.critics_target.look_up(categorical)
         first, second = (target.values(lookup, numerical, noisy) for _, target in self.critic_pairs())
@@ -99,8 +106,8 @@ class TD3BC(ActorCritic):
         action = self(rows.categorical, rows.numerical)
         difference = (action - rows.action).square().mean()
         value = self.action_values(rows, action)
-        weight = self.alpha / value.detach().abs().mean(dim=0).clamp(min=torch.finfo(value.dtype).eps)
+        weight = self.settings.alpha / value.detach().abs().mean(dim=0).clamp(min=torch.finfo(value.dtype).eps)
         loss = difference - (weight * value.mean(dim=0)).sum()
-        if self.actor_reg:
-            loss = loss + self.actor_reg * self.reference_loss(rows, action)
+        if self.settings.actor_reg:
+            loss = loss + self.settings.actor_reg * self.reference_loss(rows, action)
         return ActorLoss(loss, difference.detach())

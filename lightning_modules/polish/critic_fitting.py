@@ -73,7 +73,7 @@ class CriticFitting:
             torch.manual_seed(seed)
             fit(trainer, agent, self._sessions())
             # The agent is not trained further, and the replay buffer would be nearly all of the file.
-            agent.replay = ReplayBuffer(agent.memory_size)
+            agent.replay = ReplayBuffer(agent.settings.memory_size)
             replace_file(checkpoint, lambda path: trainer.save_checkpoint(path, weights_only=True))
 
     def _sessions(self) -> SessionsDataModule:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_modules.agents import SessionScore
-from lightning_modules.agents.behaviour_policies import behaviour_by_name
+from lightning_modules.agents.behaviour_policies import behaviour_policy
 from lightning_modules.agents.diagnostics import EpochObservation, FiniteWatch
 from lightning_modules.agents.propensity import inverse_propensity_weights
 from lightning_modules.core.resumption import random_state, restore_random_state
@@ -23,7 +23,7 @@ def test_uniform_actions_are_uniform_and_do_not_ask_the_actor() -> None:
     def actor() -> torch.Tensor:
         raise AssertionError("the actor was asked")
 
-    action = behaviour_by_name("uniform", **NOISE)(actor, torch.empty(20_000, 2), generator())
+    action = behaviour_policy("uniform", **NOISE).act(actor, torch.empty(20_000, 2), generator())
     assert action.shape == (20_000, 2)
     quantiles = torch.quantile(action[:, 0], torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]))
     torch.testing.assert_close(quantiles, torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]), atol=0.01, rtol=0)
@@ -31,13 +31,13 @@ def test_uniform_actions_are_uniform_and_do_not_ask_the_actor() -> None:
 
 def test_the_actors_actions_are_the_actors() -> None:
     probability = torch.rand(5, 2)
-    action = behaviour_by_name("actor", **NOISE)(lambda: probability, torch.empty(5, 2), generator())
+    action = behaviour_policy("actor", **NOISE).act(lambda: probability, torch.empty(5, 2), generator())
     assert torch.equal(action, probability)
 
 
 def test_noise_is_clipped_and_actions_stay_probabilities() -> None:
     probability = torch.tensor([0.02, 0.5]).expand(5_000, 2)
-    action = behaviour_by_name("noisy_actor", **NOISE)(lambda: probability, torch.empty(5_000, 2), generator())
+    action = behaviour_policy("noisy_actor", **NOISE).act(lambda: probability, torch.empty(5_000, 2), generator())
     difference = action[:, 1] - 0.5
     assert difference.abs().max() <= 0.1 + 1e-6
     # Four fifths of the noise lie beyond the clip.
@@ -48,7 +48,7 @@ def test_noise_is_clipped_and_actions_stay_probabilities() -> None:
 
 def test_an_unknown_behaviour_is_refused() -> None:
     with pytest.raises(ValueError, match=r"'greedy'.*uniform, actor, noisy_actor"):
-        behaviour_by_name("greedy", **NOISE)
+        behaviour_policy("greedy", **NOISE)
 
 
 def test_both_labels_weigh_the_same() -> None:
