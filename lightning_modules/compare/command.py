@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from rich.console import Console
 
 from lightning_modules.compare.compared_losses import ComparedLoss, gather
@@ -19,7 +20,6 @@ from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.compare.training import TRAINED, FullTraining, Setting
 from lightning_modules.core.run_config import continue_with_data
 from lightning_modules.training.convergence import builder
-from lightning_modules.training.predictions import refuse_several_probabilities
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
 from lightning_modules.utilities.processes import is_first, torch_threads
@@ -59,18 +59,11 @@ def run_compare(
     _check_model(build(), losses.all, datamodule)
     with _locked(root), torch_threads(settings.threads):
         records = _open(root, datamodule, save_config)
-        board = ComparisonTensorBoard(root, type(model).__name__, type(datamodule).__name__)
-        training = FullTraining(
-            build,
-            datamodule,
-            trainer_recipe,
-            monitor=settings.monitor,
-            mode=settings.mode,
-            patience=settings.patience,
-        )
-        observers = _observers(settings, plan, len(losses.all), console, board)
-        chosen = _train(EffectivenessTest(training, plan, records, observers), losses.all, observers)
         names = type(model).__name__, type(datamodule).__name__
+        board = ComparisonTensorBoard(root, *names)
+        observers = _observers(settings, plan, len(losses.all), console, board)
+        training = _training(settings, build, datamodule, trainer_recipe)
+        chosen = _train(EffectivenessTest(training, plan, records, observers), losses.all, observers)
         report = ComparisonEvaluation(settings, plan, losses, chosen, records, *names, seed).report()
         if is_first():
             report.write(root)
@@ -94,7 +87,15 @@ def _check_model(model: pl.LightningModule, losses: Sequence[ComparedLoss], data
     """Refuse, before anything is written, a model that a comparison cannot train or score."""
     for compared in losses:
         compared.loss.check_model(model)
-    refuse_several_probabilities(model, datamodule)
+    datamodule.prepare_data()
+    datamodule.setup("validate")
+    with torch.no_grad():
+        predicted = model.eval().predict_step(next(iter(datamodule.val_dataloader())))
+    if predicted.ndim != 1:
+        raise ValueError(
+            f"{type(model).__name__} predicts {predicted.shape[1]} probabilities a row, and a comparison takes models "
+            "of one: compare the losses on a recommender, or on one task alone"
+        )
 
 
 def _locked(root: Path) -> AbstractContextManager[None]:
@@ -123,6 +124,16 @@ def _observers(
     if settings.save_checkpoints:
         observers.append(CheckpointWriter(Path(settings.root) / "checkpoints"))
     return CompareObservers(observers)
+
+
+def _training(
+    settings: CompareSettings,
+    build: Callable[[], pl.LightningModule],
+    datamodule: pl.LightningDataModule,
+    recipe: Mapping[str, Any],
+) -> FullTraining:
+    monitor, mode, patience = settings.monitor, settings.mode, settings.patience
+    return FullTraining(build, datamodule, recipe, monitor=monitor, mode=mode, patience=patience)
 
 
 def _train(test: EffectivenessTest, losses: Sequence[ComparedLoss], observers: CompareObservers) -> dict[str, Setting]:

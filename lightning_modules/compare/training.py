@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -110,33 +111,16 @@ class FullTraining:
             KeyboardInterrupt: If the user interrupted the training.
             MisconfigurationException: If the Trainer cannot be built.
         """
-
-        def build() -> pl.LightningModule:
-            model = self.build()
-            model.loss = loss
-            return model
-
         start, guard = time.perf_counter(), RewardCallback(self.monitor, self.mode)
         with quiet_lightning():
             convergence = self._convergence(setting, guard)
         try:
             with quiet_training():
-                model = convergence.fit(build, self.datamodule, seed)
+                model = convergence.fit(partial(self._model, loss), self.datamodule, seed)
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             return TrainingRun(FAILED, -math.inf, seconds=time.perf_counter() - start, error=message)
-        best, trained = convergence.best, guard.status == "trained"
-        return TrainingRun(
-            status=TRAINED if trained else DIVERGED,
-            score=best.score if trained else -math.inf,
-            epoch=best.epoch,
-            epochs=convergence.trainer.current_epoch,
-            converged=convergence.converged,
-            metrics=convergence.validation_metrics,
-            seconds=time.perf_counter() - start,
-            trainer=convergence.trainer,
-            model=model if best.weights else None,
-        )
+        return _outcome(convergence, guard, model, time.perf_counter() - start)
 
     def measure(self, run: TrainingRun) -> Measured:
         """Test a trained model, and score the validation and test rows with it."""
@@ -149,6 +133,29 @@ class FullTraining:
             test = scores(trainer, model, self.datamodule.test_dataloader())
         return Measured(metrics, validation, test)
 
+    def _model(self, loss: Loss) -> pl.LightningModule:
+        model = self.build()
+        model.loss = loss
+        return model
+
     def _convergence(self, setting: Setting, guard: RewardCallback) -> ConvergenceTrainer:
         settings = TrainingSettings(None, self.patience, setting.learning_rate, setting.weight_decay)
         return ConvergenceTrainer(self.recipe, self.monitor, self.mode, settings, callbacks=[guard])
+
+
+def _outcome(
+    convergence: ConvergenceTrainer, guard: RewardCallback, model: pl.LightningModule, seconds: float
+) -> TrainingRun:
+    """Return the outcome of a training that raised no error."""
+    best, trained = convergence.best, guard.status == "trained"
+    return TrainingRun(
+        status=TRAINED if trained else DIVERGED,
+        score=best.score if trained else -math.inf,
+        epoch=best.epoch,
+        epochs=convergence.trainer.current_epoch,
+        converged=convergence.converged,
+        metrics=convergence.validation_metrics,
+        seconds=seconds,
+        trainer=convergence.trainer,
+        model=model if best.weights else None,
+    )

@@ -96,23 +96,6 @@ def load_scores(path: Path, split: str) -> Tensor:
     return torch.logit(probability)
 
 
-def refuse_several_probabilities(model: pl.LightningModule, datamodule: pl.LightningDataModule) -> None:
-    """Refuse a model that a comparison cannot score, before anything is trained.
-
-    Raises:
-        ValueError: If the model predicts more than one probability a row.
-    """
-    datamodule.prepare_data()
-    datamodule.setup("validate")
-    with torch.no_grad():
-        predicted = model.eval().predict_step(next(iter(datamodule.val_dataloader())))
-    if predicted.ndim != 1:
-        raise ValueError(
-            f"{type(model).__name__} predicts {predicted.shape[1]} probabilities a row, and a comparison takes models "
-            "of one: compare the losses on a recommender, or on one task alone"
-        )
-
-
 def _of_all_processes(own: list[Tensor]) -> list[list[Tensor]]:
     if not (distributed.is_available() and distributed.is_initialized()):
         return [own]

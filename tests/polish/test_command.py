@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from datamodules.loader import BatchLoader
 from lightning_modules.agents import CriticWeightedLoss
+from lightning_modules.multitask import DynamicWeightAveraging
 from lightning_modules.polish.arms import Arm
 from lightning_modules.polish.critic_fitting import CriticFitting
 from lightning_modules.polish.training import PolishTraining
@@ -87,7 +88,7 @@ def first_batch_loss(whole: SmallPolish, checkpoint: Path, seed: int) -> float:
 
 
 def test_the_control_starts_from_the_bases_weights_and_takes_the_steps_of_every_arm(tmp_path: Path) -> None:
-    still = polish(tmp_path / "run", model={"dropout": 0.0}, seeds=1)
+    still = polish(tmp_path / "run", model={"dropout": 0.0}, weightings=[DynamicWeightAveraging()], seeds=1)
     still.run(save)
     folder = tmp_path / "run" / "seed_5"
     (_, first), *_ = control = curve(folder / "fine_tuned", "train/loss_step")
@@ -182,7 +183,8 @@ def test_critics_of_another_model_serve_all_seeds(root: Path, tmp_path: Path, mo
 
     monkeypatch.setattr(CriticFitting, "fit", refuse)
     critics = root / "seed_5" / "critics.ckpt"
-    report = polish(tmp_path / "run", critics=str(critics), from_scratch=False, model={"embedding_dim": 8}).run(save)
+    given: dict[str, Any] = {"critics": str(critics), "variants": ["minus_q"], "from_scratch": False}
+    report = polish(tmp_path / "run", **given, model={"embedding_dim": 8}).run(save)
     stored = loaded(tmp_path / "run" / "seed_6" / "fine_tuned_Q.ckpt")["hyper_parameters"]["loss"]["init_args"]
     assert stored["agent"] == str(critics)
     assert f"Q is that of {critics} for all seeds." in report.setup
@@ -190,14 +192,14 @@ def test_critics_of_another_model_serve_all_seeds(root: Path, tmp_path: Path, mo
 
 
 def test_one_seed_has_no_differences(tmp_path: Path) -> None:
-    report = polish(tmp_path / "run", seeds=1, variants=["minus_q"], weightings=[]).run(save)
+    report = polish(tmp_path / "run", seeds=1, variants=[], weightings=[]).run(save)
     assert report.differences == {}
     assert any("take more seeds" in remark for remark in report.remarks)
     assert "; seed 5. The base" in report.setup
 
 
 def test_arms_that_are_not_finite_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    diverging = polish(tmp_path / "run", variants=["minus_q"], weightings=[], fine_tuning_learning_rate=1e30)
+    diverging = polish(tmp_path / "run", variants=["minus_q"], from_scratch=False, fine_tuning_learning_rate=1e30)
     report = diverging.run(save)
     assert "fine-tuned: no epoch had a finite val/auc" in capsys.readouterr().out
     assert report.differences == {}
@@ -215,12 +217,13 @@ def test_a_base_that_cannot_be_trained_ends_the_polish(tmp_path: Path) -> None:
 
 
 def test_a_training_that_is_cut_short_is_told_of(whole: SmallPolish, tmp_path: Path) -> None:
-    remarks = polish(tmp_path / "run", variants=[], weightings=[], recipe={"max_epochs": 1}).run(save).remarks
+    given: dict[str, Any] = {"variants": [], "weightings": [], "seeds": 1}
+    remarks = polish(tmp_path / "run", **given, recipe={"max_epochs": 1}).run(save).remarks
     assert (
         "ended by trainer.max_epochs before val/auc had stopped getting better, for one seed at least: base" in remarks
     )
-    long = polish(tmp_path / "long", variants=[], weightings=[], recipe={"max_epochs": 200}, patience=1).run(save)
-    assert not long.remarks
+    (remark,) = polish(tmp_path / "long", **given, recipe={"max_epochs": 200}, patience=1).run(save).remarks
+    assert "take more seeds" in remark
 
 
 def test_options_that_agents_refuse_do_not_reach_them(tmp_path: Path) -> None:

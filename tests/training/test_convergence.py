@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-import torch
-from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
+from pytorch_lightning.callbacks import EarlyStopping
 
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
@@ -64,12 +63,6 @@ def test_settings_that_are_not_given_are_those_of_recipe_and_model() -> None:
     assert fitted(TrainingSettings(1, weight_decay=0.25))[1].groups == {(own["lr"], 0.25)}
 
 
-def test_the_seed_decides_weights_and_batches() -> None:
-    first, again, other = (fitted(TrainingSettings(1), seed)[2].state_dict() for seed in (3, 3, 4))
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not all(torch.equal(first[name], other[name]) for name in first)
-
-
 def test_a_missing_metric_fails_a_strict_training_alone() -> None:
     settings = TrainingSettings(2, patience=1)
     for strict in (True, False):
@@ -81,9 +74,3 @@ def test_a_missing_metric_fails_a_strict_training_alone() -> None:
             else:
                 convergence.fit(BUILD, DATA, 0)
                 assert (convergence.best.epoch, convergence.validation_metrics) == (0, {})
-
-
-def test_nothing_of_a_training_is_kept_on_disk() -> None:
-    trainer = fitted(TrainingSettings(1))[0].trainer
-    assert not [each for each in trainer.callbacks if isinstance(each, Checkpoint)]  # type: ignore[attr-defined]
-    assert trainer.limit_predict_batches == 1.0
