@@ -70,7 +70,7 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
         self.save_hyperparameters(ignore=list(self.object_arguments))
         # The command line gives an optimizer's settings; one given in Python is a function.
         if not isinstance(self.hparams.get("optimizer"), Mapping):
-            self.save_hyperparameters(ignore="optimizer")
+            self.save_hyperparameters(ignore=["optimizer", *self.object_arguments])
 
     def keep_objects(self, **objects: Described | nn.ModuleList | None) -> None:
         """Set attributes to arguments that are objects, and save them as plain values among the hyper-parameters."""
