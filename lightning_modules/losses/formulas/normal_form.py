@@ -1,89 +1,74 @@
-"""Arithmetic that refuses to round, so that a formula's numbers do not depend on the order of its operations."""
+"""Formulas as sums of products with exact coefficients, the normal form in which they are simplified."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 from lightning_modules.losses.formulas.nodes import VARIABLES, Constant, Node, NodeTable, Operation, Variable
 from lightning_modules.losses.formulas.operators import OPERATORS
 
-
-class InexactError(ArithmeticError):
-    """A result that no floating-point number is equal to."""
-
-
-def exact_sum(x: float, y: float) -> float:
-    """Return ``x + y``.
-
-    Raises:
-        InexactError: If it had to be rounded.
-    """
-    return _exact(x + y, lambda: Fraction(x) + Fraction(y))
-
-
-def exact_product(x: float, y: float) -> float:
-    """Return ``x * y``.
-
-    Raises:
-        InexactError: If it had to be rounded.
-    """
-    return _exact(x * y, lambda: Fraction(x) * Fraction(y))
-
-
-def exact_reciprocal(x: float) -> float:
-    """Return ``1 / x`` for an ``x`` that is not 0.
-
-    Raises:
-        InexactError: If it had to be rounded.
-    """
-    return _exact(1.0 / x, lambda: 1 / Fraction(x))
-
-
-def _exact(rounded: float, true_value: Callable[[], Fraction]) -> float:
-    if not math.isfinite(rounded) or Fraction(rounded) != true_value():
-        raise InexactError
-    return rounded
-
-
-def content(numbers: Iterable[float]) -> float:
-    """Return the largest number that divides all of a sum's numbers, as long as they are simple fractions."""
-    fractions = [abs(Fraction(number)) for number in numbers]
-    denominator = math.lcm(*(fraction.denominator for fraction in fractions))
-    numerator = math.gcd(*(int(fraction * denominator) for fraction in fractions))
-    simple = denominator <= 1024 and max(fractions) <= 2**40
-    return numerator / denominator if simple else 1.0
-
-
+#: A node's position, how often a product is multiplied by it, and how often it is divided by it.
 Factor: TypeAlias = tuple[int, int, int]
 Product: TypeAlias = tuple[Factor, ...]
-Sum: TypeAlias = dict[Product, float]
+#: The coefficient of every product; that of the empty product is the constant term.
+Sum: TypeAlias = dict[Product, Fraction]
 
 _ONE: Product = ()
 _NEVER_NEGATIVE = ("abs", "relu", "exp", "sigmoid", "square")
 _NUMBER_OF = {operator.name: number for number, operator in enumerate(OPERATORS)}
 
 
-def scaled(terms: Sum, number: float) -> Sum:
+class InexactError(ArithmeticError):
+    """A number that is no floating-point number, so that a formula cannot hold it."""
+
+
+def exact(number: Fraction) -> Fraction:
+    """Return the number.
+
+    Raises:
+        InexactError: If no floating-point number is equal to it.
+    """
+    try:
+        is_exact = float(number) == number
+    except OverflowError:
+        is_exact = False
+    if not is_exact:
+        raise InexactError
+    return number
+
+
+def scaled(terms: Sum, number: Fraction | int) -> Sum:
     """Return ``number * terms``.
 
     Raises:
-        InexactError: If it had to be rounded.
+        InexactError: If a coefficient is no floating-point number.
     """
-    return {product: exact_product(value, number) for product, value in terms.items()} if number else {}
+    return {product: exact(value * number) for product, value in terms.items()} if number else {}
 
 
-def constant_of(terms: Sum) -> float | None:
-    """Return the value of a sum without atoms, and ``None`` for any other."""
-    return terms.get(_ONE, 0.0) if terms.keys() <= {_ONE} else None
+def constant_of(terms: Sum) -> Fraction | None:
+    """Return the value of a sum that is constant, and ``None`` for any other."""
+    return terms.get(_ONE, Fraction(0)) if terms.keys() <= {_ONE} else None
+
+
+def _content(numbers: Iterable[Fraction]) -> Fraction:
+    """Return the greatest common divisor of a sum's coefficients, or 1 unless all are simple fractions."""
+    magnitudes = [abs(number) for number in numbers]
+    denominator = math.lcm(*(magnitude.denominator for magnitude in magnitudes))
+    numerator = math.gcd(*(int(magnitude * denominator) for magnitude in magnitudes))
+    is_simple = denominator <= 1024 and max(magnitudes) <= 2**40
+    return Fraction(numerator, denominator) if is_simple else Fraction(1)
 
 
 class NormalForms:
-    """The atoms of one formula, and the way from sums of products to nodes and back.
+    """Converts between the nodes of one formula and sums of products.
+
+    The factors of products, atoms, are variables and operations other than sums and products.
 
     Attributes:
-        table: The nodes that the atoms are, and those that the sums are written as.
-        keys: For every node what it is sorted by: its depth, then its operator, then its operands in turn.
+        table: All nodes, of atoms and of sums written as nodes.
+        keys: Sort key of every node: its depth, then its operator, then the keys of its operands.
     """
 
     def __init__(self) -> None:
@@ -96,16 +81,16 @@ class NormalForms:
     def leaf(self, node: Variable | Constant) -> Sum:
         """Return a variable or a constant as a sum."""
         if isinstance(node, Constant):
-            return {_ONE: node.value} if node.value else {}
+            return {_ONE: Fraction(node.value)} if node.value else {}
         return self.atom(self._added(node))
 
     def operation(self, operator: str, *operands: int) -> int:
-        """Return the position of an operation on nodes of the table."""
+        """Return the position of an operation on nodes of the table, adding it if it is new."""
         return self._added(Operation(operator, operands))
 
     def atom(self, position: int) -> Sum:
-        """Return the sum that is nothing but one node."""
-        return {((position, 1, 0),): 1.0}
+        """Return a single node as a sum."""
+        return {((position, 1, 0),): Fraction(1)}
 
     def chain(self, operator: str, operands: Sequence[int]) -> int:
         """Return the position of ``operator`` applied from left to right."""
@@ -115,27 +100,27 @@ class NormalForms:
         return result
 
     def first(self, terms: Sum) -> Product:
-        """Return the product that stands first in a sum that is not 0."""
+        """Return the first product of a nonzero sum in canonical order."""
         return min(terms, key=self._order)
 
     def is_negative(self, terms: Sum) -> bool:
-        """Return whether the first number of a sum is negative: of a sum and its negative, one is."""
+        """Return whether the first coefficient of a sum is negative, which holds for one of ``x`` and ``-x``."""
         return bool(terms) and terms[self.first(terms)] < 0
 
     def depending(self, terms: Sum, variable: Variable) -> Sum:
-        """Return the terms of a sum in which a variable stands."""
+        """Return the terms of a sum that depend on a variable."""
         known: list[bool] = []
         for node in self.table.nodes:
             inside = isinstance(node, Operation) and any(known[operand] for operand in node.operands)
             known.append(node == variable or inside)
         return {product: number for product, number in terms.items() if any(known[atom] for atom, *_ in product)}
 
-    def as_product(self, terms: Sum) -> tuple[float, Product]:
-        """Return a sum that is not 0 as a number times a product; several terms become one atom."""
+    def as_product(self, terms: Sum) -> tuple[Fraction, Product]:
+        """Return a nonzero sum as a number times a product; a sum of several terms becomes one atom."""
         if len(terms) == 1:
             ((product, number),) = terms.items()
             return number, product
-        number = math.copysign(content(terms.values()), -1.0 if self.is_negative(terms) else 1.0)
+        number = _content(terms.values()) * (-1 if self.is_negative(terms) else 1)
         inner = {product: value / number for product, value in terms.items()}
         position = self.written(inner)
         self._sums[position] = inner
@@ -143,11 +128,11 @@ class NormalForms:
             self._never_negative.add(position)
         return number, ((position, 1, 0),)
 
-    def as_sum(self, number: float, factors: Iterable[Factor]) -> Sum:
-        """Return a number times factors, with powers gathered, as a sum.
+    def as_sum(self, number: Fraction, factors: Iterable[Factor]) -> Sum:
+        """Return a number times factors as a sum, with the powers of equal atoms added.
 
         Raises:
-            InexactError: If a number had to be rounded.
+            InexactError: If a coefficient is no floating-point number.
         """
         product = self._gathered(factors)
         if len(product) == 1 and product[0][1:] == (1, 0) and product[0][0] in self._sums:
@@ -165,13 +150,13 @@ class NormalForms:
         return [odd, (atom, multiplied - odd[1], divided - odd[2])]
 
     def is_never_negative(self, terms: Sum) -> bool:
-        """Return whether a sum is seen to be >= 0 everywhere."""
+        """Return whether a sum is known to be >= 0 for every input."""
         return all(
             number >= 0 and all(map(self._factor_is_never_negative, product)) for product, number in terms.items()
         )
 
     def written(self, terms: Sum) -> int:
-        """Return the position of the node that a sum is written as: positive terms first, left to right."""
+        """Write a sum as nodes, positive terms first, and return the position of the last one."""
         if not terms:
             return self._added(Constant(0.0))
         products = sorted(terms, key=self._order)
@@ -224,15 +209,15 @@ class NormalForms:
         reduced = ((atom, *_reduced(*power)) for atom, power in powers.items() if power != (0, 0))
         return tuple(sorted(reduced, key=lambda factor: self.keys[factor[0]]))
 
-    def _term(self, product: Product, number: float) -> int:
+    def _term(self, product: Product, number: Fraction) -> int:
         factors = self._powers([(atom, multiplied) for atom, multiplied, _ in product if multiplied])
         divisors = self._powers([(atom, divided) for atom, _, divided in product if divided])
         if divisors:
             factors.append(self.operation("reciprocal", self.chain("multiply", divisors)))
         if number == 1 and factors:
             return self.chain("multiply", factors)
-        constant = self._added(Constant(number))
-        # A number right before a sum would be multiplied into it when the result is simplified again.
+        constant = self._added(Constant(float(number)))
+        # Simplifying the result again would distribute a number that is directly multiplied by a sum.
         if factors and factors[0] in self._sums:
             return self.operation("multiply", constant, self.chain("multiply", factors))
         return self.chain("multiply", [constant, *factors])

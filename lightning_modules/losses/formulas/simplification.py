@@ -1,12 +1,13 @@
-"""Brings a formula into a canonical form under real arithmetic, for reading and comparing.
+"""Simplifies a formula to a canonical form under real arithmetic, for reading and comparing.
 
-The form leaves aside eps, clamps and rounding: it keeps the value that the formula has with ``eps = 0``, without clamp,
-in exact arithmetic, where log, reciprocal and sqrt are odd functions and ``reciprocal(0) = 0``. Numbers are only worked
-out where the result is a floating-point number, without rounding. The numerics of a search still tell two formulas of
-one canonical form apart, so a simplified formula is not a substitute in training.
+The canonical form has the formula's value in exact arithmetic with ``eps = 0`` and without clamps, where log,
+reciprocal and sqrt are odd functions and ``reciprocal(0) = 0``. Constants are folded only where the result is a
+floating-point number, without rounding. With the numerics of a search, formulas of one canonical form may have
+different values, so a simplified formula does not replace the original in training.
 """
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from lightning_modules.losses.formulas.nodes import FormulaError, Node, Operation, Variable, canonical
 from lightning_modules.losses.formulas.normal_form import (
@@ -14,37 +15,37 @@ from lightning_modules.losses.formulas.normal_form import (
     NormalForms,
     Sum,
     constant_of,
-    exact_product,
-    exact_reciprocal,
-    exact_sum,
+    exact,
     scaled,
 )
 from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME
 
-_EXACT_VALUES = {
-    ("log", 1.0): 0.0,
-    ("sqrt", 0.0): 0.0,
-    ("sqrt", 1.0): 1.0,
-    ("exp", 0.0): 1.0,
-    ("tanh", 0.0): 0.0,
-    ("sigmoid", 0.0): 0.5,
-}
+#: Operators, their operands and values that are known exactly.
+_KNOWN_VALUES = (
+    ("log", 1, 0.0),
+    ("sqrt", 0, 0.0),
+    ("sqrt", 1, 1.0),
+    ("exp", 0, 1.0),
+    ("tanh", 0, 0.0),
+    ("sigmoid", 0, 0.5),
+)
+_EXACT_VALUES = {(operator, Fraction(operand)): Fraction(value) for operator, operand, value in _KNOWN_VALUES}
 _ODD = ("log", "sqrt", "tanh")
 _DUAL = {"max": "min", "min": "max"}
 
 
 def simplify(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Return the canonical program of all formulas that are seen to be equal to this one for every real input.
+    """Return one canonical program for all formulas that the rules find equal for every real input.
 
-    A formula whose canonical form would be too deep is returned as it is.
+    A formula whose canonical form would be too deep is returned unchanged.
     """
     return _rewritten(nodes, lambda _, terms: terms)
 
 
 def without_offset(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Return :func:`simplify` of a formula less the terms without prediction, which have no gradient.
+    """Return :func:`simplify` of a formula without the terms that do not depend on ``pred``, which have no gradient.
 
-    A formula that has no others stays as it is.
+    A formula that has only such terms keeps them.
     """
     return _rewritten(nodes, lambda forms, terms: forms.depending(terms, Variable("pred")) or terms)
 
@@ -62,7 +63,7 @@ def _rewritten(nodes: Sequence[Node], change: Callable[[NormalForms, Sum], Sum])
 
 
 class _Simplifier:
-    """One method for each operator; each takes canonical sums and returns one."""
+    """One method per operator, from normal forms of the operands to that of the result."""
 
     def __init__(self) -> None:
         self.forms = NormalForms()
@@ -72,7 +73,7 @@ class _Simplifier:
             "multiply": self.multiply,
             "max": lambda x, y: self.extremum("max", x, y),
             "min": lambda x, y: self.extremum("min", x, y),
-            "negative": lambda x: scaled(x, -1.0),
+            "negative": lambda x: scaled(x, -1),
             "identity": lambda x: x,
             "square": lambda x: self.multiply(x, x),
             "reciprocal": self.reciprocal,
@@ -100,7 +101,7 @@ class _Simplifier:
         return self.forms.atom(self.forms.operation(operator, *positions))
 
     def add(self, x: Sum, y: Sum) -> Sum:
-        numbers = {product: exact_sum(x.get(product, 0.0), y.get(product, 0.0)) for product in x | y}
+        numbers = {product: exact(x.get(product, Fraction(0)) + y.get(product, Fraction(0))) for product in x | y}
         return {product: number for product, number in numbers.items() if number}
 
     def multiply(self, x: Sum, y: Sum) -> Sum:
@@ -108,7 +109,7 @@ class _Simplifier:
             if constant is not None:
                 return scaled(other, constant)
         (number, product), (other_number, other_product) = self.forms.as_product(x), self.forms.as_product(y)
-        return self.forms.as_sum(exact_product(number, other_number), product + other_product)
+        return self.forms.as_sum(exact(number * other_number), product + other_product)
 
     def reciprocal(self, x: Sum) -> Sum:
         if not x:
@@ -116,18 +117,18 @@ class _Simplifier:
         number, product = self.forms.as_product(x)
         flipped = [(atom, divided, multiplied) for atom, multiplied, divided in product]
         try:
-            return self.forms.as_sum(exact_reciprocal(number), flipped)
+            return self.forms.as_sum(exact(1 / number), flipped)
         except InexactError:
             inverse = self.forms.operation("reciprocal", self.forms.written({(): abs(number)}))
-            return self.forms.as_sum(-1.0 if number < 0 else 1.0, [(inverse, 1, 0), *flipped])
+            return self.forms.as_sum(Fraction(-1 if number < 0 else 1), [(inverse, 1, 0), *flipped])
 
     def relu(self, x: Sum) -> Sum:
         if self.forms.is_never_negative(x):
             return x
-        return {} if self.forms.is_never_negative(scaled(x, -1.0)) else self.as_it_is("relu", x)
+        return {} if self.forms.is_never_negative(scaled(x, -1)) else self.as_it_is("relu", x)
 
     def absolute(self, x: Sum) -> Sum:
-        for signed in (x, scaled(x, -1.0)):
+        for signed in (x, scaled(x, -1)):
             if self.forms.is_never_negative(signed):
                 return signed
         number, product = self.forms.as_product(x)
@@ -139,7 +140,7 @@ class _Simplifier:
             value = _EXACT_VALUES[operator, constant]
             return {(): value} if value else {}
         if operator in _ODD and self.forms.is_negative(x):
-            return scaled(self.function(operator, scaled(x, -1.0)), -1.0)
+            return scaled(self.function(operator, scaled(x, -1)), -1)
         if operator == "log" and self.starts_with_division(x):
             return self.log_of_quotient(x)
         return self.as_it_is(operator, x)
@@ -151,17 +152,17 @@ class _Simplifier:
 
     def log_of_quotient(self, x: Sum) -> Sum:
         try:
-            exact_reciprocal(self.forms.as_product(x)[0])
+            exact(1 / self.forms.as_product(x)[0])
         except InexactError:
             return self.as_it_is("log", x)
-        return scaled(self.function("log", self.reciprocal(x)), -1.0)
+        return scaled(self.function("log", self.reciprocal(x)), -1)
 
     def extremum(self, operator: str, x: Sum, y: Sum) -> Sum:
         operands = _distinct([*self.flattened(operator, x), *self.flattened(operator, y)], operator)
         if len(operands) == 1:
             return operands[0]
-        negated = [scaled(operand, -1.0) for operand in operands]
-        candidates = [(operator, operands, 1.0), (_DUAL[operator], negated, -1.0)]
+        negated = [scaled(operand, -1) for operand in operands]
+        candidates = [(operator, operands, 1), (_DUAL[operator], negated, -1)]
         operator, operands, sign = min(candidates, key=lambda candidate: self.extremum_key(*candidate[:2]))
         positions = sorted(map(self.forms.written, operands), key=self.forms.keys.__getitem__)
         position = self.forms.chain(operator, positions)
@@ -169,9 +170,10 @@ class _Simplifier:
         return scaled(self.forms.atom(position), sign)
 
     def flattened(self, operator: str, x: Sum) -> list[Sum]:
-        for position, sign in ((product[0][0], number) for product, number in x.items() if len(product) == 1):
-            inner, operands = self.extrema.get(position, ("", []))
-            if x == scaled(self.forms.atom(position), sign) and (inner, sign) in ((operator, 1), (_DUAL[operator], -1)):
+        for position, number in ((product[0][0], number) for product, number in x.items() if len(product) == 1):
+            sign, inner = (1, operator) if number > 0 else (-1, _DUAL[operator])
+            found, operands = self.extrema.get(position, ("", []))
+            if found == inner and x == scaled(self.forms.atom(position), sign):
                 return [scaled(operand, sign) for operand in operands]
         return [x]
 
@@ -181,7 +183,7 @@ class _Simplifier:
 
 
 def _distinct(operands: Sequence[Sum], operator: str) -> list[Sum]:
-    """Return the operands without repetition, and with one constant at most."""
+    """Return the operands without duplicates, and with one constant at most."""
     choose = max if operator == "max" else min
     constants = [constant for operand in operands if (constant := constant_of(operand)) is not None]
     others = {frozenset(operand.items()): operand for operand in operands if constant_of(operand) is None}
