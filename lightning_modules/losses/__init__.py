@@ -1,4 +1,4 @@
-"""Losses: formulas, hand-made ones, and the language that formulas are written in."""
+"""Losses: hand-made ones, formulas, and the language of formulas."""
 
 from lightning_modules.losses.base import Loss
 from lightning_modules.losses.contract import MisfitError, Prediction

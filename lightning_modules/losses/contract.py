@@ -1,4 +1,4 @@
-"""What losses want and what models give them."""
+"""Kinds of predictions: what losses want, what models give, and checks that the two fit."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -6,10 +6,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-#: Of label 1, or ``difference``: a first score minus a second one, the logit of the first being preferred.
+#: A probability or logit of label 1, or a ``difference`` of two scores, the logit of the first being preferred.
 Prediction = Literal["probability", "logit", "difference"]
 
-#: What a model gives serves losses that want any of these.
+#: The kinds that losses may want of a model, by what it gives.
 SERVED: Mapping[Prediction, tuple[Prediction, ...]] = {
     "probability": ("probability",),
     "logit": ("probability", "logit"),
@@ -17,7 +17,7 @@ SERVED: Mapping[Prediction, tuple[Prediction, ...]] = {
 }
 
 _BOUNDED = ("Sigmoid", "Softmax")
-#: Operations that make probabilities of probabilities: they move, choose or bound values.
+#: Operations that keep probabilities probabilities, since they move, select or bound values.
 _KEEPING = (
     *("Cat", "Clamp", "ClampMax", "ClampMin", "Clone", "Expand", "Index", "IndexSelect", "Permute", "ReshapeAlias"),
     *("Select", "Slice", "Split", "Squeeze", "Stack", "T", "ToCopy", "Transpose", "Unbind", "UnsafeView", "Unsqueeze"),
@@ -26,14 +26,14 @@ _KEEPING = (
 
 
 class MisfitError(ValueError):
-    """A loss that a model cannot be trained on."""
+    """A loss and a model that do not fit each other."""
 
 
 def given_by(model: nn.Module) -> Prediction:
-    """Return what a model gives its loss.
+    """Return the kind of prediction that a model gives its loss.
 
     Raises:
-        MisfitError: If the model does not say so, or has no loss.
+        MisfitError: If the model has no attribute ``gives`` with such a kind, or no loss.
     """
     name = type(model).__name__
     if not hasattr(model, "loss"):
@@ -50,26 +50,26 @@ def given_by(model: nn.Module) -> Prediction:
 
 
 def refuse_probability(prediction: Tensor) -> None:
-    """Refuse a logit that autograd knows to be a probability; data are not looked at, so that no step waits.
+    """Refuse a probability in place of a logit, by its autograd graph alone, without synchronizing the device.
 
     Raises:
-        MisfitError: If it comes out of a sigmoid or a softmax.
+        MisfitError: If the prediction is the output of a sigmoid or softmax.
     """
     if torch.compiler.is_compiling():
         return
-    if _comes_of_probability(prediction.grad_fn):
+    if _is_probability(prediction.grad_fn):
         raise MisfitError(
             "the loss was given a probability where a logit is due: it comes out of a sigmoid or softmax. Call "
             "self.loss.from_logit(logit, label) with what goes into that, and set gives = 'logit'"
         )
 
 
-def _comes_of_probability(node: Any) -> bool:
-    """Tell of a node of autograd's graph whether it makes, or keeps, values between 0 and 1."""
+def _is_probability(node: Any) -> bool:
+    """Return whether the output of an autograd node is known to lie between 0 and 1."""
     while node is not None:
         name = node.name().partition("Backward")[0]
         if name == "Mul":
-            return all(_comes_of_probability(factor) for factor, _ in node.next_functions)
+            return all(_is_probability(factor) for factor, _ in node.next_functions)
         if name not in _KEEPING:
             return name in _BOUNDED
         node = node.next_functions[0][0]
@@ -78,7 +78,7 @@ def _comes_of_probability(node: Any) -> bool:
 
 @torch.no_grad()
 def refuse_logit(prediction: Tensor) -> None:
-    """Refuse values that are no probabilities, for a loss that wants those; waits for the device.
+    """Refuse values that are no probabilities; synchronizes the device.
 
     Raises:
         MisfitError: If a value lies outside [0, 1].

@@ -1,4 +1,4 @@
-"""Pictures of losses for TensorBoard and reports."""
+"""Curves of losses for TensorBoard and reports."""
 
 import math
 import statistics
@@ -14,20 +14,20 @@ from lightning_modules.losses import Loss
 
 _POINTS = 400
 _LABEL_COLOURS = {0: "tab:orange", 1: "tab:blue"}
-# What most of BCE lies below.
+# Below it lies most of BCE's curve.
 _HIGHEST_SHOWN = 5.0
 
 
 def loss_figure(loss: Loss, title: str) -> Figure:
-    """Draw a loss and its derivative by the predicted probability, for label 0 and 1.
+    """Draw a loss and its derivative by the predicted probability, for labels 0 and 1.
 
     Args:
-        loss: Any loss of one prediction; one that wants logits is drawn over the probability too.
-        title: Written above in up to four lines; the rest is cut.
+        loss: Any pointwise loss; one that wants logits is drawn over the probability too.
+        title: The title, cut after four lines.
     """
-    # TensorBoard shows figures in tiles of some 350 pixels, where two panels side by side could not be read.
+    # TensorBoard shows figures in tiles of about 350 pixels, too narrow for two panels side by side.
     figure = Figure(figsize=(4.2, 5.4))
-    # A layout that measures every tick label takes three quarters of the time.
+    # A tight layout, which measures every tick label, takes three quarters of the time.
     figure.subplots_adjust(left=0.2, right=0.96, bottom=0.1, top=0.84, hspace=0.1)
     value_axes, gradient_axes = figure.subplots(2, 1, sharex=True)
     for label, colour in _LABEL_COLOURS.items():
@@ -46,14 +46,14 @@ def loss_figure(loss: Loss, title: str) -> Figure:
 
 
 def draw_beside(axes: Axes, losses: Mapping[str, Loss]) -> None:
-    """Draw losses over the predicted probability for label 0 and 1, the first solid and the others dashed.
+    """Draw losses over the predicted probability for labels 0 and 1, the first solid and the others dashed.
 
-    Neither a loss's height nor, with optimizers such as Adam, its scale matters to a training. So every curve is drawn
-    from its least value up, at the scale at which the median slope of its loss is that of the last one.
+    An offset does not change training, nor does the scale with optimizers such as Adam. So every curve starts at 0 at
+    its minimum and is scaled to the median slope of the last loss.
 
     Args:
-        axes: Where to.
-        losses: The losses by the names that the legend gives them.
+        axes: The axes to draw on.
+        losses: The losses by their names in the legend.
     """
     curves = {name: [_curve(loss, float(label)) for label in _LABEL_COLOURS] for name, loss in losses.items()}
     slopes = {name: _median_slope([gradient for *_, gradient in pair]) for name, pair in curves.items()}

@@ -1,4 +1,4 @@
-"""Losses of tasks that follow one another, such as click and conversion."""
+"""Inverse propensity weighting of sequential tasks, such as click and conversion."""
 
 import math
 
@@ -12,7 +12,7 @@ from lightning_modules.utilities.serialization import Described
 
 
 class InversePropensity(Described, nn.Module):
-    """What the loss of a conversion, seen after clicks only, gains by weighing clicks by their inverse propensity.
+    """A term beside the loss of post-click conversions that weighs clicks by their inverse propensity.
 
     ESCM2-IPS: Wang et al., ESCM2: Entire Space Counterfactual Multi-Task Model for Post-Click Conversion Rate
     Estimation, SIGIR 2022, https://arxiv.org/abs/2204.05125. For click label ``o``, conversion label ``r``, predicted
@@ -20,14 +20,14 @@ class InversePropensity(Described, nn.Module):
 
         weight * o * min(1 / p, max_weight) * loss(q, r)
 
-    Its mean over all rows, clicked or not, estimates the mean loss of ``q`` over all rows, as if all had been clicked,
-    without bias where ``p`` is right and above ``1 / max_weight``. No gradient flows through ``p``: the term must not
-    lower itself by predicting more clicks. In a longer chain of tasks ``o`` is the label of the task before and ``p``
-    the probability predicted for it, the product along the chain. The first task has no term.
+    Its mean over all rows is an unbiased estimate of the mean loss of ``q`` as if all rows had been clicked, where
+    ``p`` is right and above ``1 / max_weight``. ``p`` is detached, so that predicting more clicks does not lower the
+    term. In a longer chain of tasks ``o`` is the label of the previous task and ``p`` its predicted probability, the
+    product along the chain. The first task has no term.
 
     Args:
         weight: Factor of the term, >= 0.
-        max_weight: Largest inverse propensity, >= 1; a few rows with a tiny ``p`` would otherwise drown all others.
+        max_weight: Largest inverse propensity, >= 1; it keeps a few rows with a tiny ``p`` from dominating.
         loss: Loss of a conversion given a click; None is binary cross-entropy.
 
     Raises:
@@ -49,12 +49,12 @@ class InversePropensity(Described, nn.Module):
         self.loss.check_model(model)
 
     def forward(self, logit: Tensor, label: Tensor) -> Tensor:
-        """Return the term of every row and task, to be added to the tasks' losses; that of the first task is 0.
+        """Return the term of every row and task, which is added to the tasks' losses; that of the first task is 0.
 
         Args:
             logit: Logits of the conditional probabilities: of a click, of a conversion given a click, and so on, of
                 shape [n, tasks].
-            label: 0 or 1, of shape [n, tasks]; a conversion without a click counts nothing.
+            label: 0 or 1, of shape [n, tasks]; conversions without a click have no term.
 
         Returns:
             Float, of shape [n, tasks].

@@ -1,4 +1,4 @@
-"""Losses of a pair of items: ``prediction`` is the first score minus the second, ``label`` tells which is preferred."""
+"""Pairwise losses: ``prediction`` is the first score minus the second, ``label`` says which item is preferred."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from lightning_modules.losses.contract import Prediction
 class BPR(Loss):
     """Bayesian personalised ranking: ``-log sigmoid((2y - 1) d)`` of the score difference ``d``.
 
-    Rendle et al., UAI 2009, https://arxiv.org/abs/1205.2618; the regularisation is left to weight decay. The label
+    Rendle et al., UAI 2009, https://arxiv.org/abs/1205.2618; the regularisation term is weight decay. The label
     ``y`` is 1 where the first item is preferred and 0 where the second is; at 0.5, undecided, the gradient is 0.
     """
 

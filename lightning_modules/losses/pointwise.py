@@ -1,4 +1,4 @@
-"""The usual losses of one prediction and its label, the baselines that a found formula is held against.
+"""Pointwise losses, the baselines of a found formula.
 
 MaxR, SumR and LogMin were found by AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
 """
@@ -35,7 +35,7 @@ class Hinge(Loss):
     """Hinge loss ``max(0, margin - (2y - 1) z)`` of the logit ``z``.
 
     Args:
-        margin: Logit from which on a right prediction costs nothing, > 0.
+        margin: Logit beyond which a right prediction has no loss, > 0.
     """
 
     wants: ClassVar[Prediction] = "logit"
@@ -52,11 +52,11 @@ class Hinge(Loss):
 class Focal(Loss):
     """Focal loss ``-(1 - p_t)**gamma log p_t``, where ``p_t`` is the probability given to the label.
 
-    Lin et al., ICCV 2017, https://arxiv.org/abs/1708.02002, without the class weight alpha. A label between 0 and 1
-    weighs the losses of the labels 1 and 0.
+    Lin et al., ICCV 2017, https://arxiv.org/abs/1708.02002, without the class weight alpha. For soft labels, the losses
+    of labels 1 and 0 are averaged with the label as weight.
 
     Args:
-        gamma: How much less a well predicted sample counts, >= 0; 0 gives binary cross-entropy.
+        gamma: Focusing parameter, >= 0; 0 gives binary cross-entropy.
     """
 
     wants: ClassVar[Prediction] = "logit"

@@ -105,26 +105,30 @@ def test_long_formulas_stay_within_the_line(tmp_path):
         assert max(map(len, code)) <= 120
 
 
-@pytest.mark.parametrize(
-    "text", ["max(label / pred, pred / label)", "exp(pred) * sqrt(label) + log(pred)", "2 * label"]
-)
-def test_the_module_is_formatted_and_stands_alone(text, tmp_path):
-    path = tmp_path / "loss.py"
-    write_python(FormulaLoss(text), path)
-    assert os.listdir(tmp_path) == ["loss.py"]
+def test_modules_are_formatted_and_stand_alone(tmp_path):
+    texts = {
+        "ratio": "max(label / pred, pred / label)",
+        "calls": "exp(pred) * sqrt(label) + log(pred)",
+        "two": "2 * label",
+    }
+    for name, text in texts.items():
+        write_python(FormulaLoss(text), tmp_path / f"{name}.py")
+    assert sorted(os.listdir(tmp_path)) == ["calls.py", "ratio.py", "two.py"]
     for command in (
         ["check", "--select=E,F,I,D,UP,W,RUF", "--config=lint.pydocstyle.convention='google'"],
         ["format", "--check"],
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--no-cache", "--line-length=120", "loss.py"],
+            [sys.executable, "-m", "ruff", *command, "--no-cache", "--line-length=120", "."],
             cwd=tmp_path,
             capture_output=True,
             text=True,
         )
         assert done.returncode == 0, done.stdout
     program = (
-        "import sys, torch, loss; loss.loss(torch.ones(2), torch.ones(2)); sys.exit('lightning_modules' in sys.modules)"
+        "import sys, torch, calls, ratio, two; ones = torch.ones(2);"
+        "[each.loss(ones, ones) for each in (calls, ratio, two)];"
+        "sys.exit('lightning_modules' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-B", "-c", program], cwd=tmp_path).returncode == 0
 

@@ -1,4 +1,4 @@
-"""A loss formula as a value: immutable, hashable, read from text and written as text."""
+"""A loss formula as an immutable, hashable value with a text form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from lightning_modules.losses.formulas.parsing import parse
 class Formula:
     """A straight-line program whose last node is the loss of one sample.
 
-    Two formulas are equal when their programs are: nodes that the result does not need are dropped, equal parts are
-    one node, and the order is the post-order of the tree. Operands keep their order; :meth:`simplify` goes further.
+    Two formulas are equal if their canonical programs are: unused nodes are dropped, equal sub-expressions are one
+    node, and nodes stand in post-order. Operands keep their order; :meth:`simplify` compares by real arithmetic.
 
     Attributes:
-        nodes: The program; every operation stands after its operands, the result is last.
+        nodes: The program; every operation follows its operands, and the result is last.
 
     Raises:
         FormulaError: If there is no node, an operand is not an earlier node, or the formula is too deep.
@@ -35,7 +35,7 @@ class Formula:
     nodes: tuple[Node, ...]
 
     def __post_init__(self) -> None:
-        """Bring the program into its canonical order."""
+        """Reduce the program to its canonical form."""
         object.__setattr__(self, "nodes", canonical(self.nodes))
 
     @classmethod
@@ -59,18 +59,18 @@ class Formula:
 
     @cached_property
     def variables(self) -> frozenset[str]:
-        """The names of the variables that the formula uses."""
+        """Names of the variables in the formula."""
         return frozenset(node.name for node in self.nodes if isinstance(node, Variable))
 
     @cached_property
     def depth(self) -> int:
-        """The number of operators on the longest way from the result to a leaf."""
+        """Number of operators on the longest path from the result to a leaf."""
         table = NodeTable()
         return [table.depths[table.add(node)] for node in self.nodes][-1]
 
     @cached_property
     def size(self) -> int:
-        """The number of nodes of the tree that the text shows, where shared parts count each time they are used."""
+        """Number of nodes of the expression tree, in which shared nodes count at each use."""
         sizes: list[int] = []
         for node in self.nodes:
             operands = node.operands if isinstance(node, Operation) else ()
@@ -78,15 +78,15 @@ class Formula:
         return sizes[-1]
 
     def simplify(self) -> "Formula":
-        """Return a canonical form under real arithmetic, for reading and comparing; see :mod:`.simplification`."""
+        """Return the canonical form under real arithmetic, for reading and comparing; see :mod:`.simplification`."""
         return Formula(simplification.simplify(self.nodes))
 
     def without_offset(self) -> "Formula":
-        """Return the canonical form without the terms that have no prediction, and therefore no gradient."""
+        """Return the canonical form without terms that do not depend on ``pred``, which have no gradient."""
         return Formula(simplification.without_offset(self.nodes))
 
     def shortest(self) -> str:
-        """Return the text of the formula or of :meth:`without_offset`, whichever is shorter, for people to read."""
+        """Return the shorter of the texts of the formula and of :meth:`without_offset`, for display."""
         return min(str(self), str(self.without_offset()), key=len)
 
     def evaluate(self, pred: Tensor, label: Tensor, numerics: Numerics) -> Tensor:

@@ -1,4 +1,4 @@
-"""The nodes of a formula, and the table that keeps every one of them once."""
+"""The nodes of a formula, and a table of unique nodes."""
 
 import difflib
 import math
@@ -10,7 +10,7 @@ from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME
 
 VARIABLES: tuple[str, ...] = ("pred", "label")
 
-#: Operators from a leaf to the result. Whatever is not deeper can be read by a recursive parser.
+#: Most operators on one path from the result to a leaf, so that a recursive parser can read every formula.
 MAX_DEPTH = 64
 
 
@@ -20,7 +20,7 @@ class FormulaError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A leaf that stands for an argument of the loss.
+    """A leaf that is an argument of the loss.
 
     Attributes:
         name: ``pred``, the predicted probability, or ``label``.
@@ -49,7 +49,7 @@ class Constant:
     value: float
 
     def __post_init__(self) -> None:
-        """Refuse what has no unique text, and make ``-0.0`` the same constant as ``0.0``.
+        """Refuse values without a unique text, and turn ``-0.0`` into ``0.0``.
 
         Raises:
             FormulaError: If the value is negative or not finite.
@@ -75,7 +75,7 @@ class Operation:
         """Refuse an unknown operator and a wrong number of operands.
 
         Raises:
-            FormulaError: If there is no such operator, or its arity is another.
+            FormulaError: If there is no such operator, or its arity differs.
         """
         object.__setattr__(self, "operands", tuple(self.operands))
         if self.operator not in OPERATOR_BY_NAME:
@@ -87,7 +87,7 @@ Node: TypeAlias = Variable | Constant | Operation
 
 
 def unknown_name(name: str, known: Iterable[str]) -> str:
-    """Return the message for a name that means nothing, with the closest known names."""
+    """Return the error message for an unknown name, with the closest known names."""
     known, name = list(known), name if len(name) <= 40 else f"{name[:40]}..."
     close = difflib.get_close_matches(name.lower(), known)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
@@ -107,11 +107,11 @@ def check_arity(operator: str, operands: int) -> None:
 
 
 class NodeTable:
-    """Nodes in the order in which they were added, without repetition.
+    """Unique nodes in the order in which they were added.
 
     Attributes:
         nodes: The nodes; operands are positions in this list.
-        depths: For every node the number of operators on the longest way to a leaf.
+        depths: For every node the number of operators on the longest path to a leaf.
     """
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class NodeTable:
         self._positions: dict[Node, int] = {}
 
     def add(self, node: Node) -> int:
-        """Return the position of ``node``, adding it where no equal node is there.
+        """Return the position of ``node``, adding it if it is new.
 
         Raises:
             FormulaError: If an operand is not an earlier node, or the node would lie too deep.
@@ -150,7 +150,7 @@ class NodeTable:
 
 
 def canonical(nodes: Iterable[Node]) -> tuple[Node, ...]:
-    """Return the program cut down to what its last node needs, each sub-expression once, in post-order.
+    """Return the program without unused nodes, each sub-expression once, in post-order.
 
     Raises:
         FormulaError: If there is no node, or a node is not valid where it stands.

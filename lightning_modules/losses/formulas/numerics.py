@@ -1,4 +1,4 @@
-"""How a formula is kept finite: the small value added where a division could fail, and the clamp after every node."""
+"""Protection that keeps a formula finite: eps inside log, reciprocal and sqrt, and a clamp after every operator."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Numerics:
-    """Protection applied to every operator node of a formula as it is written.
+    """Protection of every operator node of a formula.
 
     Attributes:
         eps: Added to absolute values inside log, reciprocal and sqrt.
-        low: Smallest value a node may have.
-        high: Largest value a node may have.
+        low: Lower bound of every operator's value.
+        high: Upper bound of every operator's value.
     """
 
     eps: float = 1e-6
@@ -21,7 +21,7 @@ class Numerics:
     high: float = 1e5
 
     def __post_init__(self) -> None:
-        """Refuse a clamp that leaves no room.
+        """Check the values.
 
         Raises:
             ValueError: If ``eps`` is not at least 0 or ``low`` is not below ``high``.
@@ -32,7 +32,7 @@ class Numerics:
             )
 
     def clamp(self, value: Tensor) -> Tensor:
-        """Bound a node's value, in half precision by the largest number there is; outside its gradient is zero."""
+        """Clamp a value, to the range of its type if that is narrower; the gradient of clamped elements is zero."""
         largest = torch.finfo(value.dtype).max
         return value.clamp(max(self.low, -largest), min(self.high, largest))
 
@@ -50,8 +50,8 @@ class Numerics:
         return PRESETS[name]
 
 
-#: ``protected`` is symmetric, so that negation and the log of values below 1 survive; ``autolossgen`` is the clamp
-#: of the code published with AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
+#: ``protected`` is symmetric and therefore keeps negative values; ``autolossgen`` is the clamp of the published code
+#: of AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160).
 PRESETS: dict[str, Numerics] = {
     "protected": Numerics(),
     "autolossgen": Numerics(low=1e-5, high=1e5),
