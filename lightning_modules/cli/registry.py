@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from typing import Any, get_args, get_type_hints
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -55,7 +56,9 @@ def argument_hints(cls: type) -> dict[str, Any]:
         if inspect.isfunction(own):
             hints |= get_type_hints(own)
     hints.pop("return", None)
-    return hints
+    # The fields of a dataclass of settings are options as well.
+    settings = [get_type_hints(hint) for hint in hints.values() if isinstance(hint, type) and is_dataclass(hint)]
+    return {**{name: hint for each in settings for name, hint in each.items()}, **hints}
 
 
 def _is_base(cls: type) -> bool:

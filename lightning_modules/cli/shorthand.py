@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from lightning_modules.cli.limits import refuse_endless
 from lightning_modules.cli.names import as_names, takes_names
-from lightning_modules.cli.registry import bases_in
+from lightning_modules.cli.registry import argument_hints, bases_in
 from lightning_modules.losses import FormulaLoss, Loss
 from lightning_modules.search.study import loss_of
 from lightning_modules.utilities.serialization import is_file
@@ -163,5 +163,5 @@ def _element(hint: Any) -> Any:
 
 def _argument(hint: Any, name: str) -> Any:
     """Return the type of an argument of the class that an option names; ``None`` if it says none."""
-    hints = [get_type_hints(base.__init__) for base in bases_in(hint)]  # type: ignore[misc]
+    hints = [argument_hints(base) for base in bases_in(hint)]
     return next((each[name] for each in hints if name in each), None)

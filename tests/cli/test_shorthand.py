@@ -77,6 +77,11 @@ def test_arguments_of_the_classes_that_a_verb_names_need_no_prefix_either(short:
     assert OWN_VERBS["search"].complete(short) == long
 
 
+def test_a_list_among_the_settings_of_an_agent_takes_several_values() -> None:
+    completed = OWN_VERBS["polish"].complete(["--agent.bottom_mlp_dims", "8", "4", "--seeds", "2"])
+    assert completed == ["--polish.agent.bottom_mlp_dims=[8,4]", "--polish.seeds=2"]
+
+
 @pytest.mark.parametrize("verb", ["compare", "search"])
 def test_a_verb_takes_the_text_of_a_formula_for_a_loss(verb: str) -> None:
     option = {"compare": "--losses", "search": "--references"}[verb]
