@@ -92,6 +92,8 @@ def print_summary(
     console.print(table)
     for remark in remarks:
         _tell(console, f"- {remark}")
+    if not best.empty:
+        _tell(console, f"Operators are protected and clamped as defined by: export {root} --to latex")
     _tell(console, f"Everything that was trained: {root / 'formulas.csv'}")
     _tell(console, f"How the search got there:    tensorboard --logdir {root}")
 

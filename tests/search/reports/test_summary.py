@@ -61,6 +61,7 @@ def test_the_table_shows_the_best_formulas_and_every_hand_made_loss() -> None:
     assert any("+0.2500" in line and "0.7500" in line for line in lines)
     assert "runs/study/formulas.csv" in output.getvalue()
     assert "tensorboard --logdir runs/study" in output.getvalue()
+    assert "protected and clamped as defined by: export runs/study --to latex" in output.getvalue()
 
 
 def test_the_table_takes_failed_children() -> None:
