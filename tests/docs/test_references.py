@@ -52,6 +52,17 @@ def test_every_page_is_in_the_index() -> None:
     assert {path for path in DOCS.rglob("*.md") if path.name != "README.md"} <= index
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_modules_that_pages_name_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    if page.stem.endswith("_names"):
+        # Names of published code, beside their counterparts here.
+        text = re.sub(r"^\| .*? \| ", "", text, flags=re.MULTILINE)
+    named = {name for name in re.findall(r"`([a-z_]+/[\w/]+\.py)`", text) if not name.startswith("own/")}
+    roots = (REPOSITORY, REPOSITORY / "lightning_modules")
+    assert {name for name in named if not any((root / name).is_file() for root in roots)} == set()
+
+
 @pytest.mark.parametrize(
     ("page", "package", "base"),
     [
