@@ -65,6 +65,14 @@ class CommandReader(Reader):
                 runpy.run_path(words[0], run_name="__main__")
 
 
+class CommandRunner(CommandReader):
+    """Runs every command as it is, in this process."""
+
+    def options(self, words: list[str]) -> list[str]:
+        """Return nothing to add."""
+        return []
+
+
 class Skimmer(CommandReader):
     """Runs every command of a page in small, in its order; what needs other machines is parsed."""
 

@@ -9,7 +9,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
-from tests.docs.pages import DOCS, Reader, blocks, checkout
+from tests.docs.pages import DOCS, blocks, checkout
+from tests.docs.skimming import CommandRunner
 
 FILES = DOCS / "files_of_a_study.md"
 TENSORBOARD = DOCS / "tensorboard.md"
@@ -40,17 +41,15 @@ RUNS = {
 LAID_OUT = ["A search", "A fit of several tasks", "A fit of an agent"]
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
-    """Run all commands once."""
-    reader = Reader(checkout(tmp_path_factory.mktemp("runs") / "checkout"))
-    reader.commands(COMMANDS.strip())
-    return reader
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def folder(reader: Reader) -> Path:
-    return reader.folder
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run all commands once, and return where."""
+    runner = CommandRunner(checkout(tmp_path_factory.mktemp("runs") / "checkout"))
+    runner.commands(COMMANDS.strip())
+    return runner.folder
 
 
 def section(page: Path, heading: str) -> str:
@@ -69,8 +68,8 @@ def pattern(name: str) -> str:
     return f"{re.escape(name)}.*" if name.endswith("/") else re.escape(name).replace(re.escape("..."), ".*")
 
 
-def test_every_file_of_a_search_is_named(reader: Reader) -> None:
-    root = reader.folder / "runs" / "study"
+def test_every_file_of_a_search_is_named(folder: Path) -> None:
+    root = folder / "runs" / "study"
     files = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
     names = first_cells(section(FILES, "A search"))
     unnamed = [file for file in files if not any(re.fullmatch(pattern(name), file) for name in names)]
@@ -81,14 +80,14 @@ def test_every_file_of_a_search_is_named(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("table", ["candidates", "children", "baseline_components"])
-def test_every_column_of_the_ledger_is_explained(reader: Reader, table: str) -> None:
-    connection = sqlite3.connect(reader.folder / "runs" / "study" / "ledger.sqlite")
+def test_every_column_of_the_ledger_is_explained(folder: Path, table: str) -> None:
+    connection = sqlite3.connect(folder / "runs" / "study" / "ledger.sqlite")
     columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
     assert first_cells(section(FILES, f"The table `{table}`")) == columns
 
 
-def test_the_columns_of_formulas_csv_are_named(reader: Reader) -> None:
-    columns = pd.read_csv(reader.folder / "runs" / "study" / "formulas.csv").columns
+def test_the_columns_of_formulas_csv_are_named(folder: Path) -> None:
+    columns = pd.read_csv(folder / "runs" / "study" / "formulas.csv").columns
     sentence = re.search(
         r"`formulas.csv` has the columns (.*?)as explained", section(FILES, "A search"), flags=re.DOTALL
     )
@@ -96,19 +95,18 @@ def test_the_columns_of_formulas_csv_are_named(reader: Reader) -> None:
     assert re.findall("`(.*?)`", sentence[1]) == list(columns)
 
 
-def test_the_columns_of_check_csv_are_named(reader: Reader) -> None:
-    columns = pd.read_csv(reader.folder / "runs" / "study" / "check.csv").columns
+def test_the_columns_of_check_csv_are_named(folder: Path) -> None:
+    columns = pd.read_csv(folder / "runs" / "study" / "check.csv").columns
     page = (DOCS / "algorithms" / "check.md").read_text(encoding="utf-8")
     named = {*re.findall("`(.*?)`", page)}
     ranged = {name for name in columns if name.startswith("least_at_")}
     assert {*columns} - named == ranged - {"least_at_0.1", "least_at_0.9"}
 
 
-def test_the_ledger_is_read_as_the_page_says(reader: Reader) -> None:
-    before = len(reader.output)
+def test_the_ledger_is_read_as_the_page_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for block in blocks(FILES):
-        reader.follow(block)
-    assert re.search(r"[+-]0\.\d{4} .*pred", reader.output[before:])
+        CommandRunner(folder).follow(block)
+    assert re.search(r"[+-]0\.\d{4} .*pred", capsys.readouterr().out)
 
 
 def events(run: Path) -> EventAccumulator:
