@@ -8,10 +8,10 @@ from typing import Any, Generic, Self, TypeVar
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
 
 from datamodules.batches import Batch, ImpressionBatch
 from datamodules.fingerprint import Fingerprint, Values
-from datamodules.interactions.encoding import hold_out
 from datamodules.loader import BatchLoader
 from datamodules.same_data import refuse_other_names, refuse_other_rows
 
@@ -127,3 +127,33 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
         if not self.rows:
             self.prepare_data()
             self.rows = self.load_rows()
+
+
+def hold_out(rows: HeldRows, share: float, seed: int) -> tuple[HeldRows, HeldRows]:
+    """Return the rows [n] without a random share of them, and that share, both in the order of the rows.
+
+    Raises:
+        ValueError: If one side would be empty, or all rows or the held-out ones have one label only (in any of several
+            tasks).
+    """
+    total, size = len(rows.label), round(share * len(rows.label))
+    if not 0 < size < total:
+        raise ValueError(f"holding out {share} of {total} training rows leaves one side empty; choose another share")
+    _refuse_single_label(rows.label, f"all {total} training rows", "add rows with the other label")
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
+    held_out, kept = (_take(rows, part) for part in order.split([size, total - size]))
+    _refuse_single_label(held_out.label, f"the {size} held-out rows all", "hold out a larger share")
+    return kept, held_out
+
+
+def _take(rows: HeldRows, places: Tensor) -> HeldRows:
+    ordered, _ = places.sort()
+    return type(rows)(*(column[ordered] for column in rows))
+
+
+def _refuse_single_label(label: Tensor, rows: str, remedy: str) -> None:
+    labels = label.reshape(len(label), -1)
+    constant = (labels == labels[0]).all(dim=0)
+    if constant.any():
+        one = f"{labels[0, constant][0]:.0f}" + (" in one task" if len(constant) > 1 else "")
+        raise ValueError(f"{rows} have label {one}, so that no AUC can be measured on them; {remedy}")

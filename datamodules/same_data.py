@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from pytorch_lightning.utilities import rank_zero_warn
 
 from datamodules.fingerprint import Fingerprint
+from lightning_modules.utilities.messages import listed
 
 _SHOWN = 5
 
@@ -66,9 +67,8 @@ def _read(before: Any, what: str) -> Fingerprint:
 
 def _refuse(differences: Sequence[str], what: str, remedy: str) -> None:
     if differences:
-        more = [f"and {len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else []
-        listed = "; ".join([*differences[:_SHOWN], *more])
-        raise ValueError(f"{what} was begun with other data: {listed}. Restore the data as they were, or {remedy}")
+        changes = listed(differences, _SHOWN)
+        raise ValueError(f"{what} was begun with other data: {changes}. Restore the data as they were, or {remedy}")
 
 
 def say_unchecked(what: str, reason: str) -> None:

@@ -15,10 +15,10 @@ from datamodules.impressions.category_mapper import CategoryMapper
 from datamodules.impressions.splits import SPLITS, RowNumbers
 from datamodules.impressions.standardisation import Standardizer
 from datamodules.impressions.tasks import Tasks, task_labels, warn_of_broken_funnels, warn_of_single_labels
-from datamodules.interactions.encoding import refuse_empty_splits, warn_of_unknown
 from datamodules.tables.categories import codes_of
 from datamodules.tables.ids import exact_integers
-from datamodules.tables.vocabulary import count_unknown
+from datamodules.tables.splits import refuse_empty_splits
+from datamodules.tables.vocabulary import count_unknown, warn_of_unknown
 from lightning_modules.utilities.progress import working
 
 

@@ -11,7 +11,7 @@ from datamodules.impressions.splits import by_time_boundaries
 from datamodules.impressions.tasks import label_columns
 from datamodules.tables import Columns, column_names, matching_tables, read_columns
 from datamodules.tables.categories import attach, codes_of, concatenate
-from datamodules.tables.errors import missing_column
+from datamodules.tables.columns import missing_column
 
 TASKS = {"click": ["is_click"], "long_view": ["is_click", "long_view"]}
 

@@ -13,7 +13,7 @@ from datamodules.impressions.encoding import Impressions
 from datamodules.impressions.splits import by_time_shares
 from datamodules.tables import Columns, matching_tables, read_columns
 from datamodules.tables.categories import as_categories, attach, codes_of
-from datamodules.tables.errors import refuse_columns
+from datamodules.tables.columns import refuse_columns
 from datamodules.tables.text import TextPart
 from lightning_modules.utilities.progress import working
 

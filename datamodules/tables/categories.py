@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from datamodules.tables.cells import fraction_refused
 from datamodules.tables.ids import are_exact, encoded, fractional_number
-from datamodules.tables.reader import as_categorical
 from datamodules.tables.times import joined_times
+
+_ARROW_TEXT = pd.StringDtype("pyarrow")
 
 
 def as_categories(column: pd.Series) -> pd.Series:
@@ -31,6 +32,15 @@ def as_categories(column: pd.Series) -> pd.Series:
     if fraction is not None:
         raise ValueError(fraction_refused(str(column.name), fraction))
     return pd.Series(as_categorical(texts), index=column.index, name=column.name)
+
+
+def as_categorical(column: pa.ChunkedArray) -> pd.Categorical:
+    """Return a column of dictionaries, whose values are texts, as pandas categories."""
+    chunks = column.unify_dictionaries().chunks
+    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks]
+    # The texts stay in Arrow's memory: as Python objects they would be most of a table with many ids.
+    texts = pd.array(chunks[0].dictionary.cast(pa.string()), dtype=_ARROW_TEXT) if chunks else []
+    return pd.Categorical.from_codes(np.concatenate(codes) if codes else [], pd.Index(texts))
 
 
 def codes_of(column: pd.Series) -> np.ndarray:

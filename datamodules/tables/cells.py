@@ -9,8 +9,7 @@ import pyarrow as pa
 from pyarrow import compute
 from pytorch_lightning.utilities import rank_zero_warn
 
-from datamodules.tables.columns import Columns
-from datamodules.tables.errors import TablePart, refuse_cells
+from datamodules.tables.columns import Columns, TablePart, refuse_cells
 from datamodules.tables.ids import encoded, fractional_number, has_text_form, is_text
 from datamodules.tables.times import as_times
 

@@ -8,8 +8,7 @@ import pyarrow as pa
 from pyarrow.parquet import ParquetFile
 
 from datamodules.tables.cells import ArrowColumns
-from datamodules.tables.columns import Columns
-from datamodules.tables.errors import refuse_columns
+from datamodules.tables.columns import Columns, refuse_columns
 from datamodules.tables.ids import is_text
 
 

@@ -8,9 +8,10 @@ import pyarrow as pa
 from pyarrow import compute
 from pytorch_lightning.utilities import rank_zero_warn
 
-from datamodules.tables.errors import shortened
-from datamodules.tables.records import Cell, Record
+from datamodules.tables.records import Cell, Content, Record
+from lightning_modules.utilities.messages import shortened
 
+_BLOCK_BYTES = 4 << 20
 _REMEDY = "Remove the quote, or double it and put the whole cell in quotes"
 _FIELDS = "Give every line as many fields as the header, with quotes where needed"
 
@@ -66,6 +67,26 @@ def refuse_line_ends(texts: Iterable[pa.Array], cells: Iterable[Cell], path: Pat
         )
 
 
+def has_quotes(content: Content) -> bool:
+    """Return whether a text has a quote behind its first line."""
+    begun = False
+    while block := content.read(_BLOCK_BYTES):
+        if block.find(b'"', 0 if begun else max(block.find(b"\n"), 0)) >= 0:
+            return True
+        begun = begun or b"\n" in block
+    return False
+
+
+def count_filled_lines(content: Content) -> int | None:
+    """Return the number of lines, or None if some are blank or end in a carriage return: only records tell then."""
+    lines, last = 0, b""
+    while block := content.read(_BLOCK_BYTES):
+        if not (_has_plain_line_ends(last + block[:2]) and _has_plain_line_ends(block)):
+            return None
+        lines, last = lines + block.count(b"\n"), block[-2:]
+    return lines + (not last.endswith(b"\n"))
+
+
 def warn_of_swallowed_rows(text: Text) -> None:
     """Warn of cells, in columns that are not read, whose lines look like rows.
 
@@ -95,3 +116,11 @@ def _has_line_ends(texts: pa.Array) -> bool:
 def _opened(path: Path, cell: Cell) -> str:
     closed = f"closed {cell.breaks} lines later" if cell.closed else "never closed"
     return f"{path}, line {cell.line}: a quote is opened here and {closed}"
+
+
+def _has_plain_line_ends(block: bytes) -> bool:
+    """Return whether there are neither blank lines nor lines that end in a single carriage return."""
+    if b"\r" not in block:
+        return b"\n\n" not in block
+    # One at the very end may have its second half in the next block.
+    return b"\n\r\n" not in block and b"\n\n" not in block and block.count(b"\r", 0, -1) == block.count(b"\r\n")

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from datamodules.tables.categories import as_categorical
 from datamodules.tables.cells import ArrowColumns, usable_cells
 from datamodules.tables.columns import Columns
 from datamodules.tables.files import parts_of
@@ -15,8 +15,6 @@ from datamodules.tables.formats import is_parquet
 from datamodules.tables.parquet import ParquetPart
 from datamodules.tables.text import TextPart
 from lightning_modules.utilities.progress import working
-
-_ARROW_TEXT = pd.StringDtype("pyarrow")
 
 
 def to_frame(columns: dict[str, pa.ChunkedArray]) -> pd.DataFrame:
@@ -30,15 +28,6 @@ def _converted(column: pa.ChunkedArray) -> Any:
     if not pa.types.is_dictionary(column.type):
         return column.to_pandas(date_as_object=False)
     return as_categorical(column)
-
-
-def as_categorical(column: pa.ChunkedArray) -> pd.Categorical:
-    """Return a column of dictionaries, whose values are texts, as pandas categories."""
-    chunks = column.unify_dictionaries().chunks
-    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks]
-    # The texts stay in Arrow's memory: as Python objects they would be most of a table with many ids.
-    texts = pd.array(chunks[0].dictionary.cast(pa.string()), dtype=_ARROW_TEXT) if chunks else []
-    return pd.Categorical.from_codes(np.concatenate(codes) if codes else [], pd.Index(texts))
 
 
 def read_columns(

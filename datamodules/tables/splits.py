@@ -96,5 +96,16 @@ def refuse_without_effect(given: Mapping[str, bool], because: str) -> None:
         raise ValueError(f"{' and '.join(idle)} would have no effect, since {because}; leave out the one or the other")
 
 
+def refuse_empty_splits(sizes: Mapping[str, int], source: object) -> None:
+    """Check that every split has rows.
+
+    Raises:
+        ValueError: If one has none.
+    """
+    for name, size in sizes.items():
+        if size == 0:
+            raise ValueError(f"the {name} split of {source} has no rows; give more rows, or another split or ratios")
+
+
 def _by_time(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values("time", kind="stable") if "time" in frame else frame

@@ -11,12 +11,17 @@ import pyarrow as pa
 from pyarrow import csv
 
 from datamodules.tables.cells import ArrowColumns
-from datamodules.tables.columns import Columns
-from datamodules.tables.errors import refuse_columns, shortened
+from datamodules.tables.columns import Columns, refuse_columns
 from datamodules.tables.formats import damage_named, head_of, open_content
 from datamodules.tables.ids import TEXTS, is_text
-from datamodules.tables.quotes import refuse_broken_records, refuse_line_ends, warn_of_swallowed_rows
-from datamodules.tables.records import Cell, Record, Survey, records, survey
+from datamodules.tables.quotes import (
+    count_filled_lines,
+    has_quotes,
+    refuse_broken_records,
+    refuse_line_ends,
+    warn_of_swallowed_rows,
+)
+from datamodules.tables.records import Cell, Record, records
 from datamodules.tables.separators import (
     SingleByteContent,
     delimiter,
@@ -24,6 +29,7 @@ from datamodules.tables.separators import (
     restored,
     usable_separator,
 )
+from lightning_modules.utilities.messages import shortened
 
 _BLOCK_BYTES = 4 << 20
 _CONVERSION = re.compile(
@@ -59,13 +65,13 @@ class TextPart:
             ValueError: If there is not each of them once, or the file cannot be read.
         """
         refuse_columns(columns, self.names, self.path, self.separator)
-        about = self._surveyed()
+        quoted = self._has_quotes()
         with self._explained():
-            table = self._parsed(columns, about)
+            table = self._parsed(columns, quoted=quoted)
         read = dict(zip(table.column_names, table.columns, strict=True))
         for name in columns.texts:
             read[name] = self._text(read[name], name)
-        if about.has_quotes and table.num_rows + self._has_header != about.filled_lines:
+        if quoted and table.num_rows + self._has_header != self._count_filled_lines():
             warn_of_swallowed_rows(self)
         return read
 
@@ -75,10 +81,10 @@ class TextPart:
         Raises:
             ValueError: If the file cannot be read so.
         """
-        about = self._surveyed()
+        quoted = self._has_quotes()
         with self._explained(), self._content() as content:
-            for batch in csv.open_csv(content, **self._options(types, about)):
-                for name in (name for name, kind in types.items() if about.has_quotes and is_text(kind)):
+            for batch in csv.open_csv(content, **self._options(types, quoted=quoted)):
+                for name in (name for name, kind in types.items() if quoted and is_text(kind)):
                     refuse_line_ends([batch[name]], self.cells(name), self.path, name)
                 yield batch
 
@@ -122,39 +128,43 @@ class TextPart:
     def _place(self, line: int) -> str:
         return f"{self.path}, line {line}"
 
-    def _surveyed(self) -> Survey:
+    def _has_quotes(self) -> bool:
         with open_content(self.path) as content, damage_named(self.path):
-            return survey(content)
+            return has_quotes(content)
 
-    def _parsed(self, columns: Columns, about: Survey) -> pa.Table:
+    def _count_filled_lines(self) -> int | None:
+        with open_content(self.path) as content, damage_named(self.path):
+            return count_filled_lines(content)
+
+    def _parsed(self, columns: Columns, *, quoted: bool) -> pa.Table:
         """Return the columns with the strictest types that fit."""
         texts, words = dict.fromkeys(columns.texts, TEXTS), dict.fromkeys(columns.times, pa.string())
         floats = dict.fromkeys(columns.numbers, pa.float32())
         floats |= dict.fromkeys([*columns.labels, *columns.ratings], pa.float64())
         try:
-            return self._table(texts | floats | self._types_of_times(columns, about), about)
+            return self._table(texts | floats | self._types_of_times(columns, quoted=quoted), quoted=quoted)
         except pa.ArrowInvalid as error:
             if not _is_of_a_cell(error):
                 raise
         try:
-            return self._table(texts | floats | words, about)
+            return self._table(texts | floats | words, quoted=quoted)
         except pa.ArrowInvalid as error:
             if not _is_of_a_cell(error):
                 raise
-        return self._table(texts | dict.fromkeys(floats, pa.string()) | words, about)
+        return self._table(texts | dict.fromkeys(floats, pa.string()) | words, quoted=quoted)
 
-    def _types_of_times(self, columns: Columns, about: Survey) -> dict[str, pa.DataType]:
+    def _types_of_times(self, columns: Columns, *, quoted: bool) -> dict[str, pa.DataType]:
         """Return the types that the first block suggests, which those of the others may not be."""
         if not columns.times:
             return {}
         with self._content() as content:
-            options = self._options(dict.fromkeys(columns.times, None), about)
+            options = self._options(dict.fromkeys(columns.times, None), quoted=quoted)
             schema = csv.open_csv(content, **options).schema
         return {field.name: field.type if _is_time(field.type) else pa.string() for field in schema}
 
-    def _table(self, types: Types, about: Survey) -> pa.Table:
+    def _table(self, types: Types, *, quoted: bool) -> pa.Table:
         with self._content() as content:
-            return csv.read_csv(content, **self._options(types, about))
+            return csv.read_csv(content, **self._options(types, quoted=quoted))
 
     @contextmanager
     def _content(self) -> Iterator[Any]:
@@ -162,14 +172,12 @@ class TextPart:
             is_single = len(self.separator_bytes) == 1
             yield content if is_single else SingleByteContent(content, self.separator_bytes)
 
-    def _options(self, types: Mapping[str, pa.DataType | None], about: Survey) -> dict[str, Any]:
+    def _options(self, types: Mapping[str, pa.DataType | None], *, quoted: bool) -> dict[str, Any]:
         return {
             "read_options": csv.ReadOptions(
                 block_size=_BLOCK_BYTES, column_names=self.names, skip_rows_after_names=int(self._has_header)
             ),
-            "parse_options": csv.ParseOptions(
-                delimiter=delimiter(self.separator_bytes), newlines_in_values=about.has_quotes
-            ),
+            "parse_options": csv.ParseOptions(delimiter=delimiter(self.separator_bytes), newlines_in_values=quoted),
             "convert_options": csv.ConvertOptions(
                 include_columns=list(types),
                 column_types={name: kind for name, kind in types.items() if kind is not None},

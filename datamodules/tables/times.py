@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import compute
 from pytorch_lightning.utilities import rank_zero_info
 
-from datamodules.tables.errors import TablePart, refuse_cells
+from datamodules.tables.columns import TablePart, refuse_cells
 from datamodules.tables.ids import is_text
 
 _REMEDY = "Times are numbers or ISO 8601 dates such as 2022-04-25 10:30:00"

@@ -1,10 +1,11 @@
 """The indices under which a model knows users or items."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 UNKNOWN = 0
@@ -63,3 +64,20 @@ def _distinct(ids: pd.Series) -> pd.Index:
 def count_unknown(indices: Tensor) -> int:
     """Return how many of the indices [n] are ``UNKNOWN``."""
     return int((indices == UNKNOWN).sum())
+
+
+def warn_of_unknown(split: str, unknown: Mapping[str, int], size: int, source: object) -> None:
+    """Warn of columns in which training knows no row of a held-out split.
+
+    Args:
+        split: The held-out split.
+        unknown: For every column how many of the rows training does not know.
+        size: The number of rows.
+        source: What to call the data set in messages.
+    """
+    for name, count in unknown.items():
+        if count == size:
+            rank_zero_warn(
+                f"training knows no {name} of the {size} {split} rows of {source}: the figures are those of unknown "
+                "ones. Look whether the tables write their ids in different ways, or split the rows otherwise"
+            )

@@ -8,7 +8,8 @@ from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_modules.cli.registry import SIZES
-from lightning_modules.core.run_config import flattened, listed
+from lightning_modules.core.run_config import flattened
+from lightning_modules.utilities.messages import listed
 from lightning_modules.utilities.serialization import imported_class, load_checkpoint
 
 #: Where Lightning keeps the arguments of either, and their class among them.

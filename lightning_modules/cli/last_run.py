@@ -8,10 +8,11 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from lightning_modules.core.run_config import changed_settings, current_settings, listed
+from lightning_modules.core.run_config import changed_settings, current_settings
 from lightning_modules.utilities.folder_lock import folder_lock
+from lightning_modules.utilities.messages import listed
 from lightning_modules.utilities.processes import is_first
-from lightning_modules.utilities.serialization import load_plain, shortened, weights_of
+from lightning_modules.utilities.serialization import load_plain, reason_of, weights_of
 
 #: What a run must have been begun with to be gone on with, and what of it is of no consequence.
 _FIXED, _FREE = ("model", "data", "seed_everything"), ("data.init_args.eval_batch_size",)
@@ -100,7 +101,7 @@ def _problem(path: Path, *, resumes: bool) -> str | None:
     try:
         stored = load_plain(path)
     except Exception as error:  # a damaged file may raise anything
-        return f"{path} is damaged, or no checkpoint ({type(error).__name__}: {shortened(error)})"
+        return f"{path} is damaged, or no checkpoint ({type(error).__name__}: {reason_of(error)})"
     needed = _RESUMED if resumes else {"state_dict": Mapping}
     if not isinstance(stored, Mapping):
         return f"{path} is no checkpoint, but a {type(stored).__name__}"

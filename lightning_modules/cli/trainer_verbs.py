@@ -14,7 +14,7 @@ from callbacks import FitSummary, LastCheckpoint
 from lightning_modules.cli.last_run import run_lock
 from lightning_modules.cli.shorthand import Shorthand
 from lightning_modules.utilities.files import full_disk_explained
-from lightning_modules.utilities.serialization import is_of_restoring, shortened
+from lightning_modules.utilities.serialization import is_of_restoring, reason_of
 
 #: Arguments of the Trainer's methods that are no options.
 NO_OPTIONS = frozenset(
@@ -99,6 +99,6 @@ def guarded(verb: str, trainer: pl.Trainer, checkpoint: str | None) -> Iterator[
             if not is_of_restoring(error):
                 raise
             raise ValueError(
-                f"'{checkpoint}' cannot be gone on from: {shortened(error)}. Name the checkpoint of this model, as "
+                f"'{checkpoint}' cannot be gone on from: {reason_of(error)}. Name the checkpoint of this model, as "
                 "fit has written it"
             ) from error

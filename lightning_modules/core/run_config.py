@@ -13,6 +13,7 @@ from torch.optim import Adam
 from datamodules.same_data import HasFingerprint, refuse_other_rows
 from lightning_modules.core.trained_module import TrainedModule
 from lightning_modules.utilities.files import replace_file
+from lightning_modules.utilities.messages import listed, shortened
 from lightning_modules.utilities.serialization import imported_class
 from lightning_modules.utilities.untrusted_data import SettingsError, read_settings
 
@@ -89,12 +90,6 @@ def _check_and_save(
             f"'{path.parent}' was begun with other settings: {listed(changed, _SHOWN)}. "
             "Name a new folder, or set them as they were"
         )
-
-
-def listed(changes: Sequence[str], at_most: int) -> str:
-    """Return some changes as one text, and how many more there are."""
-    more = f", and {len(changes) - at_most} more" if len(changes) > at_most else ""
-    return "; ".join(changes[:at_most]) + more
 
 
 def continue_with_data(folder: Path, datamodule: object, *, begun: bool) -> None:
@@ -177,8 +172,8 @@ def changed_settings(before: Path, now: Path, *, fixed: Sequence[str], without: 
 
 
 def _difference(key: str, old: Any, new: Any) -> str:
-    before, now = (f"{text[:_LONGEST]}..." if len(text) > _LONGEST else text for text in (str(old), str(new)))
-    return f"{key[:_LONGEST]} was {before} and is {now}"
+    name, before, now = (shortened(str(each), _LONGEST) for each in (key, old, new))
+    return f"{name} was {before} and is {now}"
 
 
 def _load(path: Path) -> Any:

@@ -16,7 +16,7 @@ from lightning_modules.recommenders import Recommender
 from lightning_modules.training.quiet import errors_only
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.progress import working
-from lightning_modules.utilities.serialization import imported_class, load_checkpoint, refuse_non_finite, shortened
+from lightning_modules.utilities.serialization import imported_class, load_checkpoint, reason_of, refuse_non_finite
 
 _EXPECTED = "give the checkpoint of a recommender of this project, such as those that fit writes"
 
@@ -36,7 +36,7 @@ def load_recommender(path: Path) -> Recommender:
         return model_class.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
     except _MISFITS as error:
         raise ValueError(
-            f"'{path}' does not fit {model_class.__name__}, which it names as its model: {shortened(error)}. "
+            f"'{path}' does not fit {model_class.__name__}, which it names as its model: {reason_of(error)}. "
             "Load it with the version of the project that wrote it."
         ) from error
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from lightning_modules.utilities.files import save_tensors
-from lightning_modules.utilities.serialization import load_plain, shortened
+from lightning_modules.utilities.serialization import load_plain, reason_of
 
 
 class Stateful(Protocol):
@@ -116,7 +116,7 @@ class Snapshots:
                 return state
             except Exception as error:  # torch's parser and the parts raise various errors on a damaged file
                 warnings.warn(
-                    f"'{path}' cannot be read as a state ({type(error).__name__}: {shortened(error)}); the "
+                    f"'{path}' cannot be read as a state ({type(error).__name__}: {reason_of(error)}); the "
                     "search goes on from the state before it",
                     stacklevel=2,
                 )

@@ -13,6 +13,8 @@ from zipfile import is_zipfile
 import torch
 from torch import Tensor, nn
 
+from lightning_modules.utilities.messages import shortened
+
 
 class Described:
     """An object that keeps its constructor's arguments as attributes of the same names, and can thereby be described.
@@ -109,7 +111,7 @@ def load_checkpoint(path: str | Path, expected: str) -> Any:
     except pickle.UnpicklingError as error:
         raise ValueError(f"'{path}' cannot be read as a checkpoint, {_UNPICKLABLE}; {expected}") from error
     except Exception as error:  # whatever torch's parser meets in a damaged file
-        raise ValueError(f"'{path}' cannot be read as a checkpoint ({shortened(error)}); {expected}") from error
+        raise ValueError(f"'{path}' cannot be read as a checkpoint ({reason_of(error)}); {expected}") from error
 
 
 def weights_of(checkpoint: Any) -> Mapping[str, Tensor]:
@@ -129,12 +131,12 @@ def is_file(path: str | Path) -> bool:
         return False
 
 
-def shortened(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return the first lines of an error's message, cut where they are long; its class if there are none."""
     if isinstance(error, pickle.UnpicklingError):
         return _UNPICKLABLE
     reason = " ".join(" ".join(str(error).splitlines()[:3]).split()) or type(error).__name__
-    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}..."
+    return shortened(reason, _LONGEST_REASON)
 
 
 def is_of_restoring(error: BaseException) -> bool:
@@ -160,7 +162,7 @@ def imported_class(path: str, base: type[Class]) -> type[Class] | None:
 
 def _name(path: str | Path) -> str:
     text = ascii(str(path))[1:-1] if not str(path).isprintable() else str(path)
-    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+    return shortened(text, _LONGEST_REASON)
 
 
 def refuse_non_finite(model: nn.Module, use: str) -> None:

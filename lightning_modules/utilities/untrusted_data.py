@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import yaml
 from jsonargparse import get_loader, set_loader
 
+from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.serialization import is_file
 
 #: Name of the parser mode that reads options and configuration files within the bounds.
@@ -17,6 +18,12 @@ MOST_CHARACTERS, MOST_VALUES, MOST_DEPTH = 2_000_000, 100_000, 60
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Texts that need no look: they hold no list, mapping, anchor, tag or second line.
 _PLAIN = re.compile(r"[^\[\]{}&*!\n:?]*")
+
+
+#: Characters of a file's values, and of a parser's reason, that a message shows.
+_SHOWN, _LONGEST_REASON = 40, 300
+
+Value = TypeVar("Value")
 
 
 class SettingsError(ValueError):
@@ -101,7 +108,7 @@ def _load(text: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return shortened(" ".join(str(error).split()), _LONGEST_REASON)
 
 
 def _bounded(load: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -119,11 +126,6 @@ def _bounded(load: Callable[[str], Any]) -> Callable[[str], Any]:
 set_loader(BOUNDED, _bounded(get_loader("yaml")), exceptions=(yaml.YAMLError, SettingsError))
 
 
-Value = TypeVar("Value")
-
-_SHOWN = 40
-
-
 def built(cls: type[Value], values: Any) -> Value:
     """Return a dataclass of plain fields from what a file holds.
 
@@ -135,11 +137,11 @@ def built(cls: type[Value], values: Any) -> Value:
         ValueError: If these are no such fields, or one is of another type; the message names it.
     """
     if not isinstance(values, Mapping):
-        raise ValueError(f"a {cls.__name__} was expected, not {str(values)[:_SHOWN]}")
+        raise ValueError(f"a {cls.__name__} was expected, not {shortened(str(values), _SHOWN)}")
     for name, hint in get_type_hints(cls).items():
         types = get_args(hint) or (hint,)
         if name in values and not _fits(values[name], types):
-            shown = f"{values[name]!r}"[:_SHOWN]
+            shown = shortened(f"{values[name]!r}", _SHOWN)
             kinds = " or ".join("nothing" if each is NoneType else each.__name__ for each in types)
             raise ValueError(f"{name} of a {cls.__name__} is {shown}, and not {kinds}")
     try:

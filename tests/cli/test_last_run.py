@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lightning_modules.cli.last_run import last_checkpoint
-from lightning_modules.utilities.serialization import is_file, load_checkpoint, shortened, weights_of
+from lightning_modules.utilities.serialization import is_file, load_checkpoint, reason_of, weights_of
 
 WEIGHTS = {"w": torch.ones(2)}
 SOUND = {"state_dict": WEIGHTS, "optimizer_states": [], "lr_schedulers": [], "loops": {}}
@@ -62,9 +62,9 @@ def test_weights_are_tensors_by_name_or_there_are_none(stored: Any) -> None:
 
 
 def test_reasons_are_one_short_line_and_never_empty() -> None:
-    assert shortened(ValueError("a\nb " * 1000)).count("\n") == 0
-    assert len(shortened(ValueError("x" * 10_000))) < 300
-    assert shortened(EOFError()) == "EOFError"
+    assert reason_of(ValueError("a\nb " * 1000)).count("\n") == 0
+    assert len(reason_of(ValueError("x" * 10_000))) < 300
+    assert reason_of(EOFError()) == "EOFError"
 
 
 @pytest.mark.parametrize(
