@@ -1,4 +1,4 @@
-"""Where a data set's tables lie, each a file or a folder of parts."""
+"""Where a data set's tables lie, each a file or a folder of parts, and how a published archive is downloaded."""
 
 import hashlib
 import shutil
@@ -15,6 +15,8 @@ _COMPRESSIONS = ("", ".gz", ".zst")
 _SUFFIXES = tuple(kind + compression for kind in _KINDS for compression in _COMPRESSIONS)
 _NAMES_OF_PARTS = "part-*"
 _SPLITS = ("train", "validation", "test")
+_CHUNK_BYTES = 1 << 20
+_TIMEOUT_SECONDS = 60
 
 
 def find_tables(root: Path) -> tuple[Path, ...]:
@@ -123,10 +125,6 @@ def _contents(folder: Path, at_most: int = 12) -> str:
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     shown = ", ".join(names[:at_most]) or "nothing"
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
-
-
-_CHUNK_BYTES = 1 << 20
-_TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)

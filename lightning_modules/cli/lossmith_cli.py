@@ -35,7 +35,7 @@ from lightning_modules.cli.trainer_verbs import (
     refuse_untrained,
 )
 from lightning_modules.cli.verbs import EPILOG, PROGRAM, TRAINER_VERBS, VERBS
-from lightning_modules.core.run_config import optimizer_in_words
+from lightning_modules.core.default_optimizer import explicit_optimizer
 from lightning_modules.training.trainers import trainer_error
 from lightning_modules.utilities.files import full_disk_explained
 from lightning_modules.utilities.untrusted_data import BOUNDED
@@ -142,7 +142,7 @@ class CLI(LightningCLI):
 
     def _write_out_optimizer(self) -> None:
         model = self._get(self.config, "model")
-        optimizer = optimizer_in_words(model.as_dict()) if model else None
+        optimizer = explicit_optimizer(model.as_dict()) if model else None
         if optimizer:
             section = {"class_path": model.class_path, "init_args": {"optimizer": optimizer}}
             self.config = self.parser.parse_object({self.subcommand: {"model": section}}, self.config)

@@ -1,4 +1,4 @@
-"""What the parts of a model have to say of an epoch when it ends."""
+"""Statistics of an epoch that parts of a model log when it ends."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The state of torch's own random numbers, such as dropout's, so that a resumed training draws the same ones."""
+"""The state of a training that is resumed, beside weights and optimizers: random numbers and early stopping."""
 
 from typing import Any, cast
 
@@ -8,6 +8,8 @@ from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
+
+_STATE = "training_state"
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
@@ -26,9 +28,6 @@ def restore_random_state(state: dict[str, Tensor], device: torch.device) -> None
     torch.set_rng_state(state["cpu"].cpu())
     if device.type != "cpu" and device.type in state:
         torch.get_device_module(device).set_rng_state(state[device.type].cpu(), device)
-
-
-_STATE = "training_state"
 
 
 class ResumableTraining:

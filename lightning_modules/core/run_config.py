@@ -1,6 +1,5 @@
-"""Writes out the optimizer that a model uses where none is given, so that settings keep their meaning."""
+"""Settings and data that a folder was begun with, and refusing to continue it with others."""
 
-import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,49 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from torch.optim import Adam
-
 from datamodules.same_data import HasFingerprint, refuse_other_rows
-from lightning_modules.core.trained_module import TrainedModule
+from lightning_modules.core.default_optimizer import with_explicit_optimizer
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.messages import listed, shortened
-from lightning_modules.utilities.serialization import imported_class
 from lightning_modules.utilities.untrusted_data import SettingsError, read_settings
-
-
-def optimizer_in_words(model: Any) -> dict[str, Any] | None:
-    """Return class and all arguments of the optimizer that stands behind a null.
-
-    Args:
-        model: The model's section of a configuration, with ``class_path`` and ``init_args``.
-
-    Returns:
-        ``{"class_path": ..., "init_args": {...}}``; ``None`` if one is given, or the model decides for itself.
-    """
-    arguments = model.get("init_args") if isinstance(model, dict) else None
-    if not isinstance(arguments, dict) or "optimizer" not in arguments or arguments["optimizer"] is not None:
-        return None
-    cls = imported_class(str(model.get("class_path")), TrainedModule)  # type: ignore[type-abstract]
-    if cls is None or cls.configure_optimizers is not TrainedModule.configure_optimizers:
-        return None
-    given = {"lr": cls.default_learning_rate, "weight_decay": cls.default_weight_decay}
-    return {"class_path": "torch.optim.Adam", "init_args": {**_defaults_of_adam(), **given}}
-
-
-def with_optimizer_in_words(settings: Any) -> Any:
-    """Return settings, as a configuration file has them, with the model's optimizer written out."""
-    optimizer = optimizer_in_words(settings.get("model")) if isinstance(settings, dict) else None
-    if optimizer is None:
-        return settings
-    model = settings["model"]
-    return {**settings, "model": {**model, "init_args": {**model["init_args"], "optimizer": optimizer}}}
-
-
-def _defaults_of_adam() -> dict[str, Any]:
-    parameters = inspect.signature(Adam).parameters.values()
-    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
-
 
 #: Names of the settings and of the data's fingerprint inside a folder.
 CONFIG_NAME, DATA_NAME = "config.yaml", "data.json"
@@ -179,7 +140,7 @@ def _difference(key: str, old: Any, new: Any) -> str:
 def _load(path: Path) -> Any:
     try:
         # A null of a model's optimizer stands for what a newer file writes out.
-        return with_optimizer_in_words(read_settings(path))
+        return with_explicit_optimizer(read_settings(path))
     except SettingsError as error:
         raise ValueError(f"{path} cannot be read as a configuration: {error}") from error
 

@@ -14,7 +14,7 @@ from lightning_modules.search.ledger_checks import limit, refuse_programs, refus
 from lightning_modules.search.ledger_tables import ADDED, columns_of, insert_trials, make_tables, select_trials
 from lightning_modules.search.rewards import with_failure_rewards
 from lightning_modules.search.trial import Evaluation, TrialKey
-from lightning_modules.utilities.signals import signals_held
+from lightning_modules.utilities.signals import deferred_signals
 
 #: Name of the ledger inside a study's folder.
 LEDGER_NAME = "ledger.sqlite"
@@ -78,7 +78,7 @@ class Ledger(SearchObserver):
             OSError: If the disk is full or the file cannot be written.
         """
         # A signal between the commit and the clearing of the queue would have candidates written twice.
-        with signals_held():
+        with deferred_signals():
             with self._errors(), self._connection:
                 self._connection.executemany(_INSERT, [asdict(candidate) for candidate in self._waiting])
                 insert_trials(self._connection, trials)

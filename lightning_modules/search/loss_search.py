@@ -20,7 +20,7 @@ from lightning_modules.search.strategies.base import Strategy
 from lightning_modules.search.successive_halving import told_rewards
 from lightning_modules.search.trial import Trial
 from lightning_modules.search.trials import Trials
-from lightning_modules.utilities.processes import agree
+from lightning_modules.utilities.processes import broadcast_from_first
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class LossSearch:
             self._offer_snapshot()
 
     def _round(self, number: int) -> None:
-        samples = agree(self.sampler.sample())
+        samples = broadcast_from_first(self.sampler.sample())
         trials = self._train_candidates(number, samples)
         rewards = tuple(self._reward(trial) for trial in trials)
         told = told_rewards(rewards, [trial.rung for trial in trials], self.history.failure_reward)

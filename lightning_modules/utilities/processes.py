@@ -1,17 +1,18 @@
-"""Processes of one training: which is the first, what all agree on, and how many threads each may use."""
+"""Processes of one distributed training: which is the first, means and broadcasts over all, and their threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-import torch.distributed as dist
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, distributed
 
+Value = TypeVar("Value")
+
 
 def is_first() -> bool:
-    """Return whether this is the first process, which alone writes; known before the processes are connected."""
+    """Return whether this is the process of rank 0, which alone writes; known before the processes are connected."""
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
@@ -21,11 +22,23 @@ def mean_over_processes(values: Tensor) -> Tensor:
     Args:
         values: Detached values, of the same shape everywhere.
     """
-    if not (distributed.is_available() and distributed.is_initialized()):
+    if not _are_connected():
         return values
     total = values.clone()
     distributed.all_reduce(total)
     return total / distributed.get_world_size()
+
+
+def broadcast_from_first(value: Value) -> Value:
+    """Return the value of rank 0 on every process, so that all take the same decisions.
+
+    Before the first Trainer has started the processes, and in a search of one process, the value itself is returned.
+    """
+    if not _are_connected():
+        return value
+    box = [value]
+    distributed.broadcast_object_list(box, src=0)
+    return box[0]
 
 
 @contextmanager
@@ -39,16 +52,5 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-T = TypeVar("T")
-
-
-def agree(value: T) -> T:
-    """Return the first process's value on every process, so that all take the same decisions.
-
-    Before the first Trainer has started the processes, and in a search of one process, the value itself is returned.
-    """
-    if not (dist.is_available() and dist.is_initialized()):
-        return value
-    box = [value]
-    dist.broadcast_object_list(box, src=0)
-    return box[0]
+def _are_connected() -> bool:
+    return distributed.is_available() and distributed.is_initialized()

@@ -15,6 +15,16 @@ from torch import Tensor, nn
 
 from lightning_modules.utilities.messages import shortened
 
+Class = TypeVar("Class")
+
+_LONGEST_REASON = 200
+# torch's own words advise to read it in a way that may run whatever it holds.
+_UNPICKLABLE = "since it is damaged, or holds more than plain data and tensors"
+#: Where Lightning, and then a model, takes over what a checkpoint holds.
+_RESTORING = "pytorch_lightning.trainer.connectors.checkpoint_connector"
+_RESUMING, _HOOKS = "lightning_modules.core.resumption", ("on_load_checkpoint", "on_train_start")
+_OWN = ("lightning_modules", "datamodules", "callbacks")
+
 
 class Described:
     """An object that keeps its constructor's arguments as attributes of the same names, and can thereby be described.
@@ -63,17 +73,6 @@ def _class_path(cls: type) -> str:
     packages = (".".join(parts[:end]) for end in range(1, len(parts)))
     offered = (package for package in packages if getattr(sys.modules.get(package), cls.__name__, None) is cls)
     return f"{next(offered, cls.__module__)}.{cls.__qualname__}"
-
-
-Class = TypeVar("Class")
-
-_LONGEST_REASON = 200
-# torch's own words advise to read it in a way that may run whatever it holds.
-_UNPICKLABLE = "since it is damaged, or holds more than plain data and tensors"
-#: Where Lightning, and then a model, takes over what a checkpoint holds.
-_RESTORING = "pytorch_lightning.trainer.connectors.checkpoint_connector"
-_RESUMING, _HOOKS = "lightning_modules.core.resumption", ("on_load_checkpoint", "on_train_start")
-_OWN = ("lightning_modules", "datamodules", "callbacks")
 
 
 def load_plain(path: str | Path, *, mmap: bool = False) -> Any:

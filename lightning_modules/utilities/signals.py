@@ -8,13 +8,20 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType, TracebackType
 
+#: An exception raised in a destructor is dropped by Python, so it is raised again after so many seconds.
+REPEAT_SECONDS = 1.0
+#: How long after the limit a process that did not react to it is ended.
+GRACE_SECONDS = 5.0
+# The descriptor, since ``sys.stderr`` may be replaced by an object without one.
+_STANDARD_ERROR = 2
+
 
 @contextmanager
-def signals_held() -> Iterator[None]:
-    """Deliver SIGINT and SIGTERM that arrive meanwhile afterwards.
+def deferred_signals() -> Iterator[None]:
+    """Defer SIGINT and SIGTERM until the block is over.
 
-    For calls into libraries whose threads would wait for each other for ever if an exception came between two of their
-    steps. A mask would not do, since other threads take what the main thread does not.
+    For calls into libraries whose threads would deadlock if an exception came between two of their steps. A signal mask
+    is not enough, since a signal that the main thread blocks is delivered to another thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -35,14 +42,6 @@ def signals_held() -> Iterator[None]:
             signal.signal(number, handler)
         for late in arrived:
             signal.raise_signal(late)
-
-
-#: An exception raised in a destructor is dropped by Python, so it is raised again after so many seconds.
-REPEAT_SECONDS = 1.0
-#: How long after the limit a process that did not react to it is ended.
-GRACE_SECONDS = 5.0
-# The descriptor, since ``sys.stderr`` may be replaced by an object without one.
-_STANDARD_ERROR = 2
 
 
 def time_limit(seconds: float, *, hard: bool = False) -> AbstractContextManager[object]:

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from lightning_modules.cli.main import main
-from lightning_modules.core.run_config import optimizer_in_words
+from lightning_modules.core.default_optimizer import explicit_optimizer
 from lightning_modules.multitask import ESMM
 from lightning_modules.recommenders import BiasedMF
 from tests.cli.cli_helpers import DATA, MODEL, SEARCH, TRAINER, without_seconds
@@ -77,14 +77,14 @@ def test_a_study_that_left_its_optimizer_out_goes_on_with_the_same_one(capsys: p
 
 def test_only_a_null_of_the_models_own_is_written_out() -> None:
     def words(cls: type, **arguments: Any) -> Any:
-        return optimizer_in_words({"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments})
+        return explicit_optimizer({"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments})
 
     expected = words(ESMM, optimizer=None)["init_args"]
     assert (expected["lr"], expected["weight_decay"]) == (1e-3, 1e-6)
     assert words(ESMM) is None
     assert words(ESMM, optimizer={"class_path": "torch.optim.SGD"}) is None
     assert words(Deciding, optimizer=None) is None
-    assert optimizer_in_words(None) is None
+    assert explicit_optimizer(None) is None
 
 
 class Deciding(BiasedMF):

@@ -6,7 +6,7 @@ from types import FrameType
 
 import pytest
 
-from lightning_modules.utilities.signals import signals_held
+from lightning_modules.utilities.signals import deferred_signals
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def _heeded() -> Iterator[None]:
 def test_a_signal_comes_when_the_work_is_done() -> None:
     done = []
 
-    @signals_held()
+    @deferred_signals()
     def work() -> None:
         signal.raise_signal(signal.SIGINT)
         done.append("work")
@@ -42,8 +42,8 @@ def test_an_outer_hold_keeps_what_an_inner_one_lets_go() -> None:
 
     before = signal.signal(signal.SIGTERM, note)
     try:
-        with signals_held():
-            with signals_held():
+        with deferred_signals():
+            with deferred_signals():
                 signal.raise_signal(signal.SIGTERM)
             assert arrived == []
         assert arrived == [signal.SIGTERM]
@@ -53,6 +53,6 @@ def test_an_outer_hold_keeps_what_an_inner_one_lets_go() -> None:
 
 def test_signals_that_are_switched_off_stay_so() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with signals_held():
+    with deferred_signals():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         signal.raise_signal(signal.SIGINT)

@@ -12,7 +12,7 @@ from lightning_modules.losses.figures import loss_figure
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
 from lightning_modules.search.screening import ScreeningResult
 from lightning_modules.search.space import SearchSpace
-from lightning_modules.utilities.signals import signals_held
+from lightning_modules.utilities.signals import deferred_signals
 
 #: The charts of a search.
 LAYOUT: Layout = {
@@ -56,7 +56,7 @@ class SearchTensorBoard(SearchObserver):
         for candidate in progress.candidates:
             self.on_candidate(candidate)
 
-    @signals_held()
+    @deferred_signals()
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
         """Write the figures of the strategy."""
         self._scalars("warm_up", figures, update)
@@ -66,7 +66,7 @@ class SearchTensorBoard(SearchObserver):
         if candidate.kind == "reference":
             self._references[candidate.formula] = candidate.reward
 
-    @signals_held()
+    @deferred_signals()
     def on_round(self, summary: RoundSummary) -> None:
         """Write the round."""
         step = summary.round
@@ -80,7 +80,7 @@ class SearchTensorBoard(SearchObserver):
         self._write_top(summary)
         self.writer.flush()
 
-    @signals_held()
+    @deferred_signals()
     def on_end(self) -> None:
         """Close the event file."""
         self.writer.close()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from datamodules import RetailRocket
-from datamodules.impressions.retailrocket import as_of, sessions_by_inactivity, viewed_items
+from datamodules.impressions.retailrocket_events import as_of, sessions_by_inactivity, viewed_items
 from datamodules.tables.categories import as_categories
 
 MINUTE = 60_000

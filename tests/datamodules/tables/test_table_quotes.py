@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from datamodules import InteractionsDataModule
-from datamodules.impressions.retailrocket import read_properties
+from datamodules.impressions.retailrocket_events import read_properties
 from datamodules.tables import Columns, read_columns
 
 COLUMNS = Columns(keys=["user", "item"], labels=["label"])
