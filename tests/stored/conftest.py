@@ -1,0 +1,23 @@
+"""The stored runs, unpacked."""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.stored.make import ARCHIVE
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stored")
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _among_the_stored_runs(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(unpacked, tmp_path / "runs")
+    monkeypatch.chdir(tmp_path / "runs")

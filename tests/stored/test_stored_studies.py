@@ -1,0 +1,49 @@
+"""A study, a comparison and a polish that an earlier version stored go on as before."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.stored.comparisons import assert_same_table, change_data
+from tests.stored.make import COMPARE, FITS, POLISH, SEARCH, TRAINER
+from train import main
+
+
+def test_a_study_is_checked_and_exported() -> None:
+    ledger = pd.read_csv("study/formulas.csv").query("kind == 'candidate'")
+    assert main(["check", "study"]) == 0
+    assert set(pd.read_csv("study/check.csv")["formula"]) >= set(ledger["formula"])
+    assert main(["export", "study", "--rank=1", "--to=python", "--output=loss.py"]) == 0
+    assert main(["fit", *FITS["biased_mf"], "--model.loss=study#1", *TRAINER, "--trainer.max_epochs=1"]) == 0
+
+
+def test_a_search_goes_on_to_where_it_went() -> None:
+    assert main([*SEARCH, "--rounds=3"]) == 0
+    assert_same_table(Path("study/formulas.csv"), Path("study/three_rounds.csv"))
+
+
+def test_a_search_does_not_go_on_with_other_settings_or_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SEARCH, "--rounds=3", "--draws=32"]) == 1
+    assert "search.draws was 64 and is 32" in capsys.readouterr().err
+    change_data(Path("data/shop.csv"))
+    assert main([*SEARCH, "--rounds=3"]) == 1
+    assert "was begun with other data" in capsys.readouterr().err
+
+
+def test_a_comparison_keeps_its_trainings_and_goes_on() -> None:
+    before, trainings = Path("compare/summary.md").read_text(), pd.read_csv("compare/trainings.csv")
+    assert main([*COMPARE, "--seeds=2"]) == 0
+    assert Path("compare/summary.md").read_text() == before
+    pd.testing.assert_frame_equal(pd.read_csv("compare/trainings.csv"), trainings)
+    assert main([*COMPARE, "--seeds=3"]) == 0
+    assert set(pd.read_csv("compare/results.csv")["seed"]) == {42, 43, 44}
+
+
+def test_a_polish_keeps_its_trainings_and_goes_on() -> None:
+    before = Path("polish/summary.md").read_text()
+    assert main([*POLISH, "--seeds=1"]) == 0
+    assert Path("polish/summary.md").read_text() == before
+    results = pd.read_csv("polish/results.csv")
+    assert main([*POLISH, "--seeds=2"]) == 0
+    pd.testing.assert_frame_equal(pd.read_csv("polish/results.csv").query("seed == 42"), results)
