@@ -1,4 +1,4 @@
-"""What agents share that learn an actor and critics from logged sessions."""
+"""The base of agents that learn an actor and critics from logged sessions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class ActorCritic(Agent, ABC):
         tasks: Name of every task, in the order of the labels' columns.
         actor: Checkpoint of a multi-task model; or a model; or ``{"class_path": ..., "init_args": {...}}`` of one whose
             weights are drawn.
-        settings: What is learned with.
+        settings: The hyper-parameters.
 
     Raises:
         ValueError: If a setting is out of its range, or the actor's fields, features or tasks are not those of the

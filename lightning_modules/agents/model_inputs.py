@@ -1,4 +1,4 @@
-"""Whether two models read the same rows: equal indices and columns must mean the same to both."""
+"""The inputs of a model, and how they differ from those of another."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

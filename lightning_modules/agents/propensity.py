@@ -1,4 +1,4 @@
-"""Weights that let rare labels count as much as frequent ones."""
+"""Inverse propensity weights, which let rare labels count as much as frequent ones."""
 
 import torch
 from torch import Tensor

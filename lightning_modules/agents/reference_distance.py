@@ -1,4 +1,4 @@
-"""How far an actor has come from its reference, the model that it started from."""
+"""Distances of an actor to its reference, the model that it started from."""
 
 from collections.abc import Callable
 from typing import Literal

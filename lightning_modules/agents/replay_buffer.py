@@ -1,4 +1,4 @@
-"""The transitions that an agent has made, to learn from again and again."""
+"""The replay buffer of an agent's transitions."""
 
 from typing import Any, Generic, cast
 

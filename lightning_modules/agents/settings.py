@@ -1,4 +1,4 @@
-"""What agents are told to learn with: the options that all of them have, checked once."""
+"""The hyper-parameters of agents, checked in one place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

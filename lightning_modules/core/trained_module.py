@@ -1,4 +1,4 @@
-"""What all models share that are trained on a loss object: optimizer, log, checkpoints."""
+"""The base of models that are trained on a loss object: optimizer, log, checkpoints."""
 
 import sys
 from abc import ABC, abstractmethod

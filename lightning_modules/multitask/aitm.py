@@ -1,4 +1,4 @@
-"""Information that is handed on from task to task."""
+"""Attention along a funnel: every task reads features of the task before it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from lightning_modules.multitask.tower_model import TowerModel
 
 
 class AITM(TowerModel):
-    """Tasks in the order of a funnel, each of which attends to what the one before it hands on.
+    """Tasks in the order of a funnel, each of which attends to the features of the task before it.
 
     Xi et al., "Modeling the Sequential Dependence among Audience Multi-step Conversions with Multi-task Learning in
     Targeted Display Advertising", KDD 2021 (https://arxiv.org/abs/2105.08489): with ``f_k = bottom_k(x)``, the first

@@ -22,7 +22,7 @@ from lightning_modules.multitask.weighting import ConstantWeights, TaskWeighting
 class MultiTaskModel(TrainedModule):
     """A model of several probabilities of a row, such as that of a click and that of a purchase.
 
-    Trains on one loss object for all tasks or on one a task, weighed by a task weighting. ``self.loss`` may be replaced
+    Trains on one loss for all tasks or on one a task, weighted by a task weighting. ``self.loss`` may be replaced
     at any time, by a loss or by a ``ModuleList`` of one a task. Logs ``train/loss`` and ``train/loss/<task>`` once an
     epoch; where there is a logger, also ``train/loss_step`` every ``log_every_n_steps`` steps and, once an epoch, what
     its parts keep for that (:class:`EpochStatistics`), such as the mean weights of all gates. ``val/...`` and

@@ -1,4 +1,4 @@
-"""Probabilities that multiply along a funnel."""
+"""Conversion over the entire space of impressions: probabilities that multiply along a funnel."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Experts and critics behind gates that know the task, learned to be adapted."""
+"""Mixtures of experts and critics behind task-aware gates, trained by meta-learning."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Predicted probabilities against observed shares of label 1."""
+"""Ranking and calibration metrics of several tasks, and calibration curves."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

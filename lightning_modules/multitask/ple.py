@@ -1,4 +1,4 @@
-"""Experts of all tasks and of one, layer upon layer."""
+"""Progressive layered extraction: layers of task-specific and shared experts."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""One network below, one tower a task above."""
+"""Hard parameter sharing: one bottom network, one tower a task."""
 
 from collections.abc import Sequence
 from typing import Any

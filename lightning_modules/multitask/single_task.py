@@ -1,4 +1,4 @@
-"""One model of its own for every task."""
+"""The single-task baseline: a separate model for every task."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from lightning_modules.multitask.tower_model import TowerModel
 
 
 class SingleTask(TowerModel):
-    """Models that share nothing, trained side by side: what multi-task models are held against.
+    """Separate models of the tasks, trained side by side: the baseline of multi-task models.
 
     ``logit_k = tower_k(bottom_k(x_k))``, where ``x_k`` is the concatenation of the fields and features as task ``k``
     embeds them. With one loss a task and without a weighting that learns, each model is what it would be if trained

@@ -1,4 +1,4 @@
-"""How the losses of several tasks become the one that is minimised."""
+"""Task weighting: how the losses of several tasks become the one that is minimised."""
 
 from abc import ABC, abstractmethod
 

@@ -1,4 +1,4 @@
-"""How well probabilities and their ranking agree with 0/1 labels."""
+"""Ranking, calibration and classification metrics of binary labels."""
 
 import torch
 import torch.nn.functional as F

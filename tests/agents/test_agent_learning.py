@@ -100,7 +100,7 @@ def test_critics_find_the_known_values(kind: type[ActorCritic], reward: str, tol
 
 
 @EVERY_AGENT
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))])
 def test_a_random_actor_improves(kind: type[ActorCritic], seed: int) -> None:
     torch.manual_seed(seed)
     sessions = data(num_sessions=600)

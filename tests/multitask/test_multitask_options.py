@@ -1,12 +1,14 @@
 """Every multi-task model takes the options that are declared once for all of them."""
 
 import inspect
+import warnings
 from typing import Any
 
 import pytest
 from jsonargparse import ArgumentParser
 
-from lightning_modules.multitask import MultiTaskModel
+from lightning_modules.losses import BCE
+from lightning_modules.multitask import ConstantWeights, MultiTaskModel
 from lightning_modules.multitask.tower_model import TowerModel
 from tests.multitask.multitask_helpers import MODELS
 
@@ -52,3 +54,11 @@ def test_hyper_parameters_hold_options_and_defaults_of_all_classes(model_class: 
     assert hparams["loss"]["class_path"].endswith("BCE")
     assert hparams["weighting"]["class_path"].endswith("ConstantWeights")
     assert "optimizer" not in hparams
+
+
+@pytest.mark.parametrize("model_class", MODELS)
+def test_objects_are_saved_as_plain_values_without_a_warning(model_class: type[MultiTaskModel]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = model_class((3,), 0, ("click",), loss=BCE(), weighting=ConstantWeights([2.0]))
+    assert model.hparams["weighting"]["init_args"] == {"weights": [2.0]}
