@@ -1,6 +1,8 @@
 """Fixtures that several test files share, and how many processes run the tests."""
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def one_thread() -> None:
     """Two busy threads on two busy cores make small operations fifty times slower."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imports_are_no_garbage() -> Iterator[None]:
+    """Every training collects garbage, which is slow only because the tests have imported so much."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -30,11 +30,13 @@ class CompareObserver:
         """Called with every new row of ``results.csv``."""
 
     def on_end(self) -> None:
-        """Called once, however the trainings ended."""
+        """Called exactly once, however the trainings ended."""
 
 
 class CompareObservers(CompareObserver):
-    """Passes every event on to several observers, in their order.
+    """Passes every event to several observers, in their order.
+
+    An observer that raises an error ends the comparison; every observer's ``on_end`` is called all the same.
 
     Args:
         observers: The observers.
@@ -54,26 +56,26 @@ class CompareObservers(CompareObserver):
             yield
 
     def on_loss(self, compared: ComparedLoss) -> None:
-        """Pass it on."""
+        """Pass the event on."""
         for observer in self.observers:
             observer.on_loss(compared)
 
     def on_setting(self, compared: ComparedLoss, setting: Setting) -> None:
-        """Pass it on."""
+        """Pass the event on."""
         for observer in self.observers:
             observer.on_setting(compared, setting)
 
     def on_seed(self, compared: ComparedLoss, seed: int) -> None:
-        """Pass it on."""
+        """Pass the event on."""
         for observer in self.observers:
             observer.on_seed(compared, seed)
 
     def on_trained(self) -> None:
-        """Pass it on."""
+        """Pass the event on."""
         for observer in self.observers:
             observer.on_trained()
 
     def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:
-        """Pass it on."""
+        """Pass the event on."""
         for observer in self.observers:
             observer.on_result(compared, row, run)

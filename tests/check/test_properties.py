@@ -203,7 +203,7 @@ VERDICTS = [
 @given(
     base=st.sampled_from(BASES), factor=st.floats(0.01, 100), offset=st.floats(0, 100), sign=st.sampled_from(["+", "-"])
 )
-def test_verdicts_do_not_depend_on_scale_and_offset(
+def test_properties_do_not_depend_on_scale_and_offset(
     find: Find, base: str, factor: float, offset: float, sign: str
 ) -> None:
     found = find(FormulaLoss(base), points=50, threshold=60)

@@ -64,14 +64,14 @@ def test_validation_chooses_the_best_formula_and_not_the_test() -> None:
         assert audited.results[0].words == "lost to"
 
 
-def test_a_broken_formula_is_no_best_formula() -> None:
+def test_a_broken_formula_does_not_represent_the_search() -> None:
     broken = loss_result(FIRST, runs_of([0.9, 0.9], [TRAINED, DIVERGED]))
     audited = judged({"BCE": 0.7, SECOND.title: 0.7}, broken, loss_result(SECOND))
     assert audited.best.loss is SECOND
     assert audited.choices == 2
 
 
-def test_random_search_is_held_against_by_its_own_best_formula() -> None:
+def test_random_search_is_represented_by_its_own_best_formula() -> None:
     aucs = {"BCE": 0.7, FIRST.title: 0.75, RIVAL.title: 0.8}
     audited = judged(aucs, loss_result(FIRST), loss_result(RIVAL), loss_result(OTHER))
     assert [result.opponent for result in audited.results] == ["BCE", "random search (RandomSearch #1)"]
@@ -81,7 +81,7 @@ def test_random_search_is_held_against_by_its_own_best_formula() -> None:
     assert [result.p_value for result in audited.results] == holm(raw)
 
 
-def test_a_rival_that_broke_is_not_held_against() -> None:
+def test_a_broken_formula_of_random_search_is_no_opponent() -> None:
     broken = loss_result(RIVAL, runs_of([0.7, 0.7], [DIVERGED, TRAINED]))
     audited = judged({"BCE": 0.7, FIRST.title: 0.75}, loss_result(FIRST), broken)
     assert [result.opponent for result in audited.results] == ["BCE"]

@@ -59,7 +59,7 @@ def test_what_there_is_not_has_no_heading() -> None:
     assert "On held-out data" not in page
 
 
-def test_the_csv_is_the_standings_bit_for_bit(tmp_path: Path) -> None:
+def test_the_csv_is_the_results_bit_for_bit(tmp_path: Path) -> None:
     report().write(tmp_path)
     expected = numbers(ALL)
     # Python's own reading of floats is exact in every version of pandas.

@@ -77,7 +77,7 @@ def test_long_names_are_cut() -> None:
     assert short("a" * 71) == "a" * 66 + " ..."
 
 
-def test_numbers_are_those_of_the_standings() -> None:
+def test_numbers_are_those_of_the_results() -> None:
     row, broken = as_numbers([FULL, BROKEN]).to_dict("records")
     assert (row["loss"], row["label"], row["group"]) == (SQUARE.title, "PPO #1", SEARCH)
     assert (row["seeds"], row["broken_seeds"]) == (2, 0)
