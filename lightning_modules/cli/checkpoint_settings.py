@@ -1,4 +1,4 @@
-"""Model and data of a checkpoint, where the command line leaves them to it."""
+"""Takes model and data from a checkpoint where the command line does not name them."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,20 +7,21 @@ from typing import Any
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_modules.cli.registry import SIZES
+from lightning_modules.cli.registry import SIZES, knows_sizes
+from lightning_modules.cli.verbs import values_of
 from lightning_modules.core.run_config import flattened
 from lightning_modules.utilities.messages import listed
 from lightning_modules.utilities.serialization import imported_class, load_checkpoint
 
-#: Where Lightning keeps the arguments of either, and their class among them.
+#: Keys of a checkpoint that hold the arguments of model and data, class path included.
 _KEYS = {
     "model": LightningModule.CHECKPOINT_HYPER_PARAMS_KEY,
     "data": LightningDataModule.CHECKPOINT_HYPER_PARAMS_KEY,
 }
 _CLASS = "_class_path"
-#: What Lightning finds a checkpoint by, beside its file.
+#: Values of ``--ckpt_path`` that are no file.
 _WORDS = ("last", "best", "hpc", "registry")
-#: What changes no figure, and the sizes that the data decide.
+#: Options that may differ: those that change no metric, and the sizes that come from the data.
 _FREE = ("data.batch_size", "data.eval_batch_size", *(f"model.{size}" for size in SIZES))
 _SHOWN = 5
 
@@ -29,9 +30,9 @@ Section = dict[str, Any]
 
 
 def with_checkpoint_settings(arguments: Sequence[str]) -> list[str]:
-    """Return a command line with model and data of the checkpoint that it names in front, for what it does not say.
+    """Return a command line with the model and data of its checkpoint in front, so that given options override them.
 
-    Of data of another class than ``--data`` names, nothing is taken.
+    If ``--data`` names another class, the checkpoint's data are not taken.
 
     Args:
         arguments: The arguments after the verb, spelled out.
@@ -46,7 +47,7 @@ def with_checkpoint_settings(arguments: Sequence[str]) -> list[str]:
     stored = stored_sections(path).items()
     sections = {name: section for name, section in stored if _is_wanted(path, name, section, arguments)}
     if "model" in sections:
-        sections["model"] = without_sizes(sections["model"])
+        sections["model"] = _without_sizes(sections["model"])
     return [f"--config={json.dumps(sections)}", *arguments] if sections else list(arguments)
 
 
@@ -76,22 +77,32 @@ def _section(arguments: Mapping[str, Any]) -> Section:
     return {"class_path": str(arguments[_CLASS]), "init_args": own}
 
 
-def without_sizes(model: Section) -> Section:
-    """Return a model's section without the sizes that the data decide."""
+def _without_sizes(model: Section) -> Section:
     return {**model, "init_args": {name: each for name, each in model["init_args"].items() if name not in SIZES}}
 
 
-def check_agreement(path: str, given: Mapping[str, Any], sections: Mapping[str, Section]) -> None:
-    """Say which given settings are not those of a checkpoint.
+def agreed_model(path: str, given: Mapping[str, Any]) -> Section | None:
+    """Return the model of a checkpoint, and warn of given settings that differ from the checkpoint's.
 
     Args:
         path: The checkpoint.
         given: The sections of the configuration by name.
-        sections: Those of the checkpoint.
+
+    Returns:
+        The model's section, without sizes if the data give them; ``None`` if the checkpoint names no class.
 
     Raises:
         ValueError: If the model's class is another, or a class of the checkpoint is not imported.
     """
+    sections = stored_sections(path)
+    _check_agreement(path, given, sections)
+    if "model" not in sections:
+        return None
+    has_sizes = "data" in given and knows_sizes(given["data"])
+    return _without_sizes(sections["model"]) if has_sizes else sections["model"]
+
+
+def _check_agreement(path: str, given: Mapping[str, Any], sections: Mapping[str, Section]) -> None:
     for name, section in sections.items():
         unknown = _unimported(section)
         if unknown:
@@ -106,7 +117,7 @@ def check_agreement(path: str, given: Mapping[str, Any], sections: Mapping[str, 
 
 
 def _differences(name: str, given: Any, section: Section) -> dict[str, tuple[Any, Any]]:
-    """Return what both have and differs, by option: what is given, and what is stored."""
+    """Return given and stored value of the options that both have and that differ."""
     now, stored = (dict(flattened(json.loads(json.dumps(each, default=str)), name)) for each in (given, section))
     options = {key: key.replace(".init_args", "").replace(".class_path", "") for key in now if key in stored}
     differs = [
@@ -125,7 +136,7 @@ def _listed(differences: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def _unimported(section: Section) -> list[str]:
-    """Return the classes of a section that no module imported so far has: a checkpoint does not choose what is run."""
+    """Return the classes of a section that are not imported yet: a checkpoint must not choose what code is run."""
     return [path for path in _class_paths(section) if "." in path and imported_class(path, object) is None]
 
 
@@ -146,7 +157,7 @@ def _not_imported(path: str, name: str, cls: str) -> str:
 
 
 def _is_same_class(first: Any, second: Any) -> bool:
-    """Return whether two texts are paths of one class, which packages give other paths than its module."""
+    """Return whether two paths lead to one class, which a package and its module give different paths."""
     found = imported_class(str(first), object)
     return first == second or (found is not None and found is imported_class(str(second), object))
 
@@ -157,12 +168,7 @@ def _class_name(section: Section) -> str:
 
 def _value(arguments: Sequence[str], option: str) -> str | None:
     """Return what follows an option, the last time that it is there."""
-    found = None
-    for place, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name == option:
-            found = value if equals else next(iter(arguments[place + 1 : place + 2]), None)
-    return found
+    return next(reversed([*values_of(arguments, option)]), None)
 
 
 def _is_plain(value: Any) -> bool:

@@ -6,8 +6,9 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from lightning_modules.cli.registry import SECTIONS, argument_hints, bases_in, class_at, named
+from lightning_modules.cli.registry import SECTIONS, argument_hints, bases_in, named
 from lightning_modules.cli.verbs import did_you_mean, question
+from lightning_modules.utilities.serialization import imported_class
 
 #: What torch says where it has no memory left, as a plain RuntimeError.
 _ALLOCATOR = "can't allocate memory"
@@ -20,6 +21,7 @@ _KEY, _CLASS = re.compile(r'Parser key "([\w.]+)"'), re.compile(r"class_path[ =]
 _UNKNOWN_OPTION = re.compile(r"unrecognized arguments: ([^\s=]*)|does not accept option '([^']+)'")
 _MISSING = re.compile(r"the following arguments are required: (.+)")
 _UNKNOWN_ARGUMENT = re.compile(r"Option '([^']+)' is not accepted")
+_ABSTRACT = re.compile(r"but ([\w.]+) is abstract(?:.*?NestedArg\(key='([\w.]+)')?", re.DOTALL)
 _UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: (\S+)|module '[\w.]+' has no attribute '(\w+)'")
 _CLUTTER = re.compile(
     r'Parser key "[\w.]+":?|Type .* expects a function or a callable class: |typing\.|\. Got value: Namespace.*'
@@ -61,13 +63,24 @@ def short_message(message: str, parser: ArgumentParser) -> str:
         message: The parser's message.
         parser: The parser of the verb.
     """
+    return _shortened(_unknown(message, parser) or _passed_on(message, parser), _LONGEST_MESSAGE)
+
+
+def _unknown(message: str, parser: ArgumentParser) -> str:
+    """Return what is said of an unknown option, argument or class; nothing if the message is about another mistake."""
     if match := _UNKNOWN_OPTION.search(message):
-        text = _unknown_option(match[1], parser) if match[2] is None else _unknown_key(match[2], parser)
-        return _shortened(text, _LONGEST_MESSAGE)
+        return _unknown_option(match[1], parser) if match[2] is None else _unknown_key(match[2], parser)
     if match := _UNKNOWN_ARGUMENT.search(message):
         return _unknown_argument(match[1], message, _KEY.findall(message[: match.start()]), parser)
+    if match := _ABSTRACT.search(message):
+        keys = _KEY.findall(message[: match.start()])
+        return _without_class(".".join(keys), match[2] or "ARGUMENT", imported_class(match[1], object))
     if match := _UNKNOWN_CLASS.search(message):
         return _unknown_class(match[1] or match[2], message, _KEY.findall(message[: match.start()]), parser)
+    return ""
+
+
+def _passed_on(message: str, parser: ArgumentParser) -> str:
     if match := _MISSING.search(message):
         return f"{_missing(match[1], _KEY.findall(message[: match.start()]), parser)} is missing"
     lines = [_CLUTTER.sub("", line).strip(" -") for line in message.splitlines() if not _NOISE.match(line)]
@@ -115,17 +128,22 @@ def _of_optimizer(name: str) -> str:
 
 
 def _unknown_argument(name: str, message: str, keys: list[str], parser: ArgumentParser) -> str:
-    path = _CLASS.findall(message)[-1]
-    cls, option = class_at(path), f"--{'.'.join(keys)}"
+    cls = next((cls for cls in reversed(_classes(message)) if cls is not None), None)
+    if cls is None:
+        return f"--{'.'.join(keys)} has no argument '{name}'"
     if cls in _bases(keys, message, parser) and cls not in named(cls).values() and cls.__subclasses__():
-        known = f"; there are {', '.join(named(cls))}" if named(cls) else ""
-        return f"{option}.{name} needs a class before it: {option} NAME{known}"
+        return _without_class(".".join(keys), name, cls)
     names = _arguments(cls)
     if "optimizer" in names and name in _OF_OPTIMIZERS:
         hint = question([_of_optimizer(name)])
     else:
         hint = did_you_mean(name, names) or (f"; it has {', '.join(names)}" if names else "")
     return f"{cls.__name__} has no argument '{name}'{hint}"
+
+
+def _without_class(option: str, argument: str, base: type | None) -> str:
+    known = f"; there are {', '.join(named(base))}" if base and named(base) else ""
+    return f"--{option}.{argument} needs a class before it: --{option} NAME{known}"
 
 
 def _unknown_class(name: str, message: str, keys: list[str], parser: ArgumentParser) -> str:
@@ -139,9 +157,14 @@ def _unknown_class(name: str, message: str, keys: list[str], parser: ArgumentPar
 def _bases(keys: list[str], message: str, parser: ArgumentParser) -> list[type]:
     """Return what classes an option takes, found from the parser's option along the classes that lead to it."""
     hint = getattr(parser._option_string_actions.get(f"--{keys[0]}" if keys else ""), "_typehint", Any)
-    for path, key in zip(_CLASS.findall(message), keys[1:], strict=False):
-        hint = argument_hints(class_at(path)).get(key, Any)
+    for cls, key in zip(_classes(message), keys[1:], strict=False):
+        hint = argument_hints(cls).get(key, Any) if cls else Any
     return [base for base in bases_in(hint) if base.__module__ != "builtins"]
+
+
+def _classes(message: str) -> list[type | None]:
+    """Return the classes on the way to an error; ``None`` for a path that is no imported class."""
+    return [imported_class(path, object) for path in _CLASS.findall(message)]
 
 
 def _arguments(cls: type) -> list[str]:

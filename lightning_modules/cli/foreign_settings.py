@@ -1,7 +1,7 @@
-"""Settings of a folder that anybody may have written: figures, texts, and classes that are known to be harmless.
+"""Settings of an untrusted folder, of which only numbers, text and allowed classes are taken.
 
-A configuration file is code, since it may name any class or function and say with what to call it. Here nothing is
-built but the project's own classes and torch's optimizers, and no module is imported.
+A configuration file is code, since it may name any class or function and its arguments. Here only the project's own
+classes and torch's optimizers are allowed, and no module is imported.
 """
 
 import json
@@ -24,28 +24,28 @@ _PROJECT = ("lightning_modules", "datamodules")
 _PLAIN = (str, int, float, bool, NoneType, Path)
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-#: What of a Trainer is a figure or a word, and is no place to write to.
+#: Options of the Trainer that are numbers or words, and no paths.
 _OF_TRAINERS = (
     *("accelerator", "devices", "precision", "deterministic", "benchmark", "inference_mode", "detect_anomaly"),
     *("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches", "use_distributed_sampler"),
     *("limit_train_batches", "limit_val_batches", "limit_test_batches", "val_check_interval", "overfit_batches"),
     *("reload_dataloaders_every_n_epochs", "sync_batchnorm", "num_nodes", "log_every_n_steps"),
 )
-#: What of a Trainer is code, or a place to write to, and values of it that ask for nothing.
+#: Options of the Trainer that are code or paths, and values of them that change nothing.
 _CODE = ("callbacks", "logger", "plugins", "strategy", "profiler", "default_root_dir")
 _NOTHING: tuple[Any, ...] = (None, True, False, "auto", [], {})
 _SHOWN = 60
 
 
 def known_section(name: str, section: Any) -> dict[str, Any]:
-    """Return the section ``model`` or ``data`` of a foreign configuration.
+    """Return the section ``model`` or ``data`` of an untrusted configuration.
 
     Args:
         name: The section's name.
         section: What the file holds of it.
 
     Raises:
-        ValueError: If it is no class with arguments, or it, or a class in it, is not known to be harmless.
+        ValueError: If it is no class with arguments, or names a class that is not allowed.
     """
     if not isinstance(section, Mapping) or not isinstance(section.get("class_path"), str):
         raise ValueError(f"its section {name} names no class: {str(section)[:_SHOWN]}")
@@ -54,7 +54,7 @@ def known_section(name: str, section: Any) -> dict[str, Any]:
 
 
 def plain_trainer(section: Any) -> tuple[dict[str, Any], list[str]]:
-    """Return the figures of a foreign configuration's section ``trainer``, and the names of the code that is left out.
+    """Return the numbers and words of an untrusted section ``trainer``, and the names of code that is left out.
 
     Raises:
         ValueError: If it holds no options of a Trainer.
@@ -133,8 +133,8 @@ _SECTIONS = ("model", "data")
 def with_study_settings(arguments: Sequence[str], option: str) -> list[str]:
     """Return a command line with the study's own settings in front, unless it says which model and data to take.
 
-    Of the Trainer's options only figures are taken, and not how long a search trains its candidates, which is not how
-    long a comparison trains. The folder may be anybody's, so nothing of it is run.
+    The Trainer's epochs are not taken, since a comparison trains longer than a search trains its candidates. The folder
+    is not trusted, so that nothing in it is executed.
 
     Args:
         arguments: The arguments after the verb, spelled out.

@@ -1,4 +1,4 @@
-"""How ``--help`` looks: a line or two an option, with its default, and no paths of types."""
+"""Formats ``--help``: a line or two for each option, with its default and without paths of types."""
 
 import re
 import sys
@@ -9,22 +9,18 @@ from typing import Any, Literal, get_args, get_origin
 
 import docstring_parser
 from jsonargparse import DefaultHelpFormatter
-from pytorch_lightning.cli import LightningArgumentParser
 
 from lightning_modules.cli.registry import SIZES, bases_in, named
 
 _WIDEST_FLAG = 34
 _PLACEHOLDERS: Mapping[Any, str] = {int: "N", float: "NUMBER", str: "TEXT", bool: "{true,false}"}
-#: Options that the titles of their sections tell of.
+#: Options that the titles of their sections explain.
 _HIDDEN = ("_ActionHelpClassPath", "_ActionConfigLoad", "ActionLink")
-#: What verbs have in common, in the project's words.
+#: Descriptions of options that verbs share.
 _WORDS = {
-    "help": "Show this text and end",
     "config": "YAML or JSON file of settings; later files, and options, lie on top",
     "print_config": "Print all settings as a file that --config takes, and end",
-    "seed_everything": "Seed of all random numbers; true draws one",
     "ckpt_path": "Checkpoint file, or last: the newest of the same model, data and seed",
-    "verbose": "Print the metrics as a table",
     "model": "Its name, or package.module.Class for one of yours",
     "data": "Its name, or package.module.Class for one of yours",
 }
@@ -33,7 +29,7 @@ _MARKUP = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`|``([^`]*)``|`([^`]*)`")
 
 
 class HelpFormatter(DefaultHelpFormatter):
-    """Writes a verb's own options as they are usually typed, and of what Lightning says of its own the first sentence.
+    """Shows a verb's own options without prefix, and the first sentence of Lightning's descriptions.
 
     Args:
         prog: The program and its verb.
@@ -73,27 +69,6 @@ class HelpFormatter(DefaultHelpFormatter):
             text = re.split(r"(?<=[\w)'][.]) (?=[A-Z])", text)[0]
         notes = "; ".join(_notes(action))
         return f"{text.rstrip('. ')} ({notes})" if notes else text.rstrip(". ")
-
-
-def arrange(parser: LightningArgumentParser, titles: Mapping[str, str], last: str) -> None:
-    """Give the sections of a help text their titles, and put those that all verbs share behind the verb's own.
-
-    Args:
-        parser: The parser of a verb.
-        titles: Titles by the sections' names.
-        last: The section that comes last, the longest.
-    """
-    for name, group in (parser.groups or {}).items():
-        group.title = titles.get(name, group.title)
-        if name not in titles and any(type(action).__name__ in _HIDDEN[:1] for action in group._group_actions):
-            group.title = (
-                f"{group.title} (--OPTION.help NAME lists the arguments of a class, --OPTION.ARGUMENT VALUE sets one)"
-            )
-    parser._positionals.title, parser._optionals.title = "Argument", "General"
-    order = [titles.get(name) for name in ("model", "data")] + ["General", titles.get(last)]
-    parser._action_groups = sorted(
-        parser._action_groups, key=lambda group: order.index(group.title) if group.title in order else -1
-    )
 
 
 def _value(action: Action, *, takes_several: bool) -> str:

@@ -14,7 +14,7 @@ from lightning_modules.utilities.messages import listed
 from lightning_modules.utilities.processes import is_first
 from lightning_modules.utilities.serialization import load_plain, reason_of, weights_of
 
-#: What a run must have been begun with to be gone on with, and what of it is of no consequence.
+#: Settings that must be equal for a run to be resumed, and those among them that may differ.
 _FIXED, _FREE = ("model", "data", "seed_everything"), ("data.init_args.eval_batch_size",)
 _SHOWN = 3
 #: Where a run keeps its checkpoints.
@@ -26,12 +26,11 @@ _RESUMED = {"state_dict": Mapping, "optimizer_states": list, "lr_schedulers": li
 def last_checkpoint(root: Path, save_config: Callable[[Path], object], *, resumes: bool) -> Path:
     """Return the newest checkpoint of the newest run below a folder that had the same model, data and seed.
 
-    A damaged one is passed over with a warning, in favour of the one before: training on from there ends in the same
-    place, only later.
+    A damaged checkpoint is skipped with a warning: resuming from the one before gives the same result, only later.
 
     Args:
         root: Folder that holds runs as Lightning's loggers lay them out, or the files of one run.
-        save_config: Writes the configuration of now to a path.
+        save_config: Writes the current configuration to a path.
         resumes: Whether a training is to go on from the checkpoint, for which it must be more than weights.
 
     Raises:
@@ -57,14 +56,14 @@ def logger_of(checkpoint: Path, root: Path) -> TensorBoardLogger | None:
 
 @contextmanager
 def run_lock(trainer: pl.Trainer) -> Iterator[None]:
-    """Be the only training that writes checkpoints to a run's folder.
+    """Lock a run's folder against a second training.
 
     Raises:
         ValueError: If another process does.
     """
     folder = trainer.log_dir or trainer.default_root_dir
     keeps = trainer.checkpoint_callbacks and not trainer.fast_dev_run  # type: ignore[attr-defined]  # set elsewhere
-    # Only the first process writes; the others walk in step with it.
+    # Only the first process writes.
     if not keeps or not is_first():
         yield
         return

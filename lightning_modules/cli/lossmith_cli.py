@@ -12,63 +12,30 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, _Instan
 
 from callbacks import PredictionWriter
 from datamodules.same_data import HasFingerprint, say_unchecked
-from lightning_modules.cli.checkpoint_settings import (
-    check_agreement,
-    stored_sections,
-    with_checkpoint_settings,
-    without_sizes,
-)
-from lightning_modules.cli.error_messages import short_message
-from lightning_modules.cli.help_formatter import HelpFormatter, arrange
+from lightning_modules.cli.checkpoint_settings import agreed_model
 from lightning_modules.cli.last_run import last_checkpoint, logger_of
-from lightning_modules.cli.limits import refuse_address, refuse_impossible, refuse_other_bytes
-from lightning_modules.cli.null_arguments import refuse_nulls
-from lightning_modules.cli.registry import SECTIONS, SIZES, check_match, knows_sizes
-from lightning_modules.cli.shorthand import spell_out
-from lightning_modules.cli.subcommands import OWN_VERBS
+from lightning_modules.cli.refusals import (
+    refuse_address,
+    refuse_impossible,
+    refuse_mismatch,
+    refuse_nulls,
+)
+from lightning_modules.cli.registry import SECTIONS, SIZES
+from lightning_modules.cli.subcommands import OWN_VERBS, spelled_out
 from lightning_modules.cli.trainer_verbs import (
     NO_OPTIONS,
-    SHORTHANDS,
     add_prediction_options,
     callbacks_of_fit,
     guarded,
     refuse_untrained,
 )
+from lightning_modules.cli.verb_parser import VerbParser, arrange
 from lightning_modules.cli.verbs import EPILOG, PROGRAM, TRAINER_VERBS, VERBS
 from lightning_modules.core.default_optimizer import explicit_optimizer
 from lightning_modules.training.trainers import trainer_error
 from lightning_modules.utilities.files import full_disk_explained
-from lightning_modules.utilities.untrusted_data import BOUNDED
 
 _TRAINER_USAGE = "[--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
-_TITLES = {
-    "model": "Model (--model.help NAME lists its arguments, --model.ARGUMENT VALUE sets one)",
-    "data": "Data (--data.help NAME lists its arguments, --data.ARGUMENT VALUE sets one)",
-    **dict.fromkeys(TRAINER_VERBS, "Checkpoint"),
-    "trainer": "Lightning's Trainer (in search, compare and polish, the recipe of every training)",
-}
-
-
-class Parser(LightningArgumentParser):
-    """Says in a line or two what is wrong with a command line.
-
-    Args:
-        arguments: Positional arguments of the parser.
-        options: Settings of the parser.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{"formatter_class": HelpFormatter, "parser_mode": BOUNDED, **options})
-
-    def error(self, message: str, ex: Exception | None = None) -> Any:
-        """End with status 2, unless the error is to be raised."""
-        if not self.exit_on_error:
-            super().error(message, ex)
-        verbs = self._subcommands_action.choices if self._subcommands_action else {}
-        named = next((verbs[argument] for argument in getattr(self, "args", ()) if argument in verbs), self)
-        parser = getattr(ex, "subcommand_parser", None) or named
-        program = parser.prog.replace(" [options]", "")
-        self.exit(2, f"error: {short_message(message, parser)}\nHelp: {program} --help\n")
 
 
 class CLI(LightningCLI):
@@ -82,8 +49,8 @@ class CLI(LightningCLI):
         # Parsers take time to build. Where --config comes before the verb, the file may have sections for other verbs.
         self._verbs = [verb for verb in args[:1] if verb in VERBS] or [*VERBS]
         super().__init__(
-            args=_spelled_out(args),
-            parser_class=Parser,
+            args=spelled_out(args),
+            parser_class=VerbParser,
             parser_kwargs={"prog": PROGRAM},
             seed_everything_default=42,
             auto_configure_optimizers=False,
@@ -114,11 +81,11 @@ class CLI(LightningCLI):
             parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
         if verb == "predict":
             add_prediction_options(parser)
-        arrange(parser, _TITLES, last="trainer")
+        arrange(parser)
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Give models the sizes that only the data knows."""
+        """Link sizes of models to properties of the data."""
         for size in SIZES:
             parser.link_arguments(f"data.{size}", f"model.init_args.{size}", apply_on="instantiate")
 
@@ -130,8 +97,8 @@ class CLI(LightningCLI):
         """Refuse a model that does not fit the data, and find what ``--ckpt_path last`` means."""
         refuse_impossible(self.config[self.subcommand].as_dict())
         for name in SECTIONS:
-            refuse_nulls(name, self._get(self.config, name), unknown=SIZES)
-        check_match(self._get(self.config, "model"), self._get(self.config, "data"), SIZES)
+            refuse_nulls(name, self._get(self.config, name))
+        refuse_mismatch(self._get(self.config, "model"), self._get(self.config, "data"))
         if self.subcommand in TRAINER_VERBS and self._get(self.config, "ckpt_path") is None:
             refuse_untrained(self.subcommand)
         self._write_out_optimizer()
@@ -178,16 +145,13 @@ class CLI(LightningCLI):
         path = self.config[verb].get("ckpt_path")
         if not path or not Path(path).is_file():
             return
-        sections = stored_sections(path)
-        given = {name: self.config[verb][name].as_dict() for name in sections if self.config[verb].get(name)}
-        check_agreement(path, given, sections)
-        if "model" in sections:
-            data = self.config[verb].get("data")
-            model = without_sizes(sections["model"]) if data and knows_sizes(data) else sections["model"]
+        given = {name: self.config[verb][name].as_dict() for name in SECTIONS if self.config[verb].get(name)}
+        model = agreed_model(path, given)
+        if model is not None:
             self.config = self.parser.parse_object({verb: {"model": model}}, self.config)
 
     def after_instantiate_classes(self) -> None:
-        """Let checkpoints say what data the model is trained on, class included."""
+        """Store the data's class and arguments in checkpoints."""
         data = self.config_dump.get("data") if self.datamodule is not None else None
         if data:
             arguments = {"_class_path": data["class_path"], **data.get("init_args", {}), **data.get("dict_kwargs", {})}
@@ -251,22 +215,11 @@ class CLI(LightningCLI):
 
 
 def freed(value: Any) -> Any:
-    """Return a class with some arguments set as just that; other values as they are.
+    """Return a partially applied class without its reference to the parser; other values as they are.
 
-    jsonargparse's own holds on to the parser, and so to the whole command line with its data, which whoever copies a
-    model, or sends it to a worker, would copy and send with it.
+    jsonargparse's callable refers to the parser, and so to the data, which would be copied and sent to workers with
+    every model.
     """
     if isinstance(value, partial) and len(value.args) == 2 and isinstance(value.args[1], type):
         return partial(value.args[1], **value.keywords)
     return value
-
-
-def _spelled_out(arguments: Sequence[str]) -> list[str]:
-    refuse_other_bytes(arguments)
-    place = next((place for place, each in enumerate(arguments) if each in VERBS), None)
-    if place is None:
-        return list(arguments)
-    verb, rest = arguments[place], arguments[place + 1 :]
-    own = OWN_VERBS.get(verb)
-    spelled = own.complete(rest) if own else with_checkpoint_settings(spell_out(rest, SHORTHANDS.get(verb)))
-    return [*arguments[: place + 1], *spelled]

@@ -22,7 +22,7 @@ _SECONDS_TO_LEAVE_DESTRUCTOR = 0.05
 _CHATTERING = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed")
 _CHATTER = ("💡 Tip:", "GPU available: False", "TPU available: False", "Seed set to")
 
-#: What users cause with their data, files, formulas, settings, packages; all else is a defect and keeps its traceback.
+#: Errors that users cause; any other is a defect and keeps its traceback.
 _USER_ERRORS = (ValueError, OSError, MisconfigurationException, RuntimeError, MemoryError, ImportError)
 
 
@@ -67,7 +67,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 def _repeat_if_lost(unraisable: "sys.UnraisableHookArgs") -> None:
     """Deliver a signal again that arrived inside a destructor, where Python drops the exception that it raised.
 
-    Trainers die by the hundred in a search or comparison, so that this is no rarity.
+    A search or comparison destroys hundreds of Trainers, so that this happens.
     """
     number = {KeyboardInterrupt: signal.SIGINT, SIGTERMException: signal.SIGTERM}.get(unraisable.exc_type)
     if number is None:
@@ -78,7 +78,7 @@ def _repeat_if_lost(unraisable: "sys.UnraisableHookArgs") -> None:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Let SIGTERM end the run in order; give both signals back as they were, since Lightning switches Ctrl-C off."""
+    """Raise SIGTERM as an exception, and restore both handlers afterwards, since Lightning disables Ctrl-C."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     hook, sys.unraisablehook = sys.unraisablehook, _repeat_if_lost
     signal.signal(signal.SIGTERM, _terminate)
@@ -92,7 +92,7 @@ def _signals() -> Iterator[None]:
 
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Hide what no user can do anything about: advertisements, hardware that is not there, libraries' own future."""
+    """Hide messages of libraries that no user can act on: tips, absent hardware, warnings of later versions."""
     loggers = [logging.getLogger(name) for name in _CHATTERING]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)

@@ -1,34 +1,27 @@
-"""Short ways to write a command line, spelled out for the parser."""
+"""Shorthand on the command line, spelled out for the parser: options without prefix, lists without brackets."""
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, get_args, get_origin, get_type_hints
 
-from lightning_modules.cli.limits import refuse_endless
-from lightning_modules.cli.names import as_names, takes_names
+from lightning_modules.cli.option_values import as_loss, as_names, as_trainable_loss, takes_losses, takes_names
+from lightning_modules.cli.refusals import refuse_endless
 from lightning_modules.cli.registry import argument_hints, bases_in
-from lightning_modules.losses import FormulaLoss, Loss
-from lightning_modules.search.study import loss_of
-from lightning_modules.utilities.serialization import is_file
 
 _LOSS_OPTION = re.compile(r"--model(\.init_args)?\.loss((\.init_args)?\.base)?")
 _TRUTHS = ("true", "false", "yes", "no", "null")
-_NAME = re.compile(r"[A-Za-z_][\w.]*")
-#: Files of settings are known by their names, since a loss may be called like any other file.
-_SETTINGS = (".yaml", ".yml", ".json")
 _LONGEST_SHOWN = 100
-_NAMES = re.compile(rf"{_NAME.pattern}(,\s*{_NAME.pattern})+")
+_NAMES = re.compile(r"[A-Za-z_][\w.]*(,\s*[A-Za-z_][\w.]*)+")
 
 
 @dataclass(frozen=True)
 class Shorthand:
-    """What a verb's own options may leave out.
+    """The own options of a verb, which need no prefix on the command line.
 
     Attributes:
-        prefix: What the parser has before their names, such as ``search.``; empty if nothing.
+        prefix: Their prefix in the parser, such as ``search.``; empty if there is none.
         hints: The types of the options by their names.
     """
 
@@ -62,7 +55,7 @@ def spell_out(arguments: Sequence[str], shorthand: Shorthand | None = None) -> l
 
     Args:
         arguments: The arguments after the verb.
-        shorthand: What the verb's own options may leave out; ``None`` if it has none.
+        shorthand: The verb's own options; ``None`` if it has none.
 
     Raises:
         FileNotFoundError: If a named study is not there.
@@ -82,7 +75,7 @@ def _spelled_out(arguments: list[str], shorthand: Shorthand) -> Iterator[str]:
             values = [value] if equals else _values(arguments, hint)
             yield "=".join([f"--{shorthand.prefix}{name}", *_own(name, values, hint)])
         elif _LOSS_OPTION.fullmatch(option) and (equals or arguments):
-            yield f"{option}={_trainable(value if equals else arguments.pop(0))}"
+            yield f"{option}={as_trainable_loss(value if equals else arguments.pop(0))}"
         elif takes_names(option) and (equals or arguments):
             yield f"{option}={as_names(value if equals else arguments.pop(0))}"
         else:
@@ -105,7 +98,7 @@ def _own(name: str, values: list[str], hint: Any) -> list[str]:
     """Return what follows an option's name: one text, or nothing."""
     element = _element(hint)
     if element is None:
-        return [_loss(value) if _is_loss(hint) else value for value in values]
+        return [as_loss(value) if takes_losses(hint) else value for value in values]
     if len(values) <= 1 and values != [""] and all(value == "null" or value.startswith("[") for value in values):
         return values
     if element in (int, float):
@@ -116,7 +109,7 @@ def _own(name: str, values: list[str], hint: Any) -> list[str]:
 def _elements(name: str, value: str, element: Any) -> list[Any]:
     """Return what one value of a list stands for: names may be joined by commas, objects are JSON."""
     texts = re.split(r",\s*", value) if _NAMES.fullmatch(value) else [value]
-    texts = [_loss(text) for text in texts] if _is_loss(element) else texts
+    texts = [as_loss(text) for text in texts] if takes_losses(element) else texts
     return [_object(name, text) if text.startswith("{") else text for text in texts]
 
 
@@ -127,32 +120,6 @@ def _object(name: str, text: str) -> Any:
         example = '{"class_path": "Focal", "init_args": {"gamma": 1}}'
         shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
         raise ValueError(f"--{name}: {shown} is no JSON object ({error}); one looks like {example}") from error
-
-
-def _trainable(text: str) -> str:
-    """Spell out a model's loss; raises ``ValueError`` if it is a formula that no prediction changes."""
-    spelled = _loss(text)
-    if spelled == text or "init_args" not in (spec := json.loads(spelled)):
-        return spelled
-    if "pred" not in spec["init_args"]["formula"]:
-        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-        raise ValueError(
-            f"loss '{shown}' has no pred, so that a model learns nothing from it; one is (label - pred)**2"
-        )
-    return spelled
-
-
-def _loss(text: str) -> str:
-    """Spell out a loss so that the parser, which reads a file of any name as settings, takes it for none."""
-    if text.startswith(("{", "[")) or (text.endswith(_SETTINGS) and is_file(text)):
-        return text
-    if _NAME.fullmatch(text):
-        return json.dumps({"class_path": text}) if os.path.lexists(text) else text
-    return json.dumps((loss_of(text) or FormulaLoss(text)).spec())
-
-
-def _is_loss(hint: Any) -> bool:
-    return any(issubclass(base, Loss) for base in bases_in(hint))
 
 
 def _element(hint: Any) -> Any:

@@ -5,8 +5,13 @@ from pathlib import Path
 
 from lightning_modules.check.command import run_check
 from lightning_modules.check.settings import CheckSettings
+from lightning_modules.cli.checkpoint_settings import with_checkpoint_settings
 from lightning_modules.cli.foreign_settings import with_study_settings
-from lightning_modules.cli.subcommand import CommandLine, OwnVerb, PlainVerb, TrainingVerb
+from lightning_modules.cli.refusals import refuse_other_bytes
+from lightning_modules.cli.shorthand import spell_out
+from lightning_modules.cli.subcommand_base import CommandLine, OwnVerb, PlainVerb, TrainingVerb
+from lightning_modules.cli.trainer_verbs import SHORTHANDS
+from lightning_modules.cli.verbs import VERBS
 from lightning_modules.compare.command import run_compare
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.core.run_config import continue_with, refuse_changed_data
@@ -118,7 +123,7 @@ class CheckVerb(PlainVerb):
 class ExportVerb(PlainVerb):
     """``export``."""
 
-    usage = "RUN [--rank N] [--to python|latex|onnx] [--output FILE]"
+    usage = "RUN [--rank N] [--to python|latex|picture|onnx] [--output FILE]"
     settings = ExportSettings
     run_help = "Folder of a search; for onnx a checkpoint."
 
@@ -134,3 +139,20 @@ OWN_VERBS: dict[str, OwnVerb] = {
     "polish": PolishVerb(),
     "export": ExportVerb(),
 }
+
+
+def spelled_out(arguments: Sequence[str]) -> list[str]:
+    """Return a command line as the parser reads it, with the settings of a checkpoint or study that it names.
+
+    Raises:
+        FileNotFoundError: If a named checkpoint or study is not there.
+        ValueError: If an argument is no UTF-8, a formula cannot be read, or a checkpoint or study cannot be used.
+    """
+    refuse_other_bytes(arguments)
+    place = next((place for place, each in enumerate(arguments) if each in VERBS), None)
+    if place is None:
+        return list(arguments)
+    verb, rest = arguments[place], arguments[place + 1 :]
+    own = OWN_VERBS.get(verb)
+    spelled = own.complete(rest) if own else with_checkpoint_settings(spell_out(rest, SHORTHANDS.get(verb)))
+    return [*arguments[: place + 1], *spelled]

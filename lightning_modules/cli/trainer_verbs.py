@@ -33,7 +33,7 @@ def add_prediction_options(parser: LightningArgumentParser) -> None:
     help_text = "CSV or Parquet file to write, with a row's keys and a column a probability."
     group = parser.add_argument_group("Options of a prediction")
     group.add_argument("--predict.output", type=str, default="predictions.csv", help=help_text)
-    help_text = "Write a column of logits beside: probabilities that are rounded to 0 or 1 rank nothing."
+    help_text = "Write a column of logits too, since probabilities that are rounded to 0 or 1 do not rank rows."
     group.add_argument("--predict.logits", type=bool, default=False, help=help_text)
 
 

@@ -1,4 +1,4 @@
-"""The verbs by name, and answers to a command line that needs no more than these: torch is not imported for them."""
+"""The verbs by name, and answers that need no more than these, so that torch is not imported."""
 
 import os
 import sys

@@ -14,6 +14,9 @@ from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import ENVIRONMENT, REPOSITORY, status_when_ended
 from tests.cli.test_compare import COMPARE
 
+# Every comparison imports torch in processes of its own.
+pytestmark = pytest.mark.slow
+
 
 def done(root: Path) -> int:
     path = root / "trainings.csv"

@@ -1,10 +1,13 @@
 """A few of the inputs that cannot be meant, of every kind; all of them are a benchmark."""
 
+import pytest
+
 from benchmarks.hostile_inputs import all_inputs, judged
 
 _ONE_IN = 110
 
 
+@pytest.mark.slow
 def test_hostile_inputs_end_soon_with_a_message_and_run_nothing() -> None:
     inputs = all_inputs()[_ONE_IN // 2 :: _ONE_IN]
     assert len(inputs) > 20

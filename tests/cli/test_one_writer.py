@@ -58,7 +58,7 @@ def server() -> Iterator[ForkServer]:
 
 
 # The limits are met by the configuration, the predictions or checkpoints, and the report.
-@pytest.mark.parametrize("limit", [1_000, 2_600, 12_000])
+@pytest.mark.parametrize("limit", [1_000, *(pytest.param(each, marks=pytest.mark.slow) for each in (2_600, 12_000))])
 @pytest.mark.timeout(120)
 def test_a_full_disk_ends_a_comparison_that_then_goes_on(server: ForkServer, tmp_path: Path, limit: int) -> None:
     command = [*COMPARE[:-1], f"--root={tmp_path / 'run'}"]

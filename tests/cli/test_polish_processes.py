@@ -11,6 +11,8 @@ from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import status_when_ended
 from tests.cli.test_polish import SMALL
 
+# Every polish imports torch in a process of its own.
+pytestmark = pytest.mark.slow
 # Long enough for a signal to arrive in the middle of a training.
 COMMAND = [*SMALL, "--trainer.max_epochs=6", "--patience=6", "--variants", "one_minus_q", "--weightings=[]"]
 

@@ -27,7 +27,9 @@ def rows(root: Path) -> int:
     return count
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_signals_end_a_search_in_order(number: signal.Signals, status: int, tmp_path: Path) -> None:
     root = tmp_path / "study"
     command = [sys.executable, "train.py", *SEARCH, "--search.rounds=100000", f"--search.root={root}"]
@@ -68,6 +70,7 @@ sys.exit(status)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_search_in_step_on_disjoint_rows(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     distributed = ["--trainer.devices=2", "--trainer.strategy=ddp", "--search.root=study", "--search.references=[BCE]"]

@@ -212,6 +212,7 @@ def killed(command: list[str], number: signal.Signals, folder: Path, log: Path) 
             raise
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_signals_cost_no_more_than_an_epoch(tmp_path: Path) -> None:
     command = [*arguments("DeepMF"), LAST]

@@ -38,20 +38,27 @@ def survives(killer: Killer, kills: int, workers: int) -> None:
     assert killer.differences() == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_search_that_is_killed_thirty_times(server: ForkServer, tmp_path: Path) -> None:
     survives(Killer(server, tmp_path, SEARCH, seed=1), kills=30, workers=1)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_search_that_is_killed_with_its_workers(server: ForkServer, tmp_path: Path) -> None:
     workers = ["--search.executor=process", "--search.workers=2"]
     survives(Killer(server, tmp_path, [*SEARCH, *workers], seed=2), kills=3, workers=2)
 
 
-# The limits are met by the configuration, the ledger, the state and TensorBoard's file.
+# Each limit is met by another file: the configuration, the ledger, the state or TensorBoard's.
 @pytest.mark.parametrize(
-    ("limit", "options"), [(1_000, []), (9_000, []), (30_000, []), (60_000, RANDOM), (20_000, RANDOM)]
+    ("limit", "options"),
+    [
+        (9_000, []),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in [(1_000, []), (30_000, [])]),
+        *(pytest.param(limit, RANDOM, marks=pytest.mark.slow) for limit in (60_000, 20_000)),
+    ],
 )
 @pytest.mark.timeout(120)
 def test_a_full_disk_ends_a_search_that_goes_on_when_there_is_room(

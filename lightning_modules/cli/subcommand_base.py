@@ -1,4 +1,4 @@
-"""What a verb is that is no method of the Trainer: its options, and what it runs."""
+"""Base classes of the project's own verbs: their options, and what they run."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -15,7 +15,7 @@ _LARGEST_GRADIENT = 50.0
 
 
 class CommandLine(Protocol):
-    """What a verb sees of the command line that it stands on; model and data are ``None`` for a verb without them."""
+    """What a verb uses of the command line; model and data are ``None`` for a verb without them."""
 
     model: pl.LightningModule
     datamodule: pl.LightningDataModule
