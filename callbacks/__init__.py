@@ -1,4 +1,4 @@
-"""What watches: callbacks for any Lightning module."""
+"""Callbacks for any Lightning module."""
 
 from callbacks.agent_figure import AgentFigure
 from callbacks.calibration import CalibrationFigure

@@ -1,4 +1,4 @@
-"""A picture of how an agent learns."""
+"""Learning curves of an agent."""
 # ruff: noqa: ARG002  (Lightning gives the hooks their arguments)
 
 import math

@@ -1,4 +1,4 @@
-"""Pictures of how the predicted probabilities of every task agree with what was observed."""
+"""Calibration curves (reliability diagrams) of every task."""
 # ruff: noqa: ARG002  (Lightning gives the hooks their arguments)
 
 from collections.abc import Mapping

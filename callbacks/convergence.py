@@ -1,4 +1,4 @@
-"""Ends a training whose loss no longer moves."""
+"""Stops a training whose loss has converged."""
 
 import math
 from typing import Any

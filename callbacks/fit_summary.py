@@ -1,4 +1,4 @@
-"""Says, when a training has ended, which checkpoint is to be used, and what was wrong with its metric."""
+"""A summary at the end of a fit: which checkpoint to use, and which monitored metric was undefined."""
 
 import math
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class FitSummary(pl.Callback):
     """
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Say it."""
+        """Log the summary."""
         for warning in (*_undefined_ends(trainer), *_undefined_bests(trainer)):
             rank_zero_warn(warning, stacklevel=_IN_LIGHTNING)
         for path, why in [*_bests(trainer)] or _lasts(trainer):

@@ -1,4 +1,4 @@
-"""The checkpoint that an interrupted training goes on from."""
+"""The checkpoint from which an interrupted training is resumed."""
 
 from functools import partial
 from pathlib import Path

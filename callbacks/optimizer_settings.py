@@ -1,4 +1,4 @@
-"""A learning rate and a weight decay that replace those of a model's optimizers."""
+"""Overrides the learning rate and weight decay of a model's optimizers."""
 # ruff: noqa: ARG002  (Lightning gives the hooks their arguments)
 
 from collections.abc import Iterator

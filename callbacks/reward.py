@@ -1,4 +1,4 @@
-"""The reward that a training earns its loss function."""
+"""The score of a training: its monitored metric, signed so that more is better."""
 # ruff: noqa: ARG002  (Lightning gives the hooks their arguments)
 
 import math

@@ -1,4 +1,4 @@
-"""Which scalars belong on one chart, for TensorBoard's page of custom scalars."""
+"""TensorBoard's custom scalars: which of them share a chart."""
 # ruff: noqa: ARG002  (Lightning gives the hooks their arguments)
 
 from collections.abc import Mapping

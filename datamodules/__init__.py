@@ -1,4 +1,4 @@
-"""What the models learn from."""
+"""Data modules: what the models learn from."""
 
 from datamodules.batches import Batch, ImpressionBatch, PairBatch, PredictionBatch
 from datamodules.impressions.aliexpress import AliExpress

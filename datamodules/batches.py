@@ -34,7 +34,7 @@ class PairBatch(NamedTuple):
 
 
 class PredictionBatch(NamedTuple):
-    """Rows to predict, which know their place in the data, so that ids unknown to the model can still be written.
+    """Rows to predict with their row numbers, from which original ids, also unknown ones, are looked up.
 
     Attributes:
         user: Index of the user, int64, shape [n]; 0 is the unknown user.
@@ -50,7 +50,7 @@ class PredictionBatch(NamedTuple):
 
 
 class ImpressionBatch(NamedTuple):
-    """Shown items with a label for each of several tasks.
+    """Impressions with a label for each of several tasks.
 
     Attributes:
         categorical: Index of the category within its field, int64, shape [n, fields]; 0 is unseen or missing.

@@ -1,4 +1,4 @@
-"""What the rows of a data set are known again by, and what differs if they are others."""
+"""Fingerprints of data sets: checksums of rows, columns and ids, and what differs between two of them."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,10 +39,10 @@ class SplitPrint:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Checksums of a data set, by which work that goes on knows the rows that it was begun with.
+    """Checksums of a data set, by which a resumed study or training recognises its rows.
 
-    They tell changes apart, not forgeries: a column's is the sum of its values, each times a pseudo-random number of
-    its place, modulo 2**64, so that other values have another one but for one case in 2**32 or fewer.
+    They detect changes, not forgeries: a column's checksum is the sum of its values, each times a pseudo-random number
+    of its place, modulo 2**64, so that two different columns collide with a probability of at most about 2**-32.
 
     Attributes:
         splits: The rows of every split, by the split's name.

@@ -1,4 +1,4 @@
-"""What data modules share that read a data set once and hold it in memory."""
+"""Base class of data modules that read a data set once and hold it in memory."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -39,7 +39,7 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
         self._fingerprint: tuple[dict[str, HeldRows], Fingerprint] | None = None
 
     def __str__(self) -> str:
-        """Return the class's name; Lightning's own text asks the loaders for things that named tuples do not have."""
+        """Return the class's name; Lightning's default asks loaders for lengths that named tuples do not have."""
         return type(self).__name__
 
     @abstractmethod
@@ -51,11 +51,11 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
         return {}
 
     def value_names(self) -> Mapping[str, Values]:
-        """Return what gives the numbers in the rows their meaning, in the order of the indices, such as user ids."""
+        """Return the values that indices stand for, such as user ids, in the order of the indices."""
         return {}
 
     def fingerprint(self) -> Fingerprint:
-        """Return what these rows, their order and their split are known again by."""
+        """Return the fingerprint of the rows, their order and their split."""
         self._load()
         if self._fingerprint is None or self._fingerprint[0] is not self.rows:
             self._fingerprint = self.rows, Fingerprint.of(self.rows, self.column_names(), self.value_names())

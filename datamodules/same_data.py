@@ -1,4 +1,4 @@
-"""Refuses to go on with other data than those that something was begun with."""
+"""Refuses to resume with other data than a study or training was begun with, by their fingerprints."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -13,14 +13,14 @@ _SHOWN = 5
 
 @runtime_checkable
 class HasFingerprint(Protocol):
-    """A data module that can be known again."""
+    """A data module with a fingerprint of its rows."""
 
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of the rows."""
 
 
 def refuse_other_rows(before: Any, datamodule: object, what: str, remedy: str) -> None:
-    """Refuse rows that differ in any way, or say that they cannot be checked.
+    """Refuse rows that differ in any way, or warn that they cannot be checked.
 
     Args:
         before: The fingerprint of the rows before, as plain data; None if there is none.
@@ -40,9 +40,9 @@ def refuse_other_rows(before: Any, datamodule: object, what: str, remedy: str) -
 
 
 def refuse_other_names(before: Any, datamodule: object, what: str) -> None:
-    """Refuse users, items or categories that have other numbers than those that a model was trained with.
+    """Refuse users, items or categories whose indices differ from those that a model was trained with.
 
-    The rows may be others. Without a fingerprint nothing is said, since nothing goes on.
+    The rows may be others. Without a fingerprint there is no warning, since nothing is resumed.
 
     Raises:
         ValueError: If an id or category differs, or the fingerprint is none.
@@ -72,5 +72,5 @@ def _refuse(differences: Sequence[str], what: str, remedy: str) -> None:
 
 
 def say_unchecked(what: str, reason: str) -> None:
-    """Warn that the data cannot be held against those that something was begun with."""
+    """Warn that the data cannot be compared with those that something was begun with."""
     rank_zero_warn(f"whether the data are those that {what} was begun with cannot be checked: {reason}")

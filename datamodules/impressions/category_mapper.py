@@ -1,4 +1,4 @@
-"""The indices under which a model knows the categories of every field."""
+"""Vocabularies of categorical fields: the index of every category."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Shown items with labels for several tasks: from a table or a ready-made split to loaders over in-memory tensors."""
+"""Impressions with labels for several tasks: from a table or a published split to loaders over in-memory tensors."""
 
 from pathlib import Path
 from typing import Self
@@ -34,7 +34,7 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
     ``root`` is one table, or a folder with one table, which is then split; or a folder with ``NAME.train.csv``,
     ``NAME.validation.csv`` and ``NAME.test.csv``. Tables are read once, when first needed. Categories are numbered and
     features standardised by the training rows alone; a category that is missing or does not occur there has the index
-    0, a missing number the mean. Before training, a feature that alone tells a label is named in a warning. Subclasses
+    0, a missing number the mean. Before training, a warning names features with target leakage. Subclasses
     override ``read_impressions``.
 
     Args:
@@ -140,9 +140,9 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         return self.category_mapper.fields + self._standardizer.names
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the data if that has not been done, settle the seed, and before training state doubts about the data.
+        """Read the data if that has not been done, set the seed, and warn of doubtful data before training.
 
-        These are features that tell a label, and rows that break the funnel of a model that says ``assumes_funnel``.
+        Doubtful are features with target leakage, and rows that break the funnel of a model with ``assumes_funnel``.
         """
         super().setup(stage)
         if stage == "fit" and not self._checked:

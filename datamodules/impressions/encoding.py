@@ -91,7 +91,7 @@ def encode(
     tail_shares: Mapping[str, float] | None = None,
     mapper: CategoryMapper | None = None,
 ) -> EncodedImpressions:
-    """Fit categories and scales on the training rows and encode all rows; doubts about the data become warnings.
+    """Fit categories and scales on the training rows and encode all rows; doubtful data are named in warnings.
 
     Args:
         impressions: The rows.

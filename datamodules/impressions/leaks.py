@@ -1,4 +1,4 @@
-"""An alarm for features that tell a label by themselves."""
+"""Target leakage: a warning for features that alone predict a label almost perfectly."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -58,7 +58,7 @@ def feature_aucs(
 def warn_of_leaks(
     train: ImpressionBatch, validation: ImpressionBatch, features: Sequence[str], tasks: Sequence[str]
 ) -> None:
-    """Warn of every feature that alone reaches an AUC above 0.99, which no honest feature does."""
+    """Warn of target leakage: of every feature that alone reaches an AUC above 0.99."""
     for feature, task, auc in feature_aucs(train, validation, features, tasks):
         if auc > LEAK_AUC:
             rank_zero_warn(

@@ -1,4 +1,4 @@
-"""Rules that divide impressions into training, validation and test rows: numbers of rows, in order of time."""
+"""Splits of impressions into training, validation and test rows, given by row numbers in order of time."""
 
 from collections.abc import Sequence
 
@@ -85,7 +85,7 @@ def by_column(column: pd.Series, source: object) -> RowNumbers:
 
 
 def one_after_another(sizes: Sequence[int]) -> RowNumbers:
-    """Return the row numbers of three ready-made splits whose tables were joined."""
+    """Return the row numbers of three published splits whose tables were concatenated."""
     cuts = np.cumsum(sizes)
     return dict(zip(SPLITS, np.split(np.arange(cuts[-1]), cuts[:-1]), strict=True))
 

@@ -1,4 +1,4 @@
-"""Impressions drawn from known click and conversion rates, so that the best attainable results are known too."""
+"""Synthetic impressions with known click and conversion rates, for which the best attainable AUC is known."""
 
 import numpy as np
 import pandas as pd
@@ -26,8 +26,8 @@ class SyntheticImpressions(ImpressionsDataModule):
         session_length: Rows of a session.
         num_categories: Number of categories of each field; the first are the users.
         num_features: Number of numerical features.
-        scale: How much the features decide.
-        session_scale: How much the session decides.
+        scale: Standard deviation of the features' effect on the logit.
+        session_scale: Standard deviation of the session's effect on the logit.
         click_offset: Logit of a click without effects.
         conversion_offset: Logit of a conversion after a click without effects.
         data_seed: Seed of everything that is drawn.

@@ -94,7 +94,7 @@ class InteractionsDataModule(InMemoryDataModule[Batch]):
         return len(self._items)
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the data if that has not been done, settle the seed, and warn of training rows without a contrast."""
+        """Read the data if needed, set the seed, and warn of training rows that all have one label."""
         super().setup(stage)
         if stage == "fit" and not self._checked:
             if not self._trains_on_pairs():

@@ -1,4 +1,4 @@
-"""Tables of ids turned into tensors of indices, with a word on what training does not know."""
+"""Tables of ids encoded as tensors of indices, with warnings of ids without training rows."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

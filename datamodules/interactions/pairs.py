@@ -1,4 +1,4 @@
-"""Uniform draws of one negative item a user, without loops and without rejection."""
+"""Uniform negative sampling: one negative item a user, without loops and without rejection."""
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ def _index_below(count: Tensor, uniform: Tensor) -> Tensor:
     return torch.minimum((uniform * count).long(), count - 1).clamp(min=0)
 
 
-# The loader's own stream, 0, is the order of the rows.
+# Stream 0 is that of the loader's order.
 _NEGATIVE_STREAM = 1
 
 

@@ -1,4 +1,4 @@
-"""Interactions drawn from known preferences, so that the best attainable result is known too."""
+"""Synthetic interactions with known preferences, for which the best attainable AUC is known."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ class SyntheticInteractions(InteractionsDataModule):
         num_items: Number of items, without the unknown one.
         num_interactions: Rows of all three splits together.
         rank: Length of the planted factors.
-        scale: How decided the preferences are.
+        scale: Factor of the preferences' logit.
         offset: Logit of a pair without preference.
         data_seed: Seed of the preferences, pairs, labels and split.
         batch_size: Training rows, or pairs, a batch and process.

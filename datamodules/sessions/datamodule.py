@@ -1,4 +1,4 @@
-"""Sessions of any impressions as transitions, for agents to learn from."""
+"""Sessions of impressions as transitions, for offline reinforcement learning."""
 
 import pandas as pd
 from pytorch_lightning.utilities import rank_zero_info
@@ -51,13 +51,13 @@ class SessionsDataModule(InMemoryDataModule[ImpressionBatch]):
         self.impressions.prepare_data()
 
     def setup(self, stage: str | None = None) -> None:
-        """Set up the impressions, which state their doubts about the data before training, and settle the seed."""
+        """Set up the impressions, which warn of doubtful data before training, and set the seed."""
         self.impressions.trainer = self.trainer
         self.impressions.setup(stage)
         super().setup(stage)
 
     def fingerprint(self) -> Fingerprint:
-        """Return that of the impressions, by which an agent's critics are known to fit a model of the same data."""
+        """Return the fingerprint of the impressions, by which critics are matched with a model of the same data."""
         return self.impressions.fingerprint()
 
     def load_rows(self) -> dict[str, ImpressionBatch]:

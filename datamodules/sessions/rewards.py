@@ -1,4 +1,4 @@
-"""What a predicted probability earns once the label is known."""
+"""Rewards of agents: functions of a predicted probability and the label."""
 
 from abc import ABC, abstractmethod
 from typing import Literal, get_args

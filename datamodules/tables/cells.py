@@ -1,4 +1,4 @@
-"""From the cells of one file to ids, numbers, labels and times, with errors for those that cannot be used."""
+"""Conversion of a file's cells to ids, numbers, labels and times, with errors for those that cannot be used."""
 
 from collections.abc import Mapping
 from typing import Any

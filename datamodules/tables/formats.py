@@ -1,4 +1,4 @@
-"""What a file holds, told by its first bytes, and those bytes without their compression."""
+"""A file's format and compression, detected by its first bytes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

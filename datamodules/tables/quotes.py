@@ -1,4 +1,4 @@
-"""Quotes that swallow rows: a stray one opens a cell that goes on for lines, to the next quote or the file's end."""
+"""Unbalanced quotes: a stray one opens a cell that swallows rows up to the next quote or the file's end."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Arrow columns as pandas ones, without holding both at once."""
+"""Reads columns of a table in any format as pandas columns, without holding Arrow's copy beside them."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The records of a CSV text with the lines on which they stand, for all that has to be said of a cell.
+"""The records of a CSV text with their line numbers, for messages about cells.
 
 Slower than Arrow, whose rules for quotes are followed: a quote matters only where a cell begins.
 """

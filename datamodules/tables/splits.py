@@ -1,4 +1,4 @@
-"""Rules that divide one table of interactions into training, validation and test rows."""
+"""Splits of one table of interactions into training, validation and test rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""CSV tables through Arrow: plain or compressed, with any separator, and with the line of everything that is wrong."""
+"""CSV tables through Arrow: plain or compressed, with any separator, and errors that name the line."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

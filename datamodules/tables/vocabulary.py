@@ -1,4 +1,4 @@
-"""The indices under which a model knows users or items."""
+"""Vocabularies: the indices of users or items, and warnings of unknown ones."""
 
 from collections.abc import Mapping, Sequence
 

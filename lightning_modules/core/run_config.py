@@ -76,7 +76,7 @@ def continue_with_data(folder: Path, datamodule: object, *, begun: bool) -> None
 
 
 def refuse_other_data(folder: Path, datamodule: object, remedy: str) -> None:
-    """Refuse other data than a folder was begun with, or say that they cannot be checked.
+    """Refuse other data than a folder was begun with, or warn that they cannot be checked.
 
     Raises:
         ValueError: If the data differ, or the file there holds no fingerprint.

@@ -1,4 +1,4 @@
-"""Keeps a second process from writing to a folder."""
+"""A lock that lets one process at a time write to a folder."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _LOCK, _WRITER = "lock", "writer.json"
 
 @contextmanager
 def folder_lock(root: Path, work: str, remedy: str) -> Iterator[None]:
-    """Be the only writer of a folder.
+    """Hold the exclusive right to write to a folder.
 
     The lock is one of the operating system, which gives it back when its holder dies, however that happens.
 

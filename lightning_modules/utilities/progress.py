@@ -1,4 +1,4 @@
-"""How far long work is: a live display on a terminal, a plain line now and then elsewhere."""
+"""Progress of long work: a live display on a terminal, a plain line once a minute elsewhere."""
 
 import sys
 import threading
@@ -25,7 +25,7 @@ from rich.progress import (
 
 from lightning_modules.utilities.processes import is_first
 
-#: Work that is done by then is not worth a word.
+#: Work that takes less is not shown.
 _DELAY = 2.0
 _SECONDS_BETWEEN_LINES = 60.0
 _SECONDS_BETWEEN_LOOKS = 0.2
@@ -56,10 +56,10 @@ class Bars(Progress):
 
 @dataclass
 class Work:
-    """How far work is, which whoever does it counts up.
+    """Progress of some work, counted up by the code that does it.
 
     Attributes:
-        total: Number of parts, ``None`` if nobody knows.
+        total: Number of parts, ``None`` if that is unknown.
         done: Number of parts that are done.
     """
 
@@ -69,7 +69,7 @@ class Work:
 
 @contextmanager
 def working(text: str, total: int | None = None) -> Iterator[Work]:
-    """Say on stderr what is worked at, if that takes longer than two seconds; workers and other ranks say nothing.
+    """Show on stderr what is being done once it has taken two seconds; workers and other ranks show nothing.
 
     Args:
         text: What is done, such as ``reading shop.csv``.
@@ -88,7 +88,7 @@ def working(text: str, total: int | None = None) -> Iterator[Work]:
 
 
 def counted(items: Sequence[Item], text: str) -> Iterator[Item]:
-    """Yield items, and say how many are done as :func:`working` does."""
+    """Yield items, and show how many are done as :func:`working` does."""
     with working(text, len(items)) as work:
         for item in items:
             yield item

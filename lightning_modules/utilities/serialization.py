@@ -18,7 +18,7 @@ from lightning_modules.utilities.messages import shortened
 Class = TypeVar("Class")
 
 _LONGEST_REASON = 200
-# torch's own words advise to read it in a way that may run whatever it holds.
+# torch's message advises weights_only=False, which would run whatever the file holds.
 _UNPICKLABLE = "since it is damaged, or holds more than plain data and tensors"
 #: Where Lightning, and then a model, takes over what a checkpoint holds.
 _RESTORING = "pytorch_lightning.trainer.connectors.checkpoint_connector"
