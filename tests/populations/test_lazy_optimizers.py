@@ -81,6 +81,7 @@ def test_idle_rows_go_where_dense_ones_do(betas: tuple[float, float], eps: float
         assert ((mine - expected).abs() <= bound * distance.clamp(min=1.0)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("betas", "eps", "steps"), [((0.9, 0.999), 1e-8, 4000), ((0.5, 0.9), 1e-3, 1500)], ids=str)
 def test_many_steps_do_not_add_up_errors(betas: tuple[float, float], eps: float, steps: int) -> None:
     mine, expected, distance = followed(betas, eps, 10 * eps, steps, torch.float32)

@@ -44,8 +44,18 @@ def evaluate(
     )
 
 
-@pytest.mark.parametrize("optimizer", [SGD, ADAGRAD, ADAM], ids=["sgd", "adagrad", "adam"])
-@pytest.mark.parametrize("recipe", [{}, BY_VALUE, BY_NORM], ids=["free", "clipped", "clipped norm"])
+def crossed() -> list[Any]:
+    """Return every optimizer with every clipping, all but a pair of each of them as slow."""
+    optimizers = {"sgd": SGD, "adagrad": ADAGRAD, "adam": ADAM}
+    recipes: dict[str, dict[str, Any]] = {"free": {}, "clipped": BY_VALUE, "clipped norm": BY_NORM}
+    return [
+        pytest.param(optimizer, recipe, id=f"{kind} {clipping}", marks=[] if row == column else [pytest.mark.slow])
+        for row, (kind, optimizer) in enumerate(optimizers.items())
+        for column, (clipping, recipe) in enumerate(recipes.items())
+    ]
+
+
+@pytest.mark.parametrize(("optimizer", "recipe"), crossed())
 def test_a_population_scores_and_ends_like_a_child_each(optimizer: Any, recipe: dict[str, Any]) -> None:
     children, population = both(biased_mf(optimizer), assignment(losses(), keep_weights=True), recipe)
     for child, copy in zip(children, population, strict=True):
@@ -73,7 +83,7 @@ def test_the_deep_scorer_too(optimizer: Any, options: dict[str, Any]) -> None:
         assert largest_difference(child.weights, copy.weights) < 1e-3
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize("dropout", [pytest.param(0.0, marks=pytest.mark.slow), 0.2])
 def test_equal_trainings_of_the_deep_scorer_end_alike(dropout: float) -> None:
     recommender, task = deep_mf(ADAM, dropout=dropout), assignment((BCE(), MSE(), Focal()))
     near = deepcopy(recommender)

@@ -73,7 +73,7 @@ def test_a_search_stopped_at_every_step_one_after_another(stops: Stops, kind: di
 
 
 def test_a_search_stopped_once_anywhere(stops: Stops, studies: dict[str, Path], tmp_path: Path) -> None:
-    for step in range(3, 400, 23):
+    for step in range(3, 400, 41):
         root = tmp_path / f"stopped{step}"
         with stops.at(step):
             if not interrupted(partial(search, root, alternate=True)):

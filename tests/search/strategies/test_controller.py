@@ -104,11 +104,11 @@ def test_draws_are_as_frequent_as_their_scores_say() -> None:
 
 
 @pytest.mark.parametrize("space", [SearchSpace(), full_space(nodes=4), SearchSpace(["add"], ["pred", "label"], 2)])
-def test_draws_are_valid_and_their_operands_differ(space: SearchSpace) -> None:
+def test_samples_are_valid_and_their_operands_differ(space: SearchSpace) -> None:
     assert_valid(decided(space).sample(500, seeded()), space, 500)
 
 
-def test_a_seed_determines_weights_and_draws() -> None:
+def test_a_seed_determines_weights_and_samples() -> None:
     space = SearchSpace()
     first, second = (Controller(space, generator=seeded(5)) for _ in range(2))
     assert equal(first.sample(20, seeded(1)), second.sample(20, seeded(1)))

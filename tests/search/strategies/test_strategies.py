@@ -86,12 +86,12 @@ def test_several_proposals_are_told_of_together(kind: type[Strategy]) -> None:
 
 @every_strategy
 @pytest.mark.parametrize(
-    "verdict", [ScreeningResult.ZERO_GRADIENT, ScreeningResult.WRONG_DIRECTION, ScreeningResult.DUPLICATE]
+    "result", [ScreeningResult.ZERO_GRADIENT, ScreeningResult.WRONG_DIRECTION, ScreeningResult.DUPLICATE]
 )
-def test_a_round_without_any_reward_does_no_harm(kind: type[Strategy], verdict: ScreeningResult) -> None:
+def test_a_round_without_any_reward_does_no_harm(kind: type[Strategy], result: ScreeningResult) -> None:
     strategy = build(kind)
     search(strategy, rounds=1)
-    figures = strategy.tell(told(strategy.ask(20), torch.full((20,), torch.nan), verdict))
+    figures = strategy.tell(told(strategy.ask(20), torch.full((20,), torch.nan), result))
     assert all(math.isfinite(value) for value in figures.values())
     for programs in search(strategy, rounds=2):
         assert_valid(programs, SPACE, 40)
