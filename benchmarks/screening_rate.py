@@ -48,7 +48,7 @@ def measure(draws: int, batches: int, seed: int) -> list[Times]:
 
 def _timed(controller: Controller, screening: Screening, draws: int, generator: torch.Generator) -> Times:
     start = time.perf_counter()
-    programs = controller.draw(draws, generator)
+    programs = controller.sample(draws, generator)
     drawn = time.perf_counter()
     screening.screen(programs)
     return Times(drawn - start, time.perf_counter() - drawn)

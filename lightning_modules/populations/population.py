@@ -78,7 +78,7 @@ class Population(QuickHooks, pl.LightningModule):
         monitor: Name of the metric whose contributions of the rows are kept.
 
     Attributes:
-        scores: The metrics of every copy in the last validation, by name; empty before the first one.
+        copy_metrics: The metrics of every copy in the last validation, by name; empty before the first one.
         components: The contribution of every row to each copy's monitored metric; ``None`` for one that is no AUC.
 
     Raises:
@@ -102,7 +102,7 @@ class Population(QuickHooks, pl.LightningModule):
         self.metrics = copy.deepcopy(cast(Metric, recommender.metrics))
         self.clipping = clipping
         self.monitor = monitor
-        self.scores: dict[str, list[float]] = {}
+        self.copy_metrics: dict[str, list[float]] = {}
         self.components: Sequence[Tensor | None] = ()
 
     @property
@@ -169,7 +169,7 @@ class Population(QuickHooks, pl.LightningModule):
         """Compute the metrics of every copy."""
         logits, label = torch.cat(self._logits).T.contiguous(), torch.cat(self._labels)
         measured, self.components = zip(*(self._measured(logit, label) for logit in logits), strict=True)
-        self.scores = {name: [float(each[name]) for each in measured] for name in measured[0]}
+        self.copy_metrics = {name: [float(each[name]) for each in measured] for name in measured[0]}
 
     def _measured(self, logit: Tensor, label: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         self.metrics.reset()

@@ -105,7 +105,7 @@ class PopulationEvaluator:
         return trainer
 
     def _scores(self, population: Population) -> list[float]:
-        metrics = {f"val/{name}": values for name, values in population.scores.items()}
+        metrics = {f"val/{name}": values for name, values in population.copy_metrics.items()}
         if self.monitor not in metrics:
             raise ValueError(
                 f"the reward's metric '{self.monitor}' was not measured; monitor one of "

@@ -1,4 +1,4 @@
-"""Programs: a batch of formulas as tensors, which strategies sample, mutate and score; and their search space."""
+"""Programs: a batch of formulas as tensors, which strategies sample and mutate; and their search space."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The recurrent network that samples programs in batches, and scores given ones."""
+"""The recurrent network that samples programs in batches, and gives the likelihood of others."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from lightning_modules.search.space import Programs, SearchSpace
 
 
-class ProgramScores(NamedTuple):
-    """Scores of every decision of programs, each ``[count, nodes, 2]``: a node's operator, then its operands.
+class ProgramLikelihoods(NamedTuple):
+    """Log-probability and entropy of every decision, ``[count, nodes, 2]``: a node's operator, then its operands.
 
     The log-probability of the operands is that of sampling without replacement, summed over both orders where the
     operator is commutative; their entropy is that of the distribution of the first operand.
@@ -87,15 +87,15 @@ class Controller(nn.Module):
             torch.stack([decision.operands for decision in decisions], dim=1),
         )
 
-    def score(self, programs: Programs) -> ProgramScores:
+    def likelihoods(self, programs: Programs) -> ProgramLikelihoods:
         """Return the log-probability and entropy of every decision of ``programs``."""
         decisions = self._unroll(
             len(programs),
             lambda _, node: programs.operators[:, node],
             lambda _, node: programs.operands[:, node],
         )
-        scores = [self._score(decision) for decision in decisions]
-        return ProgramScores(*(torch.stack(column, dim=1) for column in zip(*scores, strict=True)))
+        likelihoods = [self._likelihoods(decision) for decision in decisions]
+        return ProgramLikelihoods(*(torch.stack(column, dim=1) for column in zip(*likelihoods, strict=True)))
 
     def _unroll(self, count: int, choose_operator: _Choice, choose_operands: _Choice) -> Iterator[_Decision]:
         hidden, cell = self.cell(self.start[None])
@@ -123,12 +123,12 @@ class Controller(nn.Module):
         binary = self.space.binary[operator][:, None]
         return torch.where(binary, operands, operands[:, :1])
 
-    def _score(self, decision: _Decision) -> ProgramScores:
+    def _likelihoods(self, decision: _Decision) -> ProgramLikelihoods:
         operator_log = decision.operator_logits.log_softmax(-1)
         operand_log = decision.operand_logits.log_softmax(-1)
         operator = operator_log.gather(1, decision.operator[:, None]).squeeze(1)
         operands = self._operands_log_probability(operand_log, decision.operator, decision.operands)
-        return ProgramScores(
+        return ProgramLikelihoods(
             torch.stack([operator, operands], dim=-1),
             torch.stack([_entropy(operator_log), _entropy(operand_log)], dim=-1),
         )

@@ -177,12 +177,12 @@ class PolicyGradient(Strategy):
         # Dividing by the standard deviation makes the weights of the other terms independent of the values' scale.
         advantage = (advantage / advantage.std(correction=0).clamp_min(1e-6)).float()[:, None, None]
         with torch.no_grad():
-            old = self.controller.score(programs).log_probability
+            old = self.controller.likelihoods(programs).log_probability
         for _ in range(self.epochs):
-            scores = self.controller.score(programs)
-            log_ratio = scores.log_probability - old
+            likelihoods = self.controller.likelihoods(programs)
+            log_ratio = likelihoods.log_probability - old
             gain = ((self.objective(log_ratio, advantage) * used).sum((1, 2)) * weight.float()).sum()
-            entropy = scores.entropy.mean()
+            entropy = likelihoods.entropy.mean()
             imitation = self._imitation()
             self._step(gain + self.entropy_weight * entropy + imitation, self.learning_rate)
         figures = {"entropy": entropy.item(), "gain": gain.item(), "imitation": imitation.item()}
@@ -205,7 +205,7 @@ class PolicyGradient(Strategy):
 
     def _likelihood(self, programs: Programs) -> Tensor:
         used = programs.used(len(self.space.leaves))[:, :, None]
-        return (self.controller.score(programs).log_probability * used).sum((1, 2)).mean()
+        return (self.controller.likelihoods(programs).log_probability * used).sum((1, 2)).mean()
 
     def _step(self, objective: Tensor, learning_rate: float) -> None:
         for group in self.optimizer.param_groups:

@@ -46,7 +46,7 @@ def rows(programs: Programs) -> list[tuple[int, ...]]:
 def test_the_probabilities_of_all_programs_sum_to_one() -> None:
     programs = all_programs(SMALL)
     assert len(programs) == (3 + 3 + 3) * (6 + 4 + 6)
-    probability = decided(SMALL).score(programs).log_probability.sum((1, 2)).exp()
+    probability = decided(SMALL).likelihoods(programs).log_probability.sum((1, 2)).exp()
     assert probability.sum().item() == pytest.approx(1, abs=1e-6)
     assert probability.max() > 5 * probability.median()
 
@@ -54,7 +54,7 @@ def test_the_probabilities_of_all_programs_sum_to_one() -> None:
 @pytest.mark.parametrize("node", [0, 1])
 def test_the_probabilities_of_all_decisions_of_a_node_sum_to_one(node: int) -> None:
     programs = all_programs(SMALL)
-    log_probability = decided(SMALL).score(programs).log_probability.detach()
+    log_probability = decided(SMALL).likelihoods(programs).log_probability.detach()
     operators: dict[tuple, dict[int, float]] = defaultdict(dict)
     operands: dict[tuple, dict[tuple, float]] = defaultdict(dict)
     for row in range(len(programs)):
@@ -91,7 +91,7 @@ def test_probabilities_of_pairs_sum_to_one_however_certain_the_policy(tanh_const
 def test_draws_are_as_frequent_as_their_scores_say() -> None:
     controller, count = decided(SMALL), 60_000
     programs = all_programs(SMALL)
-    probability = controller.score(programs).log_probability.sum((1, 2)).exp().detach()
+    probability = controller.likelihoods(programs).log_probability.sum((1, 2)).exp().detach()
     number = {key: row for row, key in enumerate(rows(programs))}
     drawn = torch.tensor([number[key] for key in rows(controller.sample(count, seeded(1)))])
     counts = torch.bincount(drawn, minlength=len(programs)).double()
@@ -118,13 +118,13 @@ def test_a_seed_determines_weights_and_samples() -> None:
 def test_scores_do_not_depend_on_the_rest_of_the_batch_nor_on_the_order_of_the_operands() -> None:
     controller = decided(full_space(nodes=5))
     programs = controller.sample(30, seeded())
-    scores = controller.score(programs)
-    alone = controller.score(programs[7:8])
-    swapped = controller.score(Programs(programs.operators, programs.operands.flip(-1)))
-    assert scores.log_probability.shape == scores.entropy.shape == (30, 5, 2)
-    torch.testing.assert_close(scores.log_probability[7:8], alone.log_probability)
-    torch.testing.assert_close(scores.log_probability, swapped.log_probability)
-    torch.testing.assert_close(scores.entropy, swapped.entropy)
+    likelihoods = controller.likelihoods(programs)
+    alone = controller.likelihoods(programs[7:8])
+    swapped = controller.likelihoods(Programs(programs.operators, programs.operands.flip(-1)))
+    assert likelihoods.log_probability.shape == likelihoods.entropy.shape == (30, 5, 2)
+    torch.testing.assert_close(likelihoods.log_probability[7:8], alone.log_probability)
+    torch.testing.assert_close(likelihoods.log_probability, swapped.log_probability)
+    torch.testing.assert_close(likelihoods.entropy, swapped.entropy)
 
 
 def test_later_decisions_do_not_change_earlier_scores() -> None:
@@ -133,15 +133,15 @@ def test_later_decisions_do_not_change_earlier_scores() -> None:
     other = Programs(programs.operators.clone(), programs.operands.clone())
     other.operators[:, 3:] = 4
     other.operands[:, 3:] = 0
-    log_probability, changed = (controller.score(each).log_probability for each in (programs, other))
+    log_probability, changed = (controller.likelihoods(each).log_probability for each in (programs, other))
     torch.testing.assert_close(log_probability[:, :3], changed[:, :3])
     assert not torch.allclose(log_probability[:, 3:], changed[:, 3:])
 
 
 def first_node(controller: Controller) -> tuple[Tensor, Tensor, Programs]:
     programs = all_programs(SMALL)
-    scores = controller.score(programs).log_probability[:, 0].detach()
-    return scores[:, 0], scores[:, 1], programs
+    likelihoods = controller.likelihoods(programs).log_probability[:, 0].detach()
+    return likelihoods[:, 0], likelihoods[:, 1], programs
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -150,7 +150,7 @@ def test_greedy_decisions_are_the_most_probable_ones(seed: int) -> None:
     greedy = controller.sample(20, seeded(), sample_operators=False, sample_operands=False)
     assert len(set(rows(greedy))) == 1
     by_operator, by_operands, programs = first_node(controller)
-    chosen = controller.score(greedy).log_probability[0, 0]
+    chosen = controller.likelihoods(greedy).log_probability[0, 0]
     assert chosen[0].item() == pytest.approx(by_operator.max().item())
     same_operator = programs.operators[:, 0] == greedy.operators[0, 0]
     assert chosen[1].item() == pytest.approx(by_operands[same_operator].max().item())
@@ -170,7 +170,7 @@ def test_operators_and_operands_are_greedy_separately() -> None:
 def test_entropies_are_those_of_the_distributions_drawn_from() -> None:
     controller = decided(SMALL)
     programs = all_programs(SMALL)
-    entropy = controller.score(programs).entropy.detach()
+    entropy = controller.likelihoods(programs).entropy.detach()
     by_operator, by_operands, _ = first_node(controller)
     operators = torch.stack([by_operator[programs.operators[:, 0] == operator][0] for operator in range(3)])
     torch.testing.assert_close(entropy[:, 0, 0], (-operators.exp() * operators).sum().expand(len(programs)))
@@ -185,7 +185,7 @@ def test_entropies_are_those_of_the_distributions_drawn_from() -> None:
 def test_every_parameter_learns_from_the_scores() -> None:
     controller = Controller(SearchSpace(), generator=seeded())
     programs = controller.sample(32, seeded())
-    controller.score(programs).log_probability.sum((1, 2)).mean().backward()
+    controller.likelihoods(programs).log_probability.sum((1, 2)).mean().backward()
     for name, parameter in controller.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -198,7 +198,7 @@ def test_raising_the_score_of_a_program_makes_it_the_usual_draw() -> None:
     optimizer = torch.optim.Adam(controller.parameters(), 0.03)
     for _ in range(150):
         optimizer.zero_grad()
-        (-controller.score(wanted).log_probability.sum()).backward()
+        (-controller.likelihoods(wanted).log_probability.sum()).backward()
         optimizer.step()
     drawn = rows(controller.sample(500, seeded()))
     assert drawn.count(rows(wanted)[0]) / 500 > 0.75
