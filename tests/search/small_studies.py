@@ -59,10 +59,16 @@ def _save(settings: Mapping[str, Any], path: Path) -> None:
 
 
 class NoFigures(SearchObserver):
-    """Stands for TensorBoard and the picture, which take longer than a small study."""
+    """Stands for a report that draws."""
 
     def __init__(self, *arguments: Any) -> None:
         pass
+
+
+def without_figures(patch: pytest.MonkeyPatch) -> None:
+    """Leave out the reports that draw, which take longer than a small study."""
+    patch.setattr(study_module, "SearchTensorBoard", NoFigures)
+    patch.setattr(study_module, "PictureFile", NoFigures)
 
 
 class Stops:
@@ -95,8 +101,7 @@ class Stops:
         )
         for cls, name in self.methods:
             patch.setattr(cls, name, self._stopping(getattr(cls, name)))
-        patch.setattr(study_module, "SearchTensorBoard", NoFigures)
-        patch.setattr(study_module, "PictureFile", NoFigures)
+        without_figures(patch)
 
     @contextmanager
     def at(self, number: int | None) -> Iterator[None]:

@@ -12,7 +12,7 @@ from datamodules.batches import Batch
 from lightning_modules.losses import BCE, BPR, MSE, Focal, FormulaLoss, MisfitError
 from lightning_modules.recommenders import RecommenderMetrics
 from tests.search.child_helpers import evaluator, planted_data, trained
-from tests.search.small_studies import search
+from tests.search.small_studies import search, without_figures
 
 
 class Own(pl.LightningModule):
@@ -82,7 +82,10 @@ def own(kind: type[Own]) -> Own:
     ("kind", "options"),
     [(OfLogits, {"references": [BCE(), MSE()]}), (OfProbabilities, {"baseline": MSE(), "references": []})],
 )
-def test_what_fits_is_searched(kind: type[Own], options: dict[str, Any], tmp_path: Path) -> None:
+def test_what_fits_is_searched(
+    kind: type[Own], options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_figures(monkeypatch)
     search(tmp_path / "study", strategy="random", model=own(kind), **options)
     assert (tmp_path / "study" / "formulas.csv").is_file()
 

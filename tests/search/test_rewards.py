@@ -16,10 +16,15 @@ from lightning_modules.statistics.ranking import auc, dense_ranks
 from lightning_modules.statistics.standard_errors import standard_error
 from tests.search.child_helpers import evaluator, planted_data, trained, untrained
 from tests.search.observer_helpers import candidate, reference
-from tests.search.small_studies import search
+from tests.search.small_studies import search, without_figures
 
 
-def test_a_childs_components_are_those_of_its_scores_on_the_reward_rows() -> None:
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_figures(monkeypatch)
+
+
+def test_a_trials_components_are_those_of_its_scores_on_the_reward_rows() -> None:
     data, model = planted_data(), untrained(planted_data())
     evaluation = trained(evaluator(data), model, BCE())
     assert evaluation.weights is not None
