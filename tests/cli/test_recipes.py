@@ -57,7 +57,7 @@ def test_a_study_says_its_optimizer_and_is_repeated_with_other_defaults(
 def test_a_fit_and_its_checkpoint_say_their_optimizer() -> None:
     assert main(["fit", *MODEL, *DATA, *TRAINER]) == 0
     run = Path("lightning_logs/version_0")
-    stored = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    stored = torch.load(run / "resume" / "last.ckpt", weights_only=True)
     assert stored["hyper_parameters"]["optimizer"] == optimizer_in(run / "config.yaml")
     group = stored["optimizer_states"][0]["param_groups"][0]
     assert (group["lr"], group["weight_decay"]) == (2e-3, 1e-4)

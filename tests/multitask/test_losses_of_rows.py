@@ -29,6 +29,9 @@ class FeatureWeighted(EpochStatistics, Loss):
     def prepare(self, field_sizes: Sequence[int], num_numerical: int, tasks: Sequence[str]) -> None:
         self.told.append((list(field_sizes), num_numerical, list(tasks)))
 
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        raise AssertionError("the features of the rows are left out")
+
     def of_rows(self, logit: Tensor, label: Tensor, categorical: Tensor, numerical: Tensor) -> Tensor:
         self.seen.append(categorical)
         return feature_weight(categorical, numerical) * BCE()(logit, label)

@@ -16,7 +16,7 @@ LADDERS = st.sets(st.integers(1, 40), min_size=1, max_size=4).map(sorted)
 def test_a_ladder_of_one_budget_lets_nobody_go_on() -> None:
     assert SuccessiveHalving().epochs == (0,)
     assert SuccessiveHalving().survivors(0, [0.5, None]) == []
-    assert SuccessiveHalving([3]).top == 3
+    assert SuccessiveHalving([3]).longest == 3
 
 
 @pytest.mark.parametrize("epochs", [[], [3, 1], [1, 1], [0, 1], [-1], [-2, 3]])
