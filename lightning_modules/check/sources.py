@@ -9,6 +9,7 @@ from lightning_modules.check.formula_file import read_formulas
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.losses import Formula, FormulaError, FormulaLoss, Loss, Numerics
 from lightning_modules.search.study import Study, loss_of, numerics_of
+from lightning_modules.utilities.messages import shortened
 
 _LONGEST_SHOWN = 100
 
@@ -113,7 +114,7 @@ def _named_losses(settings: CheckSettings, sources: LossSources) -> Iterator[Ran
         try:
             yield RankedLoss(sources.of_text(text))
         except FormulaError as error:
-            shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+            shown = shortened(text, _LONGEST_SHOWN)
             sources.remarks.append(f"left out: '{shown}': {error}")
     yield from map(RankedLoss, settings.losses or ())
 

@@ -13,6 +13,7 @@ import yaml
 from lightning_modules.cli.registry import SECTIONS, argument_hints, bases_in, named
 from lightning_modules.losses import FormulaLoss, Loss
 from lightning_modules.search.study import loss_of
+from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.serialization import is_file
 from lightning_modules.utilities.untrusted_data import SettingsError, check_bounds
 
@@ -35,7 +36,7 @@ def as_trainable_loss(text: str) -> str:
     if spelled == text or "init_args" not in (spec := json.loads(spelled)):
         return spelled
     if "pred" not in spec["init_args"]["formula"]:
-        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+        shown = shortened(text, _LONGEST_SHOWN)
         raise ValueError(
             f"loss '{shown}' has no pred, so that a model learns nothing from it; one is (label - pred)**2"
         )

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from lightning_modules.cli.option_values import as_loss, as_names, as_trainable_loss, takes_losses, takes_names
 from lightning_modules.cli.refusals import refuse_endless
 from lightning_modules.cli.registry import argument_hints, bases_in
+from lightning_modules.utilities.messages import shortened
 
 _LOSS_OPTION = re.compile(r"--model(\.init_args)?\.loss((\.init_args)?\.base)?")
 _TRUTHS = ("true", "false", "yes", "no", "null")
@@ -118,7 +119,7 @@ def _object(name: str, text: str) -> Any:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         example = '{"class_path": "Focal", "init_args": {"gamma": 1}}'
-        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+        shown = shortened(text, _LONGEST_SHOWN)
         raise ValueError(f"--{name}: {shown} is no JSON object ({error}); one looks like {example}") from error
 
 

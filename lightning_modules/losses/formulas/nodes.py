@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME
+from lightning_modules.utilities.messages import shortened
 
 VARIABLES: tuple[str, ...] = ("pred", "label")
 
@@ -88,7 +89,7 @@ Node: TypeAlias = Variable | Constant | Operation
 
 def unknown_name(name: str, known: Iterable[str]) -> str:
     """Return the error message for an unknown name, with the closest known names."""
-    known, name = list(known), name if len(name) <= 40 else f"{name[:40]}..."
+    known, name = list(known), shortened(name, 40)
     close = difflib.get_close_matches(name.lower(), known)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
     return f"unknown name '{name}': known are {', '.join(known)}{hint}"
