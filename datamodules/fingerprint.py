@@ -10,6 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lightning_modules.utilities.messages import listed
+
 #: A row's number in its split says nothing that its place does not.
 _NUMBERS = "row"
 # Small enough for the processor's caches.
@@ -126,8 +128,7 @@ def _changes(before: SplitPrint, now: SplitPrint) -> Iterator[str]:
     elif before.unordered == now.unordered and len(others) == len(before.columns):
         yield "the rows are in another order"
     else:
-        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-        yield f"other values of {', '.join(others[:_SHOWN])}{more}"
+        yield f"other values of {listed(others, _SHOWN, ', ')}"
 
 
 def _other_names(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 from pyarrow import compute
 
-from lightning_modules.utilities.messages import shortened
+from lightning_modules.utilities.messages import listed, shortened
 
 _MOST_COLUMNS = 20
 _SINGLE_COLUMN = "Only one column was found: name the separator that the table has, or write it with commas"
@@ -101,9 +101,8 @@ def missing_column(
     folded = {other.lower(): other for other in free}
     close = difflib.get_close_matches(column.lower(), folded, n=1, cutoff=0.5)
     hint = f" Did you mean '{shortened(folded[close[0]])}'?" if close else ""
-    columns = ", ".join(f"'{shortened(name)}'" for name in present[:_MOST_COLUMNS])
-    more = f" and {len(present) - _MOST_COLUMNS} more" if len(present) > _MOST_COLUMNS else ""
-    return ValueError(f"{path} has no column '{column}'; its columns are {columns}{more}{detail}.{hint} {remedy}")
+    columns = listed([f"'{shortened(name)}'" for name in present], _MOST_COLUMNS, ", ")
+    return ValueError(f"{path} has no column '{column}'; its columns are {columns}{detail}.{hint} {remedy}")
 
 
 def refuse_cells(wrong: Any, part: TablePart, name: str, what: str, remedy: str) -> None:

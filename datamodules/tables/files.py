@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
 
+from lightning_modules.utilities.messages import listed
+
 _KINDS = (".csv", ".tsv", ".parquet")
 _COMPRESSIONS = ("", ".gz", ".zst")
 _SUFFIXES = tuple(kind + compression for kind in _KINDS for compression in _COMPRESSIONS)
@@ -17,6 +19,7 @@ _NAMES_OF_PARTS = "part-*"
 _SPLITS = ("train", "validation", "test")
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 60
+_SHOWN = 12
 
 
 def find_tables(root: Path) -> tuple[Path, ...]:
@@ -114,17 +117,16 @@ def _published_split(train: Path) -> tuple[Path, ...]:
 
 def _only(tables: list[Path], root: Path) -> Path | None:
     if len(tables) > 1:
-        names = ", ".join(table.name for table in tables)
+        names = listed([table.name for table in tables], _SHOWN, ", ")
         raise ValueError(
             f"{root} holds several data sets: {names}. Let root name one table, or give each its own folder"
         )
     return tables[0] if tables else None
 
 
-def _contents(folder: Path, at_most: int = 12) -> str:
+def _contents(folder: Path) -> str:
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    shown = ", ".join(names[:at_most]) or "nothing"
-    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
+    return listed(names, _SHOWN, ", ") or "nothing"
 
 
 @dataclass(frozen=True, slots=True)

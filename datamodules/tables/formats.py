@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from lightning_modules.utilities.messages import shortened
+
 HEAD_BYTES = 1 << 16
 
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -87,7 +89,9 @@ def damage_named(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is not None:
             raise
-        raise ValueError(f"{path} is damaged or cut off: {str(error)[:200]}. Compress or copy it again") from error
+        raise ValueError(
+            f"{path} is damaged or cut off: {shortened(str(error), 200)}. Compress or copy it again"
+        ) from error
 
 
 def _refuse_other_kinds(head: bytes, path: Path) -> None:

@@ -10,6 +10,7 @@ from pyarrow.parquet import ParquetFile
 from datamodules.tables.cells import ArrowColumns
 from datamodules.tables.columns import Columns, refuse_columns
 from datamodules.tables.ids import is_text
+from lightning_modules.utilities.messages import shortened
 
 
 class ParquetPart:
@@ -54,7 +55,7 @@ class ParquetPart:
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            raise ValueError(f"{self.path} cannot be read as Parquet: {str(error)[:200]}") from error
+            raise ValueError(f"{self.path} cannot be read as Parquet: {shortened(str(error), 200)}") from error
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -14,6 +14,7 @@ from datamodules.tables.files import parts_of
 from datamodules.tables.formats import is_parquet
 from datamodules.tables.parquet import ParquetPart
 from datamodules.tables.text import TextPart
+from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.progress import working
 
 
@@ -75,5 +76,5 @@ def _joined(parts: list[ArrowColumns], path: Path) -> pd.DataFrame:
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
-        raise ValueError(f"the parts of {path} hold different kinds of times: {str(error)[:200]}") from error
+        raise ValueError(f"the parts of {path} hold different kinds of times: {shortened(str(error), 200)}") from error
     return to_frame(dict(zip(table.column_names, table.columns, strict=True)))

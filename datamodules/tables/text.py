@@ -206,7 +206,9 @@ class TextPart:
                 raise self._not_utf8(line) from error
             refuse_broken_records(self)
             self._refuse_value(_CONVERSION.search(str(error)))
-            raise ValueError(f"{self.path} cannot be read as a table of UTF-8 text: {str(error)[:200]}") from error
+            raise ValueError(
+                f"{self.path} cannot be read as a table of UTF-8 text: {shortened(str(error), 200)}"
+            ) from error
 
     def _not_utf8(self, line: int) -> ValueError:
         return ValueError(

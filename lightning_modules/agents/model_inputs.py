@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lightning_modules.utilities.messages import listed
+
 _SHOWN = 5
 
 
@@ -43,11 +45,12 @@ def _of_numbers(what: str, own: int, others: int, whose: str) -> Iterator[str]:
 def _of_sizes(own: Sequence[int], others: Sequence[int], whose: str) -> Iterator[str]:
     if len(own) != len(others):
         return
-    different = [field for field, sizes in enumerate(zip(own, others, strict=True)) if sizes[0] != sizes[1]]
-    for field in different[:_SHOWN]:
-        yield f"{own[field]} indices in field {field} where {whose} has {others[field]}"
-    if len(different) > _SHOWN:
-        yield f"other numbers of indices in {len(different) - _SHOWN} more fields"
+    pairs = enumerate(zip(own, others, strict=True))
+    different = [
+        f"{size} indices in field {field} where {whose} has {other}" for field, (size, other) in pairs if size != other
+    ]
+    if different:
+        yield listed(different, _SHOWN)
 
 
 def _of_tasks(own: Sequence[str], others: Sequence[str], whose: str) -> Iterator[str]:

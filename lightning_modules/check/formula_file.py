@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_modules.losses import Formula, FormulaError
+from lightning_modules.utilities.messages import listed, shortened
 from lightning_modules.utilities.progress import Work, working
 from lightning_modules.utilities.serialization import is_file
 
@@ -114,13 +115,9 @@ def _entries(path: Path, text: str) -> Iterator[_Entry]:
     if _COLUMN in header:
         return _rows(path, lines, delimiter, header)
     if path.suffix.lower() in _TABLES and lines:
-        raise ValueError(f"'{path}' has no column '{_COLUMN}' but {_listed(header)}; rename the one with formulas")
+        names = listed([shortened(name, _LONGEST_NAME) for name in header], _SHOWN, ", ")
+        raise ValueError(f"'{path}' has no column '{_COLUMN}' but {names}; rename the one with formulas")
     return _lines(lines)
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(name[:_LONGEST_NAME] for name in names[:_SHOWN])
-    return f"{shown} and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else shown
 
 
 def _lines(lines: Iterable[str]) -> Iterator[_Entry]:

@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from lightning_modules.losses import Loss
 from lightning_modules.losses.figures import loss_figure
 from lightning_modules.utilities.files import replace_file
+from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.progress import counted
 
 #: Name of the table inside the folder of a check, and of the folder with its figures.
@@ -23,7 +24,7 @@ _NARROWEST = 6
 _ROWS_SHOWN = 20
 # Longer names have no room in the table and are listed below it.
 _LONGEST_NAME = 22
-_LONGEST_SHOWN = 200
+_LONGEST_SHOWN = 197
 
 
 def write_table(table: pd.DataFrame, folder: Path) -> Path:
@@ -64,7 +65,7 @@ def print_results(console: Console, table: pd.DataFrame, path: Path) -> None:
             name, texts[f"formula {number}"] = f"formula {number}", name
         shown.add_row(Text(name), *_cells(row))
     console.print(shown)
-    _tell(console, *(f"{name}: {_cut(text)}" for name, text in texts.items()), "")
+    _tell(console, *(f"{name}: {shortened(text, _LONGEST_SHOWN)}" for name, text in texts.items()), "")
     hidden = len(table) - _ROWS_SHOWN
     lines = [f"{hidden} more rows are in the file."] if hidden > 0 else []
     _tell(console, *lines, f"Kept: {table['keep'].sum()} of {len(table)}.", f"Everything that was found: {path}")
@@ -82,10 +83,6 @@ def _empty_table() -> Table:
 
 def _tell(console: Console, *lines: str) -> None:
     console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

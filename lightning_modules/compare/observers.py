@@ -15,6 +15,7 @@ from lightning_modules.compare.records import readable
 from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.compare.training import Setting, TrainingRun
 from lightning_modules.utilities.files import replace_file
+from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.progress import Bars
 
 _METRICS = ("val_auc", "test_auc", "test_log_loss")
@@ -123,4 +124,4 @@ class CompareProgress(CompareObserver):
         self.progress.update(self._task, advance=1)
 
     def _note(self, compared: ComparedLoss, what: str) -> None:
-        self.progress.update(self._task, note=f"{compared.label[:_LONGEST_LABEL]}: {what}")
+        self.progress.update(self._task, note=f"{shortened(compared.label, _LONGEST_LABEL)}: {what}")

@@ -6,9 +6,11 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from lightning_modules.search.ledger_tables import columns_of
+from lightning_modules.utilities.messages import shortened
 
 #: Bytes of the longest row that is read; formulas have at most 200,000 characters.
 _LONGEST_ROW = 10_000_000
+_SHOWN = 40
 _KINDS: Mapping[Any, tuple[str, ...]] = {
     int: ("integer",),
     float: ("real", "integer"),
@@ -33,7 +35,9 @@ def refuse_programs(connection: sqlite3.Connection) -> None:
     computed = "type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%'"
     found = connection.execute(f"SELECT type, name FROM sqlite_master WHERE {computed}").fetchone()  # noqa: S608
     if found:
-        raise ValueError(f"it holds a {found[0]}, '{str(found[1])[:40]}', and a ledger holds tables alone")
+        raise ValueError(
+            f"it holds a {found[0]}, '{shortened(str(found[1]), _SHOWN)}', and a ledger holds tables alone"
+        )
 
 
 def refuse_wrong_types(connection: sqlite3.Connection, table: str, *classes: type) -> None:

@@ -14,6 +14,7 @@ from lightning_modules.losses import Formula, FormulaLoss, Numerics
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import read_ledger
 from lightning_modules.search.reports.summary import ranking
+from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.untrusted_data import built, read_settings
 
 _SHOWN = 40
@@ -149,11 +150,11 @@ def _numerics(value: Any) -> Numerics:
 def _class_name(value: Any) -> str:
     path = value.get("class_path") if isinstance(value, Mapping) else value
     if not isinstance(path, str):
-        raise ValueError(f"its strategy is {str(value)[:_SHOWN]}")
+        raise ValueError(f"its strategy is {shortened(str(value), _SHOWN)}")
     return path.rpartition(".")[2][:_SHOWN]
 
 
 def _rounds(value: Any) -> int | None:
     if value is not None and (type(value) is not int or value < 0):
-        raise ValueError(f"its rounds are {str(value)[:_SHOWN]}")
+        raise ValueError(f"its rounds are {shortened(str(value), _SHOWN)}")
     return value

@@ -10,5 +10,5 @@ def shortened(text: str, length: int = 80) -> str:
 
 def listed(items: Sequence[str], at_most: int, separator: str = "; ") -> str:
     """Return the first items as one text, and how many more there are."""
-    more = f", and {len(items) - at_most} more" if len(items) > at_most else ""
+    more = f", and {len(items) - at_most:,} more" if len(items) > at_most else ""
     return separator.join(items[:at_most]) + more

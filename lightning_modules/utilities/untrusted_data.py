@@ -65,7 +65,8 @@ class _Measure:
 
     def _alias(self, anchor: str) -> None:
         if any(anchor == name for name, _ in self.open):
-            raise SettingsError(f"'&{anchor[:40]}' holds itself by '*{anchor[:40]}', and settings end somewhere")
+            name = shortened(anchor, _SHOWN)
+            raise SettingsError(f"'&{name}' holds itself by '*{name}', and settings end somewhere")
         self._add(self.sizes.get(anchor, 1))
 
     def _begin(self, anchor: str | None) -> None:

@@ -15,11 +15,13 @@ from lightning_modules.losses.formulas.nodes import (
     unknown_name,
 )
 from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME, POWER, PRODUCT, SUM, UNARY
+from lightning_modules.utilities.messages import shortened
 
 #: Length in characters of the longest text that is read or written.
 MAX_LENGTH = 200_000
 # One operator needs at most a minus and a parenthesis of its own.
 _MAX_NESTING = 2 * MAX_DEPTH
+_SHOWN = 40
 
 _TOKEN = re.compile(
     r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
@@ -123,7 +125,7 @@ class _Parser:
     def number(self) -> int:
         value = float(self.token.text)
         if value == float("inf"):
-            self.fail(f"number '{self.token.text[:40]}' is too large; numbers must be finite")
+            self.fail(f"number '{shortened(self.token.text, _SHOWN)}' is too large; numbers must be finite")
         self.take()
         return self.table.add(Constant(value))
 
@@ -189,7 +191,7 @@ class _Parser:
         self.take()
 
     def found(self) -> str:
-        return "the end" if self.token.kind == "end" else f"'{self.token.text[:40]}'"
+        return "the end" if self.token.kind == "end" else f"'{shortened(self.token.text, _SHOWN)}'"
 
     def fail(self, reason: str) -> NoReturn:
         _fail(self.text, self.token.position, reason)

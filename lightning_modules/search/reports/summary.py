@@ -14,6 +14,7 @@ from lightning_modules.losses import Formula, FormulaError
 from lightning_modules.search.events import Candidate, SearchObserver, SearchProgress
 from lightning_modules.search.rewards import with_failure_rewards
 from lightning_modules.utilities.files import replace_file
+from lightning_modules.utilities.messages import shortened
 
 _COLUMNS = [
     "rank",
@@ -30,7 +31,7 @@ _COLUMNS = [
     "epochs",
 ]
 _HEADINGS = ("rank", "loss", "reward (se)", "metric", "right signs", "round", "seconds")
-_LONGEST_SHOWN = 120
+_LONGEST_SHOWN = 117
 
 
 def ranking(losses: pd.DataFrame) -> pd.DataFrame:
@@ -122,7 +123,7 @@ def _shortest(formula: str, simplified: str) -> str:
     # A formula may be too long for the parser.
     with suppress(FormulaError):
         text = min(text, str(Formula.parse(simplified).without_offset()), key=len)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+    return shortened(text, _LONGEST_SHOWN)
 
 
 def _tell(console: Console, line: str) -> None:

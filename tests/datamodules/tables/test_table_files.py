@@ -47,7 +47,7 @@ def test_what_cannot_be_found_is_explained(
 
 def test_missing_folder_names_the_nearest_one(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{number:02}.csv" for number in range(15)))
-    with pytest.raises(FileNotFoundError, match=r"holds 00\.csv, .*11\.csv and 3 more"):
+    with pytest.raises(FileNotFoundError, match=r"holds 00\.csv, .*11\.csv, and 3 more"):
         find_tables(tmp_path / "data" / "set")
 
 
