@@ -1,4 +1,5 @@
 """Kills searches at random moments, lets them go on, and keeps a log of what each death cost."""
+# ruff: noqa: ARG002  (Lightning gives the hooks their arguments)
 
 import os
 import random
@@ -9,9 +10,10 @@ from dataclasses import dataclass
 from itertools import count, cycle, islice
 from pathlib import Path
 
+import pytorch_lightning as pl
+
 from benchmarks.common.running_commands import RunningCommand, Start, catches, group_ends
 from benchmarks.common.study_comparison import differences
-from benchmarks.common.training_log import begun
 from lightning_modules.search.ledger import LEDGER_NAME, read_trials
 
 #: The signals, and the exit status that each of them ends a search with.
@@ -20,6 +22,23 @@ STATUSES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
 HUNG = 1000
 _LONGEST_DYING = 60.0
 _LONGEST_STUDY = 600.0
+
+
+class TrainingLog(pl.Callback):
+    """Adds a byte to a file whenever a training begins, in whatever process and whatever becomes of it.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add a byte."""
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(file, b".")
+        os.close(file)
 
 
 @dataclass(frozen=True)
@@ -143,7 +162,7 @@ class Killer:
 
     def _start(self, root: Path) -> RunningCommand:
         log = f"--trainer.callbacks.path={self._log(root)}"
-        callback = ["--trainer.callbacks+=benchmarks.common.training_log.TrainingLog", log]
+        callback = ["--trainer.callbacks+=benchmarks.common.killing.TrainingLog", log]
         return self.start([*self.arguments, *callback, f"--search.root={root}"], self.output)
 
     def _log(self, root: Path) -> Path:
@@ -153,6 +172,11 @@ class Killer:
 def recorded(root: Path) -> int:
     """Return how many trained children a study has on disk."""
     return len(read_trials(root)) if (root / LEDGER_NAME).exists() else 0
+
+
+def begun(log: Path) -> int:
+    """Return how many trainings a :class:`TrainingLog` counted."""
+    return log.stat().st_size if log.exists() else 0
 
 
 def _check(status: int | None, output: Path) -> None:

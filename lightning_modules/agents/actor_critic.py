@@ -13,8 +13,8 @@ from datamodules.sessions.transitions import LoggedTransition, Transition, trans
 from lightning_modules.agents.actors import StoredActor, build_actor, stored_actor
 from lightning_modules.agents.base import Agent
 from lightning_modules.agents.behaviour_policies import behaviour_policy
+from lightning_modules.agents.class_balancing import class_balancing_weights
 from lightning_modules.agents.model_inputs import Inputs
-from lightning_modules.agents.propensity import inverse_propensity_weights
 from lightning_modules.agents.reference_distance import distance_by_name
 from lightning_modules.agents.settings import AgentSettings
 from lightning_modules.agents.task_critics import Critics, frozen, reuse_gradients, soft_update
@@ -158,7 +158,7 @@ class ActorCritic(Agent, ABC):
     def _update_critics(self, rows: Transition, optimizer: Optimizer) -> None:
         with torch.no_grad():
             target = self._target(rows)
-            weight = inverse_propensity_weights(rows.label) if self.settings.ips else torch.ones((), device=self.device)
+            weight = class_balancing_weights(rows.label) if self.settings.ips else torch.ones((), device=self.device)
         lookup = self.critics.look_up(rows.categorical)
         values = [critics.values(lookup, rows.numerical, rows.action) for critics, _ in self.critic_pairs()]
         loss = torch.stack([(weight * (value - target).square()).mean(dim=0) for value in values]).sum(dim=0)
@@ -205,7 +205,7 @@ class ActorCritic(Agent, ABC):
     def action_values(self, rows: Transition, action: Tensor) -> Tensor:
         """Return the critics' values of the actor's actions, float [n, tasks]; weighed if ``ips_actor`` is set."""
         value: Tensor = self.critics(rows.categorical, rows.numerical, action)
-        return inverse_propensity_weights(rows.label) * value if self.settings.ips_actor else value
+        return class_balancing_weights(rows.label) * value if self.settings.ips_actor else value
 
     def _optimizers(self) -> list[Any]:
         optimizers = self.optimizers()

@@ -37,8 +37,8 @@ class AgentSettings:
         actor_update_freq: Updates of the critics for each update of the actor.
         init_training_step: Updates of the critics before the actor begins to learn.
         actor_frozen: Whether the actor does not learn at all.
-        ips: Whether the critics' errors are weighted by inverse propensities of the labels.
-        ips_actor: Whether the values in the actor's loss are weighted by them too, as in the code published with RMTL.
+        ips: Whether the critics' errors have class-balancing weights, which RMTL calls inverse propensities.
+        ips_actor: Whether the values in the actor's loss have these weights too, as in the code published with RMTL.
         actor_lr: Learning rate of the actor's Adam.
         critic_lr: Learning rate of the critics' Adam.
         gradient_clip_val: Largest norm of the gradient of the actor, and of that of all critics; None does not clip.

@@ -1,4 +1,4 @@
-"""Behaviours, propensities, scores and what is watched."""
+"""Behaviour policies, class-balancing weights, session scores and diagnostics."""
 
 import math
 
@@ -7,8 +7,8 @@ import torch
 
 from lightning_modules.agents import SessionScore
 from lightning_modules.agents.behaviour_policies import behaviour_policy
+from lightning_modules.agents.class_balancing import class_balancing_weights
 from lightning_modules.agents.diagnostics import EpochObservation, FiniteWatch
-from lightning_modules.agents.propensity import inverse_propensity_weights
 from lightning_modules.core.resumption import random_state, restore_random_state
 from tests.agents.agent_helpers import TASKS, replayed
 
@@ -53,11 +53,11 @@ def test_an_unknown_behaviour_is_refused() -> None:
 
 def test_both_labels_weigh_the_same() -> None:
     label = (torch.rand(400, 2, generator=generator()) < torch.tensor([0.1, 0.6])).float()
-    weight = inverse_propensity_weights(label)
+    weight = class_balancing_weights(label)
     torch.testing.assert_close(weight.mean(dim=0), torch.ones(2))
     torch.testing.assert_close((weight * label).sum(dim=0), (weight * (1 - label)).sum(dim=0))
-    assert torch.equal(inverse_propensity_weights(torch.ones(4, 1)), torch.ones(4, 1))
-    assert torch.equal(inverse_propensity_weights(torch.zeros(4, 1)), torch.ones(4, 1))
+    assert torch.equal(class_balancing_weights(torch.ones(4, 1)), torch.ones(4, 1))
+    assert torch.equal(class_balancing_weights(torch.zeros(4, 1)), torch.ones(4, 1))
 
 
 def test_the_score_is_the_mean_of_the_sessions_sums() -> None:

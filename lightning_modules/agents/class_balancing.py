@@ -1,14 +1,14 @@
-"""Inverse propensity weights, which let rare labels count as much as frequent ones."""
+"""Class balancing: weights by which rare labels count as much as frequent ones."""
 
 import torch
 from torch import Tensor
 
 
-def inverse_propensity_weights(label: Tensor) -> Tensor:
+def class_balancing_weights(label: Tensor) -> Tensor:
     """Return the weight of every row and task: one over its label's share of the batch, scaled to a mean of 1.
 
     The rows of either label thereby weigh as much together as those of the other; where all rows have one label, all
-    weights are 1.
+    weights are 1. RMTL calls the weights inverse propensities.
 
     Args:
         label: 0 or 1, float [n, tasks].
