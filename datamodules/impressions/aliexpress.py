@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from datamodules.impressions.datamodule import ImpressionsDataModule
 from datamodules.impressions.encoding import Impressions
+from datamodules.impressions.published import PublishedImpressions
 from datamodules.tables import Columns, column_names, matching_tables, read_columns
 from datamodules.tables.categories import codes_of, concatenate
 
@@ -15,7 +16,7 @@ _NUMERICAL = re.compile(r"numerical_\d+")
 _SESSION = "search_id"
 
 
-class AliExpress(ImpressionsDataModule):
+class AliExpress(PublishedImpressions):
     """AliExpress searches in the processed layout of MTReclib: ``search_id``, fields, features, click, conversion.
 
     Li et al., "Improving Multi-Scenario Learning to Rank in E-commerce by Exploiting Task Relationships in the Label
@@ -27,11 +28,7 @@ class AliExpress(ImpressionsDataModule):
     Args:
         root: Folder of the two tables.
         validation_share: Share of the training file's rows that are for validation.
-        tail_shares: For some fields the share of training rows whose categories, the rarest, share one index.
-        category_mapper: JSON file of a category mapper to use; None fits one.
-        batch_size: Training rows a batch and process.
-        eval_batch_size: Rows a batch and process in validation, test and prediction.
-        seed: Seed of the training order; None takes torch's seed when training is set up.
+        options: The options of :class:`PublishedImpressions`.
 
     Raises:
         FileNotFoundError: When the data is first needed, if a table is missing.
@@ -43,23 +40,10 @@ class AliExpress(ImpressionsDataModule):
         root: str,
         *,
         validation_share: float = 0.1,
-        tail_shares: dict[str, float] | None = None,
-        category_mapper: str | None = None,
-        batch_size: int = 2048,
-        eval_batch_size: int = 16384,
-        seed: int | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            root,
-            tasks=["click", "conversion"],
-            session_column=_SESSION,
-            tail_shares=tail_shares,
-            category_mapper=category_mapper,
-            funnel=True,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-        )
+        layout = {"tasks": ["click", "conversion"], "session_column": _SESSION, "funnel": True}
+        super().__init__(root, layout, **options)
         if not 0 < validation_share < 1:
             raise ValueError(f"validation_share must lie between 0 and 1, got {validation_share}")
         self.validation_share = validation_share

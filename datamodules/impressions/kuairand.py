@@ -1,12 +1,12 @@
 """KuaiRand-Pure as it is published: logs of short videos shown to users, with click and long view."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
-from datamodules.impressions.datamodule import ImpressionsDataModule
 from datamodules.impressions.encoding import Impressions
+from datamodules.impressions.published import PublishedImpressions
 from datamodules.impressions.splits import by_time_boundaries
 from datamodules.impressions.tasks import label_columns
 from datamodules.tables import Columns, column_names, matching_tables, read_columns
@@ -38,7 +38,7 @@ NUMERICAL_COLUMNS = ("duration_ms", "register_days")
 _KEYS = ("user_id", "video_id")
 
 
-class KuaiRand(ImpressionsDataModule):
+class KuaiRand(PublishedImpressions):
     """KuaiRand-Pure, standard logs: ``click`` is ``is_click``, ``long_view`` is ``is_click`` and ``long_view``.
 
     Gao et al., "KuaiRand: An Unbiased Sequential Recommendation Dataset with Randomly Exposed Videos", CIKM 2022,
@@ -63,11 +63,7 @@ class KuaiRand(ImpressionsDataModule):
         test_from: First date of test.
         session: What one session is: all rows of a user in a split, or those of one day.
         video_statistics: Whether to add all statistics of the videos as numerical features, despite their leak.
-        tail_shares: For some fields the share of training rows whose categories, the rarest, share one index.
-        category_mapper: JSON file of a category mapper to use; None fits one.
-        batch_size: Training rows a batch and process.
-        eval_batch_size: Rows a batch and process in validation, test and prediction.
-        seed: Seed of the training order; None takes torch's seed when training is set up.
+        options: The options of :class:`PublishedImpressions`.
 
     Raises:
         FileNotFoundError: When the data is first needed, if a table is missing.
@@ -85,27 +81,18 @@ class KuaiRand(ImpressionsDataModule):
         test_from: int = 20220505,
         session: Literal["user", "user_day"] = "user",
         video_statistics: bool = False,
-        tail_shares: dict[str, float] | None = None,
-        category_mapper: str | None = None,
-        batch_size: int = 2048,
-        eval_batch_size: int = 16384,
-        seed: int | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            root,
-            categorical_columns=list(CATEGORICAL_COLUMNS) if categorical_columns is None else categorical_columns,
-            numerical_columns=list(NUMERICAL_COLUMNS) if numerical_columns is None else numerical_columns,
-            tasks=tasks or TASKS,
-            session_column="session" if session == "user_day" else None,
-            user_column="user_id",
-            item_column="video_id",
-            time_column="time_ms",
-            tail_shares=tail_shares,
-            category_mapper=category_mapper,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-        )
+        layout = {
+            "categorical_columns": CATEGORICAL_COLUMNS if categorical_columns is None else categorical_columns,
+            "numerical_columns": NUMERICAL_COLUMNS if numerical_columns is None else numerical_columns,
+            "tasks": tasks or TASKS,
+            "session_column": "session" if session == "user_day" else None,
+            "user_column": "user_id",
+            "item_column": "video_id",
+            "time_column": "time_ms",
+        }
+        super().__init__(root, layout, **options)
         self.dates = (validation_from, test_from)
         self.video_statistics = video_statistics
 

@@ -1,11 +1,12 @@
 """RetailRocket as it is published: events of a shop's visitors, with carts and purchases."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from datamodules.impressions.datamodule import ImpressionsDataModule
 from datamodules.impressions.encoding import Impressions
+from datamodules.impressions.published import PublishedImpressions
 from datamodules.impressions.retailrocket_events import LABEL_OF_EVENT, as_of, read_properties, viewed_items
 from datamodules.impressions.splits import by_time_shares
 from datamodules.tables import Columns, matching_tables, read_columns
@@ -18,7 +19,7 @@ _PROPERTIES = ("categoryid", "available")
 _MINUTE = 60_000
 
 
-class RetailRocket(ImpressionsDataModule):
+class RetailRocket(PublishedImpressions):
     """Items viewed in a session; ``click`` is added to the cart and ``pay`` is bought in it, at the view or after it.
 
     The data is https://www.kaggle.com/datasets/retailrocket/ecommerce-dataset, and the labels are those of Liu et al.,
@@ -35,11 +36,7 @@ class RetailRocket(ImpressionsDataModule):
         root: Folder of the tables.
         inactivity_minutes: The longest pause within a session.
         ratios: Shares of training, validation and test rows in order of time.
-        tail_shares: For some fields the share of training rows whose categories, the rarest, share one index.
-        category_mapper: JSON file of a category mapper to use; None fits one.
-        batch_size: Training rows a batch and process.
-        eval_batch_size: Rows a batch and process in validation, test and prediction.
-        seed: Seed of the training order; None takes torch's seed when training is set up.
+        options: The options of :class:`PublishedImpressions`.
 
     Raises:
         FileNotFoundError: When the data is first needed, if a table is missing.
@@ -53,29 +50,20 @@ class RetailRocket(ImpressionsDataModule):
         *,
         inactivity_minutes: float = 30.0,
         ratios: tuple[float, float, float] = (0.6, 0.2, 0.2),
-        tail_shares: dict[str, float] | None = None,
-        category_mapper: str | None = None,
-        batch_size: int = 2048,
-        eval_batch_size: int = 16384,
-        seed: int | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            root,
-            categorical_columns=list(CATEGORICAL_COLUMNS),
-            numerical_columns=list(NUMERICAL_COLUMNS),
-            tasks=["click", "pay"],
-            session_column="session",
-            user_column="visitorid",
-            item_column="itemid",
-            time_column="session_begin",
-            ratios=ratios,
-            tail_shares=tail_shares,
-            category_mapper=category_mapper,
-            funnel=True,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-        )
+        layout = {
+            "categorical_columns": CATEGORICAL_COLUMNS,
+            "numerical_columns": NUMERICAL_COLUMNS,
+            "tasks": ["click", "pay"],
+            "session_column": "session",
+            "user_column": "visitorid",
+            "item_column": "itemid",
+            "time_column": "session_begin",
+            "ratios": ratios,
+            "funnel": True,
+        }
+        super().__init__(root, layout, **options)
         if not inactivity_minutes > 0:
             raise ValueError(
                 f"inactivity_minutes is the longest pause within a session, above 0; got {inactivity_minutes}"
