@@ -1,35 +1,43 @@
-"""Formats ``--help``: a line or two for each option, with its default and without paths of types."""
+"""Makes a page of ``--help`` of a parser: a line or two for each option, with its default, without paths of types."""
 
+import json
 import re
 import sys
 from argparse import SUPPRESS, Action
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import docstring_parser
 from jsonargparse import DefaultHelpFormatter
 
+from lightning_modules.cli.help_page import HelpPage
 from lightning_modules.cli.registry import SIZES, bases_in, named
 
-_WIDEST_FLAG = 34
 _PLACEHOLDERS: Mapping[Any, str] = {int: "N", float: "NUMBER", str: "TEXT", bool: "{true,false}"}
-#: Options that the titles of their sections explain.
-_HIDDEN = ("_ActionHelpClassPath", "_ActionConfigLoad", "ActionLink")
+_CHOOSE = "--{0}.help NAME lists {1}, --{0}.ARGUMENT VALUE sets one"
+#: Titles of sections by what they begin with, in the order in which they follow a verb's own options.
+_SHARED = {
+    "model": f"Model ({_CHOOSE.format('model', 'its arguments')})",
+    "data": f"Data ({_CHOOSE.format('data', 'its arguments')})",
+    "help": "General",
+    "trainer.": "Lightning's Trainer (in search, compare and polish, the recipe of every training)",
+}
+_OWN = {"run": "Argument", "ckpt_path": "Checkpoint"}
 #: Descriptions of options that verbs share.
 _WORDS = {
     "config": "YAML or JSON file of settings; later files, and options, lie on top",
     "print_config": "Print all settings as a file that --config takes, and end",
     "ckpt_path": "Checkpoint file, or last: the newest of the same model, data and seed",
-    "model": "Its name, or package.module.Class for one of yours",
-    "data": "Its name, or package.module.Class for one of yours",
+    **dict.fromkeys(("model", "data"), "Its name, or package.module.Class for one of yours"),
 }
 _REFERENCE = re.compile(r"See :class:`~?(?:[\w.]*\.)?(\w+)`\.?")
 _MARKUP = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`|``([^`]*)``|`([^`]*)`")
 
 
 class HelpFormatter(DefaultHelpFormatter):
-    """Shows a verb's own options without prefix, and the first sentence of Lightning's descriptions.
+    """Collects what a parser says of itself in a page, a verb's own options first and without prefix.
 
     Args:
         prog: The program and its verb.
@@ -37,46 +45,80 @@ class HelpFormatter(DefaultHelpFormatter):
     """
 
     def __init__(self, prog: str, **settings: Any) -> None:
-        settings = {"max_help_position": _WIDEST_FLAG, **settings}
         super().__init__(prog, **settings)  # type: ignore[no-untyped-call]
         self._prefix = f"--{prog.split()[-1]}."
+        self._page, self._heading = HelpPage(), ""
 
-    def add_usage(self, usage: str | None, *arguments: Any, **options: Any) -> None:
-        """Write the usage, unless it would only repeat all options."""
-        if usage is not None:
-            super().add_usage(usage, *arguments, **options)
+    def add_usage(self, usage: str | None, *_: Any, **__: Any) -> None:
+        """Take the usage, unless it would only repeat all options."""
+        self._page.usage = usage or ""
+
+    def add_text(self, text: str | None) -> None:
+        """Take a paragraph: the description, or after the sections the epilog."""
+        if text and self._page.options:
+            self._page.epilog = text
+        elif text:
+            self._page.description = text
 
     def start_section(self, heading: str | None) -> None:
-        """Begin a section with a title without markup."""
-        super().start_section(_plain(heading or ""))
+        """Begin a section."""
+        self._heading = _plain(heading or "")
 
-    def add_argument(self, action: Action) -> None:
-        """Add an option, unless its section's title tells of it."""
-        if type(action).__name__ not in _HIDDEN:
-            super().add_argument(action)
+    def add_arguments(self, actions: Iterable[Action]) -> None:
+        """Take the options of a section, with a line for all but those of which its title tells."""
+        actions = [action for action in actions if not action.option_strings or action.option_strings[0][0] == "-"]
+        for action in actions:
+            self._page.options |= dict.fromkeys(action.option_strings, hasattr(action, "_typehint"))
+        of_classes = [each for each in actions if each.dest.endswith(".help")]
+        loaded = {each.dest.rpartition(".")[0] for each in actions if each not in of_classes}
+        listed = [each for each in actions if each not in of_classes and each.dest not in loaded]
+        if listed:
+            title = _title(self._heading, listed[0].dest, names_classes=bool(of_classes))
+            self._page.sections.append((title, [(_flags(each, self._prefix), _text(each)) for each in listed]))
 
-    def _format_action_invocation(self, action: Action) -> str:
-        flags = [flag for flag in action.option_strings if not flag.endswith("+")]
-        if not flags:
-            return {"run": "RUN", "subcommand": "VERB"}.get(action.dest, super()._format_action_invocation(action))
-        names = [flag.replace(self._prefix, "--") for flag in flags]
-        value = _value(action, takes_several=names != flags or "." not in flags[-1])
-        return f"{', '.join(names)} {value}".rstrip()
+    def end_section(self) -> None:
+        """End a section."""
 
-    def _expand_help(self, action: Action) -> str:
-        text = _WORDS.get(action.dest) or _plain(" ".join(_resolved(action.help or "", action.dest).split()))
-        if action.dest.startswith("trainer."):
-            text = re.split(r"(?<=[\w)'][.]) (?=[A-Z])", text)[0]
-        notes = "; ".join(_notes(action))
-        return f"{text.rstrip('. ')} ({notes})" if notes else text.rstrip(". ")
+    def format_help(self) -> str:
+        """Return the page as it is printed."""
+        return self._sorted_page().text()
+
+    def _sorted_page(self) -> HelpPage:
+        order = [*_SHARED.values()]
+        self._page.sections.sort(key=lambda each: order.index(each[0]) if each[0] in order else -1)
+        return self._page
 
 
-def _value(action: Action, *, takes_several: bool) -> str:
-    if action.nargs == 0 or action.dest == "print_config":
-        return ""
-    if action.choices:
-        return "{" + ",".join(map(str, action.choices)) + "}"
-    return _placeholder(_hint(action), takes_several=takes_several)
+class PageAsJson(HelpFormatter):
+    """Gives the page as JSON, for a program."""
+
+    def format_help(self) -> str:
+        """Return the page as JSON."""
+        return json.dumps(asdict(self._sorted_page()))
+
+
+def _title(heading: str, first: str, *, names_classes: bool) -> str:
+    """Return the title of a section that has this heading in the parser and begins with this option."""
+    section = f"{first.rpartition('.')[0]}." if "." in first else first
+    title = {**_SHARED, **_OWN}.get(section, heading)
+    is_own = title.startswith("Options of ")
+    return f"{title} ({_CHOOSE.format('OPTION', 'the arguments of a class')})" if is_own and names_classes else title
+
+
+def _flags(action: Action, prefix: str) -> str:
+    flags = [flag for flag in action.option_strings if not flag.endswith("+")]
+    names = [flag.replace(prefix, "--") for flag in flags] or ["RUN"]
+    if not flags or action.nargs == 0 or action.dest == "print_config":
+        return ", ".join(names)
+    return f"{', '.join(names)} {_placeholder(_hint(action), takes_several=names != flags or '.' not in flags[-1])}"
+
+
+def _text(action: Action) -> str:
+    text = _WORDS.get(action.dest) or _plain(" ".join(_resolved(action.help or "", action.dest).split()))
+    if action.dest.startswith("trainer."):
+        text = re.split(r"(?<=[\w)'][.]) (?=[A-Z])", text)[0]
+    notes = "; ".join(_notes(action))
+    return f"{text.rstrip('. ')} ({notes})" if notes else text.rstrip(". ")
 
 
 def _placeholder(hint: Any, *, takes_several: bool = False) -> str:

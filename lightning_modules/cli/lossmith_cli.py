@@ -29,7 +29,7 @@ from lightning_modules.cli.trainer_verbs import (
     guarded,
     refuse_untrained,
 )
-from lightning_modules.cli.verb_parser import VerbParser, arrange
+from lightning_modules.cli.verb_parser import VerbParser
 from lightning_modules.cli.verbs import EPILOG, PROGRAM, TRAINER_VERBS, VERBS
 from lightning_modules.core.default_optimizer import explicit_optimizer
 from lightning_modules.training.trainers import trainer_error
@@ -81,7 +81,6 @@ class CLI(LightningCLI):
             parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
         if verb == "predict":
             add_prediction_options(parser)
-        arrange(parser)
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

@@ -135,6 +135,7 @@ def test_number_out_of_range(failure: Failure) -> None:
     [
         (["serch"], "there is no verb 'serch'; did you mean search?"),
         (["search", "--search.rouds=3"], "there is no option --search.rouds; did you mean --search.rounds"),
+        (["fit", *MODEL, "--trainer.max_epoch=3"], "no option --trainer.max_epoch; did you mean --trainer.max_epochs"),
         (["search", "--config=none.yaml"], "--config: there is no file 'none.yaml'"),
         (["search", *MODEL, "--search.rounds=many"], "--search.rounds: Expected a int. Got value: many"),
         (["search", *MODEL, "--search.mode=up"], "--search.mode: Expected a Literal['max', 'min']. Got value: up"),
