@@ -10,6 +10,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity
 
 from datamodules import ImpressionsDataModule, KuaiRand, SyntheticImpressions
+from lightning_modules.training.quick_steps import with_quick_steps
 
 KUAIRAND_SIZES = (23042, 10, 10, 8, 9, 8, 1388, 109, 440, 5877, 5274, 13, 5605, 107, 16, 25)
 
@@ -39,7 +40,7 @@ def count(module: nn.Module) -> int:
 
 def quiet_trainer(max_steps: int = -1) -> pl.Trainer:
     """Return a Trainer of one epoch on the CPU, or fewer steps, that shows and keeps nothing."""
-    return pl.Trainer(
+    trainer = pl.Trainer(
         max_epochs=1,
         accelerator="cpu",
         devices=1,
@@ -49,6 +50,7 @@ def quiet_trainer(max_steps: int = -1) -> pl.Trainer:
         enable_model_summary=False,
         max_steps=max_steps,
     )
+    return with_quick_steps(trainer)
 
 
 def operators(run: Callable[[], object], steps: int) -> tuple[float, list[list[str]]]:

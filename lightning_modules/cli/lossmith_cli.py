@@ -32,6 +32,7 @@ from lightning_modules.cli.trainer_verbs import (
 from lightning_modules.cli.verb_parser import VerbParser
 from lightning_modules.cli.verbs import EPILOG, PROGRAM, TRAINER_VERBS, VERBS
 from lightning_modules.core.default_optimizer import explicit_optimizer
+from lightning_modules.training.quick_steps import with_quick_steps
 from lightning_modules.training.trainers import trainer_error
 from lightning_modules.utilities.files import full_disk_explained
 
@@ -172,7 +173,7 @@ class CLI(LightningCLI):
             # In its own folder, so that the best checkpoint so far stays the one to beat and curves go on.
             config = config | {"logger": logger_of(self._last, self._root) or config["logger"]}
         try:
-            return super()._instantiate_trainer(config, callbacks)
+            return with_quick_steps(super()._instantiate_trainer(config, callbacks))
         except Exception as error:  # whatever Lightning, or a library that it asks for, makes of an option
             raise trainer_error(error) from error
 

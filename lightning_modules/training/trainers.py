@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_modules.losses import Loss
+from lightning_modules.training.quick_steps import with_quick_steps
 
 # Each training is one of many: it shows and keeps nothing unless asked to.
 _QUIET = {
@@ -42,7 +43,7 @@ def quiet_trainer(
     own = own if isinstance(own, list) else [own]
     own = [callback for callback in own if not isinstance(callback, without)]
     try:
-        return pl.Trainer(**arguments, callbacks=[*own, *callbacks])
+        return with_quick_steps(pl.Trainer(**arguments, callbacks=[*own, *callbacks]))
     except Exception as error:  # Lightning and the libraries it calls raise many kinds for a wrong option
         raise trainer_error(error) from error
 
