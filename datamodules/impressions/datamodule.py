@@ -12,20 +12,13 @@ from datamodules.fingerprint import Values
 from datamodules.impressions.category_mapper import CategoryMapper
 from datamodules.impressions.encoding import Impressions, encode
 from datamodules.impressions.leaks import warn_of_leaks
-from datamodules.impressions.splits import (
-    RowNumbers,
-    by_column,
-    by_time_boundaries,
-    by_time_shares,
-    in_order_of_time,
-    one_after_another,
-)
+from datamodules.impressions.splits import RowNumbers, SplitRule
 from datamodules.impressions.tasks import label_columns, task_columns, warn_of_assumed_funnel
 from datamodules.in_memory import InMemoryDataModule
 from datamodules.loader import BatchLoader
 from datamodules.tables import Columns, find_tables, read_columns
 from datamodules.tables.categories import concatenate
-from datamodules.tables.splits import RATIOS, refuse_without_effect
+from datamodules.tables.splits import RATIOS
 
 
 class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
@@ -94,18 +87,12 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         self.session_column = session_column
         self.user_column = user_column
         self.item_column = item_column
-        self.time_column = time_column
-        self.split_column = split_column
-        self.boundaries = boundaries
-        self.ratios = ratios
+        self.split_rule = SplitRule(split_column, time_column, boundaries, ratios)
         self.tail_shares = tail_shares
         self.mapper_file = category_mapper
         self.funnel = funnel
         self.separator = separator
         self._checked = False
-        if boundaries is not None and time_column is None:
-            raise ValueError(f"the boundaries {boundaries} are times of the rows; name their time_column too")
-        self._refuse_idle_options()
         if category_mapper is not None and tail_shares:
             raise ValueError(
                 f"the category mapper {category_mapper} is used as it was fitted, so that the tail_shares "
@@ -161,22 +148,16 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
             raise ValueError(f"no column of {self.root} is a feature; name categorical_columns or numerical_columns")
         paths = find_tables(self.root)
         if len(paths) > 1:
-            self._refuse_rules_of_division()
+            self.split_rule.refuse_options(self.root)
         tables = [read_columns(path, self._columns(), separator=self.separator) for path in paths]
         sizes = [len(table) for table in tables]
         table = concatenate(tables, paths)
-        rows = self._in_order(one_after_another(sizes), table) if len(sizes) > 1 else self.split_table(table)
+        rows = self.split_rule.published(table, sizes) if len(sizes) > 1 else self.split_table(table)
         return self._impressions(table, rows)
 
     def split_table(self, table: pd.DataFrame) -> RowNumbers:
         """Return the numbers of each split's rows as the options say."""
-        if self.split_column is not None:
-            return self._in_order(by_column(table[self.split_column], self.root), table)
-        if self.time_column is None:
-            return by_time_shares(pd.Series(range(len(table))), self.ratios, source=self.root)
-        if self.boundaries is not None:
-            return by_time_boundaries(table[self.time_column], self.boundaries, source=self.root)
-        return by_time_shares(table[self.time_column], self.ratios, source=self.root)
+        return self.split_rule.divide(table, self.root)
 
     def predict_dataloader(self) -> BatchLoader[ImpressionBatch]:
         """Return the test rows in their order."""
@@ -222,24 +203,6 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         )
         return rows
 
-    def _refuse_rules_of_division(self) -> None:
-        given = {
-            "split_column": self.split_column is not None,
-            "boundaries": self.boundaries is not None,
-            "ratios": tuple(self.ratios) != RATIOS,
-        }
-        refuse_without_effect(given, f"{self.root} holds a split of three tables")
-
-    def _in_order(self, rows: RowNumbers, table: pd.DataFrame) -> RowNumbers:
-        return rows if self.time_column is None else in_order_of_time(rows, table[self.time_column])
-
-    def _refuse_idle_options(self) -> None:
-        given = {"boundaries": self.boundaries is not None, "ratios": tuple(self.ratios) != RATIOS}
-        if self.split_column is not None:
-            refuse_without_effect(given, f"split_column {self.split_column} divides the rows")
-        if given.pop("boundaries"):
-            refuse_without_effect(given, f"the boundaries {self.boundaries} divide the rows")
-
     def _warn_of_assumed_funnel(self, model: pl.LightningModule | None) -> None:
         # With `funnel` the rows were counted when the data was read.
         if getattr(model, "assumes_funnel", False) and not self.funnel:
@@ -247,13 +210,14 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
             warn_of_assumed_funnel(labels, self.tasks, type(model).__name__, self.root)
 
     def _columns(self) -> Columns:
-        keys = (self.session_column, self.user_column, self.item_column, self.split_column)
+        rule = self.split_rule
+        keys = (self.session_column, self.user_column, self.item_column, rule.split_column)
         return Columns(
             keys=[key for key in keys if key is not None],
             categories=self.categorical_columns,
             numbers=self.numerical_columns,
             labels=label_columns(self.task_columns),
-            times=[self.time_column] if self.time_column else [],
+            times=[rule.time_column] if rule.time_column else [],
         )
 
     def _impressions(self, table: pd.DataFrame, rows: RowNumbers) -> Impressions:

@@ -8,7 +8,6 @@ import pandas as pd
 from datamodules.impressions.encoding import Impressions
 from datamodules.impressions.published import PublishedImpressions
 from datamodules.impressions.retailrocket_events import LABEL_OF_EVENT, as_of, read_properties, viewed_items
-from datamodules.impressions.splits import by_time_shares
 from datamodules.tables import Columns, matching_tables, read_columns
 from datamodules.tables.categories import as_categories, attach
 
@@ -81,7 +80,7 @@ class RetailRocket(PublishedImpressions):
         table = attach(table, parents, "categoryid", tree)
         moment = pd.to_datetime(table["timestamp"], unit="ms")
         table["hour"], table["weekday"] = as_categories(moment.dt.hour), as_categories(moment.dt.day_of_week)
-        return self._impressions(table, by_time_shares(table["session_begin"], self.ratios, source=self.root))
+        return self._impressions(table, self.split_table(table))
 
     def _events(self) -> pd.DataFrame:
         path: Path = self.root / "events.csv"

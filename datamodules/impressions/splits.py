@@ -1,18 +1,79 @@
 """Splits of impressions into training, validation and test rows, given by row numbers in order of time."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from datamodules.tables.categories import codes_of
-from datamodules.tables.splits import RATIOS, Splits, ratio_cuts
+from datamodules.tables.splits import RATIOS, Splits, ratio_cuts, refuse_without_effect
 from datamodules.tables.times import as_boundary
 
 SPLITS = Splits._fields
 
 #: For each split the numbers of its rows, int64.
 RowNumbers = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How the options divide a data set: by a column, at two times, by shares in order of time, or as published.
+
+    Attributes:
+        split_column: Column of a single table that says ``train``, ``validation`` or ``test``.
+        time_column: Column of the times; None takes the order of the rows.
+        boundaries: First times of validation and test.
+        ratios: Shares of training, validation and test rows.
+
+    Raises:
+        ValueError: If there are boundaries without a column of times, or an option that would have no effect.
+    """
+
+    split_column: str | None
+    time_column: str | None
+    boundaries: tuple[float | str, float | str] | None
+    ratios: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if self.boundaries is not None and self.time_column is None:
+            raise ValueError(f"the boundaries {self.boundaries} are times of the rows; name their time_column too")
+        given = {"boundaries": self.boundaries is not None, "ratios": tuple(self.ratios) != RATIOS}
+        if self.split_column is not None:
+            refuse_without_effect(given, f"split_column {self.split_column} divides the rows")
+        if given.pop("boundaries"):
+            refuse_without_effect(given, f"the boundaries {self.boundaries} divide the rows")
+
+    def refuse_options(self, root: Path) -> None:
+        """Refuse options that say how a single table is split, where there are three.
+
+        Raises:
+            ValueError: If one is given.
+        """
+        given = {
+            "split_column": self.split_column is not None,
+            "boundaries": self.boundaries is not None,
+            "ratios": tuple(self.ratios) != RATIOS,
+        }
+        refuse_without_effect(given, f"{root} holds a split of three tables")
+
+    def published(self, table: pd.DataFrame, sizes: Sequence[int]) -> RowNumbers:
+        """Return the rows of three tables of these sizes, which were concatenated, in order of time."""
+        return self._in_order(one_after_another(sizes), table)
+
+    def divide(self, table: pd.DataFrame, source: Path) -> RowNumbers:
+        """Return the rows of a single table for each split, in order of time; raises as the functions below do."""
+        if self.split_column is not None:
+            return self._in_order(by_column(table[self.split_column], source), table)
+        if self.time_column is None:
+            return by_time_shares(pd.Series(range(len(table))), self.ratios, source=source)
+        if self.boundaries is not None:
+            return by_time_boundaries(table[self.time_column], self.boundaries, source=source)
+        return by_time_shares(table[self.time_column], self.ratios, source=source)
+
+    def _in_order(self, rows: RowNumbers, table: pd.DataFrame) -> RowNumbers:
+        return rows if self.time_column is None else in_order_of_time(rows, table[self.time_column])
 
 
 def by_time_shares(time: pd.Series, ratios: Sequence[float] = RATIOS, *, source: object = "the data") -> RowNumbers:
