@@ -1,19 +1,18 @@
-"""CSV tables through Arrow: plain or compressed, with any separator, and errors that name the line."""
+"""CSV tables, plain or compressed, with any separator: their columns and cells, and errors that name the line."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-from pyarrow import csv
 
+from datamodules.tables.arrow_csv import ArrowCsv, Types
 from datamodules.tables.cells import ArrowColumns
 from datamodules.tables.columns import Columns, refuse_columns
 from datamodules.tables.formats import damage_named, head_of, open_content
-from datamodules.tables.ids import TEXTS, is_text
+from datamodules.tables.ids import is_text
 from datamodules.tables.quotes import (
     count_filled_lines,
     has_quotes,
@@ -22,21 +21,12 @@ from datamodules.tables.quotes import (
     warn_of_swallowed_rows,
 )
 from datamodules.tables.records import Cell, Record, records
-from datamodules.tables.separators import (
-    SingleByteContent,
-    delimiter,
-    inferred_separator,
-    restored,
-    usable_separator,
-)
+from datamodules.tables.separators import inferred_separator, usable_separator
 from lightning_modules.utilities.messages import shortened
 
-_BLOCK_BYTES = 4 << 20
 _CONVERSION = re.compile(
     r"In CSV column #(?P<column>\d+): (?:Row #\d+: )?(?P<what>.*invalid value '(?P<value>.*)')", re.DOTALL
 )
-
-Types = Mapping[str, pa.DataType]
 
 
 class TextPart:
@@ -57,9 +47,10 @@ class TextPart:
         self.separator = inferred_separator(self._first_line()) if separator is None else separator
         self.separator_bytes = usable_separator(self.separator)
         self.names = list(header) if header else self._names()
+        self._csv = ArrowCsv(path, self.names, self.separator_bytes, has_header=self._has_header)
 
     def read(self, columns: Columns) -> ArrowColumns:
-        """Return some columns: texts as dictionaries, floats as such, or as text if one is none, times as they look.
+        """Return some columns, as :meth:`ArrowCsv.read` gives them.
 
         Raises:
             ValueError: If there is not each of them once, or the file cannot be read.
@@ -67,10 +58,11 @@ class TextPart:
         refuse_columns(columns, self.names, self.path, self.separator)
         quoted = self._has_quotes()
         with self._explained():
-            table = self._parsed(columns, quoted=quoted)
+            table = self._csv.read(columns, quoted=quoted)
         read = dict(zip(table.column_names, table.columns, strict=True))
         for name in columns.texts:
-            read[name] = self._text(read[name], name)
+            refuse_line_ends((chunk.dictionary for chunk in read[name].chunks), self.cells(name), self.path, name)
+            read[name] = self._csv.texts(read[name])
         if quoted and table.num_rows + self._has_header != self._count_filled_lines():
             warn_of_swallowed_rows(self)
         return read
@@ -82,8 +74,8 @@ class TextPart:
             ValueError: If the file cannot be read so.
         """
         quoted = self._has_quotes()
-        with self._explained(), self._content() as content:
-            for batch in csv.open_csv(content, **self._options(types, quoted=quoted)):
+        with self._explained():
+            for batch in self._csv.batches(types, quoted=quoted):
                 for name in (name for name, kind in types.items() if quoted and is_text(kind)):
                     refuse_line_ends([batch[name]], self.cells(name), self.path, name)
                 yield batch
@@ -136,66 +128,6 @@ class TextPart:
         with open_content(self.path) as content, damage_named(self.path):
             return count_filled_lines(content)
 
-    def _parsed(self, columns: Columns, *, quoted: bool) -> pa.Table:
-        """Return the columns with the strictest types that fit."""
-        texts, words = dict.fromkeys(columns.texts, TEXTS), dict.fromkeys(columns.times, pa.string())
-        floats = dict.fromkeys(columns.numbers, pa.float32())
-        floats |= dict.fromkeys([*columns.labels, *columns.ratings], pa.float64())
-        try:
-            return self._table(texts | floats | self._types_of_times(columns, quoted=quoted), quoted=quoted)
-        except pa.ArrowInvalid as error:
-            if not _is_of_a_cell(error):
-                raise
-        try:
-            return self._table(texts | floats | words, quoted=quoted)
-        except pa.ArrowInvalid as error:
-            if not _is_of_a_cell(error):
-                raise
-        return self._table(texts | dict.fromkeys(floats, pa.string()) | words, quoted=quoted)
-
-    def _types_of_times(self, columns: Columns, *, quoted: bool) -> dict[str, pa.DataType]:
-        """Return the types that the first block suggests, which those of the others may not be."""
-        if not columns.times:
-            return {}
-        with self._content() as content:
-            options = self._options(dict.fromkeys(columns.times, None), quoted=quoted)
-            schema = csv.open_csv(content, **options).schema
-        return {field.name: field.type if _is_time(field.type) else pa.string() for field in schema}
-
-    def _table(self, types: Types, *, quoted: bool) -> pa.Table:
-        with self._content() as content:
-            return csv.read_csv(content, **self._options(types, quoted=quoted))
-
-    @contextmanager
-    def _content(self) -> Iterator[Any]:
-        with open_content(self.path) as content, damage_named(self.path):
-            is_single = len(self.separator_bytes) == 1
-            yield content if is_single else SingleByteContent(content, self.separator_bytes)
-
-    def _options(self, types: Mapping[str, pa.DataType | None], *, quoted: bool) -> dict[str, Any]:
-        return {
-            "read_options": csv.ReadOptions(
-                block_size=_BLOCK_BYTES, column_names=self.names, skip_rows_after_names=int(self._has_header)
-            ),
-            "parse_options": csv.ParseOptions(delimiter=delimiter(self.separator_bytes), newlines_in_values=quoted),
-            "convert_options": csv.ConvertOptions(
-                include_columns=list(types),
-                column_types={name: kind for name, kind in types.items() if kind is not None},
-                null_values=[""],
-                strings_can_be_null=True,
-            ),
-        }
-
-    def _text(self, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-        refuse_line_ends((chunk.dictionary for chunk in column.chunks), self.cells(name), self.path, name)
-        if len(self.separator_bytes) == 1:
-            return column
-        chunks = [
-            pa.DictionaryArray.from_arrays(chunk.indices, restored(chunk.dictionary, self.separator_bytes))
-            for chunk in column.chunks
-        ]
-        return pa.chunked_array(chunks, TEXTS)
-
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -221,16 +153,3 @@ class TextPart:
             line = next((cell.line for cell in self.cells(name) if cell.text == value), 0)
             where = self._place(line)
             raise ValueError(f"{where}: column '{name}' cannot be read: {shortened(found['what'])}. Correct the cell")
-
-
-def _is_of_a_cell(error: pa.ArrowInvalid) -> bool:
-    return "conversion error" in str(error) and "UTF8" not in str(error)
-
-
-def _is_time(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_int64(kind)
-        or pa.types.is_float64(kind)
-        or pa.types.is_date(kind)
-        or (pa.types.is_timestamp(kind) and kind.tz is None)
-    )
