@@ -1,7 +1,9 @@
 """Vocabularies of categorical fields: the index of every category."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +157,9 @@ def _by_frequency(texts: np.ndarray, counts: np.ndarray, tail_share: float) -> d
     order = np.argsort(texts, kind="stable")
     order = order[np.argsort(-counts[order], kind="stable")]
     before = np.cumsum(counts[order]) - counts[order]
-    head = int((before < (1 - tail_share) * counts.sum()).sum())
+    # The share as it is written: in floating point, 1 - 0.7 is above 0.3.
+    apart = (1 - Fraction(str(tail_share))) * int(counts.sum())
+    head = int((before < math.ceil(apart)).sum())
     indices = np.minimum(np.arange(len(order)), head) + 1
     return dict(zip(texts[order].tolist(), indices.tolist(), strict=True))
 
