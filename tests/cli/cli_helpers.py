@@ -3,13 +3,13 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import pandas as pd
 
+from benchmarks.common.running_commands import Start
 from lightning_modules.search.ledger import read_ledger
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -19,9 +19,12 @@ MODEL = ["--model=BiasedMF", "--model.embedding_dim=4"]
 TRAINER = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
 BUDGET = ["--search.rounds=2", "--search.candidates=3", "--search.warmup_updates=1", "--search.draws=256"]
 RANDOM = ["--search.strategy=RandomSearch"]
-SEARCH = ["search", *DATA, *MODEL, *TRAINER, *BUDGET, *RANDOM]
-#: Children before the first candidate: the baseline and seven hand-made losses.
-REFERENCES = 8
+#: A search that trains all hand-made losses, as the shared study does.
+STUDY = ["search", *DATA, *MODEL, *TRAINER, *BUDGET, *RANDOM]
+#: The same with one hand-made loss.
+SEARCH = [*STUDY, "--search.references=[BCE]"]
+#: Children of ``SEARCH`` before the first candidate: the baseline and the hand-made loss.
+REFERENCES = 2
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
@@ -37,16 +40,16 @@ def started(command: list[str], output: IO[str]) -> subprocess.Popen[bytes]:
     )
 
 
-def status_when_ended(command: list[str], number: signal.Signals, is_due: Callable[[], bool], output: Path) -> int:
+def status_when_ended(start: Start, command: list[str], number: signal.Signals, is_due: Callable[[], bool]) -> int:
     """Return the exit status of a command that a signal ends once that is due; it shows no traceback."""
-    with output.open("w+") as file:
-        process = started(command, file)
-        while not is_due() and process.poll() is None:
-            time.sleep(0.02)
-        process.send_signal(number)
-        status = process.wait(timeout=60)
-        file.seek(0)
-        assert "Traceback" not in file.read()
+    output = Path("output.txt").absolute()
+    process = start(command, output)
+    while not is_due() and process.wait(0.02) is None:
+        pass
+    os.kill(process.pid, number)
+    status = process.wait(60)
+    assert status is not None
+    assert "Traceback" not in output.read_text()
     return status
 
 

@@ -1,5 +1,7 @@
 """Agents through the command line."""
 
+import contextlib
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -33,14 +35,30 @@ def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.rglob("*.ckpt"))
 
 
+@pytest.fixture(scope="module")
+def fitted(actor: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of agents that were trained with a copy of the actor's file; tests only read them."""
+    root = tmp_path_factory.mktemp("agents")
+    for agent in ("DDPG", "TD3BC"):
+        (root / agent).mkdir()
+        with contextlib.chdir(root / agent):
+            shutil.copy(actor, "actor.ckpt")
+            assert main(["fit", *model_of(agent), *DATA, *TRAINER]) == 0
+    return root
+
+
+def model_of(agent: str) -> list[str]:
+    return [f"--model={agent}", "--model.actor=actor.ckpt", *SMALL]
+
+
 def checkpoint() -> Path:
     return next(Path("lightning_logs").rglob("*.ckpt"))
 
 
 @pytest.mark.parametrize("agent", ["DDPG", "TD3BC"])
-def test_an_agent_is_trained_measured_and_acts(agent: str, actor: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = [f"--model={agent}", f"--model.actor={actor}", *SMALL]
-    assert main(["fit", *model, *DATA, *TRAINER]) == 0
+def test_an_agent_is_trained_measured_and_acts(agent: str, fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = model_of(agent)
+    shutil.copytree(fitted / agent, ".", dirs_exist_ok=True)
     stored = torch.load(checkpoint(), weights_only=True)["hyper_parameters"]
     assert stored["_class_path"].endswith(agent)
     assert stored["actor"]["init_args"]["embedding_dim"] == 4
@@ -55,24 +73,21 @@ def test_an_agent_is_trained_measured_and_acts(agent: str, actor: Path, capsys: 
     assert table[["click", "conversion"]].stack().between(0, 1).all()
 
 
-def test_a_training_is_resumed(actor: Path) -> None:
-    model = ["--model=DDPG", f"--model.actor={actor}", *SMALL]
-    assert main(["fit", *model, *DATA, *TRAINER]) == 0
-    assert main(["fit", *model, *DATA, *TRAINER, "--trainer.max_epochs=2", f"--ckpt_path={checkpoint()}"]) == 0
+def test_a_training_is_resumed(fitted: Path) -> None:
+    shutil.copytree(fitted / "DDPG", ".", dirs_exist_ok=True)
+    assert (
+        main(["fit", *model_of("DDPG"), *DATA, *TRAINER, "--trainer.max_epochs=2", f"--ckpt_path={checkpoint()}"]) == 0
+    )
     states = [torch.load(path, weights_only=True)["training_state"] for path in Path("lightning_logs").rglob("*.ckpt")]
     first, second = sorted(state["updates"] for state in states)
     assert second == 2 * first
 
 
-def test_a_checkpoint_is_tested_without_the_actors_file(actor: Path, tmp_path: Path) -> None:
-    moved = tmp_path / "moved.ckpt"
-    moved.write_bytes(actor.read_bytes())
-    model = ["--model=TD3BC", f"--model.actor={moved}", *SMALL]
-    assert main(["fit", *model, *DATA, *TRAINER]) == 0
-    moved.unlink()
-    assert (
-        main(["test", "--model=TD3BC", f"--model.actor={moved}", *DATA, *TRAINER, f"--ckpt_path={checkpoint()}"]) == 0
-    )
+def test_a_checkpoint_is_tested_without_the_actors_file(fitted: Path) -> None:
+    shutil.copytree(fitted / "TD3BC", ".", dirs_exist_ok=True)
+    Path("actor.ckpt").unlink()
+    model = ["--model=TD3BC", "--model.actor=actor.ckpt"]
+    assert main(["test", *model, *DATA, *TRAINER, f"--ckpt_path={checkpoint()}"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lightning_modules.cli.main import main
 from lightning_modules.compare.training import FullTraining
-from tests.cli.cli_helpers import DATA, MODEL, RANDOM, REPOSITORY, SEARCH, TRAINER, write_split
+from tests.cli.cli_helpers import DATA, MODEL, REPOSITORY, SEARCH, TRAINER, write_split
 
 GRID = ["--learning_rates", "1e-2", "--weight_decays", "0", "1e-3"]
 SHORT = ["--trainer.max_epochs=3", "--resamples=200", "--seeds=2", *GRID]
@@ -81,9 +81,11 @@ def test_a_comparison_of_other_data_is_refused_in_that_folder(root: Path, capsys
     assert "data.init_args.num_users was 60 and is 61" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_search_is_audited_against_random_search(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*SEARCH, *RANDOM, "--search.root=other", "--seed_everything=7"]) == 0
-    options = ["--study", str(study), "--random_study", "other", "--top", "2", "--losses", "MSE", *SHORT]
+    assert main([*SEARCH, "--search.root=other", "--seed_everything=7"]) == 0
+    short = ["--trainer.max_epochs=1", "--resamples=50", "--seeds=2", *GRID[:-1]]
+    options = ["--study", str(study), "--random_study", "other", "--top", "2", "--losses", "MSE", *short]
     # Model and data come from the study.
     assert main(["compare", *options, "--trainer.enable_progress_bar=false", "--root=audited"]) == 0
     summary = Path("audited/summary.md").read_text()

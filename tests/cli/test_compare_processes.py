@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.common.fork_server import ForkServer
 from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import ENVIRONMENT, REPOSITORY, status_when_ended
 from tests.cli.test_compare import COMPARE
 
-# Every comparison imports torch in processes of its own.
+# Every comparison is one of many trainings in processes of its own.
 pytestmark = pytest.mark.slow
+LONGER = [*COMPARE, "--losses", "MSE", "Focal", "--seeds=3"]
 
 
 def done(root: Path) -> int:
@@ -23,24 +25,32 @@ def done(root: Path) -> int:
     return len(pd.read_csv(path)) if path.is_file() else 0
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a comparison that nothing ended."""
+    folder = tmp_path_factory.mktemp("comparison") / "whole"
+    assert main([*LONGER, f"--root={folder}"]) == 0
+    return folder
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
 )
-def test_a_comparison_goes_on_where_it_was_ended(number: signal.Signals, status: int, tmp_path: Path) -> None:
+def test_a_comparison_goes_on_where_it_was_ended(
+    number: signal.Signals, status: int, server: ForkServer, whole: Path, tmp_path: Path
+) -> None:
     root = tmp_path / "broken"
-    losses = ["--losses", "MSE", "Focal", "--seeds=3"]
-    command = [sys.executable, "train.py", *COMPARE, *losses, f"--root={root}"]
-    assert status_when_ended(command, number, lambda: done(root) >= 3, tmp_path / "output") == status
+    command = [*LONGER, f"--root={root}"]
+    assert status_when_ended(server, command, number, lambda: done(root) >= 3) == status
     assert not (root / "summary.md").exists()
     finished = pd.read_csv(root / "trainings.csv")
-    assert main([*COMPARE, *losses, f"--root={root}"]) == 0
+    assert main(command) == 0
     # What was done has its old seconds, so it was not trained again.
     assert pd.read_csv(root / "trainings.csv").head(len(finished))["seconds"].tolist() == finished["seconds"].tolist()
-    assert main([*COMPARE, *losses, f"--root={tmp_path / 'whole'}"]) == 0
     for name in ("trainings.csv", "results.csv"):
-        broken, whole = (pd.read_csv(folder / name).drop(columns="seconds") for folder in (root, tmp_path / "whole"))
+        broken, whole = (pd.read_csv(folder / name).drop(columns="seconds") for folder in (root, whole))
         pd.testing.assert_frame_equal(broken, whole)
-    assert (root / "summary.md").read_text() == (tmp_path / "whole" / "summary.md").read_text()
+    assert (root / "summary.md").read_text() == (whole / "summary.md").read_text()
 
 
 def test_two_processes_compare_together(tmp_path: Path) -> None:

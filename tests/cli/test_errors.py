@@ -13,10 +13,11 @@ from lightning_modules.cli.main import main
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search import ledger
 from lightning_modules.search.evaluation import TrialEvaluator
-from tests.cli.cli_helpers import DATA, MODEL, REFERENCES, SEARCH, TRAINER, candidates, write_split
+from tests.cli.cli_helpers import DATA, MODEL, REFERENCES, SEARCH, STUDY, TRAINER, candidates, write_split
 
 FIT = ["fit", *MODEL, *TRAINER]
 Failure = Callable[[list[str], int], str]
+pytestmark = pytest.mark.usefixtures("_undrawn")
 
 
 @pytest.fixture
@@ -260,7 +261,7 @@ def test_a_formula_without_pred_is_no_loss(failure: Failure) -> None:
 
 def test_folder_of_another_study(study: Path, failure: Failure) -> None:
     before = (study / "ledger.sqlite").read_bytes()
-    said = failure([*SEARCH, f"--search.root={study}", "--search.candidates=4", "--model.embedding_dim=5"], 1)
+    said = failure([*STUDY, f"--search.root={study}", "--search.candidates=4", "--model.embedding_dim=5"], 1)
     assert f"'{study}' was begun with other settings" in said
     assert "model.init_args.embedding_dim was 4 and is 5" in said
     assert "search.candidates was 3 and is 4" in said

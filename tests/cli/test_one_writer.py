@@ -1,7 +1,6 @@
 """Every folder has one writer, and a full disk is told by the file that did not fit."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,13 +47,6 @@ def test_a_second_fit_in_a_run_s_folder_is_refused(capsys: pytest.CaptureFixture
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
     assert main([*FIT, "--trainer.max_epochs=2", "--ckpt_path=last"]) == 0
     assert not (run / "writer.json").exists()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    server = ForkServer()
-    yield server
-    server.close()
 
 
 # The limits are met by the configuration, the predictions or checkpoints, and the report.

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks.common.fork_server import ForkServer
 from datamodules import SyntheticInteractions
 from lightning_modules.search.ledger import read_ledger
-from tests.cli.cli_helpers import ENVIRONMENT, SEARCH, candidates, status_when_ended
-from tests.cli.test_search import HAND_MADE
+from tests.cli.cli_helpers import ENVIRONMENT, REFERENCES, SEARCH, candidates, status_when_ended
 
 
 def rows(root: Path) -> int:
@@ -30,11 +30,11 @@ def rows(root: Path) -> int:
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
-def test_signals_end_a_search_in_order(number: signal.Signals, status: int, tmp_path: Path) -> None:
+def test_signals_end_a_search_in_order(number: signal.Signals, status: int, server: ForkServer, tmp_path: Path) -> None:
     root = tmp_path / "study"
-    command = [sys.executable, "train.py", *SEARCH, "--search.rounds=100000", f"--search.root={root}"]
-    fewest = len(HAND_MADE) + 4
-    assert status_when_ended(command, number, lambda: rows(root) >= fewest, tmp_path / "output") == status
+    command = [*SEARCH, "--search.rounds=100000", f"--search.root={root}"]
+    fewest = REFERENCES + 2
+    assert status_when_ended(server, command, number, lambda: rows(root) >= fewest) == status
     ledger = read_ledger(root)
     assert len(ledger) >= fewest
     assert sorted(pd.read_csv(root / "formulas.csv")["formula"]) == sorted(ledger["formula"])
@@ -73,7 +73,7 @@ sys.exit(status)
 @pytest.mark.slow
 def test_two_processes_search_in_step_on_disjoint_rows(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
-    distributed = ["--trainer.devices=2", "--trainer.strategy=ddp", "--search.root=study", "--search.references=[BCE]"]
+    distributed = ["--trainer.devices=2", "--trainer.strategy=ddp", "--search.root=study"]
     command = [sys.executable, "script.py", *SEARCH, *distributed]
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr

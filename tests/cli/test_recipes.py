@@ -39,6 +39,7 @@ def optimizer_in(path: Path) -> Any:
     return yaml.safe_load(path.read_text())["model"]["init_args"]["optimizer"]
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_study_says_its_optimizer_and_is_repeated_with_other_defaults(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_fit_and_its_checkpoint_say_their_optimizer() -> None:
     assert optimizer_in(run / "config.yaml")["init_args"]["lr"] == 2e-3
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_study_that_left_its_optimizer_out_goes_on_with_the_same_one(capsys: pytest.CaptureFixture[str]) -> None:
     command = [*SEARCH, "--search.root=older"]
     assert main([*command, "--search.rounds=1"]) == 0
