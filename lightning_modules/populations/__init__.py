@@ -2,7 +2,17 @@
 
 from lightning_modules.populations.biased_mf import StackedBiasedMF
 from lightning_modules.populations.deep_mf import StackedDeepMF
+from lightning_modules.populations.measured_population import MeasuredPopulation
 from lightning_modules.populations.population import Population
 from lightning_modules.populations.stacked_model import StackedModel, UnmatchedError, stack, stacked
 
-__all__ = ["Population", "StackedBiasedMF", "StackedDeepMF", "StackedModel", "UnmatchedError", "stack", "stacked"]
+__all__ = [
+    "MeasuredPopulation",
+    "Population",
+    "StackedBiasedMF",
+    "StackedDeepMF",
+    "StackedModel",
+    "UnmatchedError",
+    "stack",
+    "stacked",
+]

@@ -1,5 +1,6 @@
 """Gradient clipping for each candidate of a population separately."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -39,11 +40,21 @@ def clipping_of(recipe: Mapping[str, Any]) -> Clipping:
     Raises:
         UnmatchedError: If they name an unknown algorithm.
     """
-    largest = recipe.get("gradient_clip_val")
-    if not largest or largest < 0:
+    algorithm, largest = clipping_limit(recipe)
+    if largest == math.inf:
         return no_clipping
-    algorithm = recipe.get("gradient_clip_algorithm") or "norm"
-    known = {"value": by_value, "norm": by_norm}
-    if algorithm not in known:
+    return partial({"value": by_value, "norm": by_norm}[algorithm], largest=largest)
+
+
+def clipping_limit(recipe: Mapping[str, Any]) -> tuple[str, float]:
+    """Return the algorithm, "value" or "norm", and the limit of a Trainer's clipping; inf for none.
+
+    Raises:
+        UnmatchedError: If the arguments name an unknown algorithm.
+    """
+    largest, algorithm = recipe.get("gradient_clip_val"), recipe.get("gradient_clip_algorithm") or "norm"
+    if not largest or largest < 0:
+        return "norm", math.inf
+    if algorithm not in ("value", "norm"):
         raise UnmatchedError(f"gradient_clip_algorithm is 'value' or 'norm', got '{algorithm}'")
-    return partial(known[algorithm], largest=float(largest))
+    return algorithm, float(largest)

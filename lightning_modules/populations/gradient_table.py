@@ -109,6 +109,9 @@ class SlopeTable:
         bend: Half of the points lie between -bend and bend.
 
     Attributes:
+        cells: What :func:`cells_between` returned for label 0 and label 1 of every loss, float [K * 2 * cells, 5].
+        bend: See above.
+        scale: Number of equidistant points over the length of a unit of ``u``.
         errors: The exception that each loss raised, as text; empty if none. A loss that raised one has nan derivatives.
     """
 
@@ -116,21 +119,21 @@ class SlopeTable:
         self, losses: Iterable[Loss], device: torch.device, *, points: int = 16384, bend: float = 16.0
     ) -> None:
         self.bend = bend
-        self._cells = points - 1
-        self._scale = (points + 1) / 2
+        self._count = points - 1
+        self.scale = (points + 1) / 2
         u = torch.linspace(-1, 1, points + 2, dtype=torch.float64, device=device)[1:-1]
         self._logit = (bend * u / (1 - u.abs())).float()
         tables, self.errors = zip(*map(self._tabulated, losses), strict=True)
-        self._table = torch.cat(tables)
-        self._start = torch.arange(len(tables), device=device) * 2 * self._cells
+        self.cells = torch.cat(tables)
+        self._start = torch.arange(len(tables), device=device) * 2 * self._count
 
     def slopes(self, logit: Tensor, label: Tensor) -> Tensor:
         """Return the derivative of every loss for every row: float [n, K] and 0/1 labels, float [n], -> [n, K]."""
         # The first point is one step behind u = -1.
-        position = torch.div(logit, logit.abs().add_(self.bend)).mul_(self._scale).add_(self._scale - 1)
-        cell = position.long().clamp_(0, self._cells - 1)
-        cell += (label.long() * self._cells).unsqueeze(1) + self._start
-        split, value, steepness, value_behind, steepness_behind = F.embedding(cell, self._table).unbind(-1)
+        position = torch.div(logit, logit.abs().add_(self.bend)).mul_(self.scale).add_(self.scale - 1)
+        cell = position.long().clamp_(0, self._count - 1)
+        cell += (label.long() * self._count).unsqueeze(1) + self._start
+        split, value, steepness, value_behind, steepness_behind = F.embedding(cell, self.cells).unbind(-1)
         distance = logit - split
         behind = distance > 0
         return torch.addcmul(
@@ -142,7 +145,7 @@ class SlopeTable:
         try:
             return cells_between(self._logit, 2, partial(_slope, loss)), ""
         except Exception as error:  # an error of one loss must not affect the others
-            return self._logit.new_full((2 * self._cells, 5), torch.nan), f"{type(error).__name__}: {error}"
+            return self._logit.new_full((2 * self._count, 5), torch.nan), f"{type(error).__name__}: {error}"
 
 
 def _slope(loss: Loss, logit: Tensor, label: Tensor) -> Tensor:

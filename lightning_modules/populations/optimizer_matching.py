@@ -1,6 +1,6 @@
 """Matches a recommender's dense optimizer with a lazy one for a population, or refuses it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -56,25 +56,51 @@ def matched_optimizer(optimizer: object, recommender: nn.Module, copies: nn.Modu
         kind = type(optimizer).__name__
         raise UnmatchedError(f"a population cannot match what configure_optimizers returns, a {kind}; {_ADVICE}")
     assert isinstance(optimizer, Optimizer)
-    _check_parameters(optimizer, recommender, _untrained(copies))
-    settings = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
-    for name, value in settings.items():
-        if name not in _IMPLEMENTATION | rows.follows and value:
-            raise UnmatchedError(f"a population cannot match {type(optimizer).__name__} with {name}={value}; {_ADVICE}")
+    refuse_other_parameters(optimizer, recommender, _untrained(copies), f"a population cannot match; {_ADVICE}")
+    settings = matched_settings(optimizer, rows.follows, f"a population cannot match; {_ADVICE}")
     _check_betas(settings.get("betas", (0.0, 0.5)))
     return MatchedOptimizer(rows, type(optimizer), settings)
 
 
-def _untrained(module: nn.Module) -> set[str]:
-    return {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+def matched_settings(optimizer: Optimizer, matched: Set[str], advice: str) -> dict[str, Any]:
+    """Return the settings of an optimizer's first group of parameters.
+
+    Args:
+        optimizer: The optimizer.
+        matched: Names of settings that may have any value, apart from the learning rate.
+        advice: What to do if another setting is on.
+
+    Raises:
+        UnmatchedError: If that is so.
+    """
+    settings = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
+    for name, value in settings.items():
+        if name not in _IMPLEMENTATION | matched and value:
+            raise UnmatchedError(f"{type(optimizer).__name__} has {name}={value}, which {advice}")
+    return settings
 
 
-def _check_parameters(optimizer: Optimizer, recommender: nn.Module, untrained: set[str]) -> None:
+def refuse_other_parameters(optimizer: Optimizer, recommender: nn.Module, untrained: Set[str], advice: str) -> None:
+    """Refuse an optimizer of some parameters, or of several groups of them.
+
+    Args:
+        optimizer: The optimizer.
+        recommender: The recommender that it trains.
+        untrained: Names of the parameters that need no gradient.
+        advice: What to do if it is refused.
+
+    Raises:
+        UnmatchedError: If it is refused.
+    """
     (group, *others) = optimizer.param_groups
     trained = {id(each) for each in group["params"] if each.requires_grad}
     wanted = {id(each) for each in recommender.parameters() if each.requires_grad}
     if others or trained != wanted or _untrained(recommender) != untrained:
-        raise UnmatchedError(f"a population cannot match an optimizer of some parameters or several groups; {_ADVICE}")
+        raise UnmatchedError(f"an optimizer of some parameters, or of several groups, is what {advice}")
+
+
+def _untrained(module: nn.Module) -> set[str]:
+    return {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
 
 
 def _check_betas(betas: tuple[float, float]) -> None:

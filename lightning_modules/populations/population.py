@@ -1,26 +1,22 @@
 """The population as a LightningModule: its training steps, validation and optimizer."""
 
-import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
-from torchmetrics import Metric
 
-from lightning_modules.core.trained_module import QuickHooks
 from lightning_modules.losses import Loss
 from lightning_modules.populations.clipping import Clipping, no_clipping
-from lightning_modules.populations.gradient_table import SlopeTable
 from lightning_modules.populations.lazy_optimizers import Fetched, RowOptimizer
+from lightning_modules.populations.measured_population import MeasuredPopulation
 from lightning_modules.populations.optimizer_matching import matched_optimizer
 from lightning_modules.populations.sparse_rows import distinct_rows
-from lightning_modules.populations.stacked_model import check_stacked, stacked
-from lightning_modules.statistics.standard_errors import components_of
+from lightning_modules.populations.stacked_model import check_decisive_methods, stacked
 
 
 class PopulationOptimizer(Optimizer):
@@ -61,11 +57,11 @@ class PopulationOptimizer(Optimizer):
             self.dense.step()
 
 
-# Number of rows of the table, or of a validation batch, that are processed at a time outside training.
+# Number of rows of the table that are processed at a time outside training.
 _MOST_ROWS = 1024
 
 
-class Population(QuickHooks, pl.LightningModule):
+class Population(MeasuredPopulation):
     """K copies of a recommender, each trained with its own loss, under one Trainer.
 
     The result of every copy is that of a separate training with the same start, batches, optimizer and clipping, up to
@@ -76,10 +72,6 @@ class Population(QuickHooks, pl.LightningModule):
         losses: The losses; pointwise, for labels that are 0 or 1.
         clipping: Gradient clipping of each copy.
         monitor: Name of the metric whose contributions of the rows are kept.
-
-    Attributes:
-        copy_metrics: The metrics of every copy in the last validation, by name; empty before the first one.
-        components: The contribution of every row to each copy's monitored metric; ``None`` for one that is no AUC.
 
     Raises:
         UnmatchedError: If the recommender or its optimizer cannot be matched.
@@ -93,22 +85,12 @@ class Population(QuickHooks, pl.LightningModule):
         clipping: Clipping = no_clipping,
         monitor: str = "",
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        check_stacked(recommender)
-        self.copies = stacked(recommender, len(losses))
+        check_decisive_methods(recommender, stacked.registry)
+        copies = stacked(recommender, len(losses))
+        super().__init__(recommender, losses, monitor)
+        self.copies = copies
         self._matched = matched_optimizer(recommender.configure_optimizers(), recommender, self.copies)
-        self.losses = nn.ModuleList(losses)
-        self.metrics = copy.deepcopy(cast(Metric, recommender.metrics))
         self.clipping = clipping
-        self.monitor = monitor
-        self.copy_metrics: dict[str, list[float]] = {}
-        self.components: Sequence[Tensor | None] = ()
-
-    @property
-    def errors(self) -> Sequence[str]:
-        """The exception of each loss when its derivatives were computed, as text; empty if none."""
-        return self._slope_table.errors
 
     @property
     def is_finite(self) -> list[bool]:
@@ -123,7 +105,7 @@ class Population(QuickHooks, pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Compute the derivatives of the losses."""
-        self._slope_table = SlopeTable(cast(Iterable[Loss], self.losses), self.device)
+        super().on_fit_start()
         self._slope_sum = torch.zeros(len(self.losses), device=self.device)
         self._unlike_labels = torch.zeros((), device=self.device)
 
@@ -151,30 +133,10 @@ class Population(QuickHooks, pl.LightningModule):
         if self._unlike_labels:
             raise ValueError("a population trains on labels that are 0 or 1, and the training rows have others")
 
-    def on_validation_epoch_start(self) -> None:
-        """Drop the rows of an interrupted validation."""
-        self._logits: list[Tensor] = []
-        self._labels: list[Tensor] = []
-
-    def validation_step(self, batch: Any) -> None:
-        """Add the batch to the validation rows."""
-        self._labels.append(batch.label)
-        self._logits += map(self._logit, _parts(batch))
-
-    def _logit(self, batch: Any) -> Tensor:
+    def logits(self, batch: Any) -> Tensor:
+        """Return the logit of every row of a batch under every copy, float [n, K]."""
         fetched, index = self._read(batch)
         return self.copies.logits(fetched.vectors, index)
-
-    def on_validation_epoch_end(self) -> None:
-        """Compute the metrics of every copy."""
-        logits, label = torch.cat(self._logits).T.contiguous(), torch.cat(self._labels)
-        measured, self.components = zip(*(self._measured(logit, label) for logit in logits), strict=True)
-        self.copy_metrics = {name: [float(each[name]) for each in measured] for name in measured[0]}
-
-    def _measured(self, logit: Tensor, label: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
-        self.metrics.reset()
-        self.metrics.update(logit, label)
-        return self.metrics.compute(), components_of(self.metrics, self.monitor)
 
     @torch.no_grad()
     def weights(self) -> list[dict[str, Tensor]]:
@@ -185,9 +147,3 @@ class Population(QuickHooks, pl.LightningModule):
         states = [self.copies.unstacked(vectors, number) for number, vectors in enumerate(table.unbind(1))]
         # A slice would keep, and send to other processes, the weights of all copies.
         return [{name: value.cpu().clone() for name, value in state.items()} for state in states]
-
-
-def _parts(batch: Any) -> Iterator[Any]:
-    """Split a batch into batches of few rows."""
-    for columns in zip(*(column.split(_MOST_ROWS) for column in batch), strict=True):
-        yield type(batch)._make(columns)

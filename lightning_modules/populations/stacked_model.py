@@ -1,7 +1,7 @@
 """The interface of stacked models: many copies of one recommender in stacked tensors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import singledispatch
 from typing import Any
 
@@ -86,14 +86,18 @@ def stacked(recommender: nn.Module, count: int) -> StackedModel:  # noqa: ARG001
     )
 
 
-def check_stacked(recommender: nn.Module) -> None:
+def check_decisive_methods(recommender: nn.Module, registry: Collection[type]) -> None:
     """Refuse a recommender that would be trained like its base class although it overrides a method of it.
+
+    Args:
+        recommender: The recommender.
+        registry: The classes of recommenders that can be trained.
 
     Raises:
         UnmatchedError: If it overrides prediction or training, or trains on pairs.
     """
     own = type(recommender)
-    kind = next(kind for kind in own.__mro__ if kind in stacked.registry)
+    kind = next(kind for kind in own.__mro__ if kind in registry)
     changed = [name for name in _DECISIVE if getattr(own, name, None) is not getattr(kind, name, None)]
     if kind is not object and changed:
         raise UnmatchedError(

@@ -13,6 +13,7 @@ from rich.console import Console
 from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
 from lightning_modules.search.events import SearchObserver, SearchObservers
 from lightning_modules.search.executors import ExecutorOptions, TrialExecutor, executor_named
+from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.loss_search import LossSearch, SearchLimits
@@ -165,9 +166,19 @@ def _single(settings: SearchSettings, trainers: TrainerFactory, data: pl.Lightni
 
 
 def _evaluator(settings: SearchSettings, trainers: TrainerFactory, data: pl.LightningDataModule) -> Evaluator:
-    if settings.population == 1:
-        return _single(settings, trainers, data)
-    return PopulationEvaluator(
+    size = settings.population
+    otherwise = (
+        _single(settings, trainers, data) if size == 1 else _group(PopulationEvaluator, settings, trainers, data)
+    )
+    return (
+        _group(partial(FusedEvaluator, otherwise=otherwise), settings, trainers, data) if settings.fused else otherwise
+    )
+
+
+def _group(
+    kind: Callable[..., Evaluator], settings: SearchSettings, trainers: TrainerFactory, data: pl.LightningDataModule
+) -> Evaluator:
+    return kind(
         trainers,
         data,
         monitor=settings.monitor,

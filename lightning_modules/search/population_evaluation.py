@@ -2,14 +2,15 @@
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 from torch import Tensor
 
 from lightning_modules.losses import BCE, Loss
-from lightning_modules.populations import Population, UnmatchedError
+from lightning_modules.populations import MeasuredPopulation, Population, UnmatchedError
 from lightning_modules.populations.clipping import clipping_of
 from lightning_modules.search.evaluation import isolated_training, metric_name
 from lightning_modules.search.trial import Assignment, Evaluation
@@ -19,12 +20,9 @@ from lightning_modules.training.trainers import TrainerFactory, fit
 # A population clips the gradients of each candidate separately; Lightning would clip those of all together.
 _OWN_CLIPPING: Mapping[str, Any] = {"gradient_clip_val": None, "gradient_clip_algorithm": None}
 
-# The values that these attributes of a Trainer must have.
-_MATCHED: Mapping[str, Any] = {"accumulate_grad_batches": 1, "precision": "32-true", "world_size": 1, "callbacks": []}
 
-
-class PopulationEvaluator:
-    """Trains a group of losses at once; the scores are those of separate trainings, up to rounding.
+class GroupEvaluator(ABC):
+    """Trains a group of losses under one Trainer; the scores are those of separate trainings, up to rounding.
 
     Args:
         trainers: Builds the group's Trainer.
@@ -37,6 +35,14 @@ class PopulationEvaluator:
     Raises:
         ValueError: If the size is below 1.
     """
+
+    #: The values that these attributes of a Trainer must have.
+    matched: ClassVar[Mapping[str, Any]] = {
+        "accumulate_grad_batches": 1,
+        "precision": "32-true",
+        "world_size": 1,
+        "callbacks": [],
+    }
 
     def __init__(
         self,
@@ -57,6 +63,18 @@ class PopulationEvaluator:
         self.group = size
         self.timeout = timeout
 
+    @abstractmethod
+    def population(self, recommender: pl.LightningModule, losses: Sequence[Loss]) -> MeasuredPopulation:
+        """Return the module that trains a copy of ``recommender`` with each loss.
+
+        Raises:
+            UnmatchedError: If the recommender or its optimizer cannot be matched.
+        """
+
+    def training_data(self) -> pl.LightningDataModule:
+        """Return the data module for the Trainer."""
+        return self.datamodule
+
     def check(self, recommender: pl.LightningModule) -> None:
         """Refuse what a population cannot match, before anything is trained.
 
@@ -65,7 +83,7 @@ class PopulationEvaluator:
         """
         with quiet_lightning():
             self._trainer("check", None)
-        self._population(recommender, [BCE()])
+        self.population(recommender, [BCE()])
 
     def evaluate(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
         """Train and validate a copy of ``recommender`` with each loss; ``recommender`` stays unchanged.
@@ -77,8 +95,8 @@ class PopulationEvaluator:
         count, start = len(assignment.losses), time.perf_counter()
         try:
             with isolated_training(assignment.seed, self.timeout * count):
-                population = self._population(recommender, assignment.losses)
-                fit(self._trainer(_title(assignment.names), assignment.epochs), population, self.datamodule)
+                population = self.population(recommender, assignment.losses)
+                fit(self._trainer(_title(assignment.names), assignment.epochs), population, self.training_data())
                 scores = self._scores(population)
         except UnmatchedError:
             raise
@@ -90,13 +108,9 @@ class PopulationEvaluator:
         results = zip(population.errors, population.is_finite, scores, weights, population.components, strict=True)
         return [_evaluation(*result, seconds) for result in results]
 
-    def _population(self, recommender: pl.LightningModule, losses: Sequence[Loss]) -> Population:
-        clipping = clipping_of(self.trainers.recipe)
-        return Population(recommender, losses, clipping=clipping, monitor=metric_name(self.monitor))
-
     def _trainer(self, name: str, epochs: int | None) -> pl.Trainer:
         trainer = self.trainers.build([], name, epochs=epochs, **_OWN_CLIPPING)
-        for attribute, matched in _MATCHED.items():
+        for attribute, matched in self.matched.items():
             if (value := getattr(trainer, attribute)) != matched:
                 raise UnmatchedError(
                     f"a population cannot match a Trainer with {attribute}={value}, only one with {matched}; change "
@@ -104,7 +118,7 @@ class PopulationEvaluator:
                 )
         return trainer
 
-    def _scores(self, population: Population) -> list[float]:
+    def _scores(self, population: MeasuredPopulation) -> list[float]:
         metrics = {f"val/{name}": values for name, values in population.copy_metrics.items()}
         if self.monitor not in metrics:
             raise ValueError(
@@ -112,6 +126,15 @@ class PopulationEvaluator:
                 f"{', '.join(sorted(metrics)) or 'none (nothing was measured)'}, and check that the trainer validates"
             )
         return metrics[self.monitor] if self.mode == "max" else [-value for value in metrics[self.monitor]]
+
+
+class PopulationEvaluator(GroupEvaluator):
+    """Trains a group of losses as one population of stacked tensors; see :class:`GroupEvaluator`."""
+
+    def population(self, recommender: pl.LightningModule, losses: Sequence[Loss]) -> Population:
+        """Return copies of ``recommender`` in stacked tensors; see :class:`GroupEvaluator`."""
+        clipping = clipping_of(self.trainers.recipe)
+        return Population(recommender, losses, clipping=clipping, monitor=metric_name(self.monitor))
 
 
 def _evaluation(

@@ -48,7 +48,9 @@ class SearchSettings:
         child_timeout: Seconds after which a candidate's training is ended and counts as failed; 0 sets no limit.
         ray_address: Address of a running Ray cluster, or auto; by default Ray is started on this machine.
         gpus_per_child: GPUs of a Ray cluster for each candidate, also a fraction of one.
-        population: Number of candidates to train at once, in one Trainer with stacked tables.
+        population: Number of candidates to train under one Trainer.
+        fused: Train with compiled kernels where they match the model, its optimizer and the trainer section; where they
+            do not, candidates train under Trainers of their own, or with stacked tables.
         ladder: Budgets of successive halving, rising numbers of epochs such as 1,3,10: all candidates of a round are
             trained for the first, the best of them anew for the next; by default all are trained as long as the trainer
             says.
@@ -82,6 +84,7 @@ class SearchSettings:
     ray_address: str | None = None
     gpus_per_child: float = 0.0
     population: int = 1
+    fused: bool = True
     ladder: list[int] | None = None
     log_candidates: bool = False
     threads: int = 1

@@ -1,0 +1,73 @@
+"""Biased matrix factorisation for compiled kernels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from datamodules.batches import Batch
+from lightning_modules.populations.fused import kernels
+from lightning_modules.populations.fused.fused_model import FusedModel, fused
+from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, Floats, Rows, SlopeCells, StepPlan
+from lightning_modules.populations.fused.optimizers import TableFactory
+from lightning_modules.recommenders import BiasedMF
+
+
+class FusedBiasedMF(FusedModel):
+    """A copy of :class:`BiasedMF`, as a table of the global bias, the users and the items.
+
+    Args:
+        recommender: The recommender to copy.
+        table: Builds the table with its optimizer.
+    """
+
+    def __init__(self, recommender: BiasedMF, table: TableFactory) -> None:
+        user, item = recommender.user_embedding.weight, recommender.item_embedding.weight
+        users = torch.cat([user, recommender.user_bias.weight], dim=1)
+        items = torch.cat([item, recommender.item_bias.weight], dim=1)
+        bias = F.pad(recommender.global_bias.view(1, 1), (users.shape[1] - 1, 0))
+        self._num_users, self._num_items = len(user), len(item)
+        self._table = table(torch.cat([bias, users, items]).detach().cpu().numpy())
+        self._current: tuple[int, Floats] | None = None
+
+    def plan(self, samples: Batch, steps: Sequence[int]) -> StepPlan:
+        """Return the plan of training steps; see :class:`FusedModel`."""
+        label = samples.label.numpy().astype(np.int32)
+        num_rows = 1 + self._num_users + self._num_items
+        return kernels.plan_steps(*self._rows(samples), label, np.asarray(steps, np.int64), num_rows)
+
+    def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
+        """Take the steps of a plan; see :class:`FusedModel`."""
+        return self._table.train(plan, slopes, limits)
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Return the logit of every row of a batch, float [n]."""
+        return torch.from_numpy(kernels.logits(self._weights(), *self._rows(batch)))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the weights as a state of :class:`BiasedMF`."""
+        table = torch.from_numpy(self._weights())
+        bias, users, items = table.split([1, self._num_users, self._num_items])
+        views = {
+            "global_bias": bias[0, -1],
+            "user_embedding.weight": users[:, :-1],
+            "item_embedding.weight": items[:, :-1],
+            "user_bias.weight": users[:, -1:],
+            "item_bias.weight": items[:, -1:],
+        }
+        return {name: view.clone() for name, view in views.items()}
+
+    def _weights(self) -> Floats:
+        # All batches of a validation read the same weights.
+        if self._current is None or self._current[0] != self._table.steps:
+            self._current = self._table.steps, self._table.weights()
+        return self._current[1]
+
+    def _rows(self, batch: Batch) -> tuple[Rows, Rows]:
+        user, item = (column.numpy().astype(np.int32) for column in (batch.user, batch.item))
+        return user + np.int32(1), item + np.int32(1 + self._num_users)
+
+
+fused.register(BiasedMF, FusedBiasedMF)

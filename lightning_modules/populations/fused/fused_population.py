@@ -1,0 +1,101 @@
+"""Candidates trained by compiled kernels, as a LightningModule."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+
+from lightning_modules.losses import Loss
+from lightning_modules.populations.fused import biased_mf  # noqa: F401 (registers the model)
+from lightning_modules.populations.fused.fused_model import check_fused, fused
+from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, SlopeCells, StepPlan
+from lightning_modules.populations.fused.matching import matched_table
+from lightning_modules.populations.fused.steps import Steps
+from lightning_modules.populations.gradient_table import SlopeTable
+from lightning_modules.populations.measured_population import MeasuredPopulation
+from lightning_modules.populations.stacked_model import UnmatchedError
+
+
+class FusedPopulation(MeasuredPopulation):
+    """Copies of a recommender, each trained with its own loss by compiled kernels, many steps in one call.
+
+    The result of every copy is that of a separate training, as in
+    :class:`~lightning_modules.populations.population.Population`. Its training batches are :class:`Steps`. Copies are
+    trained one after the other, or on as many threads as torch uses; their number changes no result.
+
+    Args:
+        recommender: The start of all copies, which stays unchanged. Its metrics measure them.
+        losses: The losses; pointwise, for labels that are 0 or 1.
+        limits: Gradient clipping of each copy.
+        monitor: Name of the metric whose contributions of the rows are kept.
+
+    Raises:
+        UnmatchedError: If the recommender or its optimizer cannot be matched.
+    """
+
+    def __init__(
+        self, recommender: pl.LightningModule, losses: Sequence[Loss], *, limits: ClippingLimits, monitor: str = ""
+    ) -> None:
+        check_fused(recommender)
+        table = matched_table(recommender.configure_optimizers(), recommender)
+        copies = [fused(recommender, table) for _ in losses]
+        super().__init__(recommender, losses, monitor)
+        self._copies = copies
+        self._finite = [True] * len(losses)
+        self._limits = limits
+
+    @property
+    def is_finite(self) -> list[bool]:
+        """Whether all derivatives in training were finite, for every loss."""
+        return self._finite
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return an optimizer of nothing: the kernels have their own, and Lightning wants one."""
+        return SGD([torch.zeros(())], lr=0.0)
+
+    def on_fit_start(self) -> None:
+        """Compute the derivatives of the losses."""
+        super().on_fit_start()
+        self._slopes = slope_cells(self._slope_table)
+        self._finite = [not error for error in self.errors]
+
+    def training_step(self, batch: Steps) -> None:
+        """Take the steps with every copy whose derivatives were finite so far.
+
+        Raises:
+            UnmatchedError: If a label is neither 0 nor 1.
+        """
+        if ((batch.rows.label != 0) & (batch.rows.label != 1)).any():
+            raise UnmatchedError("the training rows have labels other than 0 and 1, which no compiled kernel can do")
+        plan = self._copies[0].plan(batch.rows, batch.starts)
+        alive = [number for number, finite in enumerate(self._finite) if finite]
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            trained = [threads.submit(self._train, number, plan) for number in alive]
+            try:
+                for number, future in zip(alive, trained, strict=True):
+                    self._finite[number] = future.result()
+            finally:
+                # After Ctrl-C or a time limit, those that have not begun would still be trained.
+                threads.shutdown(cancel_futures=True)
+
+    def _train(self, number: int, plan: StepPlan) -> bool:
+        return self._copies[number].train(plan, self._slopes[number], self._limits)
+
+    def logits(self, batch: Any) -> Tensor:
+        """Return the logit of every row of a batch under every copy, float [n, K]."""
+        return torch.stack([each.logits(batch) for each in self._copies], dim=1)
+
+    def weights(self) -> list[dict[str, Tensor]]:
+        """Return every copy's weights as a state of the recommender."""
+        return [each.state() for each in self._copies]
+
+
+def slope_cells(table: SlopeTable) -> list[SlopeCells]:
+    """Return the cells of every loss of a table."""
+    bend, scale = np.float32(table.bend), np.float32(table.scale)
+    return [SlopeCells(cells.numpy(), bend, scale) for cells in table.cells.chunk(len(table.errors))]

@@ -1,0 +1,131 @@
+"""Tables of weights with the optimizers that compiled kernels train them with."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lightning_modules.populations.fused import kernels
+from lightning_modules.populations.fused.idle_moves import idle_tables
+from lightning_modules.populations.fused.kernel_arguments import (
+    AdagradSettings,
+    AdamSettings,
+    ClippingLimits,
+    Floats,
+    SlopeCells,
+    StepPlan,
+)
+
+#: Builds a table with its optimizer from the initial weights.
+TableFactory = Callable[[Floats], "FusedTable"]
+
+
+class FusedTable(ABC):
+    """A table of weights that is trained by one of torch's optimizers.
+
+    Args:
+        weights: Float32 [rows, width]; see :mod:`lightning_modules.populations.fused.kernels`. They are copied.
+        settings: The group of parameters of the optimizer.
+
+    Attributes:
+        steps: Number of steps taken.
+    """
+
+    #: Settings that are matched, apart from the learning rate and the weight decay; all others must be off.
+    matched: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, weights: Floats, settings: Mapping[str, Any]) -> None:
+        self.steps = 0
+        self._table = np.array(weights, np.float32, order="C")
+        self._learning_rate = float(settings["lr"])
+        self._weight_decay = float(settings["weight_decay"])
+
+    def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
+        """Take the steps of a plan and return whether all slopes were finite; training ends where one is not."""
+        finite = self._train(plan, slopes, limits)
+        self.steps += len(plan.steps) - 1
+        return finite
+
+    @abstractmethod
+    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool: ...
+
+    def weights(self) -> Floats:
+        """Return the weights after the steps taken, float32 [rows, width]."""
+        return self._table
+
+
+class SGDTable(FusedTable):
+    """Stochastic gradient descent without momentum."""
+
+    def __init__(self, weights: Floats, settings: Mapping[str, Any]) -> None:
+        super().__init__(weights, settings)
+        self._shrinkage = 1 - self._learning_rate * self._weight_decay
+        self._last = np.zeros(len(self._table), np.int64)
+
+    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
+        settings = self._learning_rate, self._shrinkage
+        return kernels.train_sgd(self._table, self._last, plan, slopes, limits, *settings, self.steps)
+
+    def weights(self) -> Floats:
+        """Return the weights with the weight decay that is due."""
+        return kernels.sgd_weights(self._table, self._last, self._shrinkage, self.steps)
+
+
+class AdagradTable(FusedTable):
+    """Adagrad (Duchi, Hazan and Singer, JMLR 12, 2011)."""
+
+    matched = frozenset({"eps", "lr_decay", "initial_accumulator_value"})
+
+    def __init__(self, weights: Floats, settings: Mapping[str, Any]) -> None:
+        super().__init__(weights, settings)
+        self._settings = AdagradSettings(
+            self._learning_rate, float(settings["lr_decay"]), float(settings["eps"]), self._weight_decay
+        )
+        self._square = np.full_like(self._table, settings["initial_accumulator_value"])
+
+    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
+        return kernels.train_adagrad(self._table, self._square, plan, slopes, limits, self._settings, self.steps)
+
+
+class _AdamTable(FusedTable):
+    matched = frozenset({"betas", "eps", "decoupled_weight_decay"})
+
+    def __init__(self, weights: Floats, settings: Mapping[str, Any], *, shrinkage: float = 1.0) -> None:
+        super().__init__(weights, settings)
+        beta1, beta2 = map(float, settings["betas"])
+        self._settings = AdamSettings(
+            self._learning_rate, beta1, beta2, float(settings["eps"]), shrinkage, self._weight_decay
+        )
+        self._mean, self._square = np.zeros_like(self._table), np.zeros_like(self._table)
+
+
+class LazyAdamTable(_AdamTable):
+    """Adam (Kingma and Ba, ICLR 2015) without weight decay, or with a decoupled one (Loshchilov and Hutter, ICLR 2019).
+
+    Raises:
+        ValueError: If the moves of idle steps have no finite sum.
+    """
+
+    def __init__(self, weights: Floats, settings: Mapping[str, Any]) -> None:
+        shrinkage = 1 - float(settings["lr"]) * float(settings["weight_decay"])
+        super().__init__(weights, settings, shrinkage=shrinkage)
+        self._last = np.zeros(len(self._table), np.int64)
+        self._idle = idle_tables(self._settings.beta1, self._settings.beta2, shrinkage)
+
+    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
+        state = self._table, self._mean, self._square, self._last
+        return kernels.train_adam(*state, plan, slopes, limits, self._idle, self._settings, self.steps)
+
+    def weights(self) -> Floats:
+        """Return the weights with the moves that are due."""
+        state = self._table, self._mean, self._square, self._last
+        return kernels.adam_weights(*state, self._idle, self._settings, self.steps)
+
+
+class DenseAdamTable(_AdamTable):
+    """Adam whose weight decay is added to the gradients, so that every row moves in every step in its own way."""
+
+    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
+        state = self._table, self._mean, self._square
+        return kernels.train_dense_adam(*state, plan, slopes, limits, self._settings, self.steps)

@@ -1,0 +1,93 @@
+"""Trains losses with compiled kernels where these match, and otherwise as they are trained without them."""
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+
+from lightning_modules.losses import Loss
+from lightning_modules.populations import MeasuredPopulation, UnmatchedError
+from lightning_modules.populations.fused import is_available
+from lightning_modules.populations.fused.steps import StepsDataModule
+from lightning_modules.search.evaluation import Evaluator, metric_name
+from lightning_modules.search.population_evaluation import GroupEvaluator
+from lightning_modules.search.trial import Assignment, Evaluation
+
+_log = logging.getLogger(__name__)
+
+
+class FusedEvaluator(GroupEvaluator):
+    """Trains a group of losses under one Trainer with compiled kernels; see :class:`GroupEvaluator`.
+
+    Args:
+        arguments: Those of :class:`GroupEvaluator`.
+        otherwise: Trains what the kernels do not match.
+        options: The other arguments of :class:`GroupEvaluator`.
+    """
+
+    #: Trainers that say how many steps they take get one step at a time.
+    matched: ClassVar[Mapping[str, Any]] = {
+        **GroupEvaluator.matched,
+        "max_steps": -1,
+        "limit_train_batches": 1.0,
+        "val_check_interval": 1.0,
+        "overfit_batches": 0.0,
+        "logger": None,
+    }
+
+    def __init__(self, *arguments: Any, otherwise: Evaluator, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.otherwise = otherwise
+        self._matches = True
+
+    def check(self, recommender: pl.LightningModule) -> None:
+        """Find out whether the kernels match, and say so if they do not.
+
+        Raises:
+            ValueError: If the recommender or the configuration is not supported without kernels either.
+        """
+        try:
+            super().check(recommender)
+        except UnmatchedError as error:
+            self._give_up(error)
+            self.otherwise.check(recommender)
+
+    def evaluate(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
+        """Train and validate a copy of ``recommender`` with each loss; ``recommender`` stays unchanged.
+
+        Raises:
+            KeyboardInterrupt: If the user interrupted the training.
+        """
+        if self._matches:
+            try:
+                return super().evaluate(recommender, assignment)
+            except UnmatchedError as error:
+                self._give_up(error)
+        return self.otherwise.evaluate(recommender, assignment)
+
+    def population(self, recommender: pl.LightningModule, losses: Sequence[Loss]) -> MeasuredPopulation:
+        """Return copies of ``recommender`` for the kernels; see :class:`GroupEvaluator`."""
+        if not is_available():
+            raise UnmatchedError("numba is not installed; pip install numba")
+        from lightning_modules.populations.fused.fused_population import FusedPopulation
+        from lightning_modules.populations.fused.matching import matched_limits
+
+        limits = matched_limits(self.trainers.recipe)
+        return FusedPopulation(recommender, losses, limits=limits, monitor=metric_name(self.monitor))
+
+    def training_data(self) -> pl.LightningDataModule:
+        """Return the data module for the Trainer, which hands out many steps at a time."""
+        # A copy, since a data module keeps a reference to its Trainer, which would be sent to workers with it.
+        return StepsDataModule(copy.copy(self.datamodule))
+
+    def _trainer(self, name: str, epochs: int | None) -> pl.Trainer:
+        trainer = super()._trainer(name, epochs)
+        if trainer.strategy.root_device.type != "cpu":
+            raise UnmatchedError(f"the kernels are for the CPU, and the trainer uses {trainer.strategy.root_device}")
+        return trainer
+
+    def _give_up(self, error: UnmatchedError) -> None:
+        self._matches = False
+        _log.warning("Compiled training is not used: %s.", error)
