@@ -11,7 +11,7 @@ import torch
 
 from lightning_modules.cli.main import main
 from lightning_modules.recommenders import BiasedMF
-from lightning_modules.search import ledger
+from lightning_modules.search import fused_evaluation, ledger
 from lightning_modules.search.evaluation import TrialEvaluator
 from tests.cli.cli_helpers import DATA, MODEL, REFERENCES, SEARCH, STUDY, TRAINER, candidates, write_split
 
@@ -42,6 +42,7 @@ def before_child(monkeypatch: pytest.MonkeyPatch, act: Callable[[int, Any], None
         fit(self, child, *arguments)
 
     monkeypatch.setattr(TrialEvaluator, "_fit", acting)
+    monkeypatch.setattr(fused_evaluation, "is_available", lambda: False)
 
 
 def on(root: Path, *options: str) -> list[str]:

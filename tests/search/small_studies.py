@@ -13,13 +13,14 @@ import yaml
 from lightning_modules.losses import BCE, MSE
 from lightning_modules.search import command as study_module
 from lightning_modules.search.command import run_search
-from lightning_modules.search.evaluation import TrialEvaluator
 from lightning_modules.search.events import SearchObserver
+from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.reports.summary import FormulasFile
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.snapshots import Snapshots
 from lightning_modules.search.strategies import PPO, REINFORCE, RandomSearch, RegularizedEvolution
+from lightning_modules.search.trial import Assignment, Evaluation
 from tests.search.child_helpers import planted_data, untrained
 
 _SMALL_POLICY = {"warmup_draws": 64, "warmup_uniform": 128, "hidden_size": 8, "imitation_batch": 16, "warmup_steps": 2}
@@ -82,7 +83,7 @@ class Stops:
     """
 
     methods = (
-        (TrialEvaluator, "_evaluate"),
+        (FusedEvaluator, "evaluate"),
         (Ledger, "record"),
         (Ledger, "on_candidate"),
         (Snapshots, "offer"),
@@ -146,11 +147,11 @@ def newest_first(root: Path) -> list[Path]:
 def trainings(patch: pytest.MonkeyPatch) -> list[str]:
     """Return a list to which every training in this process adds its name."""
     names: list[str] = []
-    fit = TrialEvaluator._fit
+    evaluate = FusedEvaluator.evaluate
 
-    def noting(self: TrialEvaluator, model: pl.LightningModule, reward: Any, name: str, epochs: int | None) -> None:
-        names.append(name)
-        fit(self, model, reward, name, epochs)
+    def noting(self: FusedEvaluator, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
+        names.extend(assignment.names)
+        return evaluate(self, recommender, assignment)
 
-    patch.setattr(TrialEvaluator, "_fit", noting)
+    patch.setattr(FusedEvaluator, "evaluate", noting)
     return names

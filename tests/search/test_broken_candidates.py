@@ -42,7 +42,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("options", MODES, ids=str)
 @pytest.mark.parametrize("strategy", ["ppo", pytest.param("evolution", marks=pytest.mark.slow)])
 def test_what_broke_comes_last(breaking: None, options: dict[str, Any], strategy: str, tmp_path: Path) -> None:
-    search(tmp_path / "study", strategy=strategy, **options)
+    search(tmp_path / "study", strategy=strategy, fused=False, **options)
     losses = read_ledger(tmp_path / "study")
     trained = losses["status"] == "trained"
     assert (~trained).sum() == 2
