@@ -21,6 +21,8 @@ _FIXED = ("model", "data", "trainer", "seed_everything", "search")
 _FREE = (
     *(f"search.{name}" for name in ("root", "rounds", "top", "most_failures", "log_candidates")),
     *(f"search.{name}" for name in ("executor", "workers", "child_timeout", "ray_address", "gpus_per_child")),
+    # Kernels train to the same results up to rounding, and studies of earlier versions do not name them.
+    "search.fused",
     *(f"trainer.{name}" for name in ("logger", "enable_progress_bar", "enable_model_summary")),
 )
 
