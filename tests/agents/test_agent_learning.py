@@ -12,7 +12,7 @@ from datamodules.batches import ImpressionBatch
 from datamodules.loader import BatchLoader
 from datamodules.sessions.rewards import reward_function
 from datamodules.sessions.transitions import logged_transitions
-from lightning_modules.agents import TD3BC, ActorCritic
+from lightning_modules.agents import DDPG, TD3BC, ActorCritic
 from lightning_modules.multitask import SharedBottom
 from tests.agents.agent_helpers import AGENTS, data
 from tests.trainer_helpers import quiet_trainer
@@ -60,8 +60,15 @@ def known_values(reward: str, action: Tensor) -> Tensor:
     return values
 
 
-@EVERY_AGENT
-@pytest.mark.parametrize(("reward", "tolerance"), [("absolute_error", 0.03), ("log_loss", 0.12)])
+@pytest.mark.parametrize(
+    ("kind", "reward", "tolerance"),
+    [
+        (DDPG, "absolute_error", 0.03),
+        (TD3BC, "log_loss", 0.12),
+        pytest.param(DDPG, "log_loss", 0.12, marks=pytest.mark.slow),
+        pytest.param(TD3BC, "absolute_error", 0.03, marks=pytest.mark.slow),
+    ],
+)
 def test_critics_find_the_known_values(kind: type[ActorCritic], reward: str, tolerance: float) -> None:
     torch.manual_seed(0)
     # Without noise on the targets' actions the values of both agents are the same.
@@ -100,7 +107,7 @@ def test_critics_find_the_known_values(kind: type[ActorCritic], reward: str, tol
 
 
 @EVERY_AGENT
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_a_random_actor_improves(kind: type[ActorCritic], seed: int) -> None:
     torch.manual_seed(seed)
     sessions = data(num_sessions=600)

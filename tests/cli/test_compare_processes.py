@@ -48,8 +48,8 @@ def test_a_comparison_goes_on_where_it_was_ended(
     # What was done has its old seconds, so it was not trained again.
     assert pd.read_csv(root / "trainings.csv").head(len(finished))["seconds"].tolist() == finished["seconds"].tolist()
     for name in ("trainings.csv", "results.csv"):
-        broken, whole = (pd.read_csv(folder / name).drop(columns="seconds") for folder in (root, whole))
-        pd.testing.assert_frame_equal(broken, whole)
+        broken, unbroken = (pd.read_csv(folder / name).drop(columns="seconds") for folder in (root, whole))
+        pd.testing.assert_frame_equal(broken, unbroken)
     assert (root / "summary.md").read_text() == (whole / "summary.md").read_text()
 
 

@@ -24,18 +24,18 @@ def test_every_model_is_trained_and_tested(model: str) -> None:
     assert main(["test", *options, f"--ckpt_path={checkpoint}"]) == 0
 
 
-@pytest.mark.parametrize("name", ["predicted.csv", "predicted.parquet"])
-def test_predictions_have_a_column_a_task(name: str) -> None:
+def test_predictions_have_a_column_a_task() -> None:
     options = ["--model=ESMM", *SMALL, *DATA, *TRAINER]
     assert main(["fit", *options]) == 0
-    assert main(["predict", *options, "--ckpt_path=last", f"--predict.output={name}"]) == 0
-    table = pd.read_csv(name) if name.endswith("csv") else pd.read_parquet(name)
     data = SyntheticImpressions(num_sessions=300)
-    assert len(table) == len(data.test_dataloader().rows.label)
-    clicks, conversions = (table[task] for task in data.tasks)
-    # ESMM multiplies by the probability of the click.
-    assert (conversions <= clicks).all()
-    assert clicks.between(0, 1).all()
+    for name, read in {"predicted.csv": pd.read_csv, "predicted.parquet": pd.read_parquet}.items():
+        assert main(["predict", *options, "--ckpt_path=last", f"--predict.output={name}"]) == 0
+        table = read(name)
+        assert len(table) == len(data.test_dataloader().rows.label)
+        clicks, conversions = (table[task] for task in data.tasks)
+        # ESMM multiplies by the probability of the click.
+        assert (conversions <= clicks).all()
+        assert clicks.between(0, 1).all()
 
 
 def test_a_loss_a_task_is_a_list_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,8 +65,9 @@ def test_checkpoints_serve_test_and_other_models(root: Path, capsys: pytest.Capt
     row = pd.read_csv(root / "results.csv").set_index(["seed", "arm"]).loc[(43, "fine-tuned, -Q")]
     assert f"{row['test_auc_click']:.6f}"[:7] in capsys.readouterr().out
     critics = ["--critics", str(root / "seed_42" / "critics.ckpt"), "--from_scratch=false"]
-    assert main([*POLISH, "--model=MMoE", *critics, "--root=other", "--seeds=1"]) == 0
-    assert pd.read_csv("other/results.csv")["arm"].tolist() == ARMS[:4]
+    one_arm = ["--variants=[minus_q]", "--weightings=[]", "--seeds=1"]
+    assert main([*SMALL, *one_arm, "--model=MMoE", *critics, "--root=other"]) == 0
+    assert pd.read_csv("other/results.csv")["arm"].tolist() == ["base", "fine-tuned", "fine-tuned, -Q"]
     assert not Path("other/seed_42/critics.ckpt").exists()
 
 
@@ -98,10 +99,11 @@ def test_other_settings_are_refused_in_that_folder(
     assert (root / "config.yaml").read_text() == before
 
 
-@pytest.mark.parametrize("agent", ["DDPG", "TD3BC"])
+@pytest.mark.parametrize("agent", ["TD3BC", pytest.param("DDPG", marks=pytest.mark.slow)])
 def test_any_agent_and_loss_of_any_model(agent: str) -> None:
     loss = ["--model.loss", "(label - pred)**2", "--seeds=1", "--root=run", "--from_scratch=false"]
-    assert main([*POLISH, "--model=SharedBottom", f"--polish.agent={agent}", *loss]) == 0
+    one_arm = ["--variants=[minus_q]", "--weightings=[]", "--trainer.max_epochs=1"]
+    assert main([*SMALL, *one_arm, "--model=SharedBottom", f"--polish.agent={agent}", *loss]) == 0
     assert hyper_parameters(Path("run/seed_42/critics.ckpt"))["_class_path"].endswith(agent)
     stored = hyper_parameters(Path("run/seed_42/fine_tuned_Q.ckpt"))["loss"]["init_args"]
     assert stored["base"]["init_args"]["formula"] == "(label - pred)**2"

@@ -37,6 +37,8 @@ RECOMMENDERS = {
     "RankNet": ["--model.embedding_dim=4", "--model.hidden_features=[8]", "--model.dropout=0.3"],
 }
 MULTITASK = ["SingleTask", "SharedBottom", "ESMM", "OMoE", "MMoE", "PLE", "AITM", "MetaHeac"]
+#: One of every kind of training step: of pairs, with negatives, of tasks together and in turn.
+FEW = ["DeepMF", "RankNet", "SharedBottom", "MetaHeac"]
 AGENTS = ["DDPG", "TD3BC"]
 LAST = "--trainer.callbacks+=LastCheckpoint"
 BEST = [
@@ -114,7 +116,10 @@ def test_all_models_are_tried() -> None:
     assert {*MULTITASK} == models - {"MultiTaskModel"}
 
 
-@pytest.mark.parametrize("model", [*RECOMMENDERS, *MULTITASK])
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(model, marks=() if model in FEW else pytest.mark.slow) for model in (*RECOMMENDERS, *MULTITASK)],
+)
 def test_a_model_stopped_inside_an_epoch_ends_as_if_it_were_not(model: str) -> None:
     check_resumption(arguments(model))
 

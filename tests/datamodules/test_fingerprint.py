@@ -40,6 +40,7 @@ def test_what_is_a_view_of_other_memory_is_the_same() -> None:
     assert prints(apart) == BEFORE
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_same(tmp_path: Path) -> None:
     program = (
         "import json, sys; sys.path[:0] = sys.argv[1:]\n"

@@ -132,6 +132,7 @@ def test_missing_packages_and_models_that_are_too_large_are_named(tmp_path, monk
         write_onnx(checkpoint, tmp_path / "model.onnx")
 
 
+@pytest.mark.slow
 def test_the_packages_are_not_needed_before_they_are_used():
     program = (
         "import sys, lightning_modules.export; sys.exit(bool({'onnx', 'onnxscript', 'onnxruntime'} & set(sys.modules)))"

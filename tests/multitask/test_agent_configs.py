@@ -20,19 +20,34 @@ def test_the_files_are_found() -> None:
     }
 
 
+@pytest.fixture(scope="module")
+def kuairand(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small KuaiRand."""
+    folder = tmp_path_factory.mktemp("kuairand")
+    WRITERS["kuairand"](folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def actors(kuairand: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path]]:
+    """Return the option that makes the data small, and the checkpoint of a model, by the name of the data."""
+    options = {"kuairand": f"root={kuairand}", "synthetic": "num_sessions=200"}
+    found = {}
+    for data, rows in options.items():
+        folder = tmp_path_factory.mktemp("actor")
+        model = CONFIGS / "multitask" / data / "esmm.yaml"
+        keeps = f"--trainer.default_root_dir={folder}"
+        assert main(["fit", f"--config={model}", f"--data.{rows}", *ACTOR, *QUICK, keeps]) == 0
+        found[data] = rows, next(folder.rglob("best.ckpt"))
+    return found
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore:.*long_view without click")
-def test_every_file_trains_and_tests(path: Path, tmp_path: Path) -> None:
-    data = path.stem.partition("_")[0]
-    if data == "kuairand":
-        (tmp_path / "data").mkdir()
-        WRITERS[data](tmp_path / "data")
-    rows = f"root={tmp_path / 'data'}" if data == "kuairand" else "num_sessions=200"
+def test_every_file_trains_and_tests(path: Path, actors: dict[str, tuple[str, Path]], tmp_path: Path) -> None:
+    rows, actor = actors[path.stem.partition("_")[0]]
     quick = [*QUICK, f"--trainer.default_root_dir={tmp_path}"]
-    model = CONFIGS / "multitask" / data / "esmm.yaml"
-    assert main(["fit", f"--config={model}", f"--data.{rows}", *ACTOR, *quick]) == 0
-    actor = next(tmp_path.rglob("best.ckpt"))
     options = [f"--config={path}", f"--data.impressions.{rows}", f"--model.actor={actor}", *SMALL, *quick]
     assert main(["fit", *options]) == 0
-    agent = tmp_path / "lightning_logs" / "version_1" / "checkpoints" / "last.ckpt"
+    agent = tmp_path / "lightning_logs" / "version_0" / "checkpoints" / "last.ckpt"
     assert main(["test", *options, f"--ckpt_path={agent}"]) == 0

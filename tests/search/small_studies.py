@@ -25,7 +25,7 @@ from tests.search.child_helpers import planted_data, untrained
 
 _SMALL_POLICY = {"warmup_draws": 64, "warmup_uniform": 128, "hidden_size": 8, "imitation_batch": 16, "warmup_steps": 2}
 STRATEGIES = {
-    "ppo": partial(PPO, **_SMALL_POLICY),
+    "ppo": partial(PPO, **_SMALL_POLICY, epochs=2),
     "reinforce": partial(REINFORCE, **_SMALL_POLICY),
     "evolution": RegularizedEvolution,
     "random": RandomSearch,

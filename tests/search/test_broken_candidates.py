@@ -40,7 +40,9 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("options", MODES, ids=str)
-@pytest.mark.parametrize("strategy", ["ppo", pytest.param("evolution", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "strategy", ["random", *(pytest.param(each, marks=pytest.mark.slow) for each in ("ppo", "evolution"))]
+)
 def test_what_broke_comes_last(breaking: None, options: dict[str, Any], strategy: str, tmp_path: Path) -> None:
     search(tmp_path / "study", strategy=strategy, fused=False, **options)
     losses = read_ledger(tmp_path / "study")

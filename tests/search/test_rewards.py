@@ -36,7 +36,7 @@ def test_a_trials_components_are_those_of_its_scores_on_the_reward_rows() -> Non
 
 
 def test_every_reward_of_a_search_has_the_paired_error(tmp_path: Path) -> None:
-    search(tmp_path)
+    search(tmp_path, strategy="random")
     found, csv = read_ledger(tmp_path), pd.read_csv(tmp_path / "formulas.csv")
     assert csv.columns[:4].tolist() == ["rank", "formula", "reward", "standard_error"]
     is_trained = found["status"] == "trained"
@@ -56,7 +56,7 @@ def test_every_reward_of_a_search_has_the_paired_error(tmp_path: Path) -> None:
 
 
 def test_without_a_baseline_the_error_is_that_of_the_metric_itself(tmp_path: Path) -> None:
-    search(tmp_path, relative=False)
+    search(tmp_path, strategy="random", relative=False)
     found = read_ledger(tmp_path).set_index("formula")["standard_error"]
     assert found["BCE"] > 0.01
 
@@ -66,7 +66,7 @@ def test_a_metric_that_is_no_auc_has_neither_errors_nor_warnings(
 ) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*at chance")
-        search(tmp_path, monitor="val/log_loss", mode="min")
+        search(tmp_path, strategy="random", monitor="val/log_loss", mode="min")
     assert read_ledger(tmp_path)["standard_error"].isna().all()
     assert pd.read_csv(tmp_path / "formulas.csv")["standard_error"].isna().all()
     output = capsys.readouterr().out
@@ -82,7 +82,7 @@ def test_a_search_on_noise_warns_at_once_and_in_the_end(
 
     monkeypatch.setattr("tests.search.small_studies.planted_data", of_noise)
     with pytest.warns(UserWarning, match="baseline BCE is at chance: its AUC on the reward rows is 0.[45]"):
-        search(tmp_path)
+        search(tmp_path, strategy="random")
     output = " ".join(capsys.readouterr().out.split())
     assert "BCE is at chance" in output
     assert "within the noise of the reward rows" in output

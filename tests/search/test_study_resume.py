@@ -73,14 +73,13 @@ def test_a_search_stopped_at_every_step_one_after_another(stops: Stops, kind: di
 
 
 def test_a_search_stopped_once_anywhere(stops: Stops, studies: dict[str, Path], tmp_path: Path) -> None:
-    for step in range(3, 400, 41):
+    # Of 88 steps.
+    for step in (3, 44, 85):
         root = tmp_path / f"stopped{step}"
         with stops.at(step):
-            if not interrupted(partial(search, root, alternate=True)):
-                return
+            assert interrupted(partial(search, root, alternate=True))
         search(root, alternate=True)
         assert differences(studies["alternate"], root) == [], f"stopped at step {step}"
-    pytest.fail("the search did not come to an end")
 
 
 def test_known_trials_are_not_run_again(

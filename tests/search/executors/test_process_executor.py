@@ -150,6 +150,7 @@ def test_the_garbage_collector_spares_what_a_worker_has_loaded() -> None:
     assert second < first / 10
 
 
+@pytest.mark.slow
 def test_a_plain_shutdown_waits_for_the_calls() -> None:
     with ProcessExecutor(workers=1) as executor:
         future = executor.submit(calls.pid_after, 0.3)

@@ -13,15 +13,20 @@ from lightning_modules.search.strategies import PPO, REINFORCE, RandomSearch, Re
 from tests.search.search_helpers import assert_valid, equal, full_space, seeded, share_of_operator, told
 
 STRATEGIES: list[type[Strategy]] = [PPO, REINFORCE, RandomSearch, RegularizedEvolution]
-LEARNING = [PPO, REINFORCE, RegularizedEvolution]
+#: Small ones, for what does not depend on the size.
+OPTIONS: dict[type[Strategy], dict[str, Any]] = {
+    PPO: {"hidden_size": 16},
+    REINFORCE: {"hidden_size": 16},
+    RandomSearch: {},
+    RegularizedEvolution: {"population_size": 20},
+}
 SPACE = full_space(nodes=4)
 
 every_strategy = pytest.mark.parametrize("kind", STRATEGIES)
 
 
 def build(kind: type[Strategy], seed: int = 0, space: SearchSpace = SPACE) -> Strategy:
-    options: dict[str, Any] = {"population_size": 20} if kind is RegularizedEvolution else {}
-    return kind(space, seeded(seed), **options)
+    return kind(space, seeded(seed), **OPTIONS[kind])
 
 
 def mean_reward(strategy: Strategy, count: int = 500) -> float:
@@ -106,11 +111,14 @@ def test_a_round_of_equal_rewards_does_no_harm(kind: type[Strategy]) -> None:
     assert_valid(strategy.ask(20), SPACE, 20)
 
 
-@pytest.mark.parametrize("kind", LEARNING)
-def test_proposals_get_better_on_a_toy_problem(kind: type[Strategy]) -> None:
-    strategy = build(kind)
-    before = mean_reward(build(kind))
-    search(strategy, rounds=25)
+@pytest.mark.parametrize(
+    ("kind", "rounds", "options"),
+    [(PPO, 12, {}), (REINFORCE, 25, {}), (RegularizedEvolution, 25, {"population_size": 20})],
+)
+def test_proposals_get_better_on_a_toy_problem(kind: type[Strategy], rounds: int, options: dict[str, Any]) -> None:
+    strategy, untold = (kind(SPACE, seeded(), **options) for _ in range(2))
+    before = mean_reward(untold)
+    search(strategy, rounds)
     assert before < 0.2
     assert mean_reward(strategy) > before + 0.15
 
