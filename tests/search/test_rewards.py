@@ -82,7 +82,7 @@ def test_a_search_on_noise_warns_at_once_and_in_the_end(
 
     monkeypatch.setattr("tests.search.small_studies.planted_data", of_noise)
     with pytest.warns(UserWarning, match="baseline BCE is at chance: its AUC on the reward rows is 0.[45]"):
-        search(tmp_path, strategy="random")
+        search(tmp_path)
     output = " ".join(capsys.readouterr().out.split())
     assert "BCE is at chance" in output
     assert "within the noise of the reward rows" in output
