@@ -24,9 +24,9 @@ def curve(seed: int, updates: int) -> list[dict[str, float]]:
     """Return the figures of every update."""
     space, generator = SearchSpace(), torch.Generator().manual_seed(seed)
     screening = Screening(space, Numerics(), torch.Generator().manual_seed(seed))
-    start = time.perf_counter()
-    warm_up = PPO(space, generator).warm_up(screening.screen, updates)
-    return [figures | {"seconds": time.perf_counter() - start} for figures in warm_up]
+    start = time.process_time()
+    warm_up = PPO(space, generator).warm_up(screening, updates)
+    return [figures | {"seconds": time.process_time() - start} for figures in warm_up]
 
 
 def main(updates: int = 80, seeds: Sequence[int] = (1, 2, 3, 42)) -> None:
@@ -42,7 +42,7 @@ def main(updates: int = 80, seeds: Sequence[int] = (1, 2, 3, 42)) -> None:
     for update in range(STEP, updates + 1, STEP):
         points = [figures[update - 1] for figures in curves.values()]
         cells = [f"{point['right_share']:.0%} / {point['distinct']:.0%}" for point in points]
-        rows.append([str(update), *cells, f"{sum(point['seconds'] for point in points) / len(points):.0f}"])
+        rows.append([str(update), *cells, f"{sum(point['seconds'] for point in points) / len(points):.1f}"])
     configs = [
         f"`{path}`: {yaml.safe_load(path.read_text())['search']['warmup_updates']} updates"
         for path in sorted(Path("configs/search").glob("*.yaml"))
@@ -53,7 +53,7 @@ def main(updates: int = 80, seeds: Sequence[int] = (1, 2, 3, 42)) -> None:
         parts=[
             "Share of the controller's 1,024 draws with at least 60 % right gradient signs / share of those with a "
             "gradient of their own; uniform draws: 0.2 %. One core, no training.",
-            table(["update", *(f"seed {seed}" for seed in seeds), "seconds"], rows),
+            table(["update", *(f"seed {seed}" for seed in seeds), "processor seconds"], rows),
             "Shipped configurations: " + "; ".join(configs) + ".",
         ],
     )

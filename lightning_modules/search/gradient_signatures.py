@@ -22,12 +22,13 @@ class SignatureIndex:
         self.tolerance = tolerance
         weights = torch.cos(torch.arange(points, dtype=torch.float64) ** 2)
         self._direction = weights / weights.abs().sum()
-        self._known = torch.empty(0, points, dtype=torch.float64)
+        self._rows = torch.empty(0, points, dtype=torch.float64)
+        self._count = 0
         self._projection = torch.empty(0, dtype=torch.float64)
         self._order = torch.empty(0, dtype=torch.int64)
 
     def __len__(self) -> int:
-        return len(self._known)
+        return self._count
 
     def number(self, gradients: Tensor) -> Tensor:
         """Return the number ``[count]`` of each signature ``[count, points]``; new ones are added to the index."""
@@ -42,27 +43,38 @@ class SignatureIndex:
     @property
     def known(self) -> Tensor:
         """The signatures by their numbers, float64 ``[count, points]``."""
-        return self._known
+        return self._rows[: self._count].clone()
 
     def restore(self, known: Tensor) -> None:
         """Restore the signatures that :attr:`known` returned."""
-        self._known = known
+        self._rows, self._count = known, len(known)
         self._projection, self._order = (known @ self._direction).sort()
 
     def _find(self, signatures: Tensor, projection: Tensor) -> Tensor:
         """Return the smallest known number within the tolerance, or -1."""
         rows, near = _within(projection, self._projection, self.tolerance)
-        rows, candidates = _same(signatures, rows, self._known, self._order[near], self.tolerance)
-        numbers = torch.full((len(signatures),), len(self._known), dtype=torch.int64)
+        rows, candidates = _same(signatures, rows, self._rows, self._order[near], self.tolerance)
+        numbers = torch.full((len(signatures),), self._count, dtype=torch.int64)
         numbers.scatter_reduce_(0, rows, candidates, "amin")
-        return torch.where(numbers == len(self._known), -1, numbers)
+        return torch.where(numbers == self._count, -1, numbers)
 
     def _add(self, signatures: Tensor, projection: Tensor) -> Tensor:
         leader = self._leaders(signatures, projection)
         distinct, offset = torch.unique(leader, return_inverse=True)
-        numbers: Tensor = len(self._known) + offset
-        self.restore(torch.cat([self._known, signatures[distinct]]))
+        numbers: Tensor = self._count + offset
+        self._append(signatures[distinct], projection[distinct])
         return numbers
+
+    def _append(self, signatures: Tensor, projection: Tensor) -> None:
+        known, self._count = self._count, self._count + len(signatures)
+        if self._count > len(self._rows):
+            # Room for as many again, so that not every batch copies all signatures.
+            grown = self._rows.new_empty(2 * self._count, self._rows.shape[1])
+            grown[:known] = self._rows[:known]
+            self._rows = grown
+        self._rows[known : self._count] = signatures
+        self._projection, order = torch.cat([self._projection, projection]).sort()
+        self._order = torch.cat([self._order, torch.arange(known, self._count)])[order]
 
     def _leaders(self, signatures: Tensor, projection: Tensor) -> Tensor:
         """Return for each row the first row of the batch with the same signature, which may be itself."""

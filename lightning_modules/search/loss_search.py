@@ -125,7 +125,7 @@ class LossSearch:
 
     def _warm_up(self) -> None:
         remaining = self.limits.warmup_updates - self.warm_up
-        for figures in self.strategy.warm_up(self.sampler.screening.screen, max(0, remaining)):
+        for figures in self.strategy.warm_up(self.sampler.screening, max(0, remaining)):
             self.warm_up += 1
             self.observers.on_warm_up(self.warm_up, figures)
             self._offer_snapshot()

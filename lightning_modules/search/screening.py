@@ -1,6 +1,8 @@
 """Screening: sorts programs by their gradient on a probe of predictions, before any of them is trained."""
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import NamedTuple
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from lightning_modules.losses.formulas.nodes import Constant
+from lightning_modules.losses.formulas.nodes import Constant, Variable
 from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.losses.formulas.operators import Operator
 from lightning_modules.search.gradient_signatures import SignatureIndex
@@ -36,17 +38,33 @@ def evaluate(programs: Programs, space: SearchSpace, pred: Tensor, label: Tensor
         label: Labels of the same shape and type.
         numerics: Numeric protection of each node.
     """
-    count, leaves = len(programs), len(space.leaves)
+    count = len(programs)
     values, gradients = _leaf_rows(space, count, pred, label)
-    used = programs.used(leaves)
-    for node in range(space.nodes):
-        for number, operator in enumerate(space.operators):
-            rows = (used[:, node] & (programs.operators[:, node] == number)).nonzero().squeeze(1)
-            sources = programs.operands[rows, node, : operator.arity] * count + rows[:, None]
-            target = (leaves + node) * count + rows
-            result = _apply(operator, values, gradients, sources, numerics)
-            values[target], gradients[target] = result.value, result.gradient
+    with forward_ad.dual_level():
+        for operator, target, sources in _applications(programs, space):
+            operands = (
+                forward_ad.make_dual(values.index_select(0, rows), gradients.index_select(0, rows))
+                for rows in sources.unbind(1)
+            )
+            result = forward_ad.unpack_dual(numerics.clamp(operator(*operands, eps=numerics.eps)))
+            values.index_copy_(0, target, result.primal)
+            gradients.index_copy_(0, target, result.tangent)
     return Evaluated(values[-count:], gradients[-count:])
+
+
+def _applications(programs: Programs, space: SearchSpace) -> Iterator[tuple[Operator, Tensor, Tensor]]:
+    """Yield an operator, the rows ``[k]`` that it fills, and the rows ``[k, arity]`` that it reads, node by node."""
+    count, leaves = len(programs), len(space.leaves)
+    node, program = programs.used(leaves).t().nonzero(as_tuple=True)
+    application = node * len(space.operators) + programs.operators[program, node]
+    order = application.argsort(stable=True)
+    targets = ((leaves + node) * count + program)[order]
+    sources = (programs.operands[program, node] * count + program[:, None])[order]
+    counts = torch.bincount(application, minlength=space.nodes * len(space.operators)).tolist()
+    operators = itertools.cycle(space.operators)
+    for operator, target, source in zip(operators, targets.split(counts), sources.split(counts), strict=False):
+        if len(target):
+            yield operator, target, source[:, : operator.arity]
 
 
 def _leaf_rows(space: SearchSpace, count: int, pred: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,13 +76,6 @@ def _leaf_rows(space: SearchSpace, count: int, pred: Tensor, label: Tensor) -> t
         values[rows] = leaf.value if isinstance(leaf, Constant) else {"pred": pred, "label": label}[leaf.name]
         gradients[rows] = float(not isinstance(leaf, Constant) and leaf.name == "pred")
     return values, gradients
-
-
-def _apply(operator: Operator, values: Tensor, gradients: Tensor, sources: Tensor, numerics: Numerics) -> Evaluated:
-    with forward_ad.dual_level():
-        operands = [forward_ad.make_dual(values[rows], gradients[rows]) for rows in sources.unbind(1)]
-        result = forward_ad.unpack_dual(numerics.clamp(operator(*operands, eps=numerics.eps)))
-        return Evaluated(result.primal, result.tangent)
 
 
 class ScreeningResult(IntEnum):
@@ -152,6 +163,20 @@ class Screening:
         result[~(gradient.abs().amax(1) >= self.tolerance)] = ScreeningResult.ZERO_GRADIENT
         joint_share = right.all(0).double().mean(1)
         return Screened(result, right_share, joint_share, signature, self._occurrences[signature], gradient)
+
+    def sieve(self, programs: Programs, least_joint_share: float) -> Programs:
+        """Return all programs with at least a joint share, and few others; they are not counted as sampled.
+
+        So many probes are looked at that the signs are right together at one of them for every such program.
+        """
+        variables = [isinstance(leaf, Variable) for leaf in self.space.leaves]
+        programs = programs[programs.reads(len(variables))[:, variables].all(1)]
+        probes = len(self._pred) // 2
+        looked_at = min(probes, probes - math.ceil(least_joint_share * probes - 1e-9) + 1)
+        chosen = torch.arange(looked_at) + probes * torch.arange(2)[:, None]
+        pred, label = self._pred[chosen.flatten()], self._label[chosen.flatten()]
+        gradient = evaluate(programs, self.space, pred, label, self.numerics).gradient
+        return programs[((gradient[:, :looked_at] > 0) & (gradient[:, looked_at:] < 0)).any(1)]
 
     def take(self, signature: Tensor) -> None:
         """Mark signatures as trained, so that later programs that have them are duplicates."""

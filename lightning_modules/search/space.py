@@ -39,13 +39,20 @@ class Programs:
 
     def used(self, leaves: int) -> Tensor:
         """Mark the nodes that the last one depends on, bool ``[count, nodes]``."""
+        return self._read(leaves)[:, leaves:]
+
+    def reads(self, leaves: int) -> Tensor:
+        """Mark the leaves that the last node depends on, bool ``[count, leaves]``."""
+        return self._read(leaves)[:, :leaves]
+
+    def _read(self, leaves: int) -> Tensor:
         count, nodes = self.operators.shape
-        used = torch.zeros(count, leaves + nodes, dtype=torch.bool)
-        used[:, -1] = True
+        read = torch.zeros(count, leaves + nodes, dtype=torch.bool)
+        read[:, -1] = True
         for node in reversed(range(nodes)):
-            needed = used[:, leaves + node, None].expand(-1, 2)
-            used.scatter_reduce_(1, self.operands[:, node], needed, "amax")
-        return used[:, leaves:]
+            needed = read[:, leaves + node, None].expand(-1, 2)
+            read.scatter_reduce_(1, self.operands[:, node], needed, "amax")
+        return read
 
 
 _PUBLISHED_OPERATORS = tuple(operator.name for operator in OPERATORS[:9])

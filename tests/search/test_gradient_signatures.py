@@ -112,3 +112,17 @@ def test_an_empty_batch_has_no_numbers() -> None:
     index = SignatureIndex(2)
     assert index.number(torch.empty(0, 2, dtype=torch.float64)).tolist() == []
     assert len(index) == 0
+
+
+def test_a_stored_index_has_the_signatures_alone_and_goes_on_as_the_first() -> None:
+    first, second = SignatureIndex(POINTS), SignatureIndex(POINTS)
+    batches = planted(400, 5).split(90)
+    for batch in batches[:3]:
+        first.number(batch)
+    known = first.known
+    assert known.untyped_storage().nbytes() == len(first) * POINTS * known.element_size()
+    second.restore(known)
+    for batch in batches[3:]:
+        assert torch.equal(first.number(batch), second.number(batch))
+    assert torch.equal(first.known, second.known)
+    assert len(known) < len(first)

@@ -63,3 +63,12 @@ def test_slices_and_concatenation_keep_the_order() -> None:
     parts = [programs[:4], programs[torch.tensor([4, 5, 6])], programs[7:]]
     assert [len(part) for part in parts] == [4, 3, 3]
     assert equal(Programs.concatenate(parts), programs)
+
+
+def test_leaves_that_are_read_are_those_of_the_decoded_formula() -> None:
+    space = SearchSpace(nodes=5)
+    programs = space.uniform(200, seeded())
+    reads = programs.reads(len(space.leaves))
+    for formula, leaves in zip(space.decode(programs), reads.tolist(), strict=True):
+        assert formula.variables == {name for name, read in zip(("pred", "label"), leaves, strict=False) if read}
+    assert 0 < reads.double().mean() < 1

@@ -152,3 +152,29 @@ def test_random_draws_split_into_results_that_their_findings_explain() -> None:
     assert (screened.joint_share <= screened.right_share + 1e-9).all()
     assert (screened.joint_share >= 2 * screened.right_share - 1 - 1e-9).all()
     assert torch.equal(screened.occurrences[3000:].sort().values[-1:], torch.bincount(screened.signature).max()[None])
+
+
+@pytest.mark.parametrize("least_joint_share", [0.0, 0.5, 0.6, 1.0])
+@pytest.mark.parametrize("space", [SearchSpace(nodes=4), SearchSpace(leaves=["label", 2.0, "pred"], nodes=4)])
+def test_the_sieve_loses_no_program_with_the_joint_share_and_removes_most_others(
+    space: SearchSpace, least_joint_share: float
+) -> None:
+    programs = space.uniform(4000, seeded())
+    kept = screening(space).sieve(programs, least_joint_share)
+    joint_share = screening(space).screen(programs).joint_share
+    enough = (joint_share >= least_joint_share) & (joint_share > 0)
+    shares = screening(space).screen(kept).joint_share
+    assert ((shares >= least_joint_share) & (shares > 0)).sum() == enough.sum() > 0
+    assert len(kept) < len(programs) / 10
+
+
+def test_the_sieve_keeps_nothing_where_the_label_cannot_be_read_and_counts_nothing() -> None:
+    space = SearchSpace(leaves=["pred", 1.0], nodes=4)
+    assert len(screening(space).sieve(space.uniform(500, seeded()), 0.6)) == 0
+    screen = screening()
+    screen.sieve(written(SPACE, SQUARED_ERROR), 0.6)
+    assert screen.screen(written(SPACE, SQUARED_ERROR)).occurrences.tolist() == [1]
+
+
+def test_an_empty_batch_is_screened_to_nothing() -> None:
+    assert len(screening().screen(SPACE.uniform(0, seeded())).result) == 0

@@ -1,14 +1,14 @@
 """The interface of search strategies: ask for programs, tell their outcome."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lightning_modules.search.screening import Screened, ScreeningResult
+from lightning_modules.search.screening import Screened, Screening, ScreeningResult
 from lightning_modules.search.space import Programs, SearchSpace
 
 
@@ -75,7 +75,7 @@ class Strategy(ABC):
     def tell(self, outcome: Outcome) -> dict[str, float]:
         """Learn from all programs asked for since the last call, in their order, and return figures to log."""
 
-    def warm_up(self, screen: Callable[[Programs], Screened], updates: int) -> Iterator[dict[str, float]]:  # noqa: ARG002
+    def warm_up(self, screening: Screening, updates: int) -> Iterator[dict[str, float]]:  # noqa: ARG002
         """Learn from screening alone, before any trial, and yield figures to log after each update."""
         return iter(())
 

@@ -1,12 +1,13 @@
 """The recurrent network that samples programs in batches, and gives the likelihood of others."""
 
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lightning_modules.search.space import Programs, SearchSpace
+from lightning_modules.search.strategies.attention import attend, attend_earlier
+from lightning_modules.search.strategies.recurrence import LSTMStart, LSTMWeights, Recurrence, unroll
 
 
 class ProgramLikelihoods(NamedTuple):
@@ -18,19 +19,6 @@ class ProgramLikelihoods(NamedTuple):
 
     log_probability: Tensor
     entropy: Tensor
-
-
-class _Decision(NamedTuple):
-    """One node of all programs: logits ``[count, operators]`` and ``[count, positions]``, and the choices."""
-
-    operator_logits: Tensor
-    operator: Tensor
-    operand_logits: Tensor
-    operands: Tensor
-
-
-# Chooses from a node's logits, given the node's number.
-_Choice = Callable[[Tensor, int], Tensor]
 
 
 class Controller(nn.Module):
@@ -73,48 +61,55 @@ class Controller(nn.Module):
         self, count: int, generator: torch.Generator, *, sample_operators: bool = True, sample_operands: bool = True
     ) -> Programs:
         """Sample ``count`` programs; decisions that are not sampled are the most probable ones."""
-
-        def operator(logits: Tensor, _: int) -> Tensor:
-            return (logits + gumbel(logits, generator) if sample_operators else logits).argmax(-1)
-
-        def operands(logits: Tensor, _: int) -> Tensor:
+        nodes, leaves = self.space.nodes, len(self.space.leaves)
+        recurrence = Recurrence(self._start(), self._weights(), count, nodes)
+        keys = recurrence.states.new_empty(leaves + nodes - 1, count, recurrence.states.shape[-1])
+        keys[:leaves] = self.attend_anchor(self.leaf_anchors)[:, None]
+        operators, operands = [], []
+        for node in range(nodes):
+            logits = self._bounded(self.operator_head(recurrence.states[2 * node]))
+            operators.append((logits + gumbel(logits, generator) if sample_operators else logits).argmax(-1))
+            recurrence.read_operator(node, operators[-1])
+            query = self.attend_state(recurrence.states[2 * node + 1])
+            logits = self._bounded(attend(keys[: leaves + node], query, self.attention.weight[0]))
             # The two largest of Gumbel-perturbed logits are a sample of two without replacement.
-            return (logits + gumbel(logits, generator) if sample_operands else logits).topk(2).indices
-
-        decisions = list(self._unroll(count, operator, operands))
-        return Programs(
-            torch.stack([decision.operator for decision in decisions], dim=1),
-            torch.stack([decision.operands for decision in decisions], dim=1),
-        )
+            noisy = logits + gumbel(logits, generator) if sample_operands else logits
+            operands.append(self._repeat_unary(noisy.topk(2, dim=0).indices.t(), operators[-1]))
+            if node + 1 < nodes:
+                recurrence.read_operands(node, operands[-1])
+                torch.mm(recurrence.states[2 * node + 2], self.attend_anchor.weight.t(), out=keys[leaves + node])
+        return Programs(torch.stack(operators, dim=1), torch.stack(operands, dim=1))
 
     def likelihoods(self, programs: Programs) -> ProgramLikelihoods:
         """Return the log-probability and entropy of every decision of ``programs``."""
-        decisions = self._unroll(
-            len(programs),
-            lambda _, node: programs.operators[:, node],
-            lambda _, node: programs.operands[:, node],
+        states = unroll(self._start(), self._weights(), programs)
+        by_operator = self._bounded(self.operator_head.weight @ states[0::2].mT).log_softmax(1).mT
+        by_operands = self._operand_logits(states).log_softmax(1).mT
+        operator, operands = programs.operators.t(), programs.operands.transpose(0, 1)
+        of_operator = by_operator.gather(-1, operator[..., None]).squeeze(-1)
+        of_operands = self._operands_log_probability(by_operands, operator, operands)
+        return ProgramLikelihoods(
+            torch.stack([of_operator, of_operands], dim=-1).transpose(0, 1),
+            torch.stack([_entropy(by_operator), _entropy(by_operands)], dim=-1).transpose(0, 1),
         )
-        likelihoods = [self._likelihoods(decision) for decision in decisions]
-        return ProgramLikelihoods(*(torch.stack(column, dim=1) for column in zip(*likelihoods, strict=True)))
 
-    def _unroll(self, count: int, choose_operator: _Choice, choose_operands: _Choice) -> Iterator[_Decision]:
+    def _start(self) -> LSTMStart:
         hidden, cell = self.cell(self.start[None])
-        state = (hidden.expand(count, -1), cell.expand(count, -1))
-        anchors = [anchor.expand(count, -1) for anchor in self.leaf_anchors]
-        keys = [self.attend_anchor(anchor).expand(count, -1) for anchor in self.leaf_anchors]
-        for node in range(self.space.nodes):
-            operator_logits = self._bounded(self.operator_head(state[0]))
-            operator = choose_operator(operator_logits, node)
-            state = self.cell(self.operator_embedding(operator), state)
-            attended = torch.tanh(torch.stack(keys, dim=1) + self.attend_state(state[0])[:, None])
-            operand_logits = self._bounded(self.attention(attended).squeeze(-1))
-            operands = self._repeat_unary(choose_operands(operand_logits, node), operator)
-            yield _Decision(operator_logits, operator, operand_logits, operands)
-            if node + 1 < self.space.nodes:
-                index = operands[:, :, None].expand(-1, -1, hidden.shape[1])
-                state = self.cell(torch.stack(anchors, dim=1).gather(1, index).mean(1), state)
-                anchors.append(state[0])
-                keys.append(self.attend_anchor(state[0]))
+        return LSTMStart(hidden, cell, self.leaf_anchors)
+
+    def _weights(self) -> LSTMWeights:
+        bias = self.cell.bias_ih + self.cell.bias_hh
+        operators = torch.addmm(bias, self.operator_embedding.weight, self.cell.weight_ih.t())
+        return LSTMWeights(operators, self.cell.weight_ih, self.cell.weight_hh, bias)
+
+    def _operand_logits(self, states: Tensor) -> Tensor:
+        """Return the logits of operands, ``[nodes, positions, count]``: the least number for later positions."""
+        nodes, leaves = self.space.nodes, len(self.space.leaves)
+        of_leaves = self.attend_anchor(self.leaf_anchors)[:, None].expand(-1, states.shape[1], -1)
+        keys = torch.cat([of_leaves, self.attend_anchor(states[2::2])])
+        scores = attend_earlier(keys, self.attend_state(states[1::2]), self.attention.weight[0])
+        later = torch.arange(len(keys)) >= leaves + torch.arange(nodes)[:, None]
+        return self._bounded(scores).masked_fill(later[..., None], torch.finfo(scores.dtype).min)
 
     def _bounded(self, logits: Tensor) -> Tensor:
         return self.tanh_constant * torch.tanh(logits)
@@ -123,26 +118,16 @@ class Controller(nn.Module):
         binary = self.space.binary[operator][:, None]
         return torch.where(binary, operands, operands[:, :1])
 
-    def _likelihoods(self, decision: _Decision) -> ProgramLikelihoods:
-        operator_log = decision.operator_logits.log_softmax(-1)
-        operand_log = decision.operand_logits.log_softmax(-1)
-        operator = operator_log.gather(1, decision.operator[:, None]).squeeze(1)
-        operands = self._operands_log_probability(operand_log, decision.operator, decision.operands)
-        return ProgramLikelihoods(
-            torch.stack([operator, operands], dim=-1),
-            torch.stack([_entropy(operator_log), _entropy(operand_log)], dim=-1),
-        )
-
     def _operands_log_probability(self, log_probabilities: Tensor, operator: Tensor, operands: Tensor) -> Tensor:
-        chosen = log_probabilities.gather(1, operands)
+        chosen = log_probabilities.gather(-1, operands)
         # The probability of all others, summed rather than subtracted from 1, since it may be close to 1.
-        positions = torch.arange(log_probabilities.shape[1])
-        others = positions != operands[:, :, None]
-        remaining = -log_probabilities[:, None].where(others, -torch.inf).logsumexp(-1)
-        in_order = chosen.sum(-1) + remaining[:, 0]
-        either_order = chosen.sum(-1) + torch.logaddexp(remaining[:, 0], remaining[:, 1])
+        first, second = (
+            -log_probabilities.scatter(-1, each[..., None], -torch.inf).logsumexp(-1) for each in operands.unbind(-1)
+        )
+        in_order = chosen.sum(-1) + first
+        either_order = chosen.sum(-1) + torch.logaddexp(first, second)
         pair = torch.where(self.space.commutative[operator], either_order, in_order)
-        return torch.where(self.space.binary[operator], pair, chosen[:, 0])
+        return torch.where(self.space.binary[operator], pair, chosen[..., 0])
 
 
 def _entropy(log_probabilities: Tensor) -> Tensor:

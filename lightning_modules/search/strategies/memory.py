@@ -33,8 +33,15 @@ class Archive:
     def __len__(self) -> int:
         return len(self._uniform)
 
+    @property
+    def num_uniform(self) -> int:
+        """Number of members that were sampled uniformly."""
+        return int(self._uniform.sum())
+
     def add(self, programs: Programs, screened: Screened, *, uniform: bool = False) -> None:
         """Add programs that are right and new; ``uniform`` tells whether they were sampled uniformly."""
+        if not len(programs):
+            return
         missing = int(screened.signature.max()) + 1 - len(self._known)
         self._known = torch.cat([self._known, self._known.new_zeros(max(0, missing))])
         right = (screened.joint_share >= self.least_joint_share) & ~self._known[screened.signature]

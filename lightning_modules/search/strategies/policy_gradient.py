@@ -1,13 +1,13 @@
 """Policy gradient strategies: a recurrent controller, trained on advantages and by imitation."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lightning_modules.search.screening import Screened
+from lightning_modules.search.screening import Screened, Screening
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies.advantages import AdvantageEstimator
 from lightning_modules.search.strategies.base import Outcome, Strategy
@@ -55,9 +55,11 @@ class PolicyGradient(Strategy):
         elite_weight: Weight of imitating the elites.
         archive_weight: Weight of imitating the archive, in the rounds.
         uniform_share: Share of uniformly sampled programs among the imitated ones of the archive.
-        imitation_batch: Programs of the archive in one gradient step.
+        imitation_batch: Programs of the archive in one gradient step, in the rounds.
         warmup_draws: Programs sampled from the controller before every update of the warm-up.
-        warmup_uniform: Programs sampled uniformly before every update of the warm-up.
+        warmup_uniform: Programs sampled uniformly before an update of the warm-up, while the archive has too few.
+        warmup_least_uniform: The number of uniformly sampled programs that is enough for the archive.
+        warmup_batch: Programs of the archive in one gradient step of the warm-up.
         warmup_steps: Gradient steps per update of the warm-up.
         warmup_learning_rate: Adam's, in the warm-up.
         gradient_clip: Largest norm of the gradient.
@@ -84,19 +86,22 @@ class PolicyGradient(Strategy):
         num_elites: int = 50,
         elite_weight: float = 0.1,
         archive_weight: float = 0.1,
-        uniform_share: float = 0.33,
+        uniform_share: float = 0.2,
         imitation_batch: int = 256,
         warmup_draws: int = 1024,
         warmup_uniform: int = 8192,
-        warmup_steps: int = 8,
-        warmup_learning_rate: float = 4e-3,
+        warmup_least_uniform: int = 100,
+        warmup_batch: int = 128,
+        warmup_steps: int = 4,
+        warmup_learning_rate: float = 1.2e-2,
         gradient_clip: float = 5.0,
         sample_operators: bool = True,
         sample_operands: bool = True,
     ) -> None:
         super().__init__(space, generator)
         self.controller = Controller(space, hidden_size, tanh_constant, generator)
-        self.optimizer = torch.optim.Adam(self.controller.parameters(), learning_rate)
+        # A memory of 100 steps, since the warm-up has a few hundred.
+        self.optimizer = torch.optim.Adam(self.controller.parameters(), learning_rate, betas=(0.9, 0.99))
         self.learning_rate = learning_rate
         self.epochs = epochs
         self.entropy_weight = entropy_weight
@@ -107,6 +112,8 @@ class PolicyGradient(Strategy):
         self.imitation_batch = imitation_batch
         self.warmup_draws = warmup_draws
         self.warmup_uniform = warmup_uniform
+        self.warmup_least_uniform = warmup_least_uniform
+        self.warmup_batch = warmup_batch
         self.warmup_steps = warmup_steps
         self.warmup_learning_rate = warmup_learning_rate
         self.gradient_clip = gradient_clip
@@ -149,16 +156,18 @@ class PolicyGradient(Strategy):
         logits = self.guidance * self.surrogate.predict(screened.gradient[trainable])
         return trainable[(logits + gumbel(logits, self.generator)).argsort(descending=True)[:count]]
 
-    def warm_up(self, screen: Callable[[Programs], Screened], updates: int) -> Iterator[dict[str, float]]:
+    def warm_up(self, screening: Screening, updates: int) -> Iterator[dict[str, float]]:
         """Learn to sample valid and different losses, from screening alone."""
         for _ in range(updates):
             sampled = self.controller.sample(self.warmup_draws, self.generator)
-            screened = screen(sampled)
+            screened = screening.screen(sampled)
             self.archive.add(sampled, screened)
-            uniform = self.space.uniform(self.warmup_uniform, self.generator)
-            self.archive.add(uniform, screen(uniform), uniform=True)
+            if self.archive.num_uniform < self.warmup_least_uniform:
+                uniform = self.space.uniform(self.warmup_uniform, self.generator)
+                right = screening.sieve(uniform, self.archive.least_joint_share)
+                self.archive.add(right, screening.screen(right), uniform=True)
             for _ in range(self.warmup_steps if len(self.archive) else 0):
-                self._step(self._archive_likelihood(), self.warmup_learning_rate)
+                self._step(self._archive_likelihood(self.warmup_batch), self.warmup_learning_rate)
             yield self._warmup_figures(screened)
 
     def tell(self, outcome: Outcome) -> dict[str, float]:
@@ -197,11 +206,11 @@ class PolicyGradient(Strategy):
         if self.elites.programs is not None and len(self.elites) and self.elite_weight:
             likelihood = likelihood + self.elite_weight * self._likelihood(self.elites.programs)
         if len(self.archive) and self.archive_weight:
-            likelihood = likelihood + self.archive_weight * self._archive_likelihood()
+            likelihood = likelihood + self.archive_weight * self._archive_likelihood(self.imitation_batch)
         return likelihood
 
-    def _archive_likelihood(self) -> Tensor:
-        return self._likelihood(self.archive.sample(self.imitation_batch, self.generator))
+    def _archive_likelihood(self, count: int) -> Tensor:
+        return self._likelihood(self.archive.sample(count, self.generator))
 
     def _likelihood(self, programs: Programs) -> Tensor:
         used = programs.used(len(self.space.leaves))[:, :, None]

@@ -156,3 +156,20 @@ def test_guidance_prefers_what_the_surrogate_expects_more_of() -> None:
         chosen[guidance] = (picked % 4 == 3).double().mean().item()
     assert chosen[0.0] < 0.6
     assert chosen[50.0] == 1.0
+
+
+def test_the_warm_up_samples_uniformly_until_the_archive_has_enough() -> None:
+    strategy = PPO(SPACE, seeded(), hidden_size=8, warmup_draws=16, warmup_least_uniform=5, warmup_steps=1)
+    screening = Screening(SPACE, Numerics(), seeded())
+    uniform = [strategy.archive.num_uniform for _ in strategy.warm_up(screening, 6)]
+    assert uniform[0] < 5 <= uniform[-1]
+    assert len({number for number in uniform if number >= 5}) == 1
+
+
+def test_nothing_is_imitated_where_no_program_can_be_right() -> None:
+    space = SearchSpace(leaves=["pred", 1.0], nodes=3)
+    strategy = PPO(space, seeded(), hidden_size=8, warmup_draws=16, warmup_uniform=64)
+    before = {name: value.clone() for name, value in strategy.controller.state_dict().items()}
+    figures = list(strategy.warm_up(Screening(space, Numerics(), seeded()), 2))
+    assert [each["archive"] for each in figures] == [0.0, 0.0]
+    assert all(torch.equal(value, before[name]) for name, value in strategy.controller.state_dict().items())
