@@ -5,26 +5,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional import mean_absolute_error, mean_squared_error
-from torchmetrics.functional.classification import (
-    binary_accuracy,
-    binary_f1_score,
-    binary_precision,
-    binary_recall,
-)
+from torchmetrics.functional.classification import binary_stat_scores
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.core.single_class_warning import SingleClassWarning
 from lightning_modules.statistics.ranking import auc, dense_ranks, scores_of
 from lightning_modules.statistics.standard_errors import auc_components
 
-_THRESHOLDED = {
-    "accuracy": binary_accuracy,
-    "f1": binary_f1_score,
-    "precision": binary_precision,
-    "recall": binary_recall,
-}
-
-NAMES: tuple[str, ...] = ("auc", "log_loss", *_THRESHOLDED, "rmse", "mae")
+NAMES: tuple[str, ...] = ("auc", "log_loss", "accuracy", "f1", "precision", "recall", "rmse", "mae")
 
 
 class RecommenderMetrics(Metric):
@@ -72,9 +60,18 @@ class RecommenderMetrics(Metric):
             "rmse": mean_squared_error(probability, label, squared=False),
             "mae": mean_absolute_error(probability, label),
         }
-        for name, metric in _THRESHOLDED.items():
-            values[name] = metric(probability, target, threshold=self.threshold, validate_args=False)
-        return values
+        return values | self._thresholded(probability, target)
+
+    def _thresholded(self, probability: Tensor, target: Tensor) -> dict[str, Tensor]:
+        counts = binary_stat_scores(probability, target, threshold=self.threshold, validate_args=False)
+        true_positive, false_positive, true_negative, false_negative, _ = counts.float().unbind()
+        wrong = false_positive + false_negative
+        return {
+            "accuracy": (true_positive + true_negative) / len(target),
+            "f1": _share(2 * true_positive, 2 * true_positive + wrong),
+            "precision": _share(true_positive, true_positive + false_positive),
+            "recall": _share(true_positive, true_positive + false_negative),
+        }
 
     def auc_components(self, name: str) -> Tensor | None:
         """Return what every row adds to ``auc``, of all processes, which all have to call this; ``None`` for others."""
@@ -88,3 +85,8 @@ class RecommenderMetrics(Metric):
         if target.min() == target.max():
             self._single_class.warn(rows=len(target), label=int(target[0]))
         return auc(dense_ranks(logit), target > 0)
+
+
+def _share(part: Tensor, whole: Tensor) -> Tensor:
+    """Return the quotient, or 0 if the denominator is."""
+    return torch.where(whole > 0, part / whole, 0.0)
