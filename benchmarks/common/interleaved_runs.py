@@ -8,16 +8,20 @@ from collections.abc import Callable
 Times = list[dict[str, float]]
 
 
-def in_turn(runs: dict[str, Callable[[], object]], repeats: int) -> Times:
+def in_turn(
+    runs: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> Times:
     """Return the seconds of all runs, one right after the other, in the opposite order every other time."""
     names = list(runs)
-    return [{name: seconds(runs[name]) for name in names[:: -1 if repeat % 2 else 1]} for repeat in range(repeats)]
+    return [
+        {name: seconds(runs[name], clock) for name in names[:: -1 if repeat % 2 else 1]} for repeat in range(repeats)
+    ]
 
 
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def seconds(run: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    start = clock()
     run()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def ratios(times: Times, name: str) -> list[float]:

@@ -1,14 +1,16 @@
 """The input layer of models over categorical and numerical features."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, linear, pad
+from torch.nn.functional import linear, pad
 
 from lightning_modules.layers.field_lookup import field_linear, look_up
 from lightning_modules.layers.mlp import without_bias_gradient
+from lightning_modules.layers.small_fields import SmallFieldReader
 
 # A field's table is projected as a whole if it has so many times fewer indices than the batch has rows.
 _ROWS_AN_INDEX = 4
@@ -91,31 +93,17 @@ class FieldEmbedding(nn.Module):
         Returns:
             Float [n, out].
         """
-        # A traced model must not depend on the number of rows that it was traced with.
-        pays = vectors.device.type == "cpu" and not torch.compiler.is_compiling()
-        small = self._small_fields(len(vectors)) if pays else []
-        if self.table is None or not small:
-            return linear(vectors.flatten(1), weight, bias)
-        if _only_evaluates():
+        if self.table is not None and _only_evaluates() and self._small_fields(vectors):
             return self._evaluated(vectors, categorical, weight, bias)
-        return self._by_tables(self.table, small, vectors, categorical, weight, bias)
+        return self.reader(vectors, categorical)(weight, bias)
 
-    def _by_tables(
-        self, table: nn.Embedding, small: list[int], vectors: Tensor, categorical: Tensor, weight: Tensor, bias: Tensor
-    ) -> Tensor:
-        """Return the outputs, with the small fields' tables through the layer in place of their rows."""
-        weights = weight.unflatten(1, vectors.shape[1:]).unbind(1)
-        sizes = [self.field_sizes[field] for field in small]
-        parts = table(self._table_rows(small)).split(sizes)
-        projected = [part @ weights[field].T for field, part in zip(small, parts, strict=True)]
-        # A row picks one index of each field, so that the bias added to one field's table reaches every row once.
-        projected[0] = projected[0] + bias
-        starts = torch.tensor([0, *sizes]).cumsum(0)[:-1]
-        picked = embedding_bag(categorical[:, small] + starts, torch.cat(projected), mode="sum")
-        large = [field for field in range(self.num_fields) if field not in small]
-        if not large:
-            return picked
-        return picked.addmm_(vectors[:, large].flatten(1), torch.cat([weights[field] for field in large], 1).T)
+    def reader(self, vectors: Tensor, categorical: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return :meth:`project` for several layers that read the same rows: weight and bias -> float [n, out]."""
+        small = self._small_fields(vectors)
+        # In half precision the products cost less than the tables save.
+        if self.table is None or not small or torch.is_autocast_enabled(vectors.device.type):
+            return partial(linear, vectors.flatten(1))
+        return SmallFieldReader(self.table(self._table_rows(small)), vectors, categorical, small, self.field_sizes)
 
     def _vectors(self, table: nn.Embedding, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return all vectors, looked up into the memory of all; to differentiate, it would take longer."""
@@ -137,8 +125,12 @@ class FieldEmbedding(nn.Module):
         starts = self.offsets.tolist()
         return torch.cat([torch.arange(starts[field], starts[field] + self.field_sizes[field]) for field in fields])
 
-    def _small_fields(self, rows: int) -> list[int]:
-        return [field for field, size in enumerate(self.field_sizes) if _ROWS_AN_INDEX * size <= rows]
+    def _small_fields(self, vectors: Tensor) -> list[int]:
+        """Return the fields whose tables cost less to project than their rows."""
+        # A traced model must not depend on the number of rows that it was traced with.
+        if vectors.device.type != "cpu" or torch.compiler.is_compiling():
+            return []
+        return [field for field, size in enumerate(self.field_sizes) if _ROWS_AN_INDEX * size <= len(vectors)]
 
 
 def _only_evaluates() -> bool:

@@ -1,14 +1,17 @@
 """The multilayer perceptron that recommenders, towers and critics are built from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_modules.layers.dropout import Dropout
+
 Layer = TypeVar("Layer", bound=nn.Module)
+Normalisation = Callable[[Tensor], Tensor]
 
 
 def without_bias_gradient(layer: Layer) -> Layer:
@@ -36,29 +39,26 @@ class BatchNorm(nn.BatchNorm1d):
             return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(input)
 
+    def parts(self, count: int, scale: float = 1.0) -> list[Normalisation]:
+        """Return what normalises the first of so many equal parts of the features, then the second, and so on.
 
-class Dropout(nn.Dropout):
-    """Dropout that on a CPU draws 16 random bits a unit, in a fraction of the time that torch takes for its masks.
+        Each is called once, with more than one row. Together they do what a call of this module does.
 
-    The share of dropped units is the nearest multiple of 2^-16, and the others are scaled by just that.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name is torch's)
-        """Return ``input``, in training with dropped units."""
-        if not self.training or self.p == 0 or input.device.type != "cpu" or torch.compiler.is_compiling():
-            return super().forward(input)
-        mask = _scaled_mask(input, self.p)
-        return input.mul_(mask) if self.inplace else input * mask
-
-
-def _scaled_mask(units: Tensor, share: float) -> Tensor:
-    """Return 0 for dropped units and for the others what keeps the mean, in the shape of the units."""
-    # Four units share one random word, because drawing words is what takes time.
-    words = torch.empty(-(-units.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    dropped = min(round(share * 2**16), 2**16 - 1)
-    mask = torch.empty(units.numel(), dtype=units.dtype)
-    torch.ge(words.view(torch.int16)[: units.numel()], dropped - 2**15, out=mask)
-    return mask.mul_(2**16 / (2**16 - dropped)).view(units.shape)
+        Args:
+            count: Number of parts.
+            scale: What the outputs are multiplied by.
+        """
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        tensors = {
+            "running_mean": self.running_mean,
+            "running_var": self.running_var,
+            "weight": self.weight * scale,
+            "bias": self.bias * scale,
+        }
+        chunks = zip(*(cast(Tensor, each).chunk(count) for each in tensors.values()), strict=True)
+        options: dict[str, Any] = {"training": self.training, "momentum": self.momentum, "eps": self.eps}
+        return [partial(F.batch_norm, **dict(zip(tensors, part, strict=True)), **options) for part in chunks]
 
 
 class MLP(nn.Sequential):

@@ -131,11 +131,11 @@ class ExtractionLayer(nn.Module):
         """Return the mixture of every path from the outputs [n, experts, out] of every path's experts."""
         *specific, shared = outputs
         mixtures = [
-            mix(gate(path), torch.cat([own, shared], dim=1)).squeeze(1)
+            mix(gate(path), own, shared).squeeze(1)
             for gate, path, own in zip(self.task_gates, paths[:-1], specific, strict=True)
         ]
         if self.shared_gate is not None:
-            mixtures.append(mix(self.shared_gate(paths[-1]), torch.cat(outputs, dim=1)).squeeze(1))
+            mixtures.append(mix(self.shared_gate(paths[-1]), *outputs).squeeze(1))
         return mixtures
 
 

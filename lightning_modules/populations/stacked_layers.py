@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_modules.layers.mlp import BatchNorm, Dropout
+from lightning_modules.layers.dropout import Dropout
+from lightning_modules.layers.mlp import BatchNorm
 from lightning_modules.populations.stacked_model import UnmatchedError, stack, stack_parameter
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules.layers import MLP, FieldEmbedding, Gates, ParallelLinear, ParallelMLP, mix
+from lightning_modules.layers import MLP, FieldEmbedding, Gates, ParallelLinear, ParallelMLP, experts, mix
 
 
 def with_the_same_weights(parallel: ParallelMLP, loop: list[MLP]) -> None:
@@ -21,10 +21,24 @@ def with_the_same_weights(parallel: ParallelMLP, loop: list[MLP]) -> None:
             layer.load_state_dict(state)
 
 
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train even the smallest networks one after the other."""
+    monkeypatch.setattr(experts, "_MOST_UNITS", 1)
+
+
+@pytest.mark.parametrize("most_units", [1, 2**20])
 @pytest.mark.parametrize("batch_norm", [True, False])
 @pytest.mark.parametrize("shared_input", [True, False])
 @pytest.mark.parametrize("output_features", [None, 1])
-def test_parallel_mlps_equal_a_loop(batch_norm: bool, shared_input: bool, output_features: int | None) -> None:
+def test_parallel_mlps_equal_a_loop(
+    most_units: int,
+    batch_norm: bool,
+    shared_input: bool,
+    output_features: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(experts, "_MOST_UNITS", most_units)
     options = {"batch_norm": batch_norm, "output_features": output_features}
     parallel = ParallelMLP(3, 5, (7, 4), **options).double()
     for norm in parallel.norms:
@@ -47,6 +61,11 @@ def test_parallel_mlps_equal_a_loop(batch_norm: bool, shared_input: bool, output
             assert source.bias.requires_grad == layer.bias.requires_grad
             if layer.bias.requires_grad:
                 torch.testing.assert_close(source.bias.grad[index], layer.bias.grad)
+    for name, buffer in parallel.named_buffers():
+        _, layer, statistic = name.split(".")
+        each = [[norm for norm in mlp if isinstance(norm, nn.BatchNorm1d)][int(layer)] for mlp in loop]
+        expected = [norm.get_buffer(statistic) for norm in each]
+        torch.testing.assert_close(buffer, expected[0] if buffer.dim() == 0 else torch.cat(expected))
     evaluated = torch.stack([mlp.eval()(copies if shared_input else copies[:, k]) for k, mlp in enumerate(loop)], 1)
     torch.testing.assert_close(parallel.eval()(inputs), evaluated)
 
@@ -57,6 +76,39 @@ def test_layers_start_like_linear_ones() -> None:
     assert layer.weight.abs().max() <= 0.1
     assert float(layer.weight.detach().std()) == pytest.approx(0.1 / math.sqrt(3), rel=0.02)
     assert layer.bias.abs().max() <= 0.1
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("num_networks", [1, 3])
+def test_networks_one_after_the_other_drop_the_same_units(
+    dropout: float, num_networks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedding = FieldEmbedding([3, 4, 40], 2, 4).double()
+    options = {"dropout": dropout, "output_features": 2}
+    networks = ParallelMLP(num_networks, embedding.out_features, (7, 5), **options).double()
+    categorical = torch.stack([torch.randint(0, size, (64,)) for size in (3, 4, 40)], dim=1)
+    numerical = torch.randn(64, 2, dtype=torch.float64)
+    parameters = [each for module in (embedding, networks) for each in module.parameters() if each.requires_grad]
+    results = []
+    for most_units in (1, 2**20):
+        monkeypatch.setattr(experts, "_MOST_UNITS", most_units)
+        torch.manual_seed(0)
+        outputs = networks.read_fields(embedding, embedding(categorical, numerical), categorical)
+        gradients = torch.autograd.grad(outputs.square().sum(), parameters)
+        results.append([outputs, *gradients, torch.rand(1)])
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.usefixtures("apart")
+def test_networks_apart_are_evaluated_and_frozen_as_ever() -> None:
+    networks = ParallelMLP(2, 5, (4,), dropout=0.5).double()
+    inputs = torch.randn(9, 5, dtype=torch.float64)
+    networks(inputs)
+    before = {name: value.clone() for name, value in networks.state_dict().items()}
+    frozen = networks.eval()(inputs)
+    with torch.no_grad():
+        torch.testing.assert_close(networks(inputs), frozen)
+    assert all(torch.equal(before[name], value) for name, value in networks.state_dict().items())
 
 
 @pytest.mark.parametrize("hidden", [(7, 4), ()])
@@ -80,6 +132,7 @@ def test_dropout_is_of_training_alone() -> None:
     torch.testing.assert_close(dropped[dropped != 0], 2 * kept[dropped != 0])
 
 
+@pytest.mark.usefixtures("apart")
 def test_a_single_training_row_uses_running_statistics() -> None:
     parallel = ParallelMLP(2, 5, (4,), output_features=1)
     row = torch.randn(1, 5)
@@ -130,3 +183,4 @@ def test_mixing_is_a_weighted_sum_of_outputs() -> None:
     weights, outputs = torch.rand(4, 2, 3), torch.randn(4, 3, 5)
     expected = sum(weights[:, :, e, None] * outputs[:, None, e] for e in range(3))
     torch.testing.assert_close(mix(weights, outputs), expected)
+    torch.testing.assert_close(mix(weights, *outputs.split([2, 1], dim=1)), expected)

@@ -3,7 +3,6 @@ import torch
 from torch import nn
 
 from lightning_modules.layers import MLP
-from lightning_modules.layers.mlp import Dropout
 
 
 def test_layers_and_sizes() -> None:
@@ -73,41 +72,3 @@ def test_a_single_training_row_uses_running_statistics_and_keeps_them() -> None:
 def test_impossible_sizes_are_refused(arguments: tuple, options: dict) -> None:
     with pytest.raises(ValueError, match=r"positive size|dropout"):
         MLP(*arguments, **options)
-
-
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.99])
-def test_dropout_drops_the_share_and_keeps_the_mean_in_every_place(share: float) -> None:
-    torch.manual_seed(0)
-    dropped = Dropout(share)(torch.ones(100_000, 4))
-    error = (share * (1 - share) / len(dropped)) ** 0.5
-    torch.testing.assert_close((dropped == 0).float().mean(dim=0), torch.full((4,), share), atol=5 * error, rtol=0)
-    torch.testing.assert_close(dropped[dropped != 0].unique(), torch.tensor([1 / (1 - share)]), rtol=2e-3, atol=0)
-
-
-def test_units_are_dropped_independently_of_each_other() -> None:
-    torch.manual_seed(0)
-    dropped = (Dropout(0.5)(torch.ones(100_000, 8)) == 0).float()
-    correlation = torch.corrcoef(torch.cat([dropped[1:], dropped[:-1]], dim=1).T) - torch.eye(16)
-    assert correlation.abs().max() < 5 / len(dropped) ** 0.5
-
-
-@pytest.mark.parametrize("inplace", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_dropout_passes_gradients_where_units_are_kept(inplace: bool, dtype: torch.dtype) -> None:
-    units = torch.ones(3, 5, dtype=dtype, requires_grad=True)
-    copied = units * 1
-    dropped = Dropout(0.5, inplace=inplace)(copied)
-    assert (dropped is copied) == inplace
-    dropped.sum().backward()
-    torch.testing.assert_close(units.grad, dropped.detach())
-
-
-def test_dropout_follows_the_seed_and_leaves_evaluation_alone() -> None:
-    dropout, units = Dropout(0.5), torch.randn(9, 7)
-    dropped = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(seed)
-        dropped.append(dropout(units))
-    assert torch.equal(dropped[0], dropped[1])
-    assert not torch.equal(dropped[0], dropped[2])
-    assert torch.equal(dropout.eval()(units), units)
