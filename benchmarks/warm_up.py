@@ -52,7 +52,8 @@ def main(updates: int = 80, seeds: Sequence[int] = (1, 2, 3, 42)) -> None:
         title="Warm-up on screening alone",
         parts=[
             "Share of the controller's 1,024 draws with at least 60 % right gradient signs / share of those with a "
-            "gradient of their own; uniform draws: 0.2 %. One core, no training.",
+            "gradient of their own; uniform draws: 0.2 %. One core, no training. "
+            "Processor seconds are the mean of the seeds; they are longer on a busy machine, whose caches are shared.",
             table(["update", *(f"seed {seed}" for seed in seeds), "processor seconds"], rows),
             "Shipped configurations: " + "; ".join(configs) + ".",
         ],

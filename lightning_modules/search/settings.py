@@ -68,7 +68,7 @@ class SearchSettings:
     draws: int = 1024
     most_draws: int = 200_000
     least_right_share: float = 0.6
-    warmup_updates: int = 80
+    warmup_updates: int = 65
     holdout: float = 0.1
     monitor: str = "val/auc"
     mode: Literal["max", "min"] = "max"
