@@ -41,7 +41,7 @@ class CriticWeightedLoss(EpochStatistics, Loss):
     they are no part of the model's checkpoint.
 
     Args:
-        agent: Checkpoint of a DDPG or TD3BC agent whose fields, numerical features and tasks are the model's.
+        agent: Checkpoint of a DDPG or TD3BC agent that was fitted to the model's data, sessions of the same rows.
         base: The loss that is weighted; None is binary cross-entropy.
         polish_lambda: Factor of Q in ``one_minus_q``, >= 0; with 0 it is the base loss. No other variant has it.
         variant: The weight: ``one_minus_q`` is ``1 - lambda * Q``; ``constant`` is 1; ``minus_q`` is ``-Q``;
@@ -49,7 +49,8 @@ class CriticWeightedLoss(EpochStatistics, Loss):
 
     Raises:
         ValueError: If lambda is negative or not finite, or there is no such variant. When training starts, if the
-            agent's fields, features or tasks differ from the model's, or the file is no agent's checkpoint.
+            agent's fields, features or tasks differ from the model's, it was fitted to other rows than those of the
+            trainer's data module, or the file is no agent's checkpoint.
         FileNotFoundError: When training starts, if there is no such file.
     """
 
@@ -92,6 +93,11 @@ class CriticWeightedLoss(EpochStatistics, Loss):
                 f"the agent '{self.agent}' cannot weigh this loss: it has {'; '.join(differences)}. "
                 "A CriticWeightedLoss is for all tasks of a model, and its agent must be trained on the same data"
             )
+
+    def check_data(self, datamodule: object) -> None:
+        """Refuse other rows than the agent, or the base loss, was fitted to; see :class:`Loss`."""
+        self.base.check_data(datamodule)
+        self._critics.refuse_other_data(datamodule)
 
     def check_model(self, model: nn.Module) -> None:
         """Refuse a model that the base loss cannot train; see :class:`Loss`."""

@@ -1,12 +1,14 @@
 """Values that a trained agent's critics give to the predictions of other models."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from datamodules.same_data import refuse_other_rows, stored_fingerprint
 from lightning_modules.agents.model_inputs import Inputs
-from lightning_modules.agents.task_critics import Critics, load_critics
+from lightning_modules.agents.task_critics import EXPECTED_AGENT, Critics, critics_of, read_checkpoint
 
 
 class AgentValues:
@@ -22,6 +24,7 @@ class AgentValues:
     def __init__(self, path: str) -> None:
         self.path = path
         self._critics: Critics | None = None
+        self._fingerprint: Any = None
         self._has_seen_rows = False
 
     @property
@@ -34,6 +37,19 @@ class AgentValues:
         """
         critics = self._loaded()
         return Inputs(critics.field_sizes, critics.num_numerical, critics.tasks)
+
+    def refuse_other_data(self, datamodule: object) -> None:
+        """Refuse other rows than the agent was fitted to, or warn that they cannot be compared.
+
+        Args:
+            datamodule: The data module of the rows.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the rows differ, or it is no agent's checkpoint.
+        """
+        self._loaded()
+        refuse_other_rows(self._fingerprint, datamodule, f"'{self.path}'", "fit critics to these")
 
     @torch.no_grad()
     def values(self, categorical: Tensor, numerical: Tensor, action: Tensor) -> Tensor:
@@ -64,9 +80,11 @@ class AgentValues:
 
     def _loaded(self) -> Critics:
         if self._critics is None:
+            checkpoint = read_checkpoint(self.path, EXPECTED_AGENT)
+            self._fingerprint = stored_fingerprint(checkpoint)
             # Building them draws weights that are then replaced; what follows must not depend on that.
             with torch.random.fork_rng(devices=[]):
-                self._critics = load_critics(self.path).float()
+                self._critics = critics_of(checkpoint, self.path).float()
         return self._critics
 
     def _check_rows(self, categorical: Tensor, numerical: Tensor, action: Tensor) -> None:

@@ -1,6 +1,6 @@
 """The critics of all tasks, and how to read them from an agent's checkpoint."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -14,6 +14,8 @@ from lightning_modules.layers.field_lookup import FieldLookup
 from lightning_modules.layers.table_gradient import ReusedGradient
 from lightning_modules.utilities.serialization import load_checkpoint
 
+#: What to give where critics are read from a file.
+EXPECTED_AGENT = "give the checkpoint of a DDPG or TD3BC agent, as fit writes it"
 _PREFIX = "critics."
 _SIZES = ("field_sizes", "num_numerical", "tasks", "embed_dim", "bottom_mlp_dims", "tower_mlp_dims", "dropout")
 
@@ -109,16 +111,21 @@ def load_critics(path: str | Path) -> Critics:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no agent's checkpoint.
     """
-    checkpoint = read_checkpoint(path, "give the checkpoint of a DDPG or TD3BC agent, as fit writes it")
+    return critics_of(read_checkpoint(path, EXPECTED_AGENT), path)
+
+
+def critics_of(checkpoint: Mapping[str, Any], path: str | Path) -> Critics:
+    """Return the critics of what :func:`read_checkpoint` read from a path, as :func:`load_critics` does.
+
+    Raises:
+        ValueError: If it is no agent's checkpoint.
+    """
     found = checkpoint.get("hyper_parameters")
     arguments = found if isinstance(found, dict) else {}
     state = {name.removeprefix(_PREFIX): each for name, each in _state(checkpoint).items() if name.startswith(_PREFIX)}
     if not state or not {*_SIZES, "critic_activation"} <= set(arguments):
         held = str(arguments.get("_class_path", "something else")).rpartition(".")[2]
-        raise ValueError(
-            f"'{path}' is a checkpoint of {held}, not of an agent with critics; "
-            "give the checkpoint of a DDPG or TD3BC agent, as fit writes it"
-        )
+        raise ValueError(f"'{path}' is a checkpoint of {held}, not of an agent with critics; {EXPECTED_AGENT}")
     critics = Critics(**{name: arguments[name] for name in (*_SIZES, "critic_activation")})
     try:
         critics.load_state_dict(state)
@@ -140,7 +147,7 @@ def read_checkpoint(path: str | Path, expected: str) -> dict[str, Any]:
     return checkpoint
 
 
-def _state(checkpoint: Any) -> dict[str, Tensor]:
+def _state(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     state = checkpoint.get("state_dict")
     return state if isinstance(state, dict) else {}
 

@@ -7,6 +7,7 @@ from typing import Any
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_modules.cli.foreign_settings import without_downloads
 from lightning_modules.cli.registry import SIZES, knows_sizes
 from lightning_modules.cli.verbs import values_of
 from lightning_modules.core.run_config import flattened
@@ -22,7 +23,7 @@ _CLASS = "_class_path"
 #: Values of ``--ckpt_path`` that are no file.
 _WORDS = ("last", "best", "hpc", "registry")
 #: Options that may differ: those that change no metric, and the sizes that come from the data.
-_FREE = ("data.batch_size", "data.eval_batch_size", *(f"model.{size}" for size in SIZES))
+_FREE = ("data.batch_size", "data.eval_batch_size", "data.download", *(f"model.{size}" for size in SIZES))
 _SHOWN = 5
 
 #: A section of a configuration: ``class_path`` and ``init_args``.
@@ -48,6 +49,8 @@ def with_checkpoint_settings(arguments: Sequence[str]) -> list[str]:
     sections = {name: section for name, section in stored if _is_wanted(path, name, section, arguments)}
     if "model" in sections:
         sections["model"] = _without_sizes(sections["model"])
+    if "data" in sections:
+        sections["data"] = without_downloads("data", sections["data"], path)
     return [f"--config={json.dumps(sections)}", *arguments] if sections else list(arguments)
 
 

@@ -6,18 +6,19 @@ classes and torch's optimizers are allowed, and no module is imported.
 
 import json
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Callable as AnyCallable
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+from pytorch_lightning.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
 from lightning_modules.cli.registry import argument_hints, bases_in, named
 from lightning_modules.core.run_config import CONFIG_NAME
 from lightning_modules.search.study import Study, settings_of
+from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.serialization import imported_class
 
 _PROJECT = ("lightning_modules", "datamodules")
@@ -33,6 +34,8 @@ _OF_TRAINERS = (
 )
 #: Options of the Trainer that are code or paths, and values of them that change nothing.
 _CODE = ("callbacks", "logger", "plugins", "strategy", "profiler", "default_root_dir")
+#: Options of data that fetch files and write them to a folder.
+_DOWNLOADS = ("download",)
 _NOTHING: tuple[Any, ...] = (None, True, False, "auto", [], {})
 _SHOWN = 60
 
@@ -48,9 +51,32 @@ def known_section(name: str, section: Any) -> dict[str, Any]:
         ValueError: If it is no class with arguments, or names a class that is not allowed.
     """
     if not isinstance(section, Mapping) or not isinstance(section.get("class_path"), str):
-        raise ValueError(f"its section {name} names no class: {str(section)[:_SHOWN]}")
+        raise ValueError(f"its section {name} names no class: {shortened(str(section), _SHOWN)}")
     found: dict[str, Any] = _known(section, Any, name)
     return found
+
+
+def without_downloads(name: str, section: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
+    """Return a section of untrusted settings without its options that download, and warn of each that was set.
+
+    Args:
+        name: The section's name, as in the names of its options.
+        section: The section, with ``class_path`` and ``init_args``, or arguments.
+        path: The file that it is from.
+    """
+    kept = {}
+    for key, value in section.items():
+        place = name if key in ("init_args", "dict_kwargs") else f"{name}.{key}"
+        if isinstance(value, Mapping):
+            kept[key] = without_downloads(place, value, path)
+        elif key not in _DOWNLOADS:
+            kept[key] = value
+        elif value:
+            rank_zero_warn(
+                f"of '{path}' {place} is left out, since the file may be anybody's; if you want the data to be "
+                f"downloaded, add --{place} true"
+            )
+    return kept
 
 
 def plain_trainer(section: Any) -> tuple[dict[str, Any], list[str]]:
@@ -60,7 +86,7 @@ def plain_trainer(section: Any) -> tuple[dict[str, Any], list[str]]:
         ValueError: If it holds no options of a Trainer.
     """
     if not isinstance(section, Mapping):
-        raise ValueError(f"its section trainer holds no options: {str(section)[:_SHOWN]}")
+        raise ValueError(f"its section trainer holds no options: {shortened(str(section), _SHOWN)}")
     taken = {name: value for name, value in section.items() if name in _OF_TRAINERS and _is_plain(value)}
     return taken, [name for name in _CODE if section.get(name) not in _NOTHING]
 
@@ -83,14 +109,16 @@ def _known(value: Any, hint: Any, place: str) -> Any:
         return {"class_path": value}
     if _IDENTIFIER.fullmatch(value) and not _takes_classes(hint):
         return value
-    raise ValueError(f"its {place} is '{value[:_SHOWN]}', which might be a file of settings or a function")
+    raise ValueError(f"its {place} is '{shortened(value, _SHOWN)}', which might be a file of settings or a function")
 
 
 def _known_class(spec: Mapping[Any, Any], place: str) -> dict[str, Any]:
     path = spec["class_path"]
     cls = _known_type(path) if isinstance(path, str) else None
     if cls is None:
-        raise ValueError(f"its {place} is of the class {str(path)[:_SHOWN]}, which is none of the project's own")
+        raise ValueError(
+            f"its {place} is of the class {shortened(str(path), _SHOWN)}, which is none of the project's own"
+        )
     hints = argument_hints(cls)
     rest = {name: value for name, value in spec.items() if name != "class_path"}
     if not {*rest} <= {"init_args", "dict_kwargs"} or not all(isinstance(each, Mapping) for each in rest.values()):
@@ -102,7 +130,7 @@ def _known_class(spec: Mapping[Any, Any], place: str) -> dict[str, Any]:
 
 
 def _known_items(items: Mapping[Any, Any], hint: Callable[[Any], Any], place: str) -> dict[str, Any]:
-    return {str(key): _known(value, hint(key), f"{place}.{key}"[:_SHOWN]) for key, value in items.items()}
+    return {str(key): _known(value, hint(key), shortened(f"{place}.{key}", _SHOWN)) for key, value in items.items()}
 
 
 def _known_type(path: str) -> type | None:
@@ -166,9 +194,10 @@ def _chosen(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
             "file, copy these sections of it to one that you name with --config, which may run any code"
         ) from error
     if left_out:
-        warnings.warn(
-            f"of '{path}' the trainer's {', '.join(left_out[:10])} are left out, since the file may be anybody's; "
-            "name them on the command line if the comparison is to have them",
-            stacklevel=2,
+        rank_zero_warn(
+            f"of '{path}' the trainer's {', '.join(left_out)} are left out, since the file may be anybody's; "
+            "name them on the command line if the comparison is to have them"
         )
+    if "data" in chosen:
+        chosen["data"] = without_downloads("data", chosen["data"], path)
     return {**chosen, "trainer": trainer} if trainer else chosen

@@ -11,6 +11,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import LightningModule
 
 from lightning_modules.cli.registry import SIZES, argument_hints, class_at
+from lightning_modules.utilities.messages import shortened
 
 #: The largest size or count of anything.
 LARGEST = 2**31 - 1
@@ -50,7 +51,9 @@ def refuse_impossible(config: Mapping[str, Any]) -> None:
         if value < 1 and option.startswith(_SECTIONS) and option.rpartition(".")[2] in _AT_LEAST_ONE:
             raise MisconfigurationException(f"--{option} is {value}, but a size is at least 1")
     if not isinstance(config.get("trainer", {}), Mapping):
-        raise MisconfigurationException(f"--trainer is {str(config['trainer'])[:40]}, but holds options of the Trainer")
+        raise MisconfigurationException(
+            f"--trainer is {shortened(str(config['trainer']), 40)}, but holds options of the Trainer"
+        )
     for name in _COUNTS:
         count = (config.get("trainer") or {}).get(name)
         if isinstance(count, int) and count < 1:
@@ -143,7 +146,9 @@ def refuse_other_bytes(arguments: Iterable[str]) -> None:
     """
     for argument in arguments:
         if any("\ud800" <= letter <= "\udfff" for letter in argument):
-            raise ValueError(f"{ascii(argument)[:_LONGEST_SHOWN]} on the command line is no text in UTF-8; write it so")
+            raise ValueError(
+                f"{shortened(ascii(argument), _LONGEST_SHOWN)} on the command line is no text in UTF-8; write it so"
+            )
 
 
 def _integers(value: Any, option: str = "") -> Iterator[tuple[str, int]]:

@@ -1,7 +1,9 @@
 """The project's own verbs, by name."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, ClassVar
 
 from lightning_modules.check.command import run_check
 from lightning_modules.check.settings import CheckSettings
@@ -42,21 +44,42 @@ class SearchVerb(TrainingVerb):
         )
 
 
-class CompareVerb(TrainingVerb):
+class ContinuedVerb(TrainingVerb):
+    """A verb that continues what its folder holds, if that was begun with the same settings.
+
+    Attributes:
+        fixed: Dotted keys of the settings that must be the same.
+        free: Dotted keys below those that may change.
+    """
+
+    fixed: ClassVar[tuple[str, ...]] = ("model", "data", "trainer", "seed_everything")
+    free: ClassVar[tuple[str, ...]] = (
+        "data.init_args.download",
+        *("trainer.logger", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
+    )
+
+    def arguments(self, cli: CommandLine) -> dict[str, Any]:
+        """Return the arguments that the functions of such verbs have in common, by name."""
+        return {
+            "model": cli.model,
+            "datamodule": cli.datamodule,
+            "trainer_recipe": cli.option("trainer").as_dict(),
+            "seed": cli.seed,
+            "save_config": partial(self._save_config, cli),
+        }
+
+    def _save_config(self, cli: CommandLine, path: Path) -> None:
+        continue_with(path, cli.save_config, fixed=self.fixed, without=self.free)
+
+
+class CompareVerb(ContinuedVerb):
     """``compare``."""
 
     settings = CompareSettings
     prefix = "compare."
     epochs = 200
-    #: What a comparison that is continued must have been begun with.
-    fixed = (
-        "model",
-        "data",
-        "trainer",
-        "seed_everything",
-        *(f"compare.{name}" for name in ("monitor", "mode", "patience")),
-    )
-    free = ("model.init_args.loss", "trainer.logger", "trainer.enable_progress_bar", "trainer.enable_model_summary")
+    fixed = (*ContinuedVerb.fixed, *(f"compare.{name}" for name in ("monitor", "mode", "patience")))
+    free = (*ContinuedVerb.free, "model.init_args.loss")
 
     def complete(self, arguments: Sequence[str]) -> list[str]:
         """Take model, data and trainer from the study where no others are named."""
@@ -67,44 +90,25 @@ class CompareVerb(TrainingVerb):
         settings = cli.option("compare")
         for study in filter(None, (settings.study, settings.random_study)):
             refuse_changed_data(Path(study), cli.save_config, cli.datamodule)
-        run_compare(
-            settings,
-            model=cli.model,
-            datamodule=cli.datamodule,
-            trainer_recipe=cli.option("trainer").as_dict(),
-            seed=cli.seed,
-            save_config=lambda path: continue_with(path, cli.save_config, fixed=self.fixed, without=self.free),
-        )
+        run_compare(settings, **self.arguments(cli))
 
 
-class PolishVerb(TrainingVerb):
+class PolishVerb(ContinuedVerb):
     """``polish``."""
 
     settings = PolishSettings
     prefix = "polish."
     epochs = 20
-    #: What a polish that is continued must have been begun with.
     fixed = (
-        "model",
-        "data",
-        "trainer",
-        "seed_everything",
+        *ContinuedVerb.fixed,
         *(f"polish.{name}" for name in ("agent", "agent_epochs", "agent_rows", "critics", "polish_lambda")),
         *(f"polish.{name}" for name in ("fine_tuning_epochs", "fine_tuning_learning_rate")),
         *(f"polish.{name}" for name in ("monitor", "mode", "patience")),
     )
-    free = ("trainer.logger", "trainer.enable_progress_bar", "trainer.enable_model_summary")
 
     def run(self, cli: CommandLine) -> None:
         """Polish."""
-        run_polish(
-            cli.option("polish"),
-            model=cli.model,
-            datamodule=cli.datamodule,
-            trainer_recipe=cli.option("trainer").as_dict(),
-            seed=cli.seed,
-            save_config=lambda path: continue_with(path, cli.save_config, fixed=self.fixed, without=self.free),
-        )
+        run_polish(cli.option("polish"), **self.arguments(cli))
 
 
 class CheckVerb(PlainVerb):

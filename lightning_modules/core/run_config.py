@@ -16,7 +16,7 @@ from lightning_modules.utilities.untrusted_data import SettingsError, read_setti
 #: Names of the settings and of the data's fingerprint inside a folder.
 CONFIG_NAME, DATA_NAME = "config.yaml", "data.json"
 #: Settings of data that no row depends on.
-_NO_ROWS = tuple(f"data.init_args.{name}" for name in ("batch_size", "eval_batch_size", "seed"))
+_NO_ROWS = tuple(f"data.init_args.{name}" for name in ("batch_size", "eval_batch_size", "seed", "download"))
 _SHOWN, _LONGEST = 5, 200
 
 

@@ -118,6 +118,16 @@ class Loss(Described, nn.Module, ABC):
             ValueError: If the loss does not fit these inputs.
         """
 
+    def check_data(self, datamodule: object) -> None:
+        """Refuse, before training, other data than the loss itself was fitted to; by default none are refused.
+
+        Args:
+            datamodule: The data module that the model is trained on.
+
+        Raises:
+            ValueError: If the data are others.
+        """
+
     def of_rows(self, logit: Tensor, label: Tensor, categorical: Tensor, numerical: Tensor) -> Tensor:  # noqa: ARG002
         """Return the loss of every row and task; by default the features are ignored.
 

@@ -145,6 +145,8 @@ class MultiTaskModel(TrainedModule):
         tasks_of_losses = [self.tasks] if isinstance(self.loss, Loss) else [(task,) for task in self.tasks]
         for loss, tasks in zip(self._each_loss(), tasks_of_losses, strict=True):
             loss.prepare(self.field_sizes, self.num_numerical, tasks)
+            if self.trainer.datamodule is not None:  # type: ignore[attr-defined]  # set outside the Trainer's class
+                loss.check_data(self.trainer.datamodule)  # type: ignore[attr-defined]
 
     def on_train_start(self) -> None:
         """Start the statistics of the epoch."""

@@ -11,10 +11,9 @@ from pytorch_lightning.callbacks import Callback
 
 from datamodules import ImpressionsDataModule, SessionsDataModule
 from datamodules.batches import ImpressionBatch
-from datamodules.same_data import refuse_other_rows, stored_fingerprint
 from lightning_modules.agents import ActorCritic
 from lightning_modules.agents.replay_buffer import ReplayBuffer
-from lightning_modules.agents.task_critics import load_critics, read_checkpoint
+from lightning_modules.agents.task_critics import load_critics
 from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.training.quiet import quiet_training
 from lightning_modules.training.trainers import curves, fit, quiet_trainer
@@ -82,17 +81,6 @@ class CriticFitting:
     def _trainer(self, checkpoint: Path) -> pl.Trainer:
         recipe = {name: value for name, value in self.recipe.items() if name not in _AUTOMATIC_OPTIMIZATION}
         return quiet_trainer(recipe, [], without=(Callback,), max_epochs=self.epochs, logger=curves(checkpoint))
-
-
-def refuse_other_sessions(checkpoint: str, impressions: ImpressionsDataModule) -> None:
-    """Refuse critics that were fitted to other rows.
-
-    Raises:
-        FileNotFoundError: If there is no such checkpoint.
-        ValueError: If the rows differ, or it is no agent's checkpoint.
-    """
-    stored = stored_fingerprint(read_checkpoint(checkpoint, "give the checkpoint of a DDPG or TD3BC agent"))
-    refuse_other_rows(stored, impressions, f"'{checkpoint}'", "fit critics to these")
 
 
 @torch.no_grad()

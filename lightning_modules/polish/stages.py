@@ -9,9 +9,10 @@ import torch
 
 from datamodules import ImpressionsDataModule
 from lightning_modules.agents import DDPG, ActorCritic
+from lightning_modules.agents.stored_critics import AgentValues
 from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.polish.arms import BASE, Arm, arms, check_arms
-from lightning_modules.polish.critic_fitting import CriticFitting, refuse_other_sessions
+from lightning_modules.polish.critic_fitting import CriticFitting
 from lightning_modules.polish.progress import PolishProgress
 from lightning_modules.polish.records import PolishRecords
 from lightning_modules.polish.settings import PolishSettings
@@ -55,7 +56,7 @@ class PolishStages:
         settings, model = self.settings, self.build()
         check_arms(self.arms, self.build, settings.critics)
         if settings.critics is not None and self._uses_critics:
-            refuse_other_sessions(settings.critics, self.impressions)
+            AgentValues(settings.critics).refuse_other_data(self.impressions)
         if self._fits_critics:
             self._critic_fitting.check(model)
         self._training.check(model, settings.fine_tuning_epochs)

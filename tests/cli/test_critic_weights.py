@@ -57,7 +57,7 @@ def test_a_configuration_file_describes_it_and_options_override_it() -> None:
     assert arguments["polish_lambda"] == 0.5
 
 
-def test_the_critics_of_a_trained_agent_weigh_the_loss() -> None:
+def test_the_critics_of_a_trained_agent_weigh_the_loss_on_its_data_alone(capsys: pytest.CaptureFixture[str]) -> None:
     sessions = ["--data=SessionsDataModule", "--data.impressions=SyntheticImpressions"]
     sizes = ["--model.embed_dim=4", "--model.bottom_mlp_dims=[8]", "--model.tower_mlp_dims=[4]"]
     actor = "--model.actor={class_path: lightning_modules.multitask.MMoE, init_args: {embedding_dim: 4}}"
@@ -67,6 +67,12 @@ def test_the_critics_of_a_trained_agent_weigh_the_loss() -> None:
     assert main(["fit", *LOSS, f"--model.loss.agent={agent}", *OPTIONS, *LOGGED]) == 0
     table = pd.read_csv(next(Path("lightning_logs").rglob("metrics.csv")))
     assert (table["weight/conversion/mean"].dropna() > 1).all()
+    # The same features, but other labels.
+    capsys.readouterr()
+    assert main(["fit", *LOSS, f"--model.loss.agent={agent}", *OPTIONS, *LOGGED, "--data.click_offset=1"]) == 1
+    said = capsys.readouterr().err
+    assert f"'{agent}' was begun with other data: train, validation, test: other values of label click" in said
+    assert "or fit critics to these" in said
 
 
 @pytest.mark.parametrize(

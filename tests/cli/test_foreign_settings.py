@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from datamodules.interactions import movielens
+from lightning_modules.cli.checkpoint_settings import with_checkpoint_settings
 from lightning_modules.cli.foreign_settings import known_section, plain_trainer, with_study_settings
 from lightning_modules.cli.main import main
 
@@ -88,6 +91,33 @@ def test_a_study_hands_on_no_callbacks(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="the trainer's callbacks, logger are left out"):
         config, *_ = written(tmp_path / "study", trainer={"callbacks": [REMOVE], "logger": TOUCH, "accelerator": "cpu"})
     assert yaml.safe_load(config.partition("=")[2]) == {"model": MODEL, "trainer": {"accelerator": "cpu"}}
+
+
+def test_a_study_downloads_nothing_unless_the_command_line_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetched: list[Path] = []
+    monkeypatch.setattr(movielens, "fetch", lambda _, folder: fetched.append(folder))
+    data = {"class_path": "MovieLens", "init_args": {"root": "ml", "download": True}}
+    with pytest.warns(UserWarning, match=r"config.yaml' data.download is left out, .* add --data.download true"):
+        config, option = written(tmp_path / "study", data=data)
+    assert yaml.safe_load(config.partition("=")[2])["data"] == {"class_path": "MovieLens", "init_args": {"root": "ml"}}
+    compare = ["compare", option, "--compare.losses=[BCE]", "--compare.root=run"]
+    assert main(compare) == 1
+    assert "set download to true" in capsys.readouterr().err
+    assert fetched == []
+    assert main([*compare, "--data.download=true"]) == 1
+    assert fetched == [Path("ml")]
+
+
+def test_a_checkpoint_downloads_nothing_unless_the_command_line_asks_for_it(tmp_path: Path) -> None:
+    held = {"_class_path": "datamodules.MovieLens", "root": "ml", "download": True, "version": "1m"}
+    torch.save({"datamodule_hyper_parameters": held}, tmp_path / "best.ckpt")
+    test = [f"--ckpt_path={tmp_path / 'best.ckpt'}", "--data.download=true"]
+    with pytest.warns(UserWarning, match=r"best.ckpt' data.download is left out"):
+        config, *rest = with_checkpoint_settings(test)
+    assert yaml.safe_load(config.partition("=")[2])["data"]["init_args"] == {"root": "ml", "version": "1m"}
+    assert rest == test
 
 
 def test_a_study_whose_model_might_run_code_is_refused_with_its_file(tmp_path: Path) -> None:
