@@ -1,7 +1,7 @@
 """``search``: builds a search from its options and runs it, in a new folder or in that of an unfinished study."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,41 +68,69 @@ def run_search(
     trainers = TrainerFactory(trainer_recipe, folder.root / "candidates" if settings.log_candidates else None)
     data = _reward_data(datamodule, settings.holdout, seed)
     evaluator = _evaluator(settings, trainers, data)
+    _check_model(settings, recommender, evaluator)
+    console = Console()
+    with _writing(folder, settings):
+        folder.open(save_config, datamodule)
+        # Before the observers are there, so that an error here leaves no live display behind.
+        schedule = _schedule(settings, recommender, _single(settings, trainers, data))
+        with _executor(settings) as executor:
+            search = _search(settings, _trials(settings, folder, executor, evaluator, schedule, seed), seed)
+            folder.announce(console)
+            _watch(search, settings, folder, console)
+            search.run(folder.state)
+    if folder.writes:
+        _print_results(console, search, settings, folder)
+    return search
+
+
+def _check_model(settings: SearchSettings, recommender: pl.LightningModule, evaluator: Evaluator) -> None:
     evaluator.check(recommender)
     for loss in (*settings.named_references.values(), settings.named_baseline):
         if loss is not None:
             loss.check_model(recommender)
-    console = Console()
-    with ExitStack() as stack:
-        stack.enter_context(full_disk_explained(f"the study's folder '{settings.root}'", _WHEN_FULL))
-        stack.enter_context(folder.locked())
-        stack.enter_context(torch_threads(settings.threads))
-        folder.open(save_config, datamodule)
-        # Before the observers are there, so that an error here leaves no live display behind.
-        schedule = _schedule(settings, recommender, _single(settings, trainers, data))
-        executor = stack.enter_context(_executor(settings))
-        trials = Trials(
-            executor,
-            evaluator,
-            schedule,
-            halving=settings.halving,
-            baseline=settings.named_baseline,
-            seed=seed,
-            known=folder.known,
-            record=folder.record,
-            best=folder.best_candidate() if schedule.keeps_weights else None,
-        )
-        search = _search(settings, trials, seed)
-        folder.announce(console)
-        if folder.ledger is not None:
-            search.snapshots = folder.snapshots
-            search.observers = SearchObservers(_observers(settings, folder.ledger, console))
-        search.run(folder.state)
-    if folder.writes:
-        spread = spread_remark(search.candidates) if settings.relative else None
-        remarks = [*trials.baseline.remarks, *([spread] if spread else [])]
-        print_summary(console, search.candidates, folder.root, settings.top, remarks)
-    return search
+
+
+@contextmanager
+def _writing(folder: StudyFolder, settings: SearchSettings) -> Iterator[None]:
+    """Lock the folder, compute with the wanted threads, and say what to do if the disk is full."""
+    disk = full_disk_explained(f"the study's folder '{settings.root}'", _WHEN_FULL)
+    with disk, folder.locked(), torch_threads(settings.threads):
+        yield
+
+
+def _trials(
+    settings: SearchSettings,
+    folder: StudyFolder,
+    executor: TrialExecutor,
+    evaluator: Evaluator,
+    schedule: Schedule,
+    seed: int,
+) -> Trials:
+    return Trials(
+        executor,
+        evaluator,
+        schedule,
+        halving=settings.halving,
+        baseline=settings.named_baseline,
+        seed=seed,
+        known=folder.known,
+        record=folder.record,
+        best=folder.best_candidate() if schedule.keeps_weights else None,
+    )
+
+
+def _watch(search: LossSearch, settings: SearchSettings, folder: StudyFolder, console: Console) -> None:
+    """Let the process that writes keep snapshots and have observers."""
+    if folder.ledger is not None:
+        search.snapshots = folder.snapshots
+        search.observers = SearchObservers(_observers(settings, folder.ledger, console))
+
+
+def _print_results(console: Console, search: LossSearch, settings: SearchSettings, folder: StudyFolder) -> None:
+    spread = spread_remark(search.candidates) if settings.relative else None
+    remarks = [*search.trials.baseline.remarks, *([spread] if spread else [])]
+    print_summary(console, search.candidates, folder.root, settings.top, remarks)
 
 
 def _check_state(settings: SearchSettings, seed: int, state: Any) -> None:
