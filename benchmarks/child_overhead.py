@@ -1,6 +1,6 @@
-"""What a child costs beyond its arithmetic: ``python -m benchmarks.child_overhead --data.root data/ml100k01-1-5``.
+"""What a trial costs beyond its arithmetic: ``python -m benchmarks.child_overhead --data.root data/ml100k01-1-5``.
 
-One child of a search (biased matrix factorisation, one epoch, AUC) under a Trainer of its own, against a plain PyTorch
+One trial of a search (biased matrix factorisation, one epoch, AUC) under a Trainer of its own, against a plain PyTorch
 loop that takes the same steps on the same batches, in turn.
 """
 
@@ -33,7 +33,7 @@ from lightning_modules.statistics.ranking import auc, dense_ranks
 from lightning_modules.training.trainers import TrainerFactory
 
 LARGEST_RATIO = 1.3
-PLAIN, CHILD, LIGHTNINGS = "plain PyTorch loop", "child under its own Trainer", "the same with Lightning's steps"
+PLAIN, TRIAL, LIGHTNINGS = "plain PyTorch loop", "trial under its own Trainer", "the same with Lightning's steps"
 PACKAGES = {
     "torch": ("torch",),
     "Lightning": ("pytorch_lightning", "lightning_fabric", "lightning_utilities"),
@@ -56,12 +56,12 @@ def main() -> None:
     recommender = BiasedMF(data.num_users, data.num_items, optimizer=ADAM)
     runs = {
         PLAIN: partial(plain_loop, recommender, data, options.seed),
-        CHILD: partial(child, recommender, data, options.seed, TrainerFactory(RECIPE)),
-        LIGHTNINGS: partial(child, recommender, data, options.seed, LightningsSteps(RECIPE)),
+        TRIAL: partial(trial, recommender, data, options.seed, TrainerFactory(RECIPE)),
+        LIGHTNINGS: partial(trial, recommender, data, options.seed, LightningsSteps(RECIPE)),
     }
     steps = len(BatchLoader(data.rows["train"], data.batch_size))
     parts = [*report(measure(runs, options.repetitions), steps), profile(runs, steps)]
-    write_report("child_overhead", title="A child against a plain PyTorch loop", parts=parts)
+    write_report("child_overhead", title="A trial against a plain PyTorch loop", parts=parts)
 
 
 def plain_loop(recommender: BiasedMF, data: InteractionsDataModule, seed: int) -> float:
@@ -77,11 +77,11 @@ def plain_loop(recommender: BiasedMF, data: InteractionsDataModule, seed: int) -
         return float(auc(dense_ranks(model(rows.user, rows.item)), rows.label > 0))
 
 
-def child(recommender: BiasedMF, data: InteractionsDataModule, seed: int, trainers: TrainerFactory) -> float:
+def trial(recommender: BiasedMF, data: InteractionsDataModule, seed: int, trainers: TrainerFactory) -> float:
     """Evaluate the same loss as a search does."""
     (evaluation,) = TrialEvaluator(trainers, data).evaluate(recommender, Assignment((BCE(),), ("BCE",), seed))
     if evaluation.score is None:
-        raise RuntimeError(f"the child could not be trained: {evaluation.status} {evaluation.error}")
+        raise RuntimeError(f"the trial could not be trained: {evaluation.status} {evaluation.error}")
     return evaluation.score
 
 
@@ -120,19 +120,19 @@ def _seconds(run: Callable[[], float]) -> float:
 def report(times: list[dict[str, float]], steps: int) -> list[str]:
     """Return the table of seconds and ratios."""
     rows = []
-    for name in (PLAIN, CHILD, LIGHTNINGS):
+    for name in (PLAIN, TRIAL, LIGHTNINGS):
         each = [run[name] for run in times]
         spread = f"{min(each):.3f} to {max(each):.3f}"
         micro = f"{1e6 * statistics.median(each) / steps:.0f}"
         rows.append([name, f"{statistics.median(each):.3f}", spread, micro, _ratios(times, name)])
-    ratio = statistics.median(run[CHILD] / run[PLAIN] for run in times)
+    ratio = statistics.median(run[TRIAL] / run[PLAIN] for run in times)
     header = ["", "seconds, median", "lowest to highest", "microseconds a step", "times the loop"]
     return [
         f"BiasedMF (64), batch 128, one epoch of {steps} steps and validation AUC, fused Adam 1e-3; {len(times)} "
-        "repetitions in turn, in seconds of processor time. All end with the same AUC to the last bit. A child's time "
+        "repetitions in turn, in seconds of processor time. All end with the same AUC to the last bit. A trial's time "
         "holds the copy of the recommender, its Trainer and all eight metrics, the loop's the copy and the AUC.",
         table(header, rows),
-        f"The child may take at most {LARGEST_RATIO} times the loop: "
+        f"The trial may take at most {LARGEST_RATIO} times the loop: "
         f"{'reached' if ratio <= LARGEST_RATIO else 'missed'}.",
     ]
 

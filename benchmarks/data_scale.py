@@ -54,7 +54,7 @@ def figures(root: Path, rows: int, arm: str, candidates: int) -> Figures:
         command = [sys.executable, "-m", "benchmarks.common.scaled_search", str(output.resolve()), *arguments]
         subprocess.run(command, cwd=REPOSITORY, env=ENVIRONMENT, check=True)
     found: Figures = json.loads(output.read_text(encoding="utf-8"))
-    print(f"{arm}, {rows:,} rows: {_microseconds(found):.2f} microseconds a child and interaction", flush=True)
+    print(f"{arm}, {rows:,} rows: {_microseconds(found):.2f} microseconds a trial and interaction", flush=True)
     return found
 
 
@@ -66,9 +66,9 @@ def report(serial: Mapping[int, Figures], process: Mapping[int, Figures], sizes:
         f"Synthetic interactions of {NUM_USERS:,} users and {NUM_ITEMS:,} items from a Parquet table; 8 of 10 rows "
         f"are for training, of which a share of {HOLDOUT:g} is held out. BiasedMF (64), fused Adam 5e-3, batch 1024; "
         f"{_formulas(serial[sizes[0]])} from RandomSearch, the same for every size, for one epoch each; one thread, "
-        "each search a process of its own. Seconds a child are medians.",
+        "each search a process of its own. Seconds a trial are medians.",
         table(
-            ["interactions", "seconds of loading", "seconds a child", "microseconds a child and trained interaction"],
+            ["interactions", "seconds of loading", "seconds a trial", "microseconds a trial and trained interaction"],
             [_time_row(serial[size]) for size in sizes],
         ),
         f"Time per interaction, largest against smallest: **{ratio:.2f}**; required at most {LARGEST_RATIO}: "
@@ -94,8 +94,8 @@ def _formulas(figures: Figures) -> str:
 
 
 def _child_seconds(figures: Figures) -> float:
-    """Return the median, which the first child, for which memory is fetched, does not move."""
-    return float(statistics.median(figures["children_seconds"]))
+    """Return the median, which the first trial, for which memory is fetched, does not move."""
+    return float(statistics.median(figures["trial_seconds"]))
 
 
 def _microseconds(figures: Figures) -> float:
@@ -131,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("runs/data_scale"), help="folder of tables and figures")
     parser.add_argument("--sizes", type=float, nargs="+", default=[1e5, 1e6, 1e7], help="numbers of interactions")
-    parser.add_argument("--candidates", type=int, default=8, help="children, whose median counts")
+    parser.add_argument("--candidates", type=int, default=8, help="trials, whose median counts")
     options = parser.parse_args()
     options.root.mkdir(parents=True, exist_ok=True)
     sizes = [math.floor(size) for size in options.sizes]

@@ -1,6 +1,6 @@
 """How far do mathematically equal trainings end apart? ``python -m benchmarks.equal_trainings data/ml100k01-1-5``.
 
-Trains the same losses as children, as a population, and both again from a start that differs by rounding, under the
+Trains the same losses as trials, as a population, and both again from a start that differs by rounding, under the
 budget that searches ship with, and compares their rewards.
 """
 
@@ -17,7 +17,7 @@ from torch import nn
 
 from benchmarks.common.commands import settle
 from benchmarks.common.report import table, write_report
-from benchmarks.common.training import MODELS, ChildBudget
+from benchmarks.common.training import MODELS, TrialBudget
 from benchmarks.population_speed import formulas
 from datamodules import InteractionsDataModule
 from lightning_modules.layers.mlp import BatchNorm
@@ -63,7 +63,7 @@ CHANGES: dict[str, Callable[[Recommender], None]] = {
 
 
 class Differences(NamedTuple):
-    """How far rewards lie from those of children of the same start."""
+    """How far rewards lie from those of trials of the same start."""
 
     model: str
     what: str
@@ -91,7 +91,7 @@ def main(data_root: str, count: int = 20, seed: int = 0) -> None:
         title="How far do equal trainings end apart?",
         parts=[
             "Rewards (AUC on 10 % of the training rows, Adam 5e-3, batch 1024, two epochs of biased MF and one of the "
-            "deep scorer) less those of a child each. A near start has normal noise of 1e-7 on every weight. Formulas "
+            "deep scorer) less those of a trial each. A near start has normal noise of 1e-7 on every weight. Formulas "
             "are random ones that pass screening; those with kinks may fall to either side of one.",
             "A unit of the deep scorer whose input comes to lie on the other side of 0 has another gradient, so that "
             "with ReLU the last bits of the weights decide on digits of the reward, under any optimizer and in "
@@ -105,7 +105,7 @@ def prepared(root: str, model: str, seed: int) -> tuple[InteractionsDataModule, 
     """Return the rows, the start and what trains."""
     data = InteractionsDataModule(root).hold_out(0.1, seed)
     data.batch_size = 1024
-    budget = ChildBudget("Adam", 5e-3, EPOCHS[model])
+    budget = TrialBudget("Adam", 5e-3, EPOCHS[model])
     return data, budget.model(data, seed, model), TrainerFactory(budget.recipe)
 
 
@@ -118,14 +118,14 @@ def reason(root: str, change: str, losses: list[Loss], seed: int) -> Differences
     scores = [
         [each.score for each in evaluator.evaluate(recommender, task)] for recommender in (start, near(start, seed))
     ]
-    return Differences(f"DeepMF, {change}", f"{HAND_MADE}, child, near start", _distances(*scores))
+    return Differences(f"DeepMF, {change}", f"{HAND_MADE}, trial, near start", _distances(*scores))
 
 
 def both_ways(root: str, model: str, name: str, losses: list[Loss], seed: int) -> list[Differences]:
-    """Train the losses as children and as a population, from a start and from a near one."""
+    """Train the losses as trials and as a population, from a start and from a near one."""
     data, start, trainers = prepared(root, model, seed)
     ways = {
-        "child": TrialEvaluator(trainers, data),
+        "trial": TrialEvaluator(trainers, data),
         "population": PopulationEvaluator(trainers, data, size=len(losses)),
     }
     task = Assignment(tuple(losses), tuple(loss.title for loss in losses), seed)
@@ -135,7 +135,7 @@ def both_ways(root: str, model: str, name: str, losses: list[Loss], seed: int) -
         for way, evaluator in ways.items()
         for which, recommender in starts.items()
     }
-    alone = scores.pop("child")
+    alone = scores.pop("trial")
     return [Differences(model, f"{name}, {way}", _distances(alone, others)) for way, others in scores.items()]
 
 

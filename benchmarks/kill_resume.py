@@ -73,9 +73,9 @@ def report(
         _description(studies, seconds, processes),
         _verdict(log, differences, studies, workers),
         _by_signal(log),
-        "Every death. Children: trained ones on disk after it. Lost: trainings that were begun and are not on disk, "
+        "Every death. Trials: finished ones on disk after it. Lost: trainings that were begun and are not on disk, "
         "which are begun anew.",
-        table(["death", "study", "signal", "second", "exit status", "children", "lost"], rows),
+        table(["death", "study", "signal", "second", "exit status", "trials", "lost"], rows),
     ]
 
 
@@ -115,7 +115,7 @@ def _by_signal(log: Sequence[Kill]) -> str:
 
 
 def _row(number: int, kill: Kill) -> list[str]:
-    numbers = [f"{kill.moment:.2f}", str(kill.status), str(kill.children), str(kill.lost)]
+    numbers = [f"{kill.moment:.2f}", str(kill.status), str(kill.trials), str(kill.lost)]
     return [str(number), str(kill.study), kill.number.name, *numbers]
 
 

@@ -42,7 +42,7 @@ class Outcome:
     Attributes:
         arm: Its arm.
         seed: Its seed.
-        cost: Seconds and epochs of all its children.
+        cost: Seconds and epochs of all its trials.
         steps: Its best formulas, in the order in which it found them.
         full: Those formulas trained to convergence.
         reached: The step that first reached each of the levels.
@@ -125,7 +125,7 @@ def report(outcomes: Sequence[Outcome], judge: Judge, rounds: int) -> list[str]:
         f"{CONFIG} without reference losses, {rounds} rounds of 20 candidates. After every round the search's best "
         "formula so far, by its own rewards on held-out training rows, is trained to convergence: Adam "
         f"{FULL_LEARNING_RATE:g}, batch 1024, early stopping on validation AUC, the best of the weight decays {decays} "
-        f"by validation, mean over seeds {seeds}. Time is that of all children so far, the baseline's included; the "
+        f"by validation, mean over seeds {seeds}. Time is that of all trials so far, the baseline's included; the "
         "controller's own and that of the full trainings is not.",
         f"Tuned BCE, trained in the same way: validation AUC {tuned.validation.mean():.4f}, standard error over seeds "
         f"{tuned.standard_error:.4f}, test AUC {tuned.test.mean():.4f}. Near means that level less one standard error.",

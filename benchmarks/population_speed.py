@@ -1,6 +1,6 @@
 """Populations against one Trainer a candidate: ``python -m benchmarks.population_speed --data.root data/ml100k01-1-5``.
 
-The formulas are random ones that screening lets pass, as a search meets them first. Groups of children and a population
+The formulas are random ones that screening lets pass, as a search meets them first. Groups of trials and a population
 of the same formulas are trained in turn, each for one epoch and a validation AUC, and their rewards compared.
 """
 
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
     optimizer: str
     size: int
-    child: float
+    trial: float
     candidate: float
     ratios: list[float]
     differences: list[float]
@@ -106,7 +106,7 @@ def formulas(count: int, seed: int) -> list[Loss]:
 def evaluators(
     name: str, size: int, data: InteractionsDataModule, options: argparse.Namespace
 ) -> tuple[BiasedMF, TrialEvaluator, PopulationEvaluator]:
-    """Return a recommender, what trains one child at a time and what trains a population."""
+    """Return a recommender, what trains one trial at a time and what trains a population."""
     torch.manual_seed(options.seed)
     recommender = BiasedMF(data.num_users, data.num_items, optimizer=OPTIMIZERS[name])
     trainers = TrainerFactory({**RECIPE, "accelerator": options.accelerator})
@@ -117,17 +117,17 @@ def compared(
     name: str, size: int, data: InteractionsDataModule, losses: Sequence[Loss], options: argparse.Namespace
 ) -> Row:
     """Train the same formulas both ways, in turn."""
-    recommender, child, population = evaluators(name, size, data, options)
+    recommender, trial, population = evaluators(name, size, data, options)
     run = partial(timed, recommender=recommender, seed=options.seed)
     copies, _ = run(population, losses[:size])
-    # The rewards of many formulas are compared once; for the speed the children of a few are enough.
-    children, _ = run(child, losses[: min(size, options.children)])
+    # The rewards of many formulas are compared once; for the speed the trials of a few are enough.
+    trials, _ = run(trial, losses[: min(size, options.children)])
     few = losses[: min(size, 5)]
     pairs = []
     for _ in range(options.repetitions):
-        seconds = run(child, few)[1] / len(few)
+        seconds = run(trial, few)[1] / len(few)
         pairs.append((seconds, run(population, losses[:size])[1] / size))
-    return _row(name, size, pairs, children, copies[: len(children)])
+    return _row(name, size, pairs, trials, copies[: len(trials)])
 
 
 def timed(
@@ -140,28 +140,28 @@ def timed(
 
 
 def _row(
-    name: str, size: int, pairs: Sequence[tuple[float, float]], children: list[Evaluation], copies: list[Evaluation]
+    name: str, size: int, pairs: Sequence[tuple[float, float]], trials: list[Evaluation], copies: list[Evaluation]
 ) -> Row:
-    both = [(child.score, copy.score) for child, copy in zip(children, copies, strict=True)]
+    both = [(trial.score, copy.score) for trial, copy in zip(trials, copies, strict=True)]
     return Row(
         optimizer=name,
         size=size,
-        child=statistics.median(child for child, _ in pairs),
+        trial=statistics.median(trial for trial, _ in pairs),
         candidate=statistics.median(candidate for _, candidate in pairs),
-        ratios=[child / candidate for child, candidate in pairs],
-        differences=[abs(child - copy) for child, copy in both if child is not None and copy is not None],
-        disagreements=sum((child is None) != (copy is None) for child, copy in both),
+        ratios=[trial / candidate for trial, candidate in pairs],
+        differences=[abs(trial - copy) for trial, copy in both if trial is not None and copy is not None],
+        disagreements=sum((trial is None) != (copy is None) for trial, copy in both),
     )
 
 
 def report(rows: Sequence[Row]) -> str:
     """Return the table of speed and of rewards."""
-    header = ["optimizer", "K", "child, s", "candidate, s", "ratio (range)", "required", "reward difference: median"]
+    header = ["optimizer", "K", "trial, s", "candidate, s", "ratio (range)", "required", "reward difference: median"]
     header += ["90 %", "largest", "other status"]
     lines = [[row.optimizer, str(row.size), *_speed(row), *_differences(row)] for row in rows]
     return (
         "BiasedMF (64) on ML-100K, batch 128, one epoch and validation AUC, gradients clipped at 50; random formulas "
-        "that pass screening. A child has a Trainer of its own. Times are medians over repetitions in turn, the ratio "
+        "that pass screening. A trial has a Trainer of its own. Times are medians over repetitions in turn, the ratio "
         "is the median of the pairs. Rewards are those of the same formulas both ways.\n\n" + table(header, lines)
     )
 
@@ -171,7 +171,7 @@ def _speed(row: Row) -> list[str]:
     required = REQUIRED.get(row.size)
     verdict = "" if required is None else f"{required:g}: {'reached' if ratio >= required else 'missed'}"
     spread = f"{min(row.ratios):.1f} to {max(row.ratios):.1f}"
-    return [f"{row.child:.3f}", f"{row.candidate:.4f}", f"**{ratio:.1f}** ({spread})", verdict]
+    return [f"{row.trial:.3f}", f"{row.candidate:.4f}", f"**{ratio:.1f}** ({spread})", verdict]
 
 
 def _differences(row: Row) -> list[str]:

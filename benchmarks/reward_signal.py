@@ -1,7 +1,7 @@
-"""Does a child's reward predict how good its loss is after full training?
+"""Does a trial's reward predict how good its loss is after full training?
 
 Trains a panel of right-direction formulas, drawn uniformly, and all hand-made losses: fully (early stopping, best of
-several weight decays by validation AUC), and under each child budget. Prints and writes the Spearman correlation of
+several weight decays by validation AUC), and under each trial budget. Prints and writes the Spearman correlation of
 each budget's reward with the fully trained test AUC.
 
     python -m benchmarks.reward_signal data/ml100k01-1-5
@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.common.commands import settle
 from benchmarks.common.report import table, write_report
-from benchmarks.common.training import FULL_WEIGHT_DECAYS, ChildBudget, full_training
+from benchmarks.common.training import FULL_WEIGHT_DECAYS, TrialBudget, full_training
 from datamodules import InteractionsDataModule
 from lightning_modules.losses import FormulaLoss, Loss, Numerics
 from lightning_modules.search.evaluation import TrialEvaluator
@@ -28,15 +28,15 @@ from lightning_modules.search.trial import Assignment
 from lightning_modules.training.trainers import TrainerFactory
 
 BUDGETS = {
-    "published: SGD 0.01, N(0, 1), batch 128, 1 epoch, validation split": ChildBudget(
+    "published: SGD 0.01, N(0, 1), batch 128, 1 epoch, validation split": TrialBudget(
         "SGD", 0.01, 1, init_std=1.0, batch_size=128, holdout=0.0
     ),
-    "Adam 5e-3, N(0, 0.01), batch 1024, 1 epoch": ChildBudget("Adam", 5e-3, 1),
-    "the same, 2 epochs": ChildBudget("Adam", 5e-3, 2),
-    "the same, 3 epochs": ChildBudget("Adam", 5e-3, 3),
-    "the same, 5 epochs": ChildBudget("Adam", 5e-3, 5),
-    "Adam 1e-2, 2 epochs": ChildBudget("Adam", 1e-2, 2),
-    "Adam 2e-3, 4 epochs": ChildBudget("Adam", 2e-3, 4),
+    "Adam 5e-3, N(0, 0.01), batch 1024, 1 epoch": TrialBudget("Adam", 5e-3, 1),
+    "the same, 2 epochs": TrialBudget("Adam", 5e-3, 2),
+    "the same, 3 epochs": TrialBudget("Adam", 5e-3, 3),
+    "the same, 5 epochs": TrialBudget("Adam", 5e-3, 5),
+    "Adam 1e-2, 2 epochs": TrialBudget("Adam", 1e-2, 2),
+    "Adam 2e-3, 4 epochs": TrialBudget("Adam", 2e-3, 4),
 }
 
 SHIPPED = {"BiasedMF": "two epochs", "DeepMF": "one epoch"}
@@ -58,9 +58,9 @@ def panel(formulas: int, seed: int) -> dict[str, Loss]:
 
 
 def reward(
-    data: InteractionsDataModule, budget: ChildBudget, name: str, loss: Loss, seed: int, model: str
+    data: InteractionsDataModule, budget: TrialBudget, name: str, loss: Loss, seed: int, model: str
 ) -> tuple[float, float]:
-    """Return the metric of one child and its seconds."""
+    """Return the metric of one trial and its seconds."""
     data = data.hold_out(budget.holdout, seed) if budget.holdout else data
     data.batch_size = budget.batch_size
     evaluator = TrialEvaluator(TrainerFactory(budget.recipe), data)
@@ -93,7 +93,7 @@ def correlations(measured: pd.DataFrame) -> pd.DataFrame:
             "budget": title,
             "over all": spearmanr(measured[column], measured["test_auc"]).statistic,
             "over the best 40 %": spearmanr(best[column], best["test_auc"]).statistic,
-            "seconds a child": measured[f"{column} seconds" if column in BUDGETS else "full_seconds"].median(),
+            "seconds a trial": measured[f"{column} seconds" if column in BUDGETS else "full_seconds"].median(),
         }
         for title, column in columns.items()
     )
@@ -123,13 +123,13 @@ def report(measured: pd.DataFrame, seed: int, model: str) -> None:
     ]
     write_report(
         f"reward_signal_{model.lower()}",
-        title="Does a child's reward predict full training?",
+        title="Does a trial's reward predict full training?",
         parts=[
             f"{model}, {len(measured)} losses: right-direction formulas drawn uniformly (seed {seed}) and all "
             "hand-made losses. Full training: Adam 2e-3, batch 1024, early stopping on validation AUC, best of the "
             f"weight decays {', '.join(map(str, FULL_WEIGHT_DECAYS))}. Spearman correlation of each budget's reward "
             "with the fully trained test AUC; rewards are measured on 10 % of the training rows, held out.",
-            table(["budget", "over all", "over the best 40 %", "seconds a child"], rows),
+            table(["budget", "over all", "over the best 40 %", "seconds a trial"], rows),
             f"The shipped configuration takes Adam 5e-3 and {SHIPPED[model]}.",
             table(["loss", "test AUC", "validation AUC", "reward, 1 epoch", "reward, 2 epochs"], panel_rows),
         ],

@@ -1,6 +1,6 @@
 """What ledger and states cost: ``python -m benchmarks.search_overhead --data.root data/ml100k01-1-5``.
 
-The search command with PPO on biased matrix factorisation (batch 128, one epoch a child), with its
+The search command with PPO on biased matrix factorisation (batch 128, one epoch a trial), with its
 calls of the ledger and the states timed.
 """
 
@@ -19,9 +19,9 @@ from lightning_modules.search.loss_search import LossSearch
 from lightning_modules.search.snapshots import SNAPSHOTS_NAME, Snapshots
 
 CONFIG = "configs/search/ml100k_biased_mf.yaml"
-CHILD = ["--data.batch_size", "128", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
+TRIAL = ["--data.batch_size", "128", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
 ARMS: Mapping[str, Sequence[str]] = {
-    "one child at a time": [],
+    "one trial at a time": [],
     "two workers": ["--search.executor", "process", "--search.workers", "2"],
     "population of 20": ["--search.population", "20"],
 }
@@ -35,16 +35,16 @@ class Outcome:
 
     Attributes:
         rounds: When its rounds were.
-        ledger: Calls that wrote children and candidates.
+        ledger: Calls that wrote trials and candidates.
         states: Calls that wrote a state, or found that it was not time to.
-        children: Seconds of all children of the rounds.
+        trials: Seconds of all trials of the rounds.
         state_bytes: Size of the last state.
     """
 
     rounds: Sequence[Span]
     ledger: Sequence[Span]
     states: Sequence[Span]
-    children: float
+    trials: float
     state_bytes: int
 
     def shares(self, calls: Sequence[Span]) -> list[float]:
@@ -63,7 +63,7 @@ class Outcome:
         return [
             name,
             f"{statistics.median(each.seconds for each in self.rounds):.2f}",
-            f"{self.children / total(self.rounds):.0%}",
+            f"{self.trials / total(self.rounds):.0%}",
             f"{statistics.median(calls):.1f} ({max(calls):.1f}) x {len(calls) / len(self.rounds):.0f}",
             f"{_percent(self.shares(self.ledger))}",
             f"{max(offers):.0f}",
@@ -76,23 +76,23 @@ class Outcome:
 def search(data_root: Path, arguments: Sequence[str], rounds: int, warmup_updates: int, seed: int) -> Outcome:
     """Run one search in a folder of its own, which is removed."""
     with tempfile.TemporaryDirectory() as folder, timed(*_TIMED) as (finished, records, candidates, offers):
-        options = ["--data.root", str(data_root), *CHILD, *arguments]
+        options = ["--data.root", str(data_root), *TRIAL, *arguments]
         options += ["--search.rounds", str(rounds), "--search.warmup_updates", str(warmup_updates)]
         options += ["--search.references=[]"]
         options += ["--seed_everything", str(seed), "--search.root", folder]
         run_command(["search", "--config", CONFIG, *options])
-        children = [each.seconds for place, each in read_trials(folder).items() if place.kind == "candidate"]
+        trials = [each.seconds for place, each in read_trials(folder).items() if place.kind == "candidate"]
         states = max((Path(folder) / SNAPSHOTS_NAME).iterdir())
         ledger = [call for call in [*records, *candidates] if call.begin >= finished[0].begin]
-        return Outcome(finished, ledger, offers, sum(children), states.stat().st_size)
+        return Outcome(finished, ledger, offers, sum(trials), states.stat().st_size)
 
 
 def report(outcomes: Mapping[str, Outcome], rounds: int, warmup_updates: int) -> list[str]:
     """Return the table and what is required."""
     header = [
-        "children",
+        "trials",
         "seconds a round",
-        "seconds of children / those of rounds",
+        "seconds of trials / those of rounds",
         "ms a write to the ledger (slowest) x writes a round",
         "ledger, share of a round",
         "ms of the slowest state",
@@ -102,7 +102,7 @@ def report(outcomes: Mapping[str, Outcome], rounds: int, warmup_updates: int) ->
     ]
     largest = max(outcome.share for outcome in outcomes.values())
     return [
-        f"{CONFIG} with batch 128 and one epoch a child; {warmup_updates} warm-up updates, {rounds} "
+        f"{CONFIG} with batch 128 and one epoch a trial; {warmup_updates} warm-up updates, {rounds} "
         "rounds of 20 candidates. Shares of a round are medians (smallest to largest). A state is written when the "
         "search has spent 50 times longer than the last writing took, and after the last round.",
         table(header, [outcome.row(name) for name, outcome in outcomes.items()]),

@@ -1,6 +1,6 @@
-"""Children a second in one worker and in two: ``python -m benchmarks.search_workers --data.root data/ml100k01-1-5``.
+"""Trials a second in one worker and in two: ``python -m benchmarks.search_workers --data.root data/ml100k01-1-5``.
 
-The same children (biased matrix factorisation, batch 128, one epoch and validation AUC) on every executor, in turn.
+The same trials (biased matrix factorisation, batch 128, one epoch and validation AUC) on every executor, in turn.
 """
 
 import argparse
@@ -40,16 +40,16 @@ EXECUTORS: Mapping[str, Callable[[], TrialExecutor]] = {
 
 
 class Arm:
-    """One executor, on which the same children are trained again and again.
+    """One executor, on which the same trials are trained again and again.
 
     Args:
-        executor: Where children are trained.
+        executor: Where trials are trained.
         data: What they are trained on.
-        losses: One for each child.
-        seed: Of every child and of the initial weights.
+        losses: One for each trial.
+        seed: Of every trial and of the initial weights.
 
     Attributes:
-        scores: What the children of the last run ended with.
+        scores: What the trials of the last run ended with.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Arm:
 
 
 def start(data: InteractionsDataModule, losses: Mapping[str, Loss], seed: int) -> tuple[dict[str, Arm], Times]:
-    """Return the arms, every worker of which has trained children, and the seconds that their first ones took."""
+    """Return the arms, every worker of which has run trials, and the seconds that their first ones took."""
     arms, seconds = {}, {}
     for name, executor in EXECUTORS.items():
         begin = time.perf_counter()
@@ -90,7 +90,7 @@ def start(data: InteractionsDataModule, losses: Mapping[str, Loss], seed: int) -
         seconds[name] = time.perf_counter() - begin
         # Whichever worker was ready first may have trained all of those.
         arms[name].train(6 * arms[name].executor.slots)
-        print(f"{name}: first children after {seconds[name]:.1f} s", flush=True)
+        print(f"{name}: first trials after {seconds[name]:.1f} s", flush=True)
     return arms, [seconds]
 
 
@@ -110,21 +110,21 @@ def measure(arms: Mapping[str, Arm], repeats: int) -> Times:
     return times
 
 
-def report(times: Times, first: Times, children: int) -> list[str]:
+def report(times: Times, first: Times, trials: int) -> list[str]:
     """Return the tables and the ratio."""
-    rates = {name: [children / each[name] for each in times] for name in EXECUTORS}
+    rates = {name: [trials / each[name] for each in times] for name in EXECUTORS}
     rows = [
-        [name, median(rates[name]), f"{statistics.median(each[name] for each in times) / children:.3f}", f"{own:.1f}"]
+        [name, median(rates[name]), f"{statistics.median(each[name] for each in times) / trials:.3f}", f"{own:.1f}"]
         for name, own in first[0].items()
     ]
     gains = {name: [each[ONE] / each[name] for each in times] for name in (SERIAL, TWO)}
     return [
         "BiasedMF (64), batch 128, one epoch and validation AUC with fused Adam 1e-3, one thread a process; "
-        f"{children} losses, hand-made ones and formulas drawn uniformly, on each executor {len(times)} times, in "
+        f"{trials} losses, hand-made ones and formulas drawn uniformly, on each executor {len(times)} times, in "
         "turn. All end with the same scores to the last bit.",
-        table(["executor", "children a second", "seconds a child", "seconds until its first children"], rows),
+        table(["executor", "trials a second", "seconds a trial", "seconds until its first trials"], rows),
         "Medians (slowest to fastest). The last column is not part of the rates: workers start, import, map the data "
-        "into their memory and train one child each, once a search.",
+        "into their memory and train one trial each, once a search.",
         f"Two workers against one, median of the repeats: **{median(gains[TWO])}**; required at least "
         f"{verdict(gains[TWO], LEAST_RATIO)}. This process itself against one worker: {median(gains[SERIAL])}.",
     ]

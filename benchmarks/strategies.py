@@ -117,7 +117,7 @@ def main(
         parts=[
             f"{CONFIG} with {WARMUP_UPDATES} warm-up updates, {rounds} rounds of 20 candidates, seeds "
             f"{', '.join(map(str, seeds))}. Rewards are AUC on "
-            "held-out training rows less that of BCE under the same child budget; mean ± standard deviation over "
+            "held-out training rows less that of BCE under the same trial budget; mean ± standard deviation over "
             "seeds. The surrogate chooses which of a round's trainable draws are trained.",
             summary(results),
             f"Full training: the {FINALISTS} best formulas of each study, trained to convergence as in reward_signal; "

@@ -51,7 +51,7 @@ class Kill:
         moment: Seconds after the start of the process.
         inside: Whether the command line was there to answer signals.
         status: Exit status.
-        children: Trained children on disk.
+        trials: Finished trials on disk.
         lost: Trainings that this process had begun and that are not on disk.
         gone: Whether all its processes were gone soon afterwards.
     """
@@ -61,7 +61,7 @@ class Kill:
     moment: float
     inside: bool
     status: int
-    children: int
+    trials: int
     lost: int
     gone: bool
 
@@ -139,9 +139,9 @@ class Killer:
         os.kill(process.pid, number)
         status = self._death(process)
         gone = group_ends(process.pid, _LONGEST_DYING)
-        children = recorded(root)
-        lost = begun(self._log(root)) - trainings - (children - trained)
-        return Kill(study, number, moment, inside, status, children, lost, gone)
+        trials = recorded(root)
+        lost = begun(self._log(root)) - trainings - (trials - trained)
+        return Kill(study, number, moment, inside, status, trials, lost, gone)
 
     def _death(self, process: RunningCommand) -> int:
         status = process.wait(_LONGEST_DYING)
@@ -170,7 +170,7 @@ class Killer:
 
 
 def recorded(root: Path) -> int:
-    """Return how many trained children a study has on disk."""
+    """Return how many finished trials a study has on disk."""
     return len(read_trials(root)) if (root / LEDGER_NAME).exists() else 0
 
 

@@ -56,22 +56,22 @@ def measure(arguments: Sequence[str]) -> dict[str, Any]:
     """Return seconds and bytes of loading and of the search.
 
     Raises:
-        RuntimeError: If a child could not be trained.
+        RuntimeError: If a trial could not be trained.
     """
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, sampled() as samples:
         search([*arguments, "--search.root", folder], figures)
-        children = {place.name: each for place, each in read_trials(folder).items() if place.kind == "candidate"}
-    if any(each.score is None for each in children.values()):
-        raise RuntimeError(f"a child could not be trained: {children}")
+        trials = {place.name: each for place, each in read_trials(folder).items() if place.kind == "candidate"}
+    if any(each.score is None for each in trials.values()):
+        raise RuntimeError(f"a trial could not be trained: {trials}")
     driver, others = largest(samples)
     return {
         **figures,
         "rows": figures["train"] + figures["validation"] + figures["test"],
         "trained_rows": round(figures["train"] * (1 - HOLDOUT)),
         "search_peak": peak(),
-        "children_seconds": [each.seconds for each in children.values()],
-        "formulas": list(children),
+        "trial_seconds": [each.seconds for each in trials.values()],
+        "formulas": list(trials),
         "driver_proportional": driver.proportional,
         "workers_resident": others.resident,
         "workers_proportional": others.proportional,

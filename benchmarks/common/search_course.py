@@ -17,8 +17,8 @@ class Step(NamedTuple):
 
     Attributes:
         round: The round.
-        seconds: Of all children up to its end, on all rungs, those of the baseline included.
-        epochs: Epochs of the same children, which do not depend on how busy the machine was.
+        seconds: Of all trials up to its end, on all rungs, those of the baseline included.
+        epochs: Epochs of the same trials, which do not depend on how busy the machine was.
         formula: The best formula from then on.
     """
 
@@ -41,21 +41,21 @@ def course(root: Path) -> list[Step]:
 
 
 def costs(root: Path) -> pd.DataFrame:
-    """Return ``seconds`` and ``epochs`` of every child that the search for formulas needs, with its ``round``.
+    """Return ``seconds`` and ``epochs`` of every trial that the search for formulas needs, with its ``round``.
 
     The baseline is trained before the first round; reference losses are for people to compare with.
     """
     usual = settings_of(root)["trainer"]["max_epochs"]
     rows = [
-        (place.round, child.seconds, place.epochs or usual)
-        for place, child in read_trials(root).items()
+        (place.round, trial.seconds, place.epochs or usual)
+        for place, trial in read_trials(root).items()
         if place.kind != "reference"
     ]
     return pd.DataFrame(rows, columns=["round", "seconds", "epochs"])
 
 
 def whole_cost(root: Path) -> tuple[float, int]:
-    """Return seconds and epochs of all those children."""
+    """Return seconds and epochs of all those trials."""
     return _up_to(costs(root), math.inf)
 
 

@@ -13,12 +13,12 @@ from lightning_modules.search.snapshots import Snapshots
 
 
 def differences(one: Path, other: Path, *, without: Sequence[str] = ()) -> list[str]:
-    """Return where two studies differ in candidates, trained children, formulas.csv and newest state.
+    """Return where two studies differ in candidates, finished trials, formulas.csv and newest state.
 
     Args:
         one: Folder of a study.
         other: Folder of another.
-        without: What is not compared: ``candidates``, ``children``, ``formulas`` or ``state``.
+        without: What is not compared: ``candidates``, ``trials``, ``formulas`` or ``state``.
     """
     left, right = contents(one), contents(other)
     return list(_differences({name: left[name] for name in left if name not in without}, right, ""))
@@ -26,11 +26,11 @@ def differences(one: Path, other: Path, *, without: Sequence[str] = ()) -> list[
 
 def contents(root: Path) -> dict[str, Any]:
     """Return what a study's folder holds."""
-    children = {str(place): asdict(child) for place, child in read_trials(root).items()}
+    trials = {str(place): asdict(trial) for place, trial in read_trials(root).items()}
     formulas = pd.read_csv(root / "formulas.csv")
     return {
         "candidates": read_ledger(root).to_dict("records"),
-        "children": children,
+        "trials": trials,
         "formulas": formulas.to_dict("records"),
         "state": Snapshots(root).newest(),
     }

@@ -1,4 +1,4 @@
-"""Trainings that several benchmarks share: a child's budget, and full training with early stopping."""
+"""Trainings that several benchmarks share: a trial's budget, and full training with early stopping."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +19,8 @@ FULL_WEIGHT_DECAYS = (0.0, 1e-5, 1e-4)
 
 
 @dataclass(frozen=True)
-class ChildBudget:
-    """How a child is trained; ``holdout`` 0 measures it on the validation split."""
+class TrialBudget:
+    """How a trial is trained; ``holdout`` 0 measures it on the validation split."""
 
     optimizer: str
     learning_rate: float
@@ -47,7 +47,7 @@ class ChildBudget:
 def full_training(data: InteractionsDataModule, loss: Loss, seed: int, model: str = "BiasedMF") -> tuple[float, float]:
     """Return validation and test AUC after training to convergence, for the best weight decay by validation."""
     data.batch_size = 1024
-    budget = ChildBudget("Adam", FULL_LEARNING_RATE, FULL_EPOCHS)
+    budget = TrialBudget("Adam", FULL_LEARNING_RATE, FULL_EPOCHS)
     training = FullTraining(partial(budget.model, data, seed, model), data, budget.recipe, patience=FULL_PATIENCE)
     runs = [training.train(loss, seed, Setting(FULL_LEARNING_RATE, decay)) for decay in FULL_WEIGHT_DECAYS]
     best = max(runs, key=lambda run: run.score)

@@ -110,7 +110,7 @@ class StudyFolder:
         if not self.begun:
             return
         rounds = 0 if self.state is None else self.state["rounds"]
-        trained = f"{len(self.known)} trained children" if self.known else "no trained children"
+        trained = f"{len(self.known)} finished trials" if self.known else "no finished trials"
         console.print(f"Continuing the study in {self.root}: {trained}, state of round {rounds}.", highlight=False)
 
     def _known_trials(self) -> Mapping[TrialKey, Evaluation]:

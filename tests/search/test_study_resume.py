@@ -121,7 +121,7 @@ def test_a_torn_ledger_gets_its_candidates_back(stops: Stops, whole: Path, stopp
     torn = stopped / LEDGER_NAME
     truncate(torn, share)
     search(stopped, rounds=3)
-    assert differences(whole, stopped, without=["children"]) == []
+    assert differences(whole, stopped, without=["trials"]) == []
     assert torn.with_suffix(".damaged").exists() == (share > 0)
 
 
