@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import torch
 
-import lightning_modules.cli.running  # noqa: F401 (imported once, for all commands)
+import lightning_modules.cli.lossmith_cli  # noqa: F401 (imported once, for all commands)
 from benchmarks.common.running_commands import ENVIRONMENT, REPOSITORY, RunningCommand
 from lightning_modules.cli.main import main
 

@@ -8,10 +8,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from torch.utils.tensorboard import SummaryWriter
 
 from lightning_modules.losses import Loss
-from lightning_modules.losses.figures import loss_figure
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.progress import counted
@@ -43,6 +41,10 @@ def draw(losses: Sequence[tuple[str, Loss]], folder: Path, console: Console) -> 
     """Draw losses under their titles for TensorBoard, numbered from 1."""
     if not losses:
         return
+    from torch.utils.tensorboard import SummaryWriter
+
+    from lightning_modules.losses.figures import loss_figure
+
     folder = folder / FIGURES_NAME
     with SummaryWriter(str(folder)) as writer:
         for number, (title, loss) in enumerate(counted(losses, "drawing losses"), 1):

@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args, get_origin
 from pytorch_lightning.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
-from lightning_modules.cli.registry import argument_hints, bases_in, named
+from lightning_modules.cli.registry import named
+from lightning_modules.cli.type_hints import argument_hints, bases_in
 from lightning_modules.core.run_config import CONFIG_NAME
 from lightning_modules.search.study import Study, settings_of
 from lightning_modules.utilities.messages import shortened

@@ -13,7 +13,8 @@ import docstring_parser
 from jsonargparse import DefaultHelpFormatter
 
 from lightning_modules.cli.help_page import HelpPage
-from lightning_modules.cli.registry import SIZES, bases_in, named
+from lightning_modules.cli.registry import SIZES, named
+from lightning_modules.cli.type_hints import bases_in
 
 _PLACEHOLDERS: Mapping[Any, str] = {int: "N", float: "NUMBER", str: "TEXT", bool: "{true,false}"}
 _CHOOSE = "--{0}.help NAME lists {1}, --{0}.ARGUMENT VALUE sets one"
@@ -29,6 +30,7 @@ _OWN = {"run": "Argument", "ckpt_path": "Checkpoint"}
 _WORDS = {
     "config": "YAML or JSON file of settings; later files, and options, lie on top",
     "print_config": "Print all settings as a file that --config takes, and end",
+    "seed_everything": "Seed of the run; true draws one",
     "ckpt_path": "Checkpoint file, or last: the newest of the same model, data and seed",
     **dict.fromkeys(("model", "data"), "Its name, or package.module.Class for one of yours"),
 }
@@ -36,7 +38,7 @@ _REFERENCE = re.compile(r"See :class:`~?(?:[\w.]*\.)?(\w+)`\.?")
 _MARKUP = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`|``([^`]*)``|`([^`]*)`")
 
 
-class HelpFormatter(DefaultHelpFormatter):
+class PageAsJson(DefaultHelpFormatter):
     """Collects what a parser says of itself in a page, a verb's own options first and without prefix.
 
     Args:
@@ -66,7 +68,8 @@ class HelpFormatter(DefaultHelpFormatter):
 
     def add_arguments(self, actions: Iterable[Action]) -> None:
         """Take the options of a section, with a line for all but those of which its title tells."""
-        actions = [action for action in actions if not action.option_strings or action.option_strings[0][0] == "-"]
+        shown = [action for action in actions if action.help != SUPPRESS]
+        actions = [action for action in shown if not action.option_strings or action.option_strings[0][0] == "-"]
         for action in actions:
             self._page.options |= dict.fromkeys(action.option_strings, hasattr(action, "_typehint"))
         of_classes = [each for each in actions if each.dest.endswith(".help")]
@@ -80,21 +83,10 @@ class HelpFormatter(DefaultHelpFormatter):
         """End a section."""
 
     def format_help(self) -> str:
-        """Return the page as it is printed."""
-        return self._sorted_page().text()
-
-    def _sorted_page(self) -> HelpPage:
+        """Return the page as JSON."""
         order = [*_SHARED.values()]
         self._page.sections.sort(key=lambda each: order.index(each[0]) if each[0] in order else -1)
-        return self._page
-
-
-class PageAsJson(HelpFormatter):
-    """Gives the page as JSON, for a program."""
-
-    def format_help(self) -> str:
-        """Return the page as JSON."""
-        return json.dumps(asdict(self._sorted_page()))
+        return json.dumps(asdict(self._page))
 
 
 def _title(heading: str, first: str, *, names_classes: bool) -> str:

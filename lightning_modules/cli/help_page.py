@@ -26,6 +26,13 @@ class HelpPage:
     epilog: str = ""
     options: dict[str, bool] = field(default_factory=dict)
 
+    def options_of(self, verb: str) -> dict[str, bool]:
+        """Return the options, the verb's own with and without prefix."""
+        own = f"--{verb}."
+        return self.options | {
+            f"--{each.removeprefix(own)}": nests for each, nests in self.options.items() if each.startswith(own)
+        }
+
     def text(self) -> str:
         """Return the page as it is printed."""
         columns = shutil.get_terminal_size().columns - 2

@@ -14,12 +14,8 @@ from callbacks import PredictionWriter
 from datamodules.same_data import HasFingerprint, say_unchecked
 from lightning_modules.cli.checkpoint_settings import agreed_model
 from lightning_modules.cli.last_run import last_checkpoint, logger_of
-from lightning_modules.cli.refusals import (
-    refuse_address,
-    refuse_impossible,
-    refuse_mismatch,
-    refuse_nulls,
-)
+from lightning_modules.cli.model_refusals import refuse_mismatch, refuse_nulls
+from lightning_modules.cli.refusals import refuse_address, refuse_impossible
 from lightning_modules.cli.registry import SECTIONS, SIZES
 from lightning_modules.cli.subcommands import OWN_VERBS, spelled_out
 from lightning_modules.cli.trainer_verbs import (
@@ -39,6 +35,10 @@ from lightning_modules.utilities.files import full_disk_explained
 _TRAINER_USAGE = "[--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
 
 
+class TrainingParser(VerbParser, LightningArgumentParser):
+    """The parser of a verb with options for a model, data and the Trainer."""
+
+
 class CLI(LightningCLI):
     """Lightning's command line and the project's own verbs.
 
@@ -51,7 +51,7 @@ class CLI(LightningCLI):
         self._verbs = [verb for verb in args[:1] if verb in VERBS] or [*VERBS]
         super().__init__(
             args=spelled_out(args),
-            parser_class=VerbParser,
+            parser_class=TrainingParser,
             parser_kwargs={"prog": PROGRAM},
             seed_everything_default=42,
             auto_configure_optimizers=False,
@@ -64,13 +64,15 @@ class CLI(LightningCLI):
         return {verb: {*NO_OPTIONS} for verb in TRAINER_VERBS}
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:  # noqa: ARG002
-        self._subcommand_parsers: dict[str, LightningArgumentParser] = {}
+        assert isinstance(parser, VerbParser)
+        built = {verb: self._verb_parser(verb) for verb in self._verbs}
+        parser.verbs = built
+        self._subcommand_parsers: dict[str, LightningArgumentParser] = {**built}
         verbs = parser.add_subcommands(prog=PROGRAM)
-        for verb in self._verbs:
-            self._subcommand_parsers[verb] = self._verb_parser(verb)
-            verbs.add_subcommand(verb, self._subcommand_parsers[verb])
+        for verb, each in built.items():
+            verbs.add_subcommand(verb, each)
 
-    def _verb_parser(self, verb: str) -> LightningArgumentParser:
+    def _verb_parser(self, verb: str) -> TrainingParser:
         own = OWN_VERBS.get(verb)
         usage = own.usage if own else _TRAINER_USAGE
         settings = {"usage": f"{PROGRAM} {verb} {usage}", "description": VERBS[verb], "epilog": EPILOG}
@@ -82,6 +84,8 @@ class CLI(LightningCLI):
             parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
         if verb == "predict":
             add_prediction_options(parser)
+        assert isinstance(parser, TrainingParser)
+        parser.owners = {"trainer": pl.Trainer, **({own.prefix.rstrip("."): own.settings} if own else {})}
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

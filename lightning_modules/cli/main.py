@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from lightning_modules.cli.early_answers import early_answer
 from lightning_modules.cli.verbs import answer
 
 
@@ -17,7 +18,10 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if args is None else args)
     options = [argument for argument in arguments if argument != "--debug"]
+    is_debugged = len(options) < len(arguments)
     status = answer(options)
+    if status is None and not is_debugged:
+        status = early_answer(options)
     if status is not None:
         return status
     try:
@@ -26,4 +30,4 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
-    return run(options, debug=len(options) < len(arguments))
+    return run(options, debug=is_debugged)

@@ -10,14 +10,14 @@ from typing import Any, Union, get_args, get_origin
 
 import yaml
 
-from lightning_modules.cli.registry import SECTIONS, argument_hints, bases_in, named
+from lightning_modules.cli.type_hints import argument_hints, bases_in
 from lightning_modules.losses import FormulaLoss, Loss
 from lightning_modules.search.study import loss_of
 from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.serialization import is_file
 from lightning_modules.utilities.untrusted_data import SettingsError, check_bounds
 
-_OPTION = re.compile(rf"--({'|'.join(SECTIONS)})(\.\w+)*\.(?P<argument>\w+)")
+_OPTION = re.compile(r"--(model|data)(\.\w+)*\.(?P<argument>\w+)")
 _CLASS_NAME = re.compile(r"[A-Za-z_][\w.]*")
 #: Files of settings are known by their names, since a loss may be called like any other file.
 _SETTINGS = (".yaml", ".yml", ".json")
@@ -83,6 +83,8 @@ def as_names(value: str) -> str:
 
 @cache
 def _lists_of_names() -> frozenset[str]:
+    from lightning_modules.cli.registry import SECTIONS, named
+
     classes = [cls for base in SECTIONS.values() for cls in named(base).values()]
     hints = [hint for cls in classes for hint in argument_hints(cls).items()]
     of_names = {name for name, hint in hints if _is_names(hint)}

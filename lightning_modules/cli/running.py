@@ -10,11 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.utilities.exceptions import SIGTERMException
-
 from lightning_modules.cli.error_messages import own_message
-from lightning_modules.cli.lossmith_cli import CLI
+from lightning_modules.cli.verbs import PLAIN_VERBS
 
 _FAILED, _INTERRUPTED, _TERMINATED = 1, 130, 143
 _SECONDS_TO_LEAVE_DESTRUCTOR = 0.05
@@ -23,7 +20,11 @@ _CHATTERING = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilit
 _CHATTER = ("💡 Tip:", "GPU available: False", "TPU available: False", "Seed set to")
 
 #: Errors that users cause; any other is a defect and keeps its traceback.
-_USER_ERRORS = (ValueError, OSError, MisconfigurationException, RuntimeError, MemoryError, ImportError)
+_USER_ERRORS = (ValueError, OSError, RuntimeError, MemoryError, ImportError)
+
+
+class TerminatedError(SystemExit):
+    """SIGTERM has ended a command that does without Lightning."""
 
 
 def run(arguments: Sequence[str], *, debug: bool = False) -> int:
@@ -35,14 +36,14 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
     """
     with _signals(), _quiet_libraries():
         try:
-            CLI(arguments)
-        except _USER_ERRORS as error:
+            _run_verb(arguments)
+        except (*_USER_ERRORS, _of_lightning("lightning_fabric", "MisconfigurationException", ValueError)) as error:
             if debug:
                 raise
             return _say(f"error: {own_message(error)}", _FAILED)
         except KeyboardInterrupt:
             return _say("interrupted", _INTERRUPTED)
-        except SIGTERMException:
+        except _terminated():
             return _say("terminated", _TERMINATED)
         except SystemExit as end:
             # Lightning turns Ctrl-C into a plain exit with status 1.
@@ -50,6 +51,28 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
                 return _say("interrupted", _INTERRUPTED)
             return end.code if isinstance(end.code, int) else _FAILED if end.code else 0
     return 0
+
+
+def _run_verb(arguments: Sequence[str]) -> None:
+    # Lightning takes seconds to import.
+    if arguments[0] in PLAIN_VERBS:
+        from lightning_modules.cli.plain_verbs import PlainCommandLine
+
+        PlainCommandLine(arguments)
+    else:
+        from lightning_modules.cli.lossmith_cli import CLI
+
+        CLI(arguments)
+
+
+def _of_lightning(package: str, error: str, other: type[BaseException]) -> type[BaseException]:
+    """Return an error of Lightning, or another where that is not imported."""
+    found: type[BaseException] = getattr(sys.modules.get(f"{package}.utilities.exceptions"), error, other)
+    return found
+
+
+def _terminated() -> type[BaseException]:
+    return _of_lightning("pytorch_lightning", "SIGTERMException", TerminatedError)
 
 
 def _say(message: str, status: int) -> int:
@@ -61,7 +84,7 @@ def _say(message: str, status: int) -> int:
 def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     # Lightning 2.6 leaves with status 0 after SIGTERM in a fit, and outside of one the process would die at once,
     # without formulas.csv.
-    raise SIGTERMException
+    raise _terminated()
 
 
 def _repeat_if_lost(unraisable: "sys.UnraisableHookArgs") -> None:
@@ -69,7 +92,7 @@ def _repeat_if_lost(unraisable: "sys.UnraisableHookArgs") -> None:
 
     A search or comparison destroys hundreds of Trainers, so that this happens.
     """
-    number = {KeyboardInterrupt: signal.SIGINT, SIGTERMException: signal.SIGTERM}.get(unraisable.exc_type)
+    number = {KeyboardInterrupt: signal.SIGINT, _terminated(): signal.SIGTERM}.get(unraisable.exc_type)
     if number is None:
         sys.__unraisablehook__(unraisable)
     else:

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from lightning_modules.cli.option_values import as_loss, as_names, as_trainable_loss, takes_losses, takes_names
 from lightning_modules.cli.refusals import refuse_endless
-from lightning_modules.cli.registry import argument_hints, bases_in
+from lightning_modules.cli.type_hints import argument_hints, bases_in
 from lightning_modules.utilities.messages import shortened
 
 _LOSS_OPTION = re.compile(r"--model(\.init_args)?\.loss((\.init_args)?\.base)?")

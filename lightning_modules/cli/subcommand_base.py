@@ -3,22 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import pytorch_lightning as pl
-from pytorch_lightning.cli import LightningArgumentParser
+from jsonargparse import ArgumentParser
 
 from lightning_modules.cli.shorthand import Shorthand, spell_out
+
+if TYPE_CHECKING:
+    # Check and export do without Lightning, which takes seconds to import.
+    import pytorch_lightning as pl
+    from pytorch_lightning.cli import LightningArgumentParser
 
 #: As published with AutoLossGen; far above what losses without poles reach.
 _LARGEST_GRADIENT = 50.0
 
 
-class CommandLine(Protocol):
-    """What a verb uses of the command line; model and data are ``None`` for a verb without them."""
-
-    model: pl.LightningModule
-    datamodule: pl.LightningDataModule
+class CommandLineValues(Protocol):
+    """What a verb without model and data uses of the command line."""
 
     @property
     def seed(self) -> int:
@@ -27,13 +28,20 @@ class CommandLine(Protocol):
     def option(self, name: str) -> Any:
         """Return the value of one of the verb's options, built if it is an object."""
 
+
+class CommandLine(CommandLineValues, Protocol):
+    """What a verb that trains uses of the command line."""
+
+    model: "pl.LightningModule"
+    datamodule: "pl.LightningDataModule"
+
     def save_config(self, path: Path) -> None:
         """Write the verb's configuration to a path."""
 
-    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+    def add_core_arguments_to_parser(self, parser: "LightningArgumentParser") -> None:
         """Add the trainer's, the model's and the data's options."""
 
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+    def add_arguments_to_parser(self, parser: "LightningArgumentParser") -> None:
         """Link and entitle them."""
 
 
@@ -56,7 +64,7 @@ class OwnVerb:
         """Return the arguments after the verb as the parser reads them; raises like :func:`spell_out`."""
         return spell_out(arguments, Shorthand.of(self.settings, self.prefix))
 
-    def add_arguments(self, cli: CommandLine, parser: LightningArgumentParser) -> None:
+    def add_arguments(self, cli: CommandLine, parser: "LightningArgumentParser") -> None:
         """Add the options to the verb's parser."""
         raise NotImplementedError
 
@@ -72,7 +80,7 @@ class TrainingVerb(OwnVerb):
     epochs: ClassVar[int]
     when_full = "What is finished is kept; free some space, then give the same command again, which goes on"
 
-    def add_arguments(self, cli: CommandLine, parser: LightningArgumentParser) -> None:
+    def add_arguments(self, cli: CommandLine, parser: "LightningArgumentParser") -> None:
         """Add the verb's own options under its name, and those of ``fit``."""
         parser.add_class_arguments(self.settings, self.prefix.rstrip("."), sub_configs=True)
         cli.add_core_arguments_to_parser(parser)
@@ -90,12 +98,20 @@ class PlainVerb(OwnVerb):
     #: ``?`` where it may be left out.
     run_count: ClassVar[str | None] = None
 
-    def add_arguments(self, cli: CommandLine, parser: LightningArgumentParser) -> None:  # noqa: ARG002
+    def add_arguments(self, cli: CommandLine, parser: "LightningArgumentParser") -> None:  # noqa: ARG002
         """Add the options."""
+        self.add_options(parser)
+
+    def add_options(self, parser: ArgumentParser) -> None:
+        """Add the options to any parser."""
         parser.add_class_arguments(self.settings, as_group=True, skip={"run"})
         kind = str if self.run_count is None else str | None
         parser.add_argument("run", nargs=self.run_count, type=kind, help=self.run_help)
 
-    def chosen(self, cli: CommandLine) -> Any:
+    def run(self, cli: CommandLineValues) -> None:
+        """Do what the verb says."""
+        raise NotImplementedError
+
+    def chosen(self, cli: CommandLineValues) -> Any:
         """Return the options as the dataclass."""
         return self.settings(**{field.name: cli.option(field.name) for field in fields(self.settings)})

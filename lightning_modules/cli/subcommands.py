@@ -5,20 +5,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lightning_modules.check.command import run_check
-from lightning_modules.check.settings import CheckSettings
 from lightning_modules.cli.checkpoint_settings import with_checkpoint_settings
 from lightning_modules.cli.foreign_settings import with_study_settings
+from lightning_modules.cli.plain_verbs import PLAIN_VERBS
 from lightning_modules.cli.refusals import refuse_other_bytes
 from lightning_modules.cli.shorthand import spell_out
-from lightning_modules.cli.subcommand_base import CommandLine, OwnVerb, PlainVerb, TrainingVerb
+from lightning_modules.cli.subcommand_base import CommandLine, OwnVerb, TrainingVerb
 from lightning_modules.cli.trainer_verbs import SHORTHANDS
 from lightning_modules.cli.verbs import VERBS
 from lightning_modules.compare.command import run_compare
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.core.run_config import continue_with, refuse_changed_data
-from lightning_modules.export.command import run_export
-from lightning_modules.export.settings import ExportSettings
 from lightning_modules.polish import PolishSettings
 from lightning_modules.polish.command import run_polish
 from lightning_modules.search.command import run_search
@@ -111,37 +108,12 @@ class PolishVerb(ContinuedVerb):
         run_polish(cli.option("polish"), **self.arguments(cli))
 
 
-class CheckVerb(PlainVerb):
-    """``check``."""
-
-    usage = "[RUN] [--formulas TEXT ...] [--losses NAME ...] [--file FILE] [--OPTION VALUE ...]"
-    settings = CheckSettings
-    run_help = "Folder of a search whose formulas are checked."
-    run_count = "?"
-
-    def run(self, cli: CommandLine) -> None:
-        """Check."""
-        run_check(self.chosen(cli), cli.seed)
-
-
-class ExportVerb(PlainVerb):
-    """``export``."""
-
-    usage = "RUN [--rank N] [--to python|latex|picture|onnx] [--output FILE]"
-    settings = ExportSettings
-    run_help = "Folder of a search; for onnx a checkpoint."
-
-    def run(self, cli: CommandLine) -> None:
-        """Export."""
-        run_export(self.chosen(cli))
-
-
 OWN_VERBS: dict[str, OwnVerb] = {
     "search": SearchVerb(),
-    "check": CheckVerb(),
+    "check": PLAIN_VERBS["check"],
     "compare": CompareVerb(),
     "polish": PolishVerb(),
-    "export": ExportVerb(),
+    "export": PLAIN_VERBS["export"],
 }
 
 

@@ -1,33 +1,58 @@
-"""The parser of a verb, whose errors are a line or two."""
+"""The parser of a verb, whose help is a page of our own and whose errors are a line or two."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
-from pytorch_lightning.cli import LightningArgumentParser
+from jsonargparse import ArgumentParser
 
-from lightning_modules.cli.error_messages import short_message
-from lightning_modules.cli.help_formatter import HelpFormatter
+from lightning_modules.cli.help_page import HelpPage
 from lightning_modules.utilities.untrusted_data import BOUNDED
 
 
-class VerbParser(LightningArgumentParser):
+class VerbParser(ArgumentParser):
     """A parser that ends with a line or two on what is wrong with a command line.
+
+    What it says of options and classes needs all packages, which are imported only then.
 
     Args:
         arguments: Positional arguments of the parser.
         options: Settings of the parser.
+
+    Attributes:
+        verbs: The parsers of the verbs, by their names; empty in these.
+        owners: The classes whose arguments are options of the verb, by the prefix of these.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         # An option of a later version could turn an abbreviation into another option.
-        settings = {"formatter_class": HelpFormatter, "parser_mode": BOUNDED, "allow_abbrev": False}
-        super().__init__(*arguments, **{**settings, **options})
+        super().__init__(*arguments, **{"parser_mode": BOUNDED, "allow_abbrev": False, **options})
+        self.verbs: Mapping[str, VerbParser] = {}
+        self.owners: Mapping[str, type] = {}
+
+    def format_help(self, formatter: Any = None) -> str:  # noqa: ARG002
+        """Return the page as it is printed."""
+        return self.page().text()
+
+    def page(self) -> HelpPage:
+        """Return what ``--help`` shows."""
+        from lightning_modules.cli.help_formatter import PageAsJson
+
+        before, self.formatter_class = self.formatter_class, PageAsJson
+        try:
+            return HelpPage(**json.loads(super().format_help()))
+        finally:
+            self.formatter_class = before
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """End with status 2, unless the error is to be raised."""
         if not self.exit_on_error:
             super().error(message, ex)
-        verbs = self._subcommands_action.choices if self._subcommands_action else {}
-        named = next((verbs[argument] for argument in getattr(self, "args", ()) if argument in verbs), self)
+        from lightning_modules.cli.parser_messages import short_message
+
+        named = next((self.verbs[each] for each in getattr(self, "args", ()) if each in self.verbs), self)
         parser = getattr(ex, "subcommand_parser", None) or named
         program = parser.prog.replace(" [options]", "")
-        self.exit(2, f"error: {short_message(message, parser)}\nHelp: {program} --help\n")
+        verb = program.split()[-1]
+        text = short_message(message.replace(f" {verb}.", " "), parser.page().options_of(verb), parser.owners)
+        self.exit(2, f"error: {text}\nHelp: {program} --help\n")

@@ -3,8 +3,9 @@
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
+
+from lightning_modules.cli.suggestions import did_you_mean
 
 PROGRAM = "train.py"
 EPILOG = "Ends with 0, after errors with 1 or 2, after Ctrl-C with 130; --debug adds the traceback of an error."
@@ -15,6 +16,8 @@ TRAINER_VERBS = {
     "test": "Measure a model on the test rows.",
     "predict": "Write the probabilities of every test row to a CSV or Parquet file.",
 }
+#: Verbs that train nothing, and so do without Lightning.
+PLAIN_VERBS = ("check", "export")
 #: All verbs with their descriptions.
 VERBS = {
     **TRAINER_VERBS,
@@ -40,9 +43,9 @@ def answer(arguments: Sequence[str]) -> int | None:
     configs = [*values_of(arguments, "--config", "-c")]
     for path in (each for each in configs if each.endswith(_SETTINGS)):
         if not os.path.exists(path):
-            return _refuse(f"--config: there is no file '{path[:_LONGEST_SHOWN]}'", verb)
+            return refuse(f"--config: there is no file '{path[:_LONGEST_SHOWN]}'", verb)
         if os.path.isfile(path) and not os.path.getsize(path):
-            return _refuse(f"--config: the file '{path[:_LONGEST_SHOWN]}' is empty", verb)
+            return refuse(f"--config: the file '{path[:_LONGEST_SHOWN]}' is empty", verb)
     if not verb and {"-h", "--help"} & {*arguments}:
         _overview().print_help()
         return 0
@@ -50,7 +53,7 @@ def answer(arguments: Sequence[str]) -> int | None:
         return None
     name = next((each[:_LONGEST_SHOWN] for each in arguments if each and not each.startswith("-")), "")
     hint = did_you_mean(name, VERBS) or f"; choose among {', '.join(VERBS)}"
-    return _refuse(f"there is no verb{f' {name!r}' if name else ''}{hint}")
+    return refuse(f"there is no verb{f' {name!r}' if name else ''}{hint}")
 
 
 def values_of(arguments: Sequence[str], *options: str) -> Iterator[str]:
@@ -59,17 +62,6 @@ def values_of(arguments: Sequence[str], *options: str) -> Iterator[str]:
         name, equals, value = argument.partition("=")
         if name in options:
             yield from [value] if equals else arguments[place + 1 : place + 2]
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question after one or two known names that look like this one; nothing if none does."""
-    by_lower = {each.lower(): each for each in known}
-    return question([by_lower[each] for each in get_close_matches(name.lower(), by_lower, n=2, cutoff=0.7)])
-
-
-def question(names: Sequence[str]) -> str:
-    """Return the question whether one of these names was meant."""
-    return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 def _overview() -> ArgumentParser:
@@ -82,6 +74,8 @@ def _overview() -> ArgumentParser:
     return parser
 
 
-def _refuse(message: str, verb: str = "") -> int:
-    sys.stderr.write(f"error: {message}\nHelp: {f'{PROGRAM} {verb}'.rstrip()} --help\n")
-    return _MISUSED
+def refuse(message: str, verb: str = "", status: int = _MISUSED) -> int:
+    """Say what is wrong, where to read on if the command line cannot be understood, and return the exit status."""
+    help_text = f"Help: {f'{PROGRAM} {verb}'.rstrip()} --help\n" if status == _MISUSED else ""
+    sys.stderr.write(f"error: {message}\n{help_text}")
+    return status

@@ -7,8 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from datamodules.same_data import HasFingerprint, refuse_other_rows
-from lightning_modules.core.default_optimizer import with_explicit_optimizer
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.messages import listed, shortened
 from lightning_modules.utilities.untrusted_data import SettingsError, read_settings
@@ -65,6 +63,8 @@ def continue_with_data(folder: Path, datamodule: object, *, begun: bool) -> None
         OSError: If the fingerprint cannot be written.
         ValueError: If the data differ, or the file there holds no fingerprint.
     """
+    from datamodules.same_data import HasFingerprint
+
     if begun:
         refuse_other_data(folder, datamodule, "name a new folder")
     elif isinstance(datamodule, HasFingerprint):
@@ -82,6 +82,8 @@ def refuse_other_data(folder: Path, datamodule: object, remedy: str) -> None:
         ValueError: If the data differ, or the file there holds no fingerprint.
     """
     path = folder / DATA_NAME
+    from datamodules.same_data import refuse_other_rows
+
     refuse_other_rows(_load_json(path) if path.is_file() else None, datamodule, f"'{folder}'", remedy)
 
 
@@ -138,6 +140,8 @@ def _difference(key: str, old: Any, new: Any) -> str:
 
 
 def _load(path: Path) -> Any:
+    from lightning_modules.core.default_optimizer import with_explicit_optimizer
+
     try:
         # A null of a model's optimizer stands for what a newer file writes out.
         return with_explicit_optimizer(read_settings(path))

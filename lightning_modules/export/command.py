@@ -6,11 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from lightning_modules.export.latex import write_latex
-from lightning_modules.export.onnx_model import write_onnx
 from lightning_modules.export.python import write_python
 from lightning_modules.export.settings import ExportSettings
 from lightning_modules.losses import FormulaLoss
-from lightning_modules.search.reports.picture import PICTURE_NAME, write_picture
 from lightning_modules.search.study import Study
 from lightning_modules.utilities.files import replaceable
 
@@ -40,6 +38,8 @@ def _export_formula(
 
 
 def _export_picture(settings: ExportSettings) -> Path:
+    from lightning_modules.search.reports.picture import PICTURE_NAME, write_picture
+
     study = _study(settings)
     output = _free_output(settings, study.root / PICTURE_NAME)
     write_picture(study, output, settings.rank)
@@ -58,6 +58,8 @@ def _study(settings: ExportSettings) -> Study:
 
 
 def _export_model(settings: ExportSettings) -> Path:
+    from lightning_modules.export.onnx_model import write_onnx
+
     checkpoint = Path(settings.run)
     if checkpoint.is_dir():
         raise ValueError(f"'{checkpoint}' is a folder, but --to onnx takes a checkpoint file, such as best.ckpt")

@@ -1,11 +1,11 @@
 """Processes of one distributed training: which is the first, means and broadcasts over all, and their threads."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, distributed
 
 Value = TypeVar("Value")
@@ -13,7 +13,9 @@ Value = TypeVar("Value")
 
 def is_first() -> bool:
     """Return whether this is the process of rank 0, which alone writes; known before the processes are connected."""
-    return getattr(rank_zero_only, "rank", 0) == 0
+    # Where Lightning is not imported, nothing has started further processes.
+    lightning = sys.modules.get("lightning_utilities.core.rank_zero")
+    return getattr(getattr(lightning, "rank_zero_only", None), "rank", 0) == 0
 
 
 def mean_over_processes(values: Tensor) -> Tensor:

@@ -92,4 +92,4 @@ def test_fit_takes_a_study_or_a_formula_as_its_loss(study: Path, loss: str) -> N
 @pytest.mark.parametrize("arguments", [[], ["--to=onnx"]])
 def test_an_export_of_nothing(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", *arguments]) == 2
-    assert "RUN is missing" in capsys.readouterr().err
+    assert "the following arguments are required: run" in capsys.readouterr().err

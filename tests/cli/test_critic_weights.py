@@ -78,7 +78,7 @@ def test_the_critics_of_a_trained_agent_weigh_the_loss_on_its_data_alone(capsys:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ([], 2, "--model.loss.agent is missing"),
+        ([], 2, "the following arguments are required: --model.loss.agent"),
         (["--model.loss.agent=none.ckpt"], 1, "'none.ckpt'"),
         (["--model.loss.agent=agent.ckpt", "--model.loss.polish_lambda=-1"], 1, "polish_lambda must be >= 0"),
         (["--model.loss.agent=agent.ckpt", "--model.loss.variant=q"], 2, "Expected a Literal['one_minus_q'"),

@@ -151,17 +151,20 @@ def test_number_out_of_range(failure: Failure) -> None:
             "BiasedMF has no argument 'embeding_dim'; did you mean embedding_dim?",
         ),
         (["fit", *MODEL, "--model.embedding_dim=x"], "--model.embedding_dim: Expected a int. Got value: x"),
-        (["fit", *MODEL, "--data=InteractionsDataModule"], "--data.root is missing"),
-        (["fit", *DATA], "--model is missing"),
+        (["fit", *MODEL, "--data=InteractionsDataModule"], "the following arguments are required: --data.root"),
+        (["fit", *DATA], "the following arguments are required: model"),
         ([], "there is no verb; choose among fit, validate, test, predict, search"),
-        (["fit", "--data.root=shop.csv"], "--data.root needs a class before it: --data NAME; there are AliExpress"),
-        (["fit", *MODEL, "--model.loss.gamma=3"], "--model.loss.gamma needs a class before it: --model.loss NAME"),
+        (
+            ["fit", "--data.root=shop.csv"],
+            "--data needs a class before its arguments: --data NAME; there are AliExpress",
+        ),
+        (["fit", *MODEL, "--model.loss.gamma=3"], "--model.loss needs a class before its arguments: --model.loss NAME"),
         (["fit", *MODEL, "--lr=0.1"], "no option --lr; did you mean --model.optimizer Adam --model.optimizer.lr?"),
         (
             ["fit", "--model=BiasedMF", "--model.learning_rate=0.1"],
             "did you mean --model.optimizer Adam --model.optimizer.lr?",
         ),
-        (["fit", *MODEL, "--model.optimizer.lr=0.1"], "--model.optimizer.lr needs a class before it"),
+        (["fit", *MODEL, "--model.optimizer.lr=0.1"], "--model.optimizer needs a class before its arguments"),
         (["fit", "--embedding_dim=3"], "there is no option --embedding_dim; did you mean --model.embedding_dim?"),
         (["fit", "--root=shop.csv"], "there is no option --root; did you mean --data.root?"),
         (["fit", "--max_epochs=3"], "there is no option --max_epochs; did you mean --trainer.max_epochs?"),
@@ -201,9 +204,9 @@ def test_number_out_of_range(failure: Failure) -> None:
         ),
         (["polish", "--agent=DDPGG"], "--polish.agent: there is no class 'DDPGG'; did you mean DDPG?"),
         (["check", "--points=many"], "--points: Expected a int. Got value: many"),
-        (["export"], "RUN is missing"),
+        (["export"], "the following arguments are required: run"),
         (
-            ["export", "runs/a", "--to=pyton"],
+            ["export", ".", "--to=pyton"],
             "--to: Expected a Literal['python', 'latex', ",
         ),
         (["export", "runs/a", "--ranks=3"], "there is no option --ranks; did you mean --rank?"),
@@ -219,7 +222,9 @@ def test_command_lines_that_cannot_be_understood(arguments: list[str], said: str
 
 def test_wrong_configuration_files(failure: Failure) -> None:
     Path("key.yaml").write_text("search:\n  rouds: 3\n")
-    assert "there is no option search.rouds; did you mean search.rounds" in failure(["search", "--config=key.yaml"], 2)
+    assert "there is no option --search.rouds; did you mean --search.rounds" in failure(
+        ["search", "--config=key.yaml"], 2
+    )
     Path("text.yaml").write_text("model: [BiasedMF\n")
     assert "line 1, column 8" in failure(["search", "--config=text.yaml"], 2)
     Path("table.csv").write_text("user,item\n1,2\n")

@@ -44,8 +44,8 @@ def test_a_file_names_a_file_of_impressions_and_the_command_line_their_folder(
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        ([], 2, "--data.impressions is missing"),
-        (["--data.impressions=KuaiRand"], 2, "--data.impressions.root is missing"),
+        ([], 2, "the following arguments are required: --data.impressions"),
+        (["--data.impressions=KuaiRand"], 2, "the following arguments are required: --data.impressions.root"),
         (["--data.impressions=KuaiRnd"], 2, "--data.impressions: there is no class 'KuaiRnd'; did you mean KuaiRand?"),
         (["--data.impressions=Log"], 2, "there are AliExpress, ImpressionsDataModule, KuaiRand, RetailRocket, Synth"),
         (

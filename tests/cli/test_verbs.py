@@ -50,3 +50,22 @@ def test_a_file_before_the_verb_may_have_settings_of_several(capsys: pytest.Capt
 
 def test_values_of_an_option_in_both_spellings() -> None:
     assert [*values_of(["--config", "a", "-c=b", "--config=c", "-c"], "--config", "-c")] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["check", "--formulas", "lable", "--losses", "null"], 1),
+        (["check", "--formulas", "pred", "--print_config"], 0),
+        (["export", ".", "--to=latex"], 1),
+    ],
+)
+def test_verbs_that_train_nothing_do_not_import_lightning(arguments: list[str], status: int) -> None:
+    script = WITHOUT_TORCH.replace('"torch"', '"pytorch_lightning"')
+    command = [sys.executable, "-c", script, *arguments]
+    assert subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=120).returncode == status
+
+
+def test_a_loss_of_a_package_that_is_not_imported_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--losses", "CriticWeightedLoss"]) == 2
+    assert "arguments are required: --losses.agent" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import torch
 from matplotlib.mathtext import MathTextParser
 from pytorch_lightning import Trainer
 
-from lightning_modules.export import ExportSettings, command, run_export, to_latex
+from lightning_modules.export import ExportSettings, onnx_model, run_export, to_latex
 from lightning_modules.losses import Formula, FormulaLoss
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.events import Candidate
@@ -99,7 +99,7 @@ def test_the_wrong_kind_of_path_is_refused(study, checkpoint, tmp_path):
 
 def test_a_checkpoint_becomes_onnx_beside_it(checkpoint, capsys, monkeypatch):
     # What is written is tested in test_onnx_model.py.
-    monkeypatch.setattr(command, "write_onnx", lambda model, output: shutil.copy(model, output))
+    monkeypatch.setattr(onnx_model, "write_onnx", lambda model, output: shutil.copy(model, output))
     path = run_export(ExportSettings(run=str(checkpoint), to="onnx"))
     assert path == checkpoint.with_name("best.onnx")
     assert path.read_bytes() == checkpoint.read_bytes()

@@ -10,7 +10,8 @@ import pytorch_lightning as pl
 import torch
 
 from datamodules.batches import Batch
-from lightning_modules.export import onnx_model, write_onnx
+from lightning_modules.export import onnx_model
+from lightning_modules.export.onnx_model import write_onnx
 from lightning_modules.recommenders import BiasedMF, DeepMF, RankNet
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -1,0 +1,107 @@
+"""What the parser says of a command line or configuration file, in a line that names the option."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from lightning_modules.cli.error_messages import without_middle
+from lightning_modules.cli.registry import SECTIONS, named
+from lightning_modules.cli.suggestions import unknown_argument, unknown_class, unknown_option, without_class
+from lightning_modules.cli.type_hints import argument_hints, bases_in
+from lightning_modules.utilities.serialization import imported_class
+
+_LONGEST = 300
+_KEY, _CLASS = re.compile(r'Parser key "([\w.]+)":?'), re.compile(r"class_path[ =]'([\w.]+)'")
+_UNKNOWN_OPTION = re.compile(r"unrecognized arguments: ([^\s=]*)|does not accept option '([^']+)'")
+_UNKNOWN_ARGUMENT = re.compile(r"Option '([^']+)' is not accepted|but ([\w.]+) is abstract")
+_UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: (\S+)|module '[\w.]+' has no attribute '(\w+)'")
+_MISSING = "the following arguments are required: "
+#: Lines that only lead to the next one, or repeat the option and its value.
+_NOISE = (
+    *(
+        'Parser key "',
+        "Problem with given ",
+        "Does not validate ",
+        "Subtypes: ",
+        "Errors:",
+        "Given value type",
+        "Given value: N",
+        "Type ",
+    ),
+    *("Expected a path but ", "Expected a <class 'NoneType'>", "Subclass types expect", "a class path ", "a dict "),
+)
+
+
+def short_message(message: str, options: Iterable[str], owners: Mapping[str, type]) -> str:
+    """Return what the parser says: what is unknown with a suggestion, of all else its last words.
+
+    Args:
+        message: The parser's message.
+        options: The options of the verb.
+        owners: The classes whose arguments are options of the verb, by the prefix of these.
+    """
+    keys, classes = _KEY.findall(message), [imported_class(path, object) for path in _CLASS.findall(message)]
+    bases, option = _bases(keys, classes, owners), ".".join(dict.fromkeys(keys))
+    if match := _UNKNOWN_OPTION.search(message):
+        return unknown_option(match[1] or f"--{match[2]}", options, arguments_of_named())
+    if match := _UNKNOWN_ARGUMENT.search(message):
+        cls = next(filter(None, reversed(classes)), None)
+        return _unknown_argument(match[1], option, cls, bases)
+    if match := _UNKNOWN_CLASS.search(message):
+        others = [cls.__name__ for base in bases for cls in (base, *_subclasses(base))]
+        return unknown_class(match[1] or match[2], option, [*_named(bases)], others)
+    return _passed_on(message, option)
+
+
+def arguments_of_named() -> dict[str, dict[str, list[str]]]:
+    """Return the arguments of the project's models and data by the option that names them, and by their names."""
+    return {
+        section: {name: arguments_of(cls) for name, cls in named(base).items()} for section, base in SECTIONS.items()
+    }
+
+
+def arguments_of(cls: type) -> list[str]:
+    """Return the names of a class's arguments, those that it hands on included."""
+    arguments: list[str] = ArgumentParser().add_class_arguments(cls, "object", fail_untyped=False)
+    return [each.removeprefix("object.") for each in arguments]
+
+
+def _unknown_argument(name: str, option: str, cls: type | None, bases: Sequence[type]) -> str:
+    # Without a class, the parser takes the arguments for those of the base, or says that this is abstract.
+    if not name or (cls in bases and cls and cls not in named(cls).values() and cls.__subclasses__()):
+        return without_class(option, [*_named(bases)])
+    if cls is None:
+        return f"--{option} has no argument '{name}'"
+    return unknown_argument(name, cls.__name__, arguments_of(cls))
+
+
+def _passed_on(message: str, option: str) -> str:
+    lines = (_KEY.sub("", line).strip(" -").partition(". Got value: Namespace")[0] for line in message.splitlines())
+    text = "; ".join(dict.fromkeys(line for line in lines if line and not line.startswith(_NOISE))) or message
+    plain = re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.", lambda match: match[1] or "", text)
+    if option and plain.startswith(_MISSING):
+        return f"{_MISSING}--{option}.{plain.removeprefix(_MISSING)}"
+    return without_middle(f"--{option}: {plain}" if option else plain, _LONGEST)
+
+
+def _bases(keys: Sequence[str], classes: Sequence[type | None], owners: Mapping[str, type]) -> list[type]:
+    """Return what classes an option takes, found along the classes that lead to it."""
+    prefix, _, name = keys[0].rpartition(".") if keys else ("", "", "")
+    hint = SECTIONS.get(name) or argument_hints(owners.get(prefix, object)).get(name, Any)
+    for cls, key in zip(classes, keys[1:], strict=False):
+        hint = argument_hints(cls).get(key, Any) if cls else Any
+    return [base for base in bases_in(hint) if base.__module__ != "builtins"]
+
+
+def _named(bases: Sequence[type]) -> Iterator[str]:
+    for base in bases:
+        yield from named(base)
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    subclass: type
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)

@@ -1,0 +1,83 @@
+"""What to say of a name that nobody knows: an option, an argument, a class or a file, with those that it may mean."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+#: Arguments of the optimizer, which are often taken for those of the model.
+_OF_OPTIMIZERS = {"lr": "lr", "learning_rate": "lr", "weight_decay": "weight_decay"}
+_LONGEST_SHOWN = 100
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question after one or two known names that look like this one; nothing if none does."""
+    by_lower = {each.lower(): each for each in known}
+    return question([by_lower[each] for each in get_close_matches(name.lower(), by_lower, n=2, cutoff=0.7)])
+
+
+def question(names: Sequence[str]) -> str:
+    """Return the question whether one of these names was meant."""
+    return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+def unknown_option(name: str, options: Iterable[str], arguments: Mapping[str, Mapping[str, Collection[str]]]) -> str:
+    """Return what is said of an option that a verb does not have.
+
+    Args:
+        name: The option, or a value that belongs to none.
+        options: The verb's options.
+        arguments: The arguments of all classes of ``model`` and ``data``, by their names.
+    """
+    bare = name.lstrip("-")
+    if bare == name:
+        hint = question([f"--{section} {name}" for section, classes in arguments.items() if name in classes])
+        return f"'{name}' belongs to no option: options begin with --, and lists are written [a,b]{hint}"
+    homes = [section for section, classes in arguments.items() if any(bare in known for known in classes.values())]
+    named = [_of_optimizer(bare)] if bare in _OF_OPTIMIZERS else [f"--{section}.{bare}" for section in homes]
+    return f"there is no option {name}{did_you_mean(name, options) or question(named)}"
+
+
+def unknown_argument(name: str, cls: str, arguments: Collection[str]) -> str:
+    """Return what is said of an argument that a class does not have."""
+    if name in _OF_OPTIMIZERS and "optimizer" in arguments:
+        hint = question([_of_optimizer(name)])
+    else:
+        hint = did_you_mean(name, arguments) or (f"; it has {', '.join(arguments)}" if arguments else "")
+    return f"{cls} has no argument '{name}'{hint}"
+
+
+def unknown_class(name: str, option: str, own: Sequence[str], others: Iterable[str] = ()) -> str:
+    """Return what is said of a class that an option does not take.
+
+    Args:
+        name: The class.
+        option: The option.
+        own: The project's classes that it takes.
+        others: Further classes that it takes.
+    """
+    hint = did_you_mean(name.rpartition(".")[2], {*own, *others})
+    return f"--{option}: there is no class '{name}'{hint or _there_are(own)}"
+
+
+def without_class(option: str, own: Sequence[str]) -> str:
+    """Return what is said of an argument of a class that is not named."""
+    return f"--{option} needs a class before its arguments: --{option} NAME{_there_are(own)}"
+
+
+def missing_path(option: str, path: str) -> str:
+    """Return what is said of a file or folder that is not there."""
+    folder = Path(path).absolute().parent
+    try:
+        similar = did_you_mean(Path(path).name, (each.name for each in folder.iterdir()))
+    except OSError:
+        similar = ""
+    return f"{option}: there is no {path[:_LONGEST_SHOWN]}{similar}"
+
+
+def _there_are(names: Sequence[str]) -> str:
+    return f"; there are {', '.join(names)}" if names else ""
+
+
+def _of_optimizer(name: str) -> str:
+    # Its class has to be named, since the default one is none on the command line.
+    return f"--model.optimizer Adam --model.optimizer.{_OF_OPTIMIZERS[name]}"
