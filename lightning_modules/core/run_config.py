@@ -11,6 +11,8 @@ from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.messages import listed, shortened
 from lightning_modules.utilities.untrusted_data import SettingsError, read_settings
 
+# Data and default optimizer are imported where they are used: whoever only reads a study does without Lightning.
+
 #: Names of the settings and of the data's fingerprint inside a folder.
 CONFIG_NAME, DATA_NAME = "config.yaml", "data.json"
 #: Settings of data that no row depends on.

@@ -99,7 +99,11 @@ def test_a_search_is_audited_against_random_search(study: Path, capsys: pytest.C
     assert "On held-out data the search" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+# The README's commands run the quickstart too.
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.slow if path.stem == "quickstart" else (), id=path.stem) for path in CONFIGS],
+)
 def test_every_configuration_runs(path: Path, tmp_path: Path) -> None:
     data = [] if path.stem == "quickstart" else [f"--data.root={write_split(tmp_path / 'shop')}"]
     tiny = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.accelerator=cpu"]

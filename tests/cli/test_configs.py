@@ -22,7 +22,14 @@ def test_the_files_are_found() -> None:
     assert {path.name for path in CONFIGS.iterdir()} == {"agents", "compare", "multitask", "recommenders", "search"}
 
 
-@pytest.mark.parametrize("path", SEARCHES, ids=lambda path: path.stem)
+# The README's commands run the quickstart too.
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.slow if path.stem == "quickstart" else (), id=path.stem)
+        for path in SEARCHES
+    ],
+)
 def test_every_search_runs(path: Path, tmp_path: Path) -> None:
     data = [] if path.stem == "quickstart" else [f"--data.root={write_split(tmp_path / 'shop')}"]
     assert main(["search", f"--config={path}", *data, *TINY]) == 0

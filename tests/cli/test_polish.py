@@ -124,7 +124,14 @@ def test_the_files_are_found() -> None:
     assert [path.stem for path in CONFIGS] == ["kuairand_polish", "synthetic_polish"]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+# The README's polish is that of the synthetic configuration.
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(path, marks=pytest.mark.slow if path.stem.startswith("synthetic") else (), id=path.stem)
+        for path in CONFIGS
+    ],
+)
 @pytest.mark.filterwarnings("ignore:.*long_view without click")
 def test_every_configuration_runs(config: Path, tmp_path: Path) -> None:
     assert main([*tiny(config, tmp_path), "--seeds=1"]) == 0

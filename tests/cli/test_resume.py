@@ -39,7 +39,6 @@ RECOMMENDERS = {
 MULTITASK = ["SingleTask", "SharedBottom", "ESMM", "OMoE", "MMoE", "PLE", "AITM", "MetaHeac"]
 #: One of every kind of training step: of pairs, with negatives, of tasks together and in turn.
 FEW = ["DeepMF", "RankNet", "SharedBottom", "MetaHeac"]
-AGENTS = ["DDPG", "TD3BC"]
 LAST = "--trainer.callbacks+=LastCheckpoint"
 BEST = [
     *("--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.monitor=val/auc", "--trainer.callbacks.mode=max"),
@@ -124,7 +123,7 @@ def test_a_model_stopped_inside_an_epoch_ends_as_if_it_were_not(model: str) -> N
     check_resumption(arguments(model))
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", [pytest.param("DDPG", marks=pytest.mark.slow), "TD3BC"])
 def test_an_agent_stopped_inside_an_epoch_ends_as_if_it_were_not(agent: str, actor: Path) -> None:
     sizes = ["--data.batch_size=128", f"--model={agent}", f"--model.actor={actor}", *AGENT]
     check_resumption(["fit", *SESSIONS, *sizes, *TRAINER])

@@ -62,7 +62,7 @@ def single(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("at", "late"), [(1, True), (2, False), (4, True)])
+@pytest.mark.parametrize(("at", "late"), [pytest.param(1, True, marks=pytest.mark.slow), (2, False), (4, True)])
 def test_an_interrupted_polish_ends_as_an_uninterrupted_one(
     at: int, late: bool, tmp_path: Path, single: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,7 +177,7 @@ def test_workers_go_on_with_what_one_process_began(stops: Stops, whole: Path, tm
     assert differences(whole, root) == []
 
 
-@pytest.mark.parametrize("share", [0.0, 0.7])
+@pytest.mark.parametrize("share", [pytest.param(0.0, marks=pytest.mark.slow), 0.7])
 def test_lost_weights_of_the_best_candidate_are_trained_again(
     stops: Stops, studies: dict[str, Path], tmp_path: Path, share: float
 ) -> None:
