@@ -12,7 +12,8 @@ from lightning_modules.losses import FormulaLoss, Loss
 from lightning_modules.search.settings import hand_made_losses
 from lightning_modules.search.study import Study
 
-HAND_MADE, GIVEN, SEARCH, RANDOM = "hand-made", "given", "search", "random search"
+#: The groups of losses.
+GROUPS = SEARCH, RANDOM, HAND_MADE, GIVEN = "search", "random search", "hand-made", "given"
 #: Longer formulas are numbered in tables and pictures.
 _LONGEST_LABEL = 30
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lightning_modules.compare.audit import Audit
+from lightning_modules.compare.compared_losses import GROUPS
 from lightning_modules.compare.results import LossResult
 from lightning_modules.compare.tables import HEADER, NARROW_HEADER, cells, narrow_cells, numbers
 from lightning_modules.utilities.files import replace_file, save_picture
@@ -35,7 +36,8 @@ class PlottedDifference:
         estimate: Difference from the baseline; nan if the loss diverged.
         low: Lower end of the interval; nan if there is none.
         high: Upper end of the interval; nan if there is none.
-        group: Where the loss comes from, shown as its colour.
+        group: Where the loss comes from, one of :data:`~lightning_modules.compare.compared_losses.GROUPS`, shown as its
+            colour.
     """
 
     name: str
@@ -56,7 +58,8 @@ def intervals_figure(rows: Sequence[PlottedDifference], *, title: str, baseline:
     # TensorBoard shows figures in narrow tiles: names beside the intervals would leave no room for either.
     figure = Figure(figsize=(4.2, 1.5 + 0.4 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    colours = {group: _PALETTE(place % _PALETTE.N) for place, group in enumerate(_groups(rows))}
+    # A group has the same colour in every picture.
+    colours = {group: _PALETTE(place) for place, group in enumerate(GROUPS) if group in {row.group for row in rows}}
     axes.axvline(0, color="black", linewidth=0.8, linestyle="--", zorder=0)
     for place, row in enumerate(rows):
         _draw(axes, place, row, colours[row.group])
@@ -71,10 +74,6 @@ def intervals_figure(rows: Sequence[PlottedDifference], *, title: str, baseline:
     if colours:
         figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return figure
-
-
-def _groups(rows: Sequence[PlottedDifference]) -> list[str]:
-    return list(dict.fromkeys(row.group for row in rows))
 
 
 def _draw(axes: Axes, place: int, row: PlottedDifference, colour: tuple[float, float, float, float]) -> None:

@@ -11,10 +11,10 @@ from lightning_modules.compare.report import PlottedDifference, intervals_figure
 
 LONG = "max(label, pred) * log(min(pred, label) + 1) + reciprocal(square(pred - label) + 1) * (1 - label) - pred"
 ROWS = [
-    PlottedDifference(LONG, 0.012, 0.008, 0.016, "searched"),
+    PlottedDifference(LONG, 0.012, 0.008, 0.016, "search"),
     PlottedDifference("MSE", -0.002, -0.006, 0.002, "hand-made"),
-    PlottedDifference("log(pred)", math.nan, math.nan, math.nan, "searched"),
-    PlottedDifference("$pred$ - label", 0.001, -0.003, 0.005, "searched"),
+    PlottedDifference("log(pred)", math.nan, math.nan, math.nan, "search"),
+    PlottedDifference("$pred$ - label", 0.001, -0.003, 0.005, "search"),
 ]
 
 
@@ -56,11 +56,17 @@ def test_colour_tells_the_group() -> None:
     handles = [handle for handle in legend.legend_handles if isinstance(handle, Line2D)]
     names = [text.get_text() for text in legend.get_texts()]
     named = {name: handle.get_color() for name, handle in zip(names, handles, strict=True)}
-    assert list(named) == ["searched", "hand-made"]
-    assert named["searched"] != named["hand-made"]
+    assert list(named) == ["search", "hand-made"]
+    assert named["search"] != named["hand-made"]
     assert [line.get_color() for line in intervals(figure)] == [
-        named[group] for group in ("searched", "hand-made", "searched")
+        named[group] for group in ("search", "hand-made", "search")
     ]
+
+
+def test_a_group_has_the_same_colour_whichever_loss_is_best() -> None:
+    assert [line.get_color() for line in intervals(drawn(ROWS[:2]))] == [
+        line.get_color() for line in intervals(drawn(ROWS[1::-1]))
+    ][::-1]
 
 
 def test_a_loss_without_estimate_is_named_as_diverged() -> None:
