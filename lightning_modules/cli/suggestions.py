@@ -4,9 +4,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from lightning_modules.utilities.messages import listed
+
 #: Arguments of the optimizer, which are often taken for those of the model.
 _OF_OPTIMIZERS = {"lr": "lr", "learning_rate": "lr", "weight_decay": "weight_decay"}
 _LONGEST_SHOWN = 100
+# Names of a folder that a message has room for.
+_MOST_SHOWN = 12
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -68,10 +72,12 @@ def missing_path(option: str, path: str) -> str:
     """Return what is said of a file or folder that is not there."""
     folder = Path(path).absolute().parent
     try:
-        similar = did_you_mean(Path(path).name, (each.name for each in folder.iterdir()))
+        names = sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
     except OSError:
-        similar = ""
-    return f"{option}: there is no {path[:_LONGEST_SHOWN]}{similar}"
+        names = []
+    similar = did_you_mean(Path(path).name, names)
+    held = f"; {folder} holds {listed(names, _MOST_SHOWN, ', ')}" if names and not similar else ""
+    return f"{option}: there is no {path[:_LONGEST_SHOWN]}{similar}{held}"
 
 
 def _there_are(names: Sequence[str]) -> str:

@@ -23,6 +23,8 @@ _FREE = (
     *(f"search.{name}" for name in ("executor", "workers", "child_timeout", "ray_address", "gpus_per_child")),
     # Kernels train to the same results up to rounding, and studies of earlier versions do not name them.
     "search.fused",
+    # Nor these, which matter before the first round alone.
+    *(f"search.strategy.init_args.{name}" for name in ("warmup_batch", "warmup_least_uniform")),
     *(f"trainer.{name}" for name in ("logger", "enable_progress_bar", "enable_model_summary")),
 )
 
