@@ -2,6 +2,8 @@
 
 import re
 
+from lightning_modules.utilities.messages import without_middle
+
 #: What torch says where it has no memory left, as a plain RuntimeError.
 _ALLOCATOR = "can't allocate memory"
 _LONGEST_LINE, _LONGEST_MESSAGE, _MOST_LINES = 1_000, 1_500, 8
@@ -19,9 +21,3 @@ def own_message(error: BaseException) -> str:
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES - 2], "...", lines[-1]]
     return without_middle("\n".join(lines), _LONGEST_MESSAGE)
-
-
-def without_middle(text: str, length: int) -> str:
-    """Return a text, or its two ends if it has more than ``length`` characters."""
-    half = length // 2
-    return text if len(text) <= length else f"{text[: length - half]} ... {text[-half:]}"

@@ -6,10 +6,10 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from lightning_modules.cli.error_messages import without_middle
 from lightning_modules.cli.registry import SECTIONS, named
 from lightning_modules.cli.suggestions import unknown_argument, unknown_class, unknown_option, without_class
 from lightning_modules.cli.type_hints import argument_hints, bases_in
+from lightning_modules.utilities.messages import without_middle
 from lightning_modules.utilities.serialization import imported_class
 
 _LONGEST = 300

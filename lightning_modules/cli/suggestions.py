@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from lightning_modules.utilities.messages import listed
+from lightning_modules.utilities.messages import listed, shortened
 
 #: Arguments of the optimizer, which are often taken for those of the model.
 _OF_OPTIMIZERS = {"lr": "lr", "learning_rate": "lr", "weight_decay": "weight_decay"}
@@ -32,13 +32,13 @@ def unknown_option(name: str, options: Iterable[str], arguments: Mapping[str, Ma
         options: The verb's options.
         arguments: The arguments of all classes of ``model`` and ``data``, by their names.
     """
-    bare = name.lstrip("-")
+    bare, shown = name.lstrip("-"), shortened(name, _LONGEST_SHOWN)
     if bare == name:
         hint = question([f"--{section} {name}" for section, classes in arguments.items() if name in classes])
-        return f"'{name}' belongs to no option: options begin with --, and lists are written [a,b]{hint}"
+        return f"'{shown}' belongs to no option: options begin with --, and lists are written [a,b]{hint}"
     homes = [section for section, classes in arguments.items() if any(bare in known for known in classes.values())]
     named = [_of_optimizer(bare)] if bare in _OF_OPTIMIZERS else [f"--{section}.{bare}" for section in homes]
-    return f"there is no option {name}{did_you_mean(name, options) or question(named)}"
+    return f"there is no option {shown}{did_you_mean(name, options) or question(named)}"
 
 
 def unknown_argument(name: str, cls: str, arguments: Collection[str]) -> str:
@@ -47,7 +47,7 @@ def unknown_argument(name: str, cls: str, arguments: Collection[str]) -> str:
         hint = question([_of_optimizer(name)])
     else:
         hint = did_you_mean(name, arguments) or (f"; it has {', '.join(arguments)}" if arguments else "")
-    return f"{cls} has no argument '{name}'{hint}"
+    return f"{cls} has no argument '{shortened(name, _LONGEST_SHOWN)}'{hint}"
 
 
 def unknown_class(name: str, option: str, own: Sequence[str], others: Iterable[str] = ()) -> str:
@@ -60,7 +60,7 @@ def unknown_class(name: str, option: str, own: Sequence[str], others: Iterable[s
         others: Further classes that it takes.
     """
     hint = did_you_mean(name.rpartition(".")[2], {*own, *others})
-    return f"--{option}: there is no class '{name}'{hint or _there_are(own)}"
+    return f"--{option}: there is no class '{shortened(name, _LONGEST_SHOWN)}'{hint or _there_are(own)}"
 
 
 def without_class(option: str, own: Sequence[str]) -> str:
@@ -77,7 +77,7 @@ def missing_path(option: str, path: str) -> str:
         names = []
     similar = did_you_mean(Path(path).name, names)
     held = f"; {folder} holds {listed(names, _MOST_SHOWN, ', ')}" if names and not similar else ""
-    return f"{option}: there is no {path[:_LONGEST_SHOWN]}{similar}{held}"
+    return f"{option}: there is no {shortened(path, _LONGEST_SHOWN)}{similar}{held}"
 
 
 def _there_are(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 
 from lightning_modules.cli.suggestions import did_you_mean
+from lightning_modules.utilities.messages import without_middle
 
 PROGRAM = "train.py"
 EPILOG = "Ends with 0, after errors with 1 or 2, after Ctrl-C with 130; --debug adds the traceback of an error."
@@ -30,7 +31,7 @@ VERBS = {
 _DESCRIPTION = "Trains recommenders and searches for the loss function to train them with."
 _MISUSED = 2
 _SETTINGS = (".yaml", ".yml", ".json")
-_LONGEST_SHOWN = 100
+_LONGEST_SHOWN, _LONGEST_MESSAGE = 100, 1_500
 
 
 def answer(arguments: Sequence[str]) -> int | None:
@@ -77,5 +78,5 @@ def _overview() -> ArgumentParser:
 def refuse(message: str, verb: str = "", status: int = _MISUSED) -> int:
     """Say what is wrong, where to read on if the command line cannot be understood, and return the exit status."""
     help_text = f"Help: {f'{PROGRAM} {verb}'.rstrip()} --help\n" if status == _MISUSED else ""
-    sys.stderr.write(f"error: {message}\n{help_text}")
+    sys.stderr.write(f"error: {without_middle(message, _LONGEST_MESSAGE)}\n{help_text}")
     return status

@@ -27,6 +27,7 @@ from lightning_modules.cli.main import main
 status = main(sys.argv[1:])
 sys.exit(99 if {"torch", "pandas", "jsonargparse"} & {*sys.modules} else status)
 """
+LONG = "x" * 100_000
 CONFIG = str(REPOSITORY / "configs" / "recommenders" / "biased_mf.yaml")
 
 
@@ -192,3 +193,22 @@ def test_nothing_that_the_parser_accepts_is_refused(verb: str, parsers: dict[str
 @pytest.mark.parametrize("verb", VERBS)
 def test_nothing_of_many_that_the_parser_accepts_is_refused(verb: str, parsers: dict[str, VerbParser]) -> None:
     _refused_though_accepted(verb, parsers[verb], examples=25)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", f"--{LONG}"],
+        ["fit", LONG],
+        ["fit", f"--model={LONG}", "--data=SyntheticInteractions"],
+        ["fit", "--model=BiasedMF", f"--model.{LONG}=1", "--data=SyntheticInteractions"],
+        ["fit", "--model=BiasedMF", "--data=InteractionsDataModule", f"--data.root=/{'x' * 900}"],
+        ["check", "--formulas", "-" * 100_000],
+    ],
+    ids=["option", "value", "class", "argument", "path", "formula"],
+)
+def test_messages_are_short_however_long_what_they_are_about(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) != 0
+    assert len(capsys.readouterr().err) < 1_600
