@@ -153,6 +153,25 @@ def _clip(gradients: Floats, rows: int, limits: ClippingLimits) -> None:
 
 
 @compiled
+def _clipped_gradients(
+    table: Floats,
+    plan: StepPlan,
+    step: int,
+    slopes: SlopeCells,
+    limits: ClippingLimits,
+    slope: Floats,
+    result: Floats,
+) -> bool:
+    """Write the slopes of a step and the clipped gradients of its rows; return whether all slopes were finite."""
+    total = _slopes_of_step(table, plan, step, slopes, slope)
+    if not math.isfinite(total):
+        return False
+    _gradients(table, plan, step, slope, total, result)
+    _clip(result, plan.row_starts[step + 1] - plan.row_starts[step], limits)
+    return True
+
+
+@compiled
 def _idle_coefficients(
     rows: Rows, last: Offsets, now: int, idle: IdleTables, settings: AdamSettings, result: Doubles
 ) -> None:
@@ -276,11 +295,8 @@ def train_adam(
         rows = plan.rows[plan.row_starts[step] : plan.row_starts[step + 1]]
         _idle_coefficients(rows, last, now, idle, settings, coefficients)
         _make_idle_updates(table, mean, square, rows, coefficients)
-        total = _slopes_of_step(table, plan, step, slopes, slope)
-        if not math.isfinite(total):
+        if not _clipped_gradients(table, plan, step, slopes, limits, slope, gradients):
             return False
-        _gradients(table, plan, step, slope, total, gradients)
-        _clip(gradients, len(rows), limits)
         _add_to_moments(gradients, mean, square, rows, coefficients, settings)
         for row in rows:
             last[row] = now
@@ -316,11 +332,8 @@ def train_dense_adam(
     slope = np.empty(plan.most_samples, np.float32)
     for step in range(len(plan.steps) - 1):
         rows = plan.rows[plan.row_starts[step] : plan.row_starts[step + 1]]
-        total = _slopes_of_step(table, plan, step, slopes, slope)
-        if not math.isfinite(total):
+        if not _clipped_gradients(table, plan, step, slopes, limits, slope, gradients):
             return False
-        _gradients(table, plan, step, slope, total, gradients)
-        _clip(gradients, len(rows), limits)
         for place in range(len(rows)):
             places[rows[place]] = place
         _step_dense_adam(table, mean, square, gradients, places, settings, done + step + 1)
@@ -373,11 +386,8 @@ def train_adagrad(
     for step in range(len(plan.steps) - 1):
         rows = plan.rows[plan.row_starts[step] : plan.row_starts[step + 1]]
         rate = settings.learning_rate / (1 + (done + step) * settings.decay)
-        total = _slopes_of_step(table, plan, step, slopes, slope)
-        if not math.isfinite(total):
+        if not _clipped_gradients(table, plan, step, slopes, limits, slope, gradients):
             return False
-        _gradients(table, plan, step, slope, total, gradients)
-        _clip(gradients, len(rows), limits)
         for place in range(len(rows)):
             places[rows[place]] = place
         updated = rows if settings.weight_decay == 0 else everything
@@ -440,11 +450,8 @@ def train_sgd(
         rows = plan.rows[plan.row_starts[step] : plan.row_starts[step + 1]]
         if shrinkage != 1.0:
             _shrink(table, rows, last, now - 1, shrinkage)
-        total = _slopes_of_step(table, plan, step, slopes, slope)
-        if not math.isfinite(total):
+        if not _clipped_gradients(table, plan, step, slopes, limits, slope, gradients):
             return False
-        _gradients(table, plan, step, slope, total, gradients)
-        _clip(gradients, len(rows), limits)
         _step_sgd(table, gradients, rows, np.float32(learning_rate), np.float32(shrinkage))
         for row in rows:
             last[row] = now

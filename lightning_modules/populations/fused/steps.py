@@ -22,7 +22,7 @@ class Steps(NamedTuple):
     """
 
     rows: Any
-    starts: range | list[int]
+    starts: list[int]
 
 
 class StepsLoader(Generic[Rows]):
