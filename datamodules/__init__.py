@@ -1,6 +1,6 @@
 """Data modules: what the models learn from."""
 
-from datamodules.batches import Batch, ImpressionBatch, PairBatch, PredictionBatch
+from datamodules.batches import Batch, CatalogueBatch, ImpressionBatch, PairBatch, PredictionBatch, TopNBatch
 from datamodules.impressions.aliexpress import AliExpress
 from datamodules.impressions.category_mapper import CategoryMapper
 from datamodules.impressions.datamodule import ImpressionsDataModule
@@ -22,6 +22,7 @@ __all__ = [
     "AliExpress",
     "Batch",
     "BatchLoader",
+    "CatalogueBatch",
     "CategoryMapper",
     "ImpressionBatch",
     "ImpressionsDataModule",
@@ -40,6 +41,7 @@ __all__ = [
     "SessionsDataModule",
     "SyntheticImpressions",
     "SyntheticInteractions",
+    "TopNBatch",
     "Transition",
     "logged_transitions",
     "reward_function",

@@ -1,4 +1,4 @@
-"""What a loader hands to a model: named tuples of equally long tensors."""
+"""What a loader hands to a model: named tuples of tensors."""
 
 from typing import NamedTuple
 
@@ -47,6 +47,42 @@ class PredictionBatch(NamedTuple):
     item: Tensor
     label: Tensor
     row: Tensor
+
+
+class TopNBatch(NamedTuple):
+    """Items of users, each with negatives: items that its user does not have.
+
+    There is no unknown user or item: both are counted from 0.
+
+    Attributes:
+        user: Index of the user, int64, shape [n].
+        item: Index of an item of the user, int64, shape [n].
+        negative: Indices of the negatives, int64, shape [n, negatives], or [negatives] where all rows share them.
+        replaced: Where negatives are shared, one column for every negative that is an item of the row's user: the row,
+            the negative's place, and the place of the row's negative that is used instead; int64, shape [3, m].
+        log_q: Logarithm of the probability with which each negative was drawn, float32, shaped like ``negative``;
+            shape [0] where scores are not corrected for it.
+    """
+
+    user: Tensor
+    item: Tensor
+    negative: Tensor
+    replaced: Tensor
+    log_q: Tensor
+
+
+class CatalogueBatch(NamedTuple):
+    """Users to rank the whole catalogue for.
+
+    Attributes:
+        user: Index of the user, int64, shape [n].
+        seen: Items that are not recommended: the place of the user in the batch, and the item; int64, shape [2, s].
+        relevant: Items that should be recommended, like ``seen``; int64, shape [2, r].
+    """
+
+    user: Tensor
+    seen: Tensor
+    relevant: Tensor
 
 
 class ImpressionBatch(NamedTuple):
