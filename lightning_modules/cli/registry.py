@@ -10,7 +10,6 @@ import callbacks
 import datamodules
 from lightning_modules import agents, losses, multitask, recommenders
 from lightning_modules.cli.type_hints import class_at
-from lightning_modules.losses import Loss
 from lightning_modules.search import strategies
 
 #: Imported so that their classes need no path, and their checkpoints load.
@@ -28,12 +27,8 @@ def named(base: type) -> dict[str, type]:
     return {
         name: members[name]
         for name in sorted(members)
-        if issubclass(members[name], base) and not _is_base(members[name])
+        if issubclass(members[name], base) and not inspect.isabstract(members[name])
     }
-
-
-def _is_base(cls: type) -> bool:
-    return inspect.isabstract(cls) or cls is Loss
 
 
 def knows_sizes(data: Any) -> bool:

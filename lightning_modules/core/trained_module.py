@@ -13,7 +13,7 @@ from torch.optim import Adam, Optimizer
 from torchmetrics import Metric
 
 from lightning_modules.core.resumption import ResumableTraining
-from lightning_modules.losses import Loss, Prediction
+from lightning_modules.losses import LossObject, Prediction
 from lightning_modules.utilities.serialization import Described
 
 # Rebuilds a model from plain hyperparameters, its loss included; Lightning allows this one function for that.
@@ -92,7 +92,7 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
         Raises:
             MisfitError: If there is one.
         """
-        cast(Loss, self.loss).check_model(self)
+        cast(LossObject, self.loss).check_model(self)
 
     def on_fit_start(self) -> None:
         """Refuse a loss that does not fit before training starts."""

@@ -8,6 +8,9 @@ from lightning_modules.losses.formulas.nodes import Constant, FormulaError, Node
 from lightning_modules.losses.formulas.numerics import PRESETS, Numerics
 from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME, OPERATORS, Operator
 from lightning_modules.losses.inverse_propensity import InversePropensity
+from lightning_modules.losses.listwise import SampledBPR, SampledSoftmax
+from lightning_modules.losses.listwise_loss import ListwiseLoss, ScoredBatch
+from lightning_modules.losses.loss_object import LossObject
 from lightning_modules.losses.pairwise import BPR, RankNetLoss
 from lightning_modules.losses.pointwise import BCE, MSE, Focal, Hinge, LogMin, MaxR, SumR
 
@@ -25,8 +28,10 @@ __all__ = [
     "FormulaLoss",
     "Hinge",
     "InversePropensity",
+    "ListwiseLoss",
     "LogMin",
     "Loss",
+    "LossObject",
     "MaxR",
     "MisfitError",
     "Node",
@@ -35,6 +40,9 @@ __all__ = [
     "Operator",
     "Prediction",
     "RankNetLoss",
+    "SampledBPR",
+    "SampledSoftmax",
+    "ScoredBatch",
     "SumR",
     "Variable",
 ]

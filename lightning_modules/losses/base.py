@@ -1,37 +1,19 @@
-"""The base class of all losses."""
+"""The base class of pointwise losses: those of a prediction and its label."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor, nn
 
-from lightning_modules.losses.contract import (
-    SERVED,
-    MisfitError,
-    Prediction,
-    given_by,
-    refuse_logit,
-    refuse_probability,
-)
-from lightning_modules.utilities.serialization import Described
-
-_ADVICE = {
-    "logit": "let its training step call self.loss.from_logit(logit, label) and set gives = 'logit', or name a loss of "
-    "probabilities",
-    "difference": "name a loss of one prediction, such as BCE; if {model} trains on pairs, let it say so by gives = "
-    "'difference'",
-}
+from lightning_modules.losses.contract import Prediction, refuse_logit, refuse_probability
+from lightning_modules.losses.loss_object import LossObject
 
 
-class Loss(Described, nn.Module, ABC):
+class Loss(LossObject):
     """A pointwise loss without reduction: ``forward(prediction, label)`` returns one value per element.
-
-    A loss registers no persistent buffers, so that a checkpoint trained under one loss loads under any other. It keeps
-    its constructor's arguments as attributes of the same names, from which :meth:`spec` describes it.
 
     Attributes:
         wants: The kind of prediction that ``forward`` takes: a probability, a logit, or a difference of two scores.
@@ -70,22 +52,6 @@ class Loss(Described, nn.Module, ABC):
         refuse_probability(logit)
         return self(torch.sigmoid(logit), label)
 
-    def check_model(self, model: nn.Module) -> None:
-        """Refuse, before training, a model whose predictions the loss cannot take.
-
-        Args:
-            model: Its attribute ``gives`` names the kind of prediction that it passes to its loss.
-
-        Raises:
-            MisfitError: If ``gives`` is missing or does not fit what the loss wants.
-        """
-        gives, name = given_by(model), type(model).__name__
-        if self.wants not in SERVED[gives]:
-            raise MisfitError(
-                f"the loss {self.title} wants a {self.wants} and {name} gives a {gives}: "
-                f"{_ADVICE[self.wants].format(model=name)}"
-            )
-
     @contextmanager
     def first_call_checked(self) -> Iterator[None]:
         """Check the values of the first batch of a training, where the loss wants probabilities.
@@ -118,16 +84,6 @@ class Loss(Described, nn.Module, ABC):
             ValueError: If the loss does not fit these inputs.
         """
 
-    def check_data(self, datamodule: object) -> None:
-        """Refuse, before training, other data than the loss itself was fitted to; by default none are refused.
-
-        Args:
-            datamodule: The data module that the model is trained on.
-
-        Raises:
-            ValueError: If the data are others.
-        """
-
     def of_rows(self, logit: Tensor, label: Tensor, categorical: Tensor, numerical: Tensor) -> Tensor:  # noqa: ARG002
         """Return the loss of every row and task; by default the features are ignored.
 
@@ -141,23 +97,3 @@ class Loss(Described, nn.Module, ABC):
             Float [n, tasks].
         """
         return self.from_logit(logit, label)
-
-    @property
-    def identity(self) -> str:
-        """A unique key: losses that compute different values have different texts."""
-        return self.title
-
-    @staticmethod
-    def from_spec(spec: dict[str, Any]) -> "Loss":
-        """Build a loss from the description that :meth:`spec` returned.
-
-        Raises:
-            ValueError: If the class cannot be imported or is no loss, or an argument does not fit.
-        """
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_argument("--loss", type=Loss, required=True)
-        try:
-            loss: Loss = parser.instantiate(parser.parse_object({"loss": spec})).loss
-        except ArgumentError as error:
-            raise ValueError(f"{spec} does not describe a loss: {error}") from error
-        return loss

@@ -6,14 +6,24 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-#: A probability or logit of label 1, or a ``difference`` of two scores, the logit of the first being preferred.
-Prediction = Literal["probability", "logit", "difference"]
+#: A probability or logit of label 1, a ``difference`` of two scores, the logit of the first being preferred, or the
+#: ``scores`` of an item that a user has and of items, the negatives, that it does not have.
+Prediction = Literal["probability", "logit", "difference", "scores"]
+
+#: How messages name them.
+NAMES: Mapping[Prediction, str] = {
+    "probability": "a probability",
+    "logit": "a logit",
+    "difference": "a difference",
+    "scores": "scores of an item and its negatives",
+}
 
 #: The kinds that losses may want of a model, by what it gives.
 SERVED: Mapping[Prediction, tuple[Prediction, ...]] = {
     "probability": ("probability",),
     "logit": ("probability", "logit"),
     "difference": ("probability", "logit", "difference"),
+    "scores": ("scores",),
 }
 
 _BOUNDED = ("Sigmoid", "Softmax")
@@ -43,7 +53,8 @@ def given_by(model: nn.Module) -> Prediction:
         raise MisfitError(
             f"{name} does not say what it gives its loss (gives is {gives!r}): set gives = 'logit' in the class and "
             "call self.loss.from_logit(logit, label) in the training step, which serves every loss of one prediction; "
-            "or gives = 'probability' if it calls self.loss(probability, label), which serves formulas but not BCE"
+            "or gives = 'probability' if it calls self.loss(probability, label), which serves formulas but not BCE; "
+            "or gives = 'scores' if it calls self.loss.of_batch(scored), which serves listwise losses"
         )
     given: Prediction = gives
     return given

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightning_modules.losses.base import Loss
 from lightning_modules.losses.contract import Prediction
+from lightning_modules.losses.loss_object import above_zero
 
 
 class BCE(Loss):
@@ -42,7 +43,7 @@ class Hinge(Loss):
 
     def __init__(self, margin: float = 1.0) -> None:
         super().__init__()
-        self.margin = _checked("margin", margin, at_least_zero=False)
+        self.margin = above_zero("margin", margin)
 
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every sample; ``prediction`` is a logit."""
@@ -63,7 +64,7 @@ class Focal(Loss):
 
     def __init__(self, gamma: float = 2.0) -> None:
         super().__init__()
-        self.gamma = _checked("gamma", gamma, at_least_zero=True)
+        self.gamma = above_zero("gamma", gamma, or_zero=True)
 
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every sample; ``prediction`` is a logit."""
@@ -83,7 +84,7 @@ class MaxR(Loss):
 
     def __init__(self, smoothing: float = 1e-6) -> None:
         super().__init__()
-        self.smoothing = _checked("smoothing", smoothing, at_least_zero=False)
+        self.smoothing = above_zero("smoothing", smoothing)
 
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every sample; ``prediction`` is a probability."""
@@ -100,7 +101,7 @@ class SumR(Loss):
 
     def __init__(self, smoothing: float = 1e-6) -> None:
         super().__init__()
-        self.smoothing = _checked("smoothing", smoothing, at_least_zero=False)
+        self.smoothing = above_zero("smoothing", smoothing)
 
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every sample; ``prediction`` is a probability."""
@@ -116,16 +117,10 @@ class LogMin(Loss):
 
     def __init__(self, smoothing: float = 1e-6) -> None:
         super().__init__()
-        self.smoothing = _checked("smoothing", smoothing, at_least_zero=False)
+        self.smoothing = above_zero("smoothing", smoothing)
 
     def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Return the loss of every sample; ``prediction`` is a probability."""
         smaller = torch.minimum(label, prediction)
         logarithm = torch.log(1 / (smaller + self.smoothing) + self.smoothing)
         return logarithm * (smaller + label + prediction)
-
-
-def _checked(name: str, value: float, *, at_least_zero: bool) -> float:
-    if not (value > 0 or (at_least_zero and value == 0)):
-        raise ValueError(f"{name} must be {'>=' if at_least_zero else '>'} 0, got {value}")
-    return value

@@ -11,7 +11,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from lightning_modules.losses import Loss
+from lightning_modules.losses import LossObject
 from lightning_modules.training.quick_steps import with_quick_steps
 
 # Each training is one of many: it shows and keeps nothing unless asked to.
@@ -78,7 +78,7 @@ def fit(trainer: pl.Trainer, model: pl.LightningModule, datamodule: pl.Lightning
     """
     loss = getattr(model, "loss", None)
     checked: AbstractContextManager[None] = nullcontext()
-    if isinstance(loss, Loss):
+    if isinstance(loss, LossObject):
         loss.check_model(model)
         checked = loss.first_call_checked()
     try:

@@ -1,6 +1,7 @@
 """Every loss of the project: what it is to compute, and how all of them are asked for values."""
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 import lightning_modules
 from lightning_modules import losses
 from lightning_modules.agents import CriticWeightedLoss
-from lightning_modules.losses import FormulaLoss, InversePropensity, Loss
+from lightning_modules.losses import FormulaLoss, InversePropensity, ListwiseLoss, Loss, LossObject
 from lightning_modules.utilities.serialization import Described
 from tests.multitask.multitask_helpers import planted
 
@@ -70,13 +71,23 @@ ALL: list[Any] = [case.loss for case in CASES] + LOSSES_OF_ROWS
 
 
 def offered() -> set[type]:
-    """Return every concrete loss that a module of the package defines, wherever it is."""
+    """Return every concrete loss, but for listwise ones, that a module of the package defines, wherever it is."""
+    found = defined()
+    in_losses = {kind for kind in found if issubclass(kind, nn.Module) and kind.__module__.split(".")[1] == "losses"}
+    return {
+        kind
+        for kind in {each for each in found if issubclass(each, Loss)} | in_losses
+        if not inspect.isabstract(kind) and kind is not LossObject and not issubclass(kind, ListwiseLoss)
+    }
+
+
+def defined() -> set[type]:
+    """Return every class that a module of the package defines."""
     found: set[type] = set()
     for module in pkgutil.walk_packages(lightning_modules.__path__, "lightning_modules."):
         members = vars(importlib.import_module(module.name)).values()
         found.update(kind for kind in members if isinstance(kind, type) and kind.__module__ == module.name)
-    in_losses = {kind for kind in found if issubclass(kind, nn.Module) and kind.__module__.split(".")[1] == "losses"}
-    return ({kind for kind in found if issubclass(kind, Loss)} | in_losses) - {Loss}
+    return found
 
 
 def drawn(loss: Loss, count: int = 40, dtype: torch.dtype = torch.double) -> tuple[Tensor, Tensor]:

@@ -1,11 +1,25 @@
 """What losses want and models give, and what happens to a pair that does not fit."""
 
+import re
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.losses import BCE, BPR, MSE, FormulaLoss, Hinge, InversePropensity, Loss, MisfitError
-from lightning_modules.losses.contract import given_by, refuse_probability
+from lightning_modules.losses import (
+    BCE,
+    BPR,
+    MSE,
+    FormulaLoss,
+    Hinge,
+    InversePropensity,
+    Loss,
+    LossObject,
+    MisfitError,
+    Prediction,
+    SampledSoftmax,
+)
+from lightning_modules.losses.contract import NAMES, given_by, refuse_probability
 
 
 class Giving(nn.Module):
@@ -18,23 +32,34 @@ class Giving(nn.Module):
             self.gives = gives
 
 
-FITTING = {
+FITTING: dict[str, list[LossObject]] = {
     "probability": [MSE(), FormulaLoss("(label - pred)**2")],
     "logit": [MSE(), FormulaLoss("(label - pred)**2"), BCE(), Hinge()],
     "difference": [MSE(), FormulaLoss("(label - pred)**2"), BCE(), Hinge(), BPR()],
+    "scores": [SampledSoftmax()],
 }
-LOSSES: list[Loss] = FITTING["difference"]
+LOSSES = [MSE(), FormulaLoss("(label - pred)**2"), BCE(), Hinge(), BPR()]
 
 
 @pytest.mark.parametrize("gives", FITTING)
-@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.title)
-def test_a_loss_takes_what_it_wants_and_what_that_can_be_made_of(gives: str, loss: Loss) -> None:
+@pytest.mark.parametrize("loss", [*LOSSES, SampledSoftmax()], ids=lambda loss: loss.title)
+def test_a_loss_takes_what_it_wants_and_what_that_can_be_made_of(gives: Prediction, loss: LossObject) -> None:
     model = Giving(gives)
     if any(loss.title == each.title for each in FITTING[gives]):
         loss.check_model(model)
     else:
-        with pytest.raises(MisfitError, match=rf"{loss.title} wants a {loss.wants} and Giving gives a {gives}: \w+"):
+        said = rf"{re.escape(loss.title)} wants {NAMES[loss.wants]} and Giving gives {NAMES[gives]}: \w+"
+        with pytest.raises(MisfitError, match=said):
             loss.check_model(model)
+
+
+def test_a_loss_that_does_not_fit_is_told_which_do() -> None:
+    for loss in (BCE(), MSE(), BPR()):
+        with pytest.raises(MisfitError, match="name a listwise loss, such as SampledSoftmax"):
+            loss.check_model(Giving("scores"))
+    for gives in ("probability", "logit", "difference"):
+        with pytest.raises(MisfitError, match="name a loss of one prediction, such as BCE, or train"):
+            SampledSoftmax().check_model(Giving(gives))
 
 
 @pytest.mark.parametrize("gives", [None, "score", 3])

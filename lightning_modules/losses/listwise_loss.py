@@ -1,0 +1,158 @@
+"""The base class of listwise losses: those of an item that a user has among items that it does not have."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_modules.losses.contract import Prediction
+from lightning_modules.losses.loss_object import LossObject
+
+#: Scores of users with all items: int64 [b] -> float [b, num_items], without gradient.
+Scores = Callable[[Tensor], Tensor]
+
+
+class ScoredBatch(NamedTuple):
+    """Items of users and their negatives, scored.
+
+    Attributes:
+        user: Index of the user, int64, shape [n].
+        item: Index of an item of the user, int64, shape [n].
+        positive: Score of that item, float, shape [n].
+        negative: Scores of the row's negatives, float, shape [n, N].
+        log_q: Logarithm of the probability with which each negative was drawn, float, shape [N] or [n, N]; shape [0]
+            where scores are not corrected for it.
+        user_vector: The users' vectors as they are scored, normalised where the score is a cosine, float, shape [n, d].
+        item_vector: The items' vectors, like those of the users.
+    """
+
+    user: Tensor
+    item: Tensor
+    positive: Tensor
+    negative: Tensor
+    log_q: Tensor
+    user_vector: Tensor
+    item_vector: Tensor
+
+    @property
+    def log_weight(self) -> Tensor | None:
+        """Logarithm of the negatives' importance weights ``1 / q``, in the shape of ``log_q``; None where it is empty.
+
+        Weights have a mean of 1 in every row, so that negatives that are all drawn with one probability weigh 1.
+        """
+        if not self.log_q.numel():
+            return None
+        total = torch.logsumexp(-self.log_q, dim=-1, keepdim=True)
+        return math.log(self.log_q.shape[-1]) - total - self.log_q
+
+
+class ListwiseLoss(LossObject):
+    """A listwise loss without reduction: ``forward(positive, negative)`` returns one value for every positive.
+
+    A model calls :meth:`prepare` before training, :meth:`start_epoch` before every epoch, and :meth:`of_batch` in
+    every step, and stores :meth:`training_state` in its checkpoints.
+
+    Attributes:
+        temperature: What scores are divided by where the loss takes their exponentials.
+    """
+
+    wants: ClassVar[Prediction] = "scores"
+    temperature: float = 1.0
+
+    @abstractmethod
+    def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
+        """Return the loss of every positive.
+
+        Args:
+            positive: Scores of items that users have, float [n].
+            negative: Scores of each one's negatives, float [n, N].
+
+        Returns:
+            Float [n].
+        """
+
+    def __call__(self, positive: Tensor, negative: Tensor) -> Tensor:
+        """Check the shapes and return the value of ``forward``.
+
+        Raises:
+            ValueError: If the shapes do not fit each other, or there are no negatives.
+        """
+        check_shapes(positive, negative)
+        losses: Tensor = super().__call__(positive, negative)
+        return losses
+
+    def of_batch(self, scored: ScoredBatch) -> Tensor:
+        """Return the loss of every row of a batch, float [n].
+
+        Raises:
+            ValueError: If the shapes of scores do not fit each other, or there are no negatives.
+        """
+        log_weight = scored.log_weight
+        if log_weight is None:
+            return self(scored.positive, scored.negative)
+        check_shapes(scored.positive, scored.negative)
+        return self.weighted(scored.positive, scored.negative, log_weight)
+
+    def weighted(self, positive: Tensor, negative: Tensor, log_weight: Tensor) -> Tensor:
+        """Return the loss where negatives were drawn with unequal probabilities: the log-Q correction.
+
+        By default, logarithms of weights are added to the scores in units of the temperature, which weighs their
+        exponentials. The positive stays as it is.
+
+        Args:
+            positive: Scores of items that users have, float [n].
+            negative: Scores of each one's negatives, float [n, N].
+            log_weight: Logarithms of the negatives' importance weights, float [N] or [n, N].
+        """
+        return self(positive, negative + self.temperature * log_weight)
+
+    def prepare(self, user: Tensor, item: Tensor, num_users: int, num_items: int) -> None:
+        """Prepare for training rows before training starts; by default nothing is done.
+
+        Args:
+            user: Index of the user of every training row, int64 [rows], on the device of the training.
+            item: Index of its item, like ``user``.
+            num_users: Number of users.
+            num_items: Number of items.
+
+        Raises:
+            ValueError: If the loss does not fit these rows.
+        """
+
+    def start_epoch(self, epoch: int, scores: Scores, generator: torch.Generator) -> None:
+        """Renew, before an epoch, what the loss holds of the users' scores; by default nothing is done.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            scores: Scores users with all items, int64 [b] -> float [b, num_items], without gradient.
+            generator: Source of the random numbers.
+        """
+
+    def training_state(self) -> dict[str, Any]:
+        """Return what a resumed training needs of the loss, as plain data and tensors."""
+        return {}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`training_state` returned; :meth:`prepare` comes first.
+
+        Raises:
+            ValueError: If the state is that of other data or another loss.
+        """
+
+
+def check_shapes(positive: Tensor, negative: Tensor) -> None:
+    """Refuse scores that broadcasting would accept, and rows without negatives.
+
+    Raises:
+        ValueError: If ``positive`` is not of shape [n] and ``negative`` of [n, N] with N > 0.
+    """
+    if positive.ndim != 1 or negative.ndim != 2 or len(positive) != len(negative):
+        raise ValueError(
+            f"the scores of positives have shape {tuple(positive.shape)} and those of negatives "
+            f"{tuple(negative.shape)}, but every positive has its row of negatives: give [n] and [n, N]"
+        )
+    if negative.shape[1] == 0:
+        raise ValueError("a listwise loss compares a positive with its negatives, and there are none: draw at least 1")
