@@ -16,7 +16,7 @@ class AuditResult:
 
     Attributes:
         opponent: The name of the opponent.
-        difference: The search's test AUC less the opponent's.
+        difference: The search's test metric less the opponent's.
         p_value: Two-sided, adjusted for the number of opponents.
         level: The p-value below which a difference is significant.
     """
@@ -64,14 +64,16 @@ class Audit:
     def sentence(self) -> str:
         """The conclusion with its figures."""
         best = self.best
+        value = best.mean(f"test_{best.criterion.metric}")
         outcome = " and ".join(f"{result.words} {result.opponent}" for result in self.results)
         figures = "; ".join(
             f"to {result.opponent} {difference_words(result.difference, result.p_value)}" for result in self.results
         )
         return (
             f"On held-out data the search {outcome}: the formula that validation chooses among its best "
-            f"{self.choices} ({best.loss.label}, after {self.trained_candidates} trained candidates) has a test AUC of "
-            f"{best.mean('test_auc'):.4f} ± {best.standard_error:.4f} (standard error), a difference {figures}."
+            f"{self.choices} ({best.loss.label}, after {self.trained_candidates} trained candidates) has a test "
+            f"{best.criterion.title} of {value:.4f} ± {best.standard_error:.4f} (standard error), a difference "
+            f"{figures}."
         )
 
 
@@ -80,7 +82,7 @@ def audit(results: Sequence[LossResult], resampled: Resampled, trained_candidate
 
     Args:
         results: The results of all losses, the baseline first.
-        resampled: Their bootstrapped test AUCs.
+        resampled: Their bootstrapped test metric.
         trained_candidates: Candidates that each search has trained.
     """
     best, rival = _best(results, SEARCH), _best(results, RANDOM)

@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 
 from lightning_modules.compare.compared_losses import ComparedLoss, gather
+from lightning_modules.compare.criteria import Criterion, RanksCatalogue, criterion_of
 from lightning_modules.compare.evaluation import ComparisonEvaluation
 from lightning_modules.compare.events import CompareObserver, CompareObservers
 from lightning_modules.compare.observers import CheckpointWriter, CompareProgress, ComparisonTensorBoard
@@ -56,15 +57,19 @@ def run_compare(
     for remark in losses.remarks:
         console.print(f"- {remark}", markup=False, highlight=False)
     build, plan = builder(model), _plan(settings, seed)
-    _check_model(build(), losses.all, datamodule)
+    first = build()
+    _check_model(first, losses.all, datamodule)
+    criterion = criterion_of(first, settings.monitor)
+    for compared in losses.all:
+        plan.tuning.of_loss(compared.loss)
     with _locked(root), torch_threads(settings.threads):
-        records = _open(root, datamodule, save_config)
+        records = _open(root, criterion, datamodule, save_config)
         names = type(model).__name__, type(datamodule).__name__
-        board = ComparisonTensorBoard(root, *names)
+        board = ComparisonTensorBoard(root, criterion, *names)
         observers = _observers(settings, plan, len(losses.all), console, board)
-        training = _training(settings, build, datamodule, trainer_recipe)
+        training = _training(settings, criterion, build, datamodule, trainer_recipe)
         chosen = _train(EffectivenessTest(training, plan, records, observers), losses.all, observers)
-        report = ComparisonEvaluation(settings, plan, losses, chosen, records, *names, seed).report()
+        report = ComparisonEvaluation(settings, plan, losses, chosen, records, criterion, *names, seed).report()
         if is_first():
             report.write(root)
             board.write(report)
@@ -80,6 +85,8 @@ def _plan(settings: CompareSettings, seed: int) -> Plan:
         settings.tuning_seeds,
         extensions=settings.extensions,
         refinements=settings.refinements,
+        options=settings.loss_options,
+        trials=settings.trials,
     )
 
 
@@ -89,6 +96,8 @@ def _check_model(model: pl.LightningModule, losses: Sequence[ComparedLoss], data
         compared.loss.check_model(model)
     datamodule.prepare_data()
     datamodule.setup("validate")
+    if isinstance(model, RanksCatalogue):
+        return
     with torch.no_grad():
         predicted = model.eval().predict_step(next(iter(datamodule.val_dataloader())))
     if predicted.ndim != 1:
@@ -103,13 +112,15 @@ def _locked(root: Path) -> AbstractContextManager[None]:
     return folder_lock(root, "comparison", "name another folder with --root") if is_first() else nullcontext()
 
 
-def _open(root: Path, datamodule: pl.LightningDataModule, save_config: Callable[[Path], None]) -> ComparisonRecords:
+def _open(
+    root: Path, criterion: Criterion, datamodule: pl.LightningDataModule, save_config: Callable[[Path], None]
+) -> ComparisonRecords:
     """Return the records of the folder, after refusing settings or data that differ from those it was begun with."""
     if is_first():
         for folder in (root, root / "predictions", root / "checkpoints"):
             remove_leftovers(folder)
         save_config(root / "config.yaml")
-    records = ComparisonRecords(root, writes=is_first())
+    records = ComparisonRecords(root, criterion, writes=is_first())
     if is_first():
         continue_with_data(root, datamodule, begun=not records.is_empty)
     return records
@@ -128,12 +139,13 @@ def _observers(
 
 def _training(
     settings: CompareSettings,
+    criterion: Criterion,
     build: Callable[[], pl.LightningModule],
     datamodule: pl.LightningDataModule,
     recipe: Mapping[str, Any],
 ) -> FullTraining:
     monitor, mode, patience = settings.monitor, settings.mode, settings.patience
-    return FullTraining(build, datamodule, recipe, monitor=monitor, mode=mode, patience=patience)
+    return FullTraining(build, datamodule, recipe, criterion=criterion, monitor=monitor, mode=mode, patience=patience)
 
 
 def _train(test: EffectivenessTest, losses: Sequence[ComparedLoss], observers: CompareObservers) -> dict[str, Setting]:

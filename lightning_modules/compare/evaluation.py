@@ -9,6 +9,7 @@ import torch
 from lightning_modules.check import check_loss
 from lightning_modules.compare.audit import audit
 from lightning_modules.compare.compared_losses import ComparedLosses
+from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.protocol import Plan
 from lightning_modules.compare.records import ComparisonRecords
 from lightning_modules.compare.remarks import remarks
@@ -30,6 +31,7 @@ class ComparisonEvaluation:
         losses: The losses, the baseline first.
         chosen: The setting that was chosen for each, by title.
         records: Their metrics and predictions on disk.
+        criterion: What they are compared by.
         model: Name of the model.
         data: Name of the data.
         seed: Seed of the bootstrap and of the points that losses are checked on.
@@ -40,6 +42,7 @@ class ComparisonEvaluation:
     losses: ComparedLosses
     chosen: Mapping[str, Setting]
     records: ComparisonRecords
+    criterion: Criterion
     model: str
     data: str
     seed: int
@@ -48,7 +51,7 @@ class ComparisonEvaluation:
         """Compare every loss with the baseline, and a search with its opponents, on the same resamples of the rows."""
         runs = {compared.title: self._runs(compared.title) for compared in self.losses.all}
         resampled = self._resampled([title for title, table in runs.items() if (table["status"] == TRAINED).all()])
-        results = loss_results(self.losses.all, self.chosen, runs, self._proper(runs), resampled)
+        results = loss_results(self.losses.all, self.chosen, runs, self._proper(runs), self.criterion, resampled)
         audited = audit(results, resampled, self.losses.trained_candidates)
         level = 1 - self.settings.confidence
         notes = [*self.losses.remarks, *remarks(results, self.plan, audited, level=level)]
@@ -62,6 +65,7 @@ class ComparisonEvaluation:
     def _resampled(self, titles: list[str]) -> Resampled:
         return resample(
             self.records,
+            self.criterion,
             titles,
             self.plan.seeds,
             by_user=self.settings.resample == "users",
@@ -79,16 +83,22 @@ class ComparisonEvaluation:
     def _is_proper(self, loss: Loss) -> bool:
         return check_loss(loss, generator=torch.Generator().manual_seed(self.seed)).proper == "yes"
 
+    def _tuned(self) -> str:
+        """Return the hyper-parameters that were tuned, in words."""
+        names = ["a learning rate", "a weight decay", *(f"a {name}" for name in self.plan.tuning.options)]
+        return f"{', '.join(names[:-1])} and {names[-1]}"
+
     def _setup(self) -> str:
         """Return what was compared on what, in words."""
         settings = self.settings
         label, user = self.records.rows("test")
-        drawn = f"{len(user.unique())} users" if settings.resample == "users" else "rows"
-        grid = f"a grid of {len(self.plan.tuning.settings)}, extended where the best lay at an end and refined"
+        drawn = self.criterion.units(by_user=settings.resample == "users", user=user)
+        tuning = self.plan.tuning
+        often = f"until {tuning.trials} settings were tried" if tuning.trials else f"{settings.refinements} times"
+        grid = f"a grid of {len(tuning.settings)}, extended where the best lay at an end and refined {often} around it"
         return (
-            f"{self.model} on {self.data}; {len(label)} test rows, {int(label.sum())} of "
-            f"them positive; seeds {self.plan.seeds[0]} to {self.plan.seeds[-1]}. Every loss has a learning rate and a "
-            f"weight decay of its own, the best of {grid} {settings.refinements} times around the best, by mean "
+            f"{self.model} on {self.data}; {self.criterion.rows(label)}; seeds {self.plan.seeds[0]} to "
+            f"{self.plan.seeds[-1]}. Every loss has {self._tuned()} of its own, the best of {grid}, by mean "
             f"{settings.monitor} over {len(self.plan.tuning_seeds)} of the seeds; early stopping after "
             f"{settings.patience} epochs without a better one, tested once at the best epoch. Bootstrap: "
             f"{settings.resamples} resamples of {drawn}."

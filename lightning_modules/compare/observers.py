@@ -10,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from lightning_modules.compare.compared_losses import ComparedLoss
+from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.events import CompareObserver
 from lightning_modules.compare.records import readable
 from lightning_modules.compare.report import ComparisonReport
@@ -18,7 +19,6 @@ from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.progress import Bars
 
-_METRICS = ("val_auc", "test_auc", "test_log_loss")
 _LONGEST_LABEL = 40
 
 
@@ -51,20 +51,24 @@ class ComparisonTensorBoard(CompareObserver):
 
     Args:
         root: The comparison's folder.
+        criterion: What the losses are compared by.
         model: Name of the model, one of the hyper-parameters.
         data: Name of the data, one of the hyper-parameters.
     """
 
-    def __init__(self, root: Path, model: str, data: str) -> None:
+    def __init__(self, root: Path, criterion: Criterion, model: str, data: str) -> None:
         self.root = root
+        metric, beside = criterion.metric, criterion.beside
+        self.metrics = f"val_{metric}", f"test_{metric}", f"test_{beside}"
         self.shared = {"model": model, "data": data}
 
     def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:  # noqa: ARG002
         """Write the entry of a result that has metrics."""
-        metrics = {f"hparam/{name}": row[name] for name in _METRICS if name in row}
+        metrics = {f"hparam/{name}": row[name] for name in self.metrics if name in row}
         if "predictions" not in row or not metrics:
             return
         chosen = {"learning_rate": row["learning_rate"], "weight_decay": row["weight_decay"], "seed": row["seed"]}
+        chosen |= {name: value for name, value in row.items() if name.startswith("loss.")}
         loss = {"loss": compared.label, "group": compared.group}
         # Named as in the report; the hash tells apart losses that have the same name in two studies.
         _, identity, seed = row["predictions"].rsplit("-", 2)

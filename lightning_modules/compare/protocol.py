@@ -1,7 +1,7 @@
 """The effectiveness test: every loss tuned on validation, trained with every seed, and tested once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lightning_modules.compare.compared_losses import ComparedLoss
@@ -35,9 +35,12 @@ class Plan:
         *,
         extensions: int = 0,
         refinements: int = 0,
+        options: Mapping[str, Sequence[float]] | None = None,
+        trials: int | None = None,
     ) -> "Plan":
-        """Return the plan over the grid of learning rates and weight decays."""
-        tuning = Tuning(Axis.of(learning_rates), Axis.of(weight_decays), extensions, refinements)
+        """Return the plan over the grid of learning rates, weight decays and options of losses, by their names."""
+        axes = {name: Axis.of(values) for name, values in (options or {}).items()}
+        tuning = Tuning(Axis.of(learning_rates), Axis.of(weight_decays), extensions, refinements, axes, trials)
         return cls(tuning, tuple(seeds), tuple(seeds[:tuning_seeds]))
 
     @property
@@ -96,7 +99,7 @@ class EffectivenessTest:
                 best, self._kept = value, {(seed, setting): run for seed, run in runs.items()}
             return value
 
-        return self.plan.tuning.best(score)
+        return self.plan.tuning.of_loss(compared.loss).best(score)
 
     def _validate(self, compared: ComparedLoss, setting: Setting) -> tuple[float, dict[int, TrainingRun]]:
         """Return a setting's mean score over the tuning seeds, and the runs that were not on disk."""

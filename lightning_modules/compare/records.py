@@ -10,12 +10,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lightning_modules.compare.criteria import AreaUnderCurve, Criterion
 from lightning_modules.compare.training import FAILED, TRAINED, Measured, Setting, TrainingRun
-from lightning_modules.statistics.auc import auc_standard_error
-from lightning_modules.training.predictions import Scores, load_scores, refuse_rounded, save_scores
+from lightning_modules.training.predictions import load_scores, refuse_rounded, save_scores
 from lightning_modules.utilities.files import load_arrays, replace_file, save_arrays
 
 _KEY = ["loss", "seed", "learning_rate", "weight_decay"]
+# Columns of the options that are tuned; empty for losses that do not have them.
+_OPTION = "loss."
 _NEEDED = {*_KEY, "status", "score"}
 _SPLITS = ("validation", "test")
 
@@ -28,14 +30,16 @@ class ComparisonRecords:
 
     Args:
         root: The comparison's folder; made if it is not there.
+        criterion: What the losses are compared by; by default the AUC.
         writes: Whether this process writes; the others of a distributed run keep the rows in memory.
 
     Raises:
         ValueError: If a file there cannot be read, or holds an earlier version's probabilities that rank nothing.
     """
 
-    def __init__(self, root: Path, *, writes: bool = True) -> None:
+    def __init__(self, root: Path, criterion: Criterion | None = None, *, writes: bool = True) -> None:
         self.root = root
+        self.criterion = AreaUnderCurve() if criterion is None else criterion
         self.writes = writes
         refuse_rounded((root / "predictions").glob("*.npz"))
         self._trainings = _read(root / "trainings.csv")
@@ -74,7 +78,7 @@ class ComparisonRecords:
         row = _row(loss, seed, setting, training)
         if measured is not None:
             row |= _metrics(measured.metrics, "test")
-            row |= {"val_auc_se": _error(measured.validation), "test_auc_se": _error(measured.test)}
+            row |= self._errors(measured)
             row |= {"predictions": _file_name(loss, seed)}
             self._write_predictions(loss, seed, measured)
         # Another setting may have been chosen since, for instance from a larger grid.
@@ -94,6 +98,11 @@ class ComparisonRecords:
 
     def _predictions(self, loss: str, seed: int) -> Path:
         return self.root / "predictions" / f"{_file_name(loss, seed)}.npz"
+
+    def _errors(self, measured: Measured) -> dict[str, float]:
+        splits = {"val": measured.validation, "test": measured.test}
+        error, metric = self.criterion.standard_error, self.criterion.metric
+        return {f"{split}_{metric}_se": error(scores) for split, scores in splits.items()}
 
     def _write_predictions(self, loss: str, seed: int, measured: Measured) -> None:
         if not self.writes:
@@ -121,6 +130,7 @@ def _row(loss: str, seed: int, setting: Setting, training: TrainingRun) -> dict[
         "seed": seed,
         "learning_rate": setting.learning_rate,
         "weight_decay": setting.weight_decay,
+        **{f"{_OPTION}{name}": value for name, value in setting.options},
         "status": training.status,
         "score": score,
         "epoch": training.epoch,
@@ -136,10 +146,6 @@ def _metrics(metrics: Mapping[str, float], split: str) -> dict[str, float]:
     return {name.replace("/", "_"): value for name, value in metrics.items() if name.startswith(f"{split}/")}
 
 
-def _error(scores: Scores) -> float:
-    return auc_standard_error(scores.score, scores.label)
-
-
 def _find(
     rows: Sequence[Mapping[str, Any]], loss: str, seed: int, setting: Setting, *, with_failed: bool = False
 ) -> Mapping[str, Any] | None:
@@ -148,7 +154,9 @@ def _find(
 
 
 def _matches(row: Mapping[str, Any], loss: str, seed: int, setting: Setting) -> bool:
-    return [row[key] for key in _KEY] == [loss, seed, setting.learning_rate, setting.weight_decay]
+    own = {name: value for name, value in row.items() if name.startswith(_OPTION) and value == value}
+    expected = {f"{_OPTION}{name}": value for name, value in setting.options}
+    return [row[key] for key in _KEY] == [loss, seed, setting.learning_rate, setting.weight_decay] and own == expected
 
 
 def _read_exactly(path: Path) -> pd.DataFrame:

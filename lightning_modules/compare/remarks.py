@@ -62,11 +62,15 @@ def _of_grid(results: Sequence[LossResult], tuning: Tuning) -> Iterator[str]:
     sound = [each for each in results if each.is_sound]
     rates = {each.loss.label: each.setting.learning_rate for each in sound}
     decays = {each.loss.label: each.setting.weight_decay for each in sound}
-    yield from _at_end("learning rate", tuning.learning_rates, tuning.extensions, rates)
-    yield from _at_end("weight decay", tuning.weight_decays, tuning.extensions, decays)
+    yield from _at_end("learning rate", "learning_rates", tuning.learning_rates, tuning.extensions, rates)
+    yield from _at_end("weight decay", "weight_decays", tuning.weight_decays, tuning.extensions, decays)
+    for name, axis in tuning.options.items():
+        having = {each.loss.label: dict(each.setting.options) for each in sound}
+        chosen = {label: options[name] for label, options in having.items() if name in options}
+        yield from _at_end(name, "grid", axis, tuning.extensions, chosen)
 
 
-def _at_end(name: str, axis: Axis, extensions: int, chosen: Mapping[str, float]) -> Iterator[str]:
+def _at_end(name: str, option: str, axis: Axis, extensions: int, chosen: Mapping[str, float]) -> Iterator[str]:
     if len(axis.values) < 2:
         return
     smallest, largest = axis.ends(extensions)
@@ -77,7 +81,7 @@ def _at_end(name: str, axis: Axis, extensions: int, chosen: Mapping[str, float])
         if labels:
             yield (
                 f"The {end} {name} that was tried was the best for {', '.join(labels)}: a better one may lie beyond "
-                f"it (--compare.{name.replace(' ', '_')}s)."
+                f"it (--compare.{option})."
             )
 
 
@@ -87,8 +91,9 @@ def _of_resolution(results: Sequence[LossResult], audit: Audit | None, level: fl
     if widths:
         typical = resolvable_difference(widths[len(widths) // 2], level=level)
         yield (
-            f"These test rows and seeds resolve a difference in AUC of about {typical:.4f} (the median over the "
-            "losses, for one comparison with 80 % power); smaller true differences will mostly go unseen."
+            f"These test rows and seeds resolve a difference in {results[0].criterion.title} of about {typical:.4f} "
+            "(the median over the losses, for one comparison with 80 % power); smaller true differences will mostly go "
+            "unseen."
         )
     for result in audit.results if audit else ():
         resolved = resolvable_difference(result.difference.half_width, level=level)

@@ -17,8 +17,9 @@ from rich.table import Table
 
 from lightning_modules.compare.audit import Audit
 from lightning_modules.compare.compared_losses import GROUPS
+from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.results import LossResult
-from lightning_modules.compare.tables import HEADER, NARROW_HEADER, cells, narrow_cells, numbers
+from lightning_modules.compare.tables import cells, header, narrow_cells, narrow_header, numbers
 from lightning_modules.utilities.files import replace_file, save_picture
 from lightning_modules.utilities.markdown import literal, markdown, short
 
@@ -115,6 +116,11 @@ class ComparisonReport:
     setup: str
 
     @property
+    def criterion(self) -> Criterion:
+        """What the losses are compared by."""
+        return self.results[0].criterion
+
+    @property
     def baseline(self) -> str:
         """The name of the loss that all others are compared with."""
         return self.results[0].loss.label
@@ -123,7 +129,7 @@ class ComparisonReport:
         """Return the comparison as a page."""
         parts = ["# Comparison of losses", self.setup]
         parts += [literal(self.audit.sentence)] if self.audit else []
-        parts += [markdown(HEADER, [cells(result) for result in self.results]), self._legend()]
+        parts += [markdown(header(self.results), cells(self.results)), self._legend()]
         parts += ["## Mind", "\n".join(f"- {literal(remark)}" for remark in self.remarks)] if self.remarks else []
         formulas = [each for each in self.results if each.loss.label != each.loss.title]
         listed = "\n".join(f"- {literal(each.loss.label)}: `{each.loss.title}`" for each in formulas)
@@ -143,7 +149,9 @@ class ComparisonReport:
             for result in self.results[1:]
         ]
         rows.sort(key=lambda row: -row.estimate if row.estimate == row.estimate else float("inf"))
-        return intervals_figure(rows, title=f"Test AUC: difference to {self.baseline}", baseline=self.baseline)
+        return intervals_figure(
+            rows, title=f"Test {self.criterion.title}: difference to {self.baseline}", baseline=self.baseline
+        )
 
     def write(self, root: Path) -> None:
         """Write ``summary.md``, ``summary.csv`` and ``intervals.png``."""
@@ -153,9 +161,13 @@ class ComparisonReport:
 
     def print(self, console: Console, root: Path) -> None:
         """Print the table, the audit and the remarks."""
-        table = Table(*NARROW_HEADER, title=f"Losses compared with {self.baseline}, on the test rows", box=SIMPLE_HEAD)
-        for result in self.results:
-            table.add_row(*(escape(cell) for cell in narrow_cells(result)))
+        table = Table(
+            *narrow_header(self.criterion),
+            title=f"Losses compared with {self.baseline}, on the test rows",
+            box=SIMPLE_HEAD,
+        )
+        for row in narrow_cells(self.results):
+            table.add_row(*(escape(cell) for cell in row))
         console.print(table)
         for remark in self.remarks:
             console.print(f"- {remark}", markup=False, highlight=False)
@@ -167,7 +179,7 @@ class ComparisonReport:
     def _legend(self) -> str:
         return (
             "sd: standard deviation over the seeds; se: standard error over the draw of the rows. Difference: mean "
-            f"over the seeds of the test AUC less that of {literal(self.baseline)} from the same start, with a paired "
-            "bootstrap interval over rows and Student's t for what differs between seeds (Behrens-Fisher); p: "
-            "two-sided, adjusted for the number of losses (Holm)."
+            f"over the seeds of the test {self.criterion.title} less that of {literal(self.baseline)} from the same "
+            "start, with a paired bootstrap interval over rows and Student's t for what differs between seeds "
+            "(Behrens-Fisher); p: two-sided, adjusted for the number of losses (Holm)."
         )

@@ -1,4 +1,4 @@
-"""Bootstraps the test AUCs of the losses of a comparison."""
+"""Bootstraps the test metric of the losses of a comparison."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.records import ComparisonRecords
-from lightning_modules.statistics.auc import weighted_auc
-from lightning_modules.statistics.bootstrap import bootstrap_aucs
 from lightning_modules.statistics.significance import Difference, difference
 from lightning_modules.utilities.progress import working
 
@@ -19,39 +18,40 @@ _UNKNOWN = Difference(math.nan, math.nan, math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Resampled:
-    """Bootstrapped test AUCs, the same resamples for every loss.
+    """The bootstrapped test metric, the same resamples for every loss.
 
     Attributes:
-        aucs: Test AUCs under every resample, float64 ``[resamples, seeds]``, by the loss's title.
-        observed: Test AUCs of the rows as they are, float64 ``[seeds]``.
+        values: The metric under every resample, float64 ``[resamples, seeds]``, by the loss's title.
+        observed: The metric of the rows as they are, float64 ``[seeds]``.
         confidence: Confidence of intervals.
         seed: Seed of the draws for the spread between seeds, the same for every pair of losses.
     """
 
-    aucs: Mapping[str, Tensor] = field(default_factory=dict)
+    values: Mapping[str, Tensor] = field(default_factory=dict)
     observed: Mapping[str, Tensor] = field(default_factory=dict)
     confidence: float = 0.95
     seed: int = 0
 
     def standard_error(self, title: str) -> float:
-        """Return the standard error of a loss's mean test AUC; nan if the loss has none."""
-        return float(self.aucs[title].mean(1).std()) if title in self.aucs else math.nan
+        """Return the standard error of the mean of a loss's metric; nan if the loss has none."""
+        return float(self.values[title].mean(1).std()) if title in self.values else math.nan
 
     def difference(self, title: str, baseline: str) -> Difference:
-        """Return a loss's difference to another; nan where there is no interval or no AUC."""
-        if title == baseline or title not in self.aucs or baseline not in self.aucs:
+        """Return a loss's difference to another; nan where there is no interval or no metric."""
+        if title == baseline or title not in self.values or baseline not in self.values:
             return _UNKNOWN
         observed = self.observed[title], self.observed[baseline]
         if len(observed[0]) < 2:
             estimate = float((observed[0] - observed[1]).mean())
             return Difference(estimate, math.nan, math.nan, math.nan, math.nan)
         generator = torch.Generator().manual_seed(self.seed)
-        aucs = self.aucs[title], self.aucs[baseline]
-        return difference(*aucs, *observed, generator, confidence=self.confidence)
+        values = self.values[title], self.values[baseline]
+        return difference(*values, *observed, generator, confidence=self.confidence)
 
 
 def resample(
     records: ComparisonRecords,
+    criterion: Criterion,
     titles: Sequence[str],
     seeds: Sequence[int],
     *,
@@ -60,10 +60,11 @@ def resample(
     confidence: float,
     seed: int,
 ) -> Resampled:
-    """Bootstrap the test AUCs of losses that were trained with all seeds.
+    """Bootstrap the test metric of losses that were trained with all seeds.
 
     Args:
-        records: The records with their predictions.
+        records: The records with what the losses were measured for.
+        criterion: What they are compared by.
         titles: The losses.
         seeds: The seeds.
         by_user: Whether to draw users with all their rows, and not single rows.
@@ -79,6 +80,6 @@ def resample(
     generator = torch.Generator().manual_seed(seed)
     with working("resampling test rows", resamples) as work:
         reached = partial(setattr, work, "done")
-        aucs = bootstrap_aucs(scores, label, groups, resamples=resamples, generator=generator, progress=reached)
-    once = [torch.cat([weighted_auc(score, label, label.new_ones(1, len(label))) for score in each]) for each in scores]
-    return Resampled(dict(zip(titles, aucs, strict=True)), dict(zip(titles, once, strict=True)), confidence, seed)
+        values = criterion.bootstrap(scores, label, groups, resamples=resamples, generator=generator, progress=reached)
+    observed = [criterion.observed(each, label) for each in scores]
+    return Resampled(dict(zip(titles, values, strict=True)), dict(zip(titles, observed, strict=True)), confidence, seed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lightning_modules.compare.compared_losses import ComparedLoss
+from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.resampling import Resampled
 from lightning_modules.compare.training import TRAINED, Setting
 from lightning_modules.statistics.significance import Difference, holm
@@ -21,9 +22,10 @@ class LossResult:
         setting: The setting that was chosen for it.
         runs: Its rows of ``results.csv``, one a seed.
         proper: Whether the loss is a strictly proper scoring rule; only then is its log-loss reported.
-        standard_error: Standard error of its mean test AUC over the draw of the test rows.
-        difference: Its difference in test AUC to the baseline; all nan for the baseline itself, after a divergence,
-            and, but for the estimate, where there is one seed only.
+        criterion: What the losses are compared by.
+        standard_error: Standard error of its mean test metric over the draw of the test rows.
+        difference: Its difference in the test metric to the baseline; all nan for the baseline itself, after a
+            divergence, and, but for the estimate, where there is one seed only.
         p_value: The difference's p-value, adjusted for the number of losses.
     """
 
@@ -31,9 +33,15 @@ class LossResult:
     setting: Setting
     runs: pd.DataFrame
     proper: bool
+    criterion: Criterion
     standard_error: float
     difference: Difference
     p_value: float
+
+    @property
+    def shows_beside(self) -> bool:
+        """Whether the metric beside the criterion means anything for this loss."""
+        return self.criterion.shows_beside(proper=self.proper)
 
     @property
     def broken_seeds(self) -> list[int]:
@@ -64,6 +72,7 @@ def loss_results(
     settings: Mapping[str, Setting],
     runs: Mapping[str, pd.DataFrame],
     proper: Mapping[str, bool],
+    criterion: Criterion,
     resampled: Resampled,
 ) -> list[LossResult]:
     """Return the results of all losses, the baseline first.
@@ -73,7 +82,8 @@ def loss_results(
         settings: The chosen setting of each, by title.
         runs: The rows of ``results.csv`` of each, by title.
         proper: Whether each is a strictly proper scoring rule, by title.
-        resampled: Their bootstrapped test AUCs.
+        criterion: What they are compared by.
+        resampled: Their bootstrapped test metric.
     """
     baseline = losses[0].title
     differences = [resampled.difference(compared.title, baseline) for compared in losses]
@@ -84,6 +94,7 @@ def loss_results(
             setting=settings[compared.title],
             runs=runs[compared.title],
             proper=proper[compared.title],
+            criterion=criterion,
             standard_error=resampled.standard_error(compared.title),
             difference=difference,
             p_value=p_value,

@@ -1,10 +1,12 @@
 """The options of a comparison."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 from lightning_modules.losses import BCE, Loss, Numerics
 
+_OPTION = "loss."
 _AT_LEAST_ONE = ("top", "seeds", "tuning_seeds", "patience", "resamples")
 
 
@@ -26,6 +28,10 @@ class CompareSettings:
         seeds: Trainings of each loss; the first has the seed seed_everything, the next one more, and so on.
         learning_rates: Grid of learning rates to choose from for each loss, on validation.
         weight_decays: Grid of weight decays to choose from for each loss, on validation.
+        grid: Values of options of the losses that are axes of the grid too, such as {loss.temperature: [0.05, 0.1]}; a
+            loss without the option does without the axis.
+        trials: Settings to try for every loss, the same number for all: refinements go on until it is reached. None
+            tries as many as the refinements take.
         extensions: How often the grid goes on beyond an end, while the best setting lies there.
         refinements: How often the neighbours of the best setting at half the distance are tried.
         tuning_seeds: Seeds whose mean validation metric makes that choice.
@@ -51,6 +57,8 @@ class CompareSettings:
     seeds: int = 5
     learning_rates: list[float] = field(default_factory=lambda: [1e-3, 1e-2])
     weight_decays: list[float] = field(default_factory=lambda: [1e-5, 1e-4])
+    grid: dict[str, list[float]] = field(default_factory=dict)
+    trials: int | None = None
     extensions: int = 2
     refinements: int = 2
     tuning_seeds: int = 1
@@ -81,10 +89,28 @@ class CompareSettings:
             raise ValueError(f"--compare.learning_rates are {self.learning_rates}, but need to be positive numbers")
         if not self.weight_decays or not all(decay >= 0 for decay in self.weight_decays):
             raise ValueError(f"--compare.weight_decays are {self.weight_decays}, but need to be numbers from 0 on")
+        self._check_grid()
         if not 0 < self.confidence < 1:
             raise ValueError(f"--compare.confidence is {self.confidence}, but a confidence lies in (0, 1)")
         if self.random_study is not None and self.study is None:
             raise ValueError("--compare.random_study is given, but no --compare.study to hold against it")
+
+    def _check_grid(self) -> None:
+        for name, values in self.grid.items():
+            if not name.startswith(_OPTION) or not name.removeprefix(_OPTION).isidentifier():
+                raise ValueError(
+                    f"--compare.grid has the axis '{name}', but its axes are options of losses, such as "
+                    "loss.temperature; learning rates and weight decays have options of their own"
+                )
+            if not values or not all(0 <= value < math.inf for value in values):
+                raise ValueError(f"--compare.grid has {name}: {values}, but needs numbers from 0 on")
+        if self.trials is not None and self.trials < 1:
+            raise ValueError(f"--compare.trials is {self.trials}, but a loss needs at least 1")
+
+    @property
+    def loss_options(self) -> dict[str, list[float]]:
+        """The axes of the grid that are options of losses, by the option's name."""
+        return {name.removeprefix(_OPTION): values for name, values in self.grid.items()}
 
     @property
     def named_baseline(self) -> Loss:

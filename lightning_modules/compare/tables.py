@@ -6,47 +6,75 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.results import LossResult
 from lightning_modules.utilities.markdown import short
 
-HEADER = [
-    "loss",
-    "validation AUC ± sd (se)",
-    "test AUC ± sd (se)",
-    "test log-loss ± sd",
-    "difference",
-    "interval",
-    "p (Holm)",
-    "learning rate",
-    "weight decay",
-]
-NARROW_HEADER = ["loss", "validation AUC", "test AUC", "log-loss", "difference", "p (Holm)"]
+
+def header(results: Sequence[LossResult]) -> list[str]:
+    """Return the names of the columns of the table."""
+    criterion = results[0].criterion
+    return [
+        "loss",
+        f"validation {criterion.title} ± sd (se)",
+        f"test {criterion.title} ± sd (se)",
+        f"test {criterion.beside_title} ± sd",
+        "difference",
+        "interval",
+        "p (Holm)",
+        "learning rate",
+        "weight decay",
+        *_options(results),
+    ]
 
 
-def cells(result: LossResult) -> list[str]:
-    """Return one row of the table."""
-    difference = result.difference
+def narrow_header(criterion: Criterion) -> list[str]:
+    """Return the names of the columns of the table for a terminal."""
+    title = criterion.title
+    return ["loss", f"validation {title}", f"test {title}", criterion.beside_title, "difference", "p (Holm)"]
+
+
+def cells(results: Sequence[LossResult]) -> list[list[str]]:
+    """Return the rows of the table."""
+    options = _options(results)
+    return [_cells(result, options) for result in results]
+
+
+def _options(results: Sequence[LossResult]) -> list[str]:
+    """Return the names of the losses' options that were tuned."""
+    return list(dict.fromkeys(name for result in results for name, _ in result.setting.options))
+
+
+def _cells(result: LossResult, options: Sequence[str]) -> list[str]:
+    difference, criterion = result.difference, result.criterion
+    validation, test = (f"{split}_{criterion.metric}" for split in ("val", "test"))
     outcome = ", ".join(sorted(set(result.runs["status"]) - {"trained"}))
+    own = dict(result.setting.options)
     return [
         short(result.loss.label),
-        outcome or _with_error(result, "val_auc", result.mean("val_auc_se")),
-        _with_error(result, "test_auc", result.standard_error),
-        _mean_and_spread(result, "test_log_loss") if result.proper else "-",
+        outcome or _with_error(result, validation, result.mean(f"{validation}_se")),
+        _with_error(result, test, result.standard_error),
+        _mean_and_spread(result, f"test_{criterion.beside}") if result.shows_beside else "-",
         _number(difference.estimate, "+.4f"),
         "-" if math.isnan(difference.low) else f"{difference.low:+.4f} to {difference.high:+.4f}",
         _number(result.p_value, ".2g"),
         f"{result.setting.learning_rate:g}",
         f"{result.setting.weight_decay:g}",
+        *(f"{own[name]:g}" if name in own else "-" for name in options),
     ]
 
 
-def narrow_cells(result: LossResult) -> list[str]:
-    """Return one row of the table for a terminal, with errors and intervals on second lines."""
-    name, validation, test, log_loss, difference, interval, p_value, *_ = cells(result)
+def narrow_cells(results: Sequence[LossResult]) -> list[list[str]]:
+    """Return the rows of the table for a terminal, with errors and intervals on second lines."""
+    return [_narrow(row) for row in cells(results)]
+
+
+def _narrow(row: Sequence[str]) -> list[str]:
+    name, validation, test, beside, difference, interval, p_value, *_ = row
     two_lines = [text.replace(" (", "\n(se ") for text in (validation, test)]
     gap = difference if interval == "-" else f"{difference}\n{interval}"
     # Without the zero before the point the numbers fit.
-    numbers = [re.sub(r"(?<!\d)0\.", ".", text) for text in (*two_lines, log_loss, gap, p_value)]
+    numbers = [re.sub(r"(?<!\d)0\.", ".", text) for text in (*two_lines, beside, gap, p_value)]
     return [name, *numbers]
 
 
@@ -56,8 +84,9 @@ def numbers(results: Sequence[LossResult]) -> pd.DataFrame:
 
 
 def _numbers(result: LossResult) -> dict[str, object]:
-    difference = result.difference
-    means = {name: result.mean(name) for name in ("val_auc", "test_auc", "test_log_loss")}
+    difference, criterion = result.difference, result.criterion
+    validation, test = (f"{split}_{criterion.metric}" for split in ("val", "test"))
+    means = {name: result.mean(name) for name in (validation, test, f"test_{criterion.beside}")}
     spreads = {f"{name}_sd": result.spread(name) for name in means}
     return {
         "loss": result.loss.title,
@@ -67,11 +96,12 @@ def _numbers(result: LossResult) -> dict[str, object]:
         "broken_seeds": len(result.broken_seeds),
         "learning_rate": result.setting.learning_rate,
         "weight_decay": result.setting.weight_decay,
+        **dict(result.setting.options),
         "proper": result.proper,
         **means,
         **spreads,
-        "val_auc_se": result.mean("val_auc_se"),
-        "test_auc_se": result.standard_error,
+        f"{validation}_se": result.mean(f"{validation}_se"),
+        f"{test}_se": result.standard_error,
         "difference": difference.estimate,
         "low": difference.low,
         "high": difference.high,

@@ -3,16 +3,17 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 
 from callbacks.reward import RewardCallback
+from lightning_modules.compare.criteria import AreaUnderCurve, Criterion
 from lightning_modules.losses import Loss
 from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
-from lightning_modules.training.predictions import Scores, scores
+from lightning_modules.training.predictions import Scores
 from lightning_modules.training.quiet import quiet_lightning, quiet_training
 
 TRAINED, DIVERGED, FAILED = "trained", "diverged", "failed"
@@ -25,10 +26,31 @@ class Setting:
     Attributes:
         learning_rate: Learning rate.
         weight_decay: Weight decay, in the optimizer's own meaning of it.
+        options: Names and values of the loss's own options that are tuned, such as its temperature.
     """
 
     learning_rate: float
     weight_decay: float
+    options: tuple[tuple[str, float], ...] = ()
+
+    def value(self, name: str) -> float:
+        """Return the value of a hyper-parameter."""
+        found: float = dict(self.options)[name] if name in dict(self.options) else getattr(self, name)
+        return found
+
+    def having(self, name: str, value: float) -> "Setting":
+        """Return this setting with another value of one hyper-parameter."""
+        if name in dict(self.options):
+            return replace(self, options=tuple({**dict(self.options), name: value}.items()))
+        changed: dict[str, Any] = {name: value}
+        return replace(self, **changed)
+
+    def of_loss(self, loss: Loss) -> Loss:
+        """Return the loss with the options of this setting."""
+        if not self.options:
+            return loss
+        spec = loss.spec()
+        return type(loss).from_spec({**spec, "init_args": {**spec["init_args"], **dict(self.options)}})
 
 
 @dataclass(frozen=True)
@@ -82,6 +104,7 @@ class FullTraining:
         build: Returns a freshly initialised model.
         datamodule: What it is trained, validated and tested on.
         recipe: Arguments of its Trainer; early stopping and checkpoints of its own are left out.
+        criterion: What trained models are measured for; by default the AUC.
         monitor: The validation metric that decides when to stop and which epoch is best.
         mode: Whether more (max) or less (min) of it is better.
         patience: Validations without a better metric before a training ends.
@@ -93,6 +116,7 @@ class FullTraining:
         datamodule: pl.LightningDataModule,
         recipe: Mapping[str, Any],
         *,
+        criterion: Criterion | None = None,
         monitor: str = "val/auc",
         mode: Literal["max", "min"] = "max",
         patience: int = 5,
@@ -100,6 +124,7 @@ class FullTraining:
         self.build = build
         self.datamodule = datamodule
         self.recipe = recipe
+        self.criterion = AreaUnderCurve() if criterion is None else criterion
         self.monitor = monitor
         self.mode = mode
         self.patience = patience
@@ -116,21 +141,21 @@ class FullTraining:
             convergence = self._convergence(setting, guard)
         try:
             with quiet_training():
-                model = convergence.fit(partial(self._model, loss), self.datamodule, seed)
+                model = convergence.fit(partial(self._model, setting.of_loss(loss)), self.datamodule, seed)
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             return TrainingRun(FAILED, -math.inf, seconds=time.perf_counter() - start, error=message)
         return _outcome(convergence, guard, model, time.perf_counter() - start)
 
     def measure(self, run: TrainingRun) -> Measured:
-        """Test a trained model, and score the validation and test rows with it."""
+        """Test a trained model, and measure it on the validation and test rows."""
         trainer, model = run.trainer, run.model
         assert trainer is not None
         assert model is not None
         with quiet_lightning():
             (metrics,) = trainer.test(model, datamodule=self.datamodule, verbose=False)
-            validation = scores(trainer, model, self.datamodule.val_dataloader())
-            test = scores(trainer, model, self.datamodule.test_dataloader())
+            validation = self.criterion.measure(trainer, model, self.datamodule.val_dataloader())
+            test = self.criterion.measure(trainer, model, self.datamodule.test_dataloader())
         return Measured(metrics, validation, test)
 
     def _model(self, loss: Loss) -> pl.LightningModule:

@@ -1,11 +1,15 @@
-"""Tunes the learning rate and weight decay of a loss by grid search, extended and refined."""
+"""Tunes the learning rate, weight decay and options of a loss by grid search, extended and refined."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from lightning_modules.compare.training import Setting
+from lightning_modules.losses import Loss
+
+# Halved this often, the distance between neighbours is below the three figures that are kept.
+_FINEST = 12
 
 
 @dataclass(frozen=True)
@@ -64,31 +68,62 @@ class Axis:
 class Tuning:
     """A grid that is extended where the best setting lies at an end, and then refined around the best one.
 
-    A factor of three in a loss's weight decay matters, and the best value scales with the loss. On a coarse grid the
-    order of losses would depend on where its points happen to lie.
+    A factor of three in a loss's weight decay or temperature matters, and the best value scales with the loss. On a
+    coarse grid the order of losses would depend on where its points happen to lie.
 
     Attributes:
         learning_rates: Learning rates of the grid.
         weight_decays: Weight decays of the grid.
         extensions: How often an end may be moved outwards while the best setting lies there.
         refinements: How often the neighbours at half the (logarithmic) distance are tried.
+        options: Values of the loss's options, by their names, that are axes of the grid too.
+        trials: Number of settings to try, the same for every loss: refinements go on until it is reached. None tries
+            as many as the refinements take.
     """
 
     learning_rates: Axis
     weight_decays: Axis
     extensions: int = 0
     refinements: int = 0
+    options: Mapping[str, Axis] = field(default_factory=dict)
+    trials: int | None = None
+
+    @property
+    def axes(self) -> Mapping[str, Axis]:
+        """The axes of the grid by the name of their hyper-parameter, in the order in which each is improved."""
+        return {"weight_decay": self.weight_decays, "learning_rate": self.learning_rates, **self.options}
 
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The settings of the grid."""
-        return tuple(Setting(*pair) for pair in product(self.learning_rates.values, self.weight_decays.values))
+        values = (axis.values for axis in self.options.values())
+        return tuple(
+            Setting(rate, decay, tuple(zip(self.options, chosen, strict=True)))
+            for rate, decay, *chosen in product(self.learning_rates.values, self.weight_decays.values, *values)
+        )
 
     @property
     def at_least(self) -> int:
         """The number of settings that are tried for a loss whose best one is no end and has a weight decay."""
-        neighbours = sum(len(axis.around(1.0, 1)) for axis in (self.learning_rates, self.weight_decays))
+        if self.trials is not None:
+            return self.trials
+        neighbours = sum(len(axis.around(1.0, 1)) for axis in self.axes.values())
         return len(self.settings) + self.refinements * neighbours
+
+    def of_loss(self, loss: Loss) -> "Tuning":
+        """Return the tuning of a loss: without the options that it does not have.
+
+        Raises:
+            ValueError: If its grid alone has more settings than are to be tried.
+        """
+        known = loss.init_args()
+        tuning = replace(self, options={name: axis for name, axis in self.options.items() if name in known})
+        if self.trials is not None and len(tuning.settings) > self.trials:
+            raise ValueError(
+                f"--compare.trials is {self.trials}, but the grid of {loss.title} alone has {len(tuning.settings)} "
+                "settings: try more, or give fewer values"
+            )
+        return tuning
 
     def best(self, score: Callable[[Setting], float]) -> Setting:
         """Return the setting with the highest score, the first of equals; each is scored once.
@@ -96,33 +131,41 @@ class Tuning:
         Args:
             score: Returns a setting's score; -inf disqualifies it.
         """
-        scores: dict[Setting, float] = {}
-
-        def scored(settings: Sequence[Setting]) -> Setting:
-            for setting in settings:
-                if setting not in scores:
-                    scores[setting] = score(setting)
-            return max(scores, key=lambda setting: scores[setting])
-
-        best = scored(self.settings)
-        if scores[best] == -math.inf:
+        tried = _Tried(score, self.trials)
+        best = tried.best_with(self.settings)
+        if tried.scores[best] == -math.inf:
             return best
         # One hyper-parameter after the other, so that each step starts from the best of the last one.
         for _ in range(self.extensions):
-            best = scored(self._decays(best, self.weight_decays.beyond(best.weight_decay, self.extensions)))
-            best = scored(self._rates(best, self.learning_rates.beyond(best.learning_rate, self.extensions)))
-        for refinement in range(1, self.refinements + 1):
-            best = scored(self._decays(best, self.weight_decays.around(best.weight_decay, refinement)))
-            best = scored(self._rates(best, self.learning_rates.around(best.learning_rate, refinement)))
+            for name, axis in self.axes.items():
+                beyond = axis.beyond(best.value(name), self.extensions)
+                best = tried.best_with([best.having(name, value) for value in beyond])
+        for refinement in range(1, (_FINEST if self.trials else self.refinements) + 1):
+            for name, axis in self.axes.items():
+                around = axis.around(best.value(name), refinement)
+                best = tried.best_with([best.having(name, value) for value in around])
         return best
 
-    @staticmethod
-    def _decays(best: Setting, values: Sequence[float]) -> list[Setting]:
-        return [replace(best, weight_decay=value) for value in values]
 
-    @staticmethod
-    def _rates(best: Setting, values: Sequence[float]) -> list[Setting]:
-        return [replace(best, learning_rate=value) for value in values]
+class _Tried:
+    """The settings that were scored.
+
+    Args:
+        score: Returns a setting's score.
+        most: The most settings to score; None for no limit.
+    """
+
+    def __init__(self, score: Callable[[Setting], float], most: int | None) -> None:
+        self.score = score
+        self.most = most
+        self.scores: dict[Setting, float] = {}
+
+    def best_with(self, settings: Sequence[Setting]) -> Setting:
+        """Score the settings that are new, as far as the limit allows, and return the best one of all."""
+        for setting in settings:
+            if setting not in self.scores and (self.most is None or len(self.scores) < self.most):
+                self.scores[setting] = self.score(setting)
+        return max(self.scores, key=lambda setting: self.scores[setting])
 
 
 def _rounded(value: float) -> float:

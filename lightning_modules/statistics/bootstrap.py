@@ -1,4 +1,4 @@
-"""Paired bootstrap of AUCs over test rows, or over groups of rows such as users."""
+"""Paired bootstrap of AUCs and means over test rows, or over groups of rows such as users."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -93,3 +93,35 @@ def bootstrap_aucs(
         if progress is not None:
             progress(done)
     return aucs
+
+
+def bootstrap_means(
+    values: Sequence[Tensor],
+    groups: Tensor,
+    *,
+    resamples: int,
+    generator: torch.Generator,
+    progress: Callable[[int], None] | None = None,
+) -> list[Tensor]:
+    """Return the mean of every loss and seed under the same resamples of the rows.
+
+    Args:
+        values: A value a row of each loss, of shape [S, n]; the number of seeds S may differ between losses.
+        groups: The group of each row, of shape [n]; the rows of a group are drawn together.
+        resamples: Number B of resamples.
+        generator: Source of the resamples.
+        progress: Called after every chunk with the number of resamples that are done.
+
+    Returns:
+        float64 of shape [B, S] for each loss; nan where a value is nan.
+    """
+    chunks: list[list[Tensor]] = [[] for _ in values]
+    done = 0
+    for weights in Resampling(groups, resamples, generator):
+        shares = weights.double() / weights.sum(1, keepdim=True, dtype=torch.float64)
+        for means, each in zip(chunks, values, strict=True):
+            means.append(shares @ each.double().T)
+        done += len(weights)
+        if progress is not None:
+            progress(done)
+    return [torch.cat(means) for means in chunks]

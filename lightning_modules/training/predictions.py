@@ -1,6 +1,6 @@
 """Scores of the rows of a split: predicted, saved and loaded."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,8 @@ from lightning_modules.utilities.files import load_arrays, save_arrays
 class Scores(NamedTuple):
     """A model's scores of rows with their labels and users; all on the CPU, in the order of the rows.
 
+    Where a model ranks a catalogue, a row is a user: its score is a ranking metric, its label the number of its items.
+
     Attributes:
         score: The logit of label 1, float [n]; what ``predict_step`` returns of a model that has no ``logit_step``.
         label: 0 or 1, float32 [n].
@@ -30,7 +32,8 @@ class Scores(NamedTuple):
 
 def scores(trainer: pl.Trainer, model: pl.LightningModule, loader: Iterable[Any]) -> Scores:
     """Return the model's scores of all rows of a loader, those of other processes included."""
-    with _predicting_logits(model):
+    # Rounded probabilities would tie.
+    with _predicting(model, getattr(model, "logit_step", None)):
         predicted: list[Any] = trainer.predict(model, dataloaders=loader) or []
     batches = list(loader)
     label = torch.cat([batch.label for batch in batches]).cpu()
@@ -39,6 +42,30 @@ def scores(trainer: pl.Trainer, model: pl.LightningModule, loader: Iterable[Any]
         own.append(torch.cat([batch.user for batch in batches]).cpu())
     columns = [torch.cat(parts) for parts in zip(*_of_all_processes(own), strict=True)]
     return Scores(columns[0], columns[1], columns[2] if len(columns) > 2 else torch.arange(len(columns[0])))
+
+
+def user_values(
+    trainer: pl.Trainer, model: pl.LightningModule, loader: Iterable[Any], step: Callable[[Any], Tensor]
+) -> Scores:
+    """Return a ranking metric of all users of a loader who have relevant items, those of other processes included.
+
+    Args:
+        trainer: The Trainer.
+        model: The model.
+        loader: Yields blocks of users, a ``CatalogueBatch`` each.
+        step: Returns the metric of every user of a block with the model, float [users].
+
+    Returns:
+        The metric as the score, and the number of relevant items as the label of every user.
+    """
+    with _predicting(model, step):
+        predicted: list[Any] = trainer.predict(model, dataloaders=loader) or []
+    batches = list(loader)
+    relevant = [torch.bincount(batch.relevant[0], minlength=len(batch.user)) for batch in batches]
+    own = [torch.cat(parts).cpu() for parts in (predicted, relevant, [batch.user for batch in batches])]
+    value, count, user = (torch.cat(parts) for parts in zip(*_of_all_processes(own), strict=True))
+    kept = count > 0
+    return Scores(value[kept], count[kept].float(), user[kept])
 
 
 def refuse_rounded(paths: Iterable[Path]) -> None:
@@ -56,13 +83,13 @@ def refuse_rounded(paths: Iterable[Path]) -> None:
 
 
 @contextmanager
-def _predicting_logits(model: pl.LightningModule) -> Iterator[None]:
-    """Let the Trainer predict logits where a model has a ``logit_step``: rounded probabilities would tie."""
-    if not hasattr(model, "logit_step"):
+def _predicting(model: pl.LightningModule, step: Callable[..., Tensor] | None) -> Iterator[None]:
+    """Let the Trainer predict something else of every batch, if there is a step that does."""
+    if step is None:
         yield
         return
     # An attribute of the object is found before the method of its class, by the Trainer too.
-    vars(model)["predict_step"] = model.logit_step
+    vars(model)["predict_step"] = step
     try:
         yield
     finally:

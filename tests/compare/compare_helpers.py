@@ -14,6 +14,7 @@ import yaml
 
 from datamodules import SyntheticInteractions
 from lightning_modules.compare.compared_losses import HAND_MADE, ComparedLoss
+from lightning_modules.compare.criteria import AreaUnderCurve
 from lightning_modules.compare.results import LossResult
 from lightning_modules.compare.training import DIVERGED, FAILED, TRAINED, FullTraining, Measured, Setting, TrainingRun
 from lightning_modules.losses import BCE, FormulaLoss, Loss
@@ -108,7 +109,7 @@ def runs_of(scores: Sequence[float], statuses: Sequence[str] | None = None, **co
 
 def loss_result(who: ComparedLoss, runs: pd.DataFrame | None = None, **fields: Any) -> LossResult:
     runs = runs_of([0.7, 0.72]) if runs is None else runs
-    defaults: dict[str, Any] = {"setting": FAST, "proper": True, "standard_error": 0.01}
+    defaults: dict[str, Any] = {"setting": FAST, "proper": True, "criterion": AreaUnderCurve(), "standard_error": 0.01}
     return LossResult(who, runs=runs, **{**defaults, "difference": UNKNOWN, "p_value": NAN, **fields})
 
 

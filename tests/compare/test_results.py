@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from lightning_modules.compare.criteria import AreaUnderCurve
 from lightning_modules.compare.records import ComparisonRecords
 from lightning_modules.compare.resampling import Resampled, resample
 from lightning_modules.compare.results import LossResult, loss_results
@@ -13,6 +14,7 @@ from lightning_modules.statistics.significance import holm
 from lightning_modules.training.predictions import Scores
 from tests.compare.compare_helpers import FAST, compared, diverged, loss_result, measured, runs_of, scores_of, trained
 
+AUC = AreaUnderCurve()
 TITLES = ["BCE", "(label - pred)**2", "pred - label", "label - pred"]
 LOSSES = [compared(title) for title in TITLES]
 BASELINE = torch.tensor([0.70, 0.72, 0.71], dtype=torch.float64)
@@ -34,7 +36,7 @@ def placed(gaps: dict[str, float], seeds: int = 3) -> list[LossResult]:
     sound, broken = [TRAINED] * seeds, [TRAINED] * (seeds - 1) + [DIVERGED]
     runs = {title: runs_of([0.7] * seeds, sound if title in gaps else broken) for title in TITLES}
     settings, proper = dict.fromkeys(TITLES, FAST), dict.fromkeys(TITLES, False)
-    return loss_results(LOSSES, settings, runs, proper, resampled(gaps, seeds))
+    return loss_results(LOSSES, settings, runs, proper, AUC, resampled(gaps, seeds))
 
 
 def test_means_and_spreads_are_those_of_the_seeds() -> None:
@@ -120,14 +122,14 @@ def written(root: Path, skills: dict[str, float], seeds: range) -> ComparisonRec
 def test_resampling_starts_from_the_aucs_of_the_rows_as_they_are(tmp_path: Path, by_user: bool) -> None:
     seeds = range(5, 8)
     records = written(tmp_path, {"BCE": 0.5, "MSE": 1.5}, seeds)
-    result = resample(records, ["MSE", "BCE"], seeds, by_user=by_user, resamples=300, confidence=0.9, seed=1)
+    result = resample(records, AUC, ["MSE", "BCE"], seeds, by_user=by_user, resamples=300, confidence=0.9, seed=1)
     for title, skill in {"BCE": 0.5, "MSE": 1.5}.items():
         tests = [scores_of(2, seed, skill=skill) for seed in seeds]
         expected = [roc_auc_score(test.label, test.score) for test in tests]
         assert result.observed[title].tolist() == pytest.approx(expected)
-        assert result.aucs[title].shape == (300, 3)
-        assert result.aucs[title].mean(0).tolist() == pytest.approx(expected, abs=0.02)
-        assert result.standard_error(title) == pytest.approx(float(result.aucs[title].mean(1).std()))
+        assert result.values[title].shape == (300, 3)
+        assert result.values[title].mean(0).tolist() == pytest.approx(expected, abs=0.02)
+        assert result.standard_error(title) == pytest.approx(float(result.values[title].mean(1).std()))
 
 
 def test_resampling_users_draws_all_rows_of_a_user_together(tmp_path: Path) -> None:
@@ -136,8 +138,8 @@ def test_resampling_users_draws_all_rows_of_a_user_together(tmp_path: Path) -> N
     records = ComparisonRecords(tmp_path)
     records.add_result("BCE", 0, FAST, trained(0.7), Measured({"test/auc": 0.75}, test, test))
     options = {"resamples": 200, "confidence": 0.95, "seed": 0}
-    users = resample(records, ["BCE"], [0], by_user=True, **options).aucs["BCE"]  # type: ignore[arg-type]
-    rows = resample(records, ["BCE"], [0], by_user=False, **options).aucs["BCE"]  # type: ignore[arg-type]
+    users = resample(records, AUC, ["BCE"], [0], by_user=True, **options).values["BCE"]  # type: ignore[arg-type]
+    rows = resample(records, AUC, ["BCE"], [0], by_user=False, **options).values["BCE"]  # type: ignore[arg-type]
     assert set(users.flatten().tolist()) == {0.75, 1.0}
     assert len(set(rows[~rows.isnan()].tolist())) > 2
 
@@ -145,16 +147,16 @@ def test_resampling_users_draws_all_rows_of_a_user_together(tmp_path: Path) -> N
 def test_the_same_seed_resamples_the_same_rows_for_any_choice_of_losses(tmp_path: Path) -> None:
     records = written(tmp_path, {"BCE": 0.5, "MSE": 1.5}, range(2))
     options = {"by_user": True, "resamples": 50, "confidence": 0.95}
-    both = resample(records, ["BCE", "MSE"], range(2), seed=3, **options)  # type: ignore[arg-type]
-    alone = resample(records, ["MSE"], range(2), seed=3, **options)  # type: ignore[arg-type]
-    other = resample(records, ["MSE"], range(2), seed=4, **options)  # type: ignore[arg-type]
-    assert torch.equal(both.aucs["MSE"], alone.aucs["MSE"])
-    assert not torch.equal(alone.aucs["MSE"], other.aucs["MSE"])
+    both = resample(records, AUC, ["BCE", "MSE"], range(2), seed=3, **options)  # type: ignore[arg-type]
+    alone = resample(records, AUC, ["MSE"], range(2), seed=3, **options)  # type: ignore[arg-type]
+    other = resample(records, AUC, ["MSE"], range(2), seed=4, **options)  # type: ignore[arg-type]
+    assert torch.equal(both.values["MSE"], alone.values["MSE"])
+    assert not torch.equal(alone.values["MSE"], other.values["MSE"])
 
 
 def test_without_sound_losses_nothing_is_read(tmp_path: Path) -> None:
     records = ComparisonRecords(tmp_path)
     records.add_result("BCE", 0, FAST, diverged(), None)
-    result = resample(records, [], [0], by_user=True, resamples=10, confidence=0.95, seed=0)
+    result = resample(records, AUC, [], [0], by_user=True, resamples=10, confidence=0.95, seed=0)
     assert math.isnan(result.standard_error("BCE"))
     assert math.isnan(result.difference("MSE", "BCE").estimate)

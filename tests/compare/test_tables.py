@@ -3,7 +3,7 @@ import math
 import pytest
 
 from lightning_modules.compare.compared_losses import SEARCH
-from lightning_modules.compare.tables import HEADER, NARROW_HEADER, cells, narrow_cells
+from lightning_modules.compare.tables import cells, header, narrow_cells, narrow_header
 from lightning_modules.compare.tables import numbers as as_numbers
 from lightning_modules.compare.training import DIVERGED, TRAINED, Setting
 from lightning_modules.statistics.significance import Difference
@@ -17,7 +17,7 @@ BROKEN = loss_result(SQUARE, runs_of([0.7, NAN], [TRAINED, DIVERGED]), standard_
 
 
 def test_a_row_has_the_figures_of_its_loss() -> None:
-    assert cells(FULL) == [
+    assert cells([FULL])[0] == [
         "PPO #1",
         "0.7200 ± 0.0283 (0.0200)",
         "0.7200 ± 0.0283 (0.0100)",
@@ -28,33 +28,33 @@ def test_a_row_has_the_figures_of_its_loss() -> None:
         "0.001",
         "1e-05",
     ]
-    assert len(HEADER) == 9
+    assert len(header([FULL])) == 9
 
 
 def test_one_seed_has_no_spread() -> None:
-    assert cells(loss_result(SQUARE, runs_of([0.7])))[1] == "0.7000 (0.0200)"
+    assert cells([loss_result(SQUARE, runs_of([0.7]))])[0][1] == "0.7000 (0.0200)"
 
 
 def test_a_broken_loss_shows_its_outcome_and_no_figures() -> None:
-    assert cells(BROKEN)[1:7] == ["diverged", "-", "-", "-", "-", "-"]
+    assert cells([BROKEN])[0][1:7] == ["diverged", "-", "-", "-", "-", "-"]
 
 
 def test_a_log_loss_that_means_nothing_is_not_shown() -> None:
-    assert cells(loss_result(SQUARE, proper=False))[3] == "-"
+    assert cells([loss_result(SQUARE, proper=False)])[0][3] == "-"
 
 
 def test_an_estimate_without_an_interval_is_shown() -> None:
     alone = loss_result(SQUARE, difference=Difference(-0.01, NAN, NAN, NAN, NAN))
-    assert cells(alone)[4:7] == ["-0.0100", "-", "-"]
+    assert cells([alone])[0][4:7] == ["-0.0100", "-", "-"]
 
 
 @pytest.mark.parametrize("each", [FULL, BROKEN], ids=["full", "broken"])
 def test_a_terminal_has_a_cell_for_every_column(each: object) -> None:
-    assert len(narrow_cells(each)) == len(NARROW_HEADER)  # type: ignore[arg-type]
+    assert len(narrow_cells([each])[0]) == len(narrow_header(FULL.criterion))  # type: ignore[arg-type]
 
 
 def test_a_terminal_leaves_out_zeros_before_the_point_and_no_other() -> None:
-    row = narrow_cells(loss_result(SQUARE, runs_of([10.5, 10.5]), difference=KNOWN))
+    (row,) = narrow_cells([loss_result(SQUARE, runs_of([10.5, 10.5]), difference=KNOWN)])
     assert row[1] == "10.5000 ± .0000\n(se .0200)"
     assert row[4] == "+.0123\n+.0010 to +.0236"
 
