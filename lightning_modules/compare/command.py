@@ -53,13 +53,13 @@ def run_compare(
             with, or another process writes there.
     """
     console, root = Console(quiet=not is_first()), Path(settings.root)
-    losses = gather(settings, points_seed=seed)
-    for remark in losses.remarks:
-        console.print(f"- {remark}", markup=False, highlight=False)
     build, plan = builder(model), _plan(settings, seed)
     first = build()
-    _check_model(first, losses.all, datamodule)
     criterion = criterion_of(first, settings.monitor)
+    losses = gather(settings, criterion, points_seed=seed)
+    for remark in losses.remarks:
+        console.print(f"- {remark}", markup=False, highlight=False)
+    _check_model(first, losses.all, datamodule)
     for compared in losses.all:
         plan.tuning.of_loss(compared.loss)
     with _locked(root), torch_threads(settings.threads):

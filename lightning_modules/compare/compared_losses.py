@@ -7,9 +7,9 @@ import torch
 
 from lightning_modules.check import check_loss
 from lightning_modules.check.sources import LossSources, distinct_ranks
+from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.settings import CompareSettings
-from lightning_modules.losses import FormulaLoss, Loss
-from lightning_modules.search.settings import hand_made_losses
+from lightning_modules.losses import FormulaLoss, LossObject
 from lightning_modules.search.study import Study
 
 #: The groups of losses.
@@ -28,7 +28,7 @@ class ComparedLoss:
         group: ``hand-made``, ``given``, ``search`` or ``random search``.
     """
 
-    loss: Loss
+    loss: LossObject
     label: str
     group: str
 
@@ -62,11 +62,12 @@ class ComparedLosses:
         return tuple(compared for compared in self.all if compared.group == group)
 
 
-def gather(settings: CompareSettings, *, points_seed: int) -> ComparedLosses:
+def gather(settings: CompareSettings, criterion: Criterion, *, points_seed: int) -> ComparedLosses:
     """Collect the losses that the options name, each once.
 
     Args:
         settings: The options.
+        criterion: What the losses are compared by.
         points_seed: Seed of the points that a study's formulas are checked on.
 
     Raises:
@@ -76,16 +77,17 @@ def gather(settings: CompareSettings, *, points_seed: int) -> ComparedLosses:
     sources = LossSources(settings.study, settings.numerics)
     searched = _SearchedLosses(settings, sources, points_seed)
     found: dict[str, ComparedLoss] = {}
-    for compared in (*_hand_made(settings), *_given(settings, sources), *searched.all()):
+    for compared in (*_hand_made(settings, criterion), *_given(settings, sources), *searched.all()):
         # A formula of a study that is given by hand too belongs to its study.
         if found.setdefault(compared.title, compared).group == GIVEN:
             found[compared.title] = compared
     return ComparedLosses(tuple(found.values()), tuple(sources.remarks), searched.trained_candidates)
 
 
-def _hand_made(settings: CompareSettings) -> Iterator[ComparedLoss]:
-    losses = hand_made_losses() if settings.losses is None else settings.losses
-    for loss in (settings.named_baseline, *losses):
+def _hand_made(settings: CompareSettings, criterion: Criterion) -> Iterator[ComparedLoss]:
+    baseline, *others = criterion.default_losses()
+    baseline = baseline if settings.baseline is None else settings.baseline
+    for loss in (baseline, *(others if settings.losses is None else settings.losses)):
         yield ComparedLoss(loss, loss.title, HAND_MADE)
 
 

@@ -9,6 +9,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lightning_modules.check import check_loss
+from lightning_modules.losses import BCE, Loss, LossObject, SampledBPR, SampledSoftmax
+from lightning_modules.search.settings import hand_made_losses
 from lightning_modules.statistics.auc import auc_standard_error, weighted_auc
 from lightning_modules.statistics.bootstrap import bootstrap_aucs, bootstrap_means
 from lightning_modules.training.predictions import Scores, scores, user_values
@@ -66,6 +69,14 @@ class Criterion(ABC):
             float64 [resamples, seeds] for each loss.
         """
 
+    @abstractmethod
+    def default_losses(self) -> Sequence[LossObject]:
+        """Return the losses that are compared where none are named, the baseline first."""
+
+    def is_proper(self, loss: LossObject, generator: torch.Generator) -> bool:  # noqa: ARG002 (for those that can be)
+        """Return whether a loss is a strictly proper scoring rule; the generator draws the points to look at."""
+        return False
+
     def units(self, *, by_user: bool, user: Tensor) -> str:
         """Return what a resample is drawn of, in words: ``user`` is the user of each row, int64 [rows]."""
         return f"{len(user.unique())} users" if by_user else "rows"
@@ -113,6 +124,14 @@ class AreaUnderCurve(Criterion):
         """Return the AUCs under the resamples; nan where one has a single class."""
         return bootstrap_aucs(scores, label, groups, resamples=resamples, generator=generator, progress=progress)
 
+    def default_losses(self) -> Sequence[LossObject]:
+        """Return BCE and the common pointwise losses."""
+        return [BCE(), *hand_made_losses()]
+
+    def is_proper(self, loss: LossObject, generator: torch.Generator) -> bool:
+        """Return whether a loss is a strictly proper scoring rule."""
+        return check_loss(cast(Loss, loss), generator=generator).proper == "yes"
+
     def shows_beside(self, *, proper: bool) -> bool:
         """Return whether the loss is a proper scoring rule: probabilities of others mean nothing."""
         return proper
@@ -157,6 +176,10 @@ class MeanOverUsers(Criterion):
     ) -> list[Tensor]:
         """Return the means under the resamples."""
         return bootstrap_means(scores, groups, resamples=resamples, generator=generator, progress=progress)
+
+    def default_losses(self) -> Sequence[LossObject]:
+        """Return sampled softmax and the other listwise losses."""
+        return [SampledSoftmax(), SampledBPR()]
 
     def units(self, *, by_user: bool, user: Tensor) -> str:  # noqa: ARG002 (a row is a user)
         """Return the number of users: rows and users are the same here."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
-from lightning_modules.check import check_loss
 from lightning_modules.compare.audit import audit
 from lightning_modules.compare.compared_losses import ComparedLosses
 from lightning_modules.compare.criteria import Criterion
@@ -18,7 +17,7 @@ from lightning_modules.compare.resampling import Resampled, resample
 from lightning_modules.compare.results import loss_results
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.compare.training import FAILED, TRAINED, Setting
-from lightning_modules.losses import Loss
+from lightning_modules.losses import LossObject
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,8 @@ class ComparisonEvaluation:
         failed = {title for title, table in runs.items() if (table["status"] == FAILED).all()}
         return {each.title: each.title not in failed and self._is_proper(each.loss) for each in self.losses.all}
 
-    def _is_proper(self, loss: Loss) -> bool:
-        return check_loss(loss, generator=torch.Generator().manual_seed(self.seed)).proper == "yes"
+    def _is_proper(self, loss: LossObject) -> bool:
+        return self.criterion.is_proper(loss, torch.Generator().manual_seed(self.seed))
 
     def _tuned(self) -> str:
         """Return the hyper-parameters that were tuned, in words."""

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lightning_modules.losses import BCE, Loss, Numerics
+from lightning_modules.losses import LossObject, Numerics
 
 _OPTION = "loss."
 _AT_LEAST_ONE = ("top", "seeds", "tuning_seeds", "patience", "resamples")
@@ -18,12 +18,13 @@ class CompareSettings:
         root: Folder of the comparison: results.csv, summary.md, intervals.png and TensorBoard run. Named again, it is
             continued: what is trained is not trained again.
         formulas: Formulas to compare, or RUN#RANK for the formula of that rank in a study.
-        losses: Hand-made losses to compare; by default all pointwise ones.
+        losses: Hand-made losses to compare; by default all pointwise ones, or all listwise ones
+            for a model that takes those.
         file: A file of formulas, such as formulas.csv or check.csv of a study.
         study: Folder of a search; its best formulas that pass the validation check are compared and audited.
         random_study: Folder of a RandomSearch study to audit the search against.
         top: Formulas to take of each study.
-        baseline: The loss that all others are compared with; by default BCE.
+        baseline: The loss that all others are compared with; by default BCE, or SampledSoftmax among listwise losses.
         numerics: Protection of the formulas given as text or file; by default that of the study, or else protected.
         seeds: Trainings of each loss; the first has the seed seed_everything, the next one more, and so on.
         learning_rates: Grid of learning rates to choose from for each loss, on validation.
@@ -47,12 +48,12 @@ class CompareSettings:
 
     root: str = "runs/compare"
     formulas: list[str] = field(default_factory=list)
-    losses: list[Loss] | None = None
+    losses: list[LossObject] | None = None
     file: str | None = None
     study: str | None = None
     random_study: str | None = None
     top: int = 5
-    baseline: Loss | None = None
+    baseline: LossObject | None = None
     numerics: Numerics | str | None = None
     seeds: int = 5
     learning_rates: list[float] = field(default_factory=lambda: [1e-3, 1e-2])
@@ -111,8 +112,3 @@ class CompareSettings:
     def loss_options(self) -> dict[str, list[float]]:
         """The axes of the grid that are options of losses, by the option's name."""
         return {name.removeprefix(_OPTION): values for name, values in self.grid.items()}
-
-    @property
-    def named_baseline(self) -> Loss:
-        """The loss that all others are compared with."""
-        return BCE() if self.baseline is None else self.baseline

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 
 from callbacks.reward import RewardCallback
 from lightning_modules.compare.criteria import AreaUnderCurve, Criterion
-from lightning_modules.losses import Loss
+from lightning_modules.losses import LossObject
 from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
 from lightning_modules.training.predictions import Scores
 from lightning_modules.training.quiet import quiet_lightning, quiet_training
@@ -45,7 +45,7 @@ class Setting:
         changed: dict[str, Any] = {name: value}
         return replace(self, **changed)
 
-    def of_loss(self, loss: Loss) -> Loss:
+    def of_loss(self, loss: LossObject) -> LossObject:
         """Return the loss with the options of this setting."""
         if not self.options:
             return loss
@@ -129,7 +129,7 @@ class FullTraining:
         self.mode = mode
         self.patience = patience
 
-    def train(self, loss: Loss, seed: int, setting: Setting) -> TrainingRun:
+    def train(self, loss: LossObject, seed: int, setting: Setting) -> TrainingRun:
         """Train one model; an error in its training is an outcome too.
 
         Raises:
@@ -158,7 +158,7 @@ class FullTraining:
             test = self.criterion.measure(trainer, model, self.datamodule.test_dataloader())
         return Measured(metrics, validation, test)
 
-    def _model(self, loss: Loss) -> pl.LightningModule:
+    def _model(self, loss: LossObject) -> pl.LightningModule:
         model = self.build()
         model.loss = loss
         return model

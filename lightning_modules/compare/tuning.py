@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from lightning_modules.compare.training import Setting
-from lightning_modules.losses import Loss
+from lightning_modules.losses import LossObject
 
 # Halved this often, the distance between neighbours is below the three figures that are kept.
 _FINEST = 12
@@ -110,7 +110,7 @@ class Tuning:
         neighbours = sum(len(axis.around(1.0, 1)) for axis in self.axes.values())
         return len(self.settings) + self.refinements * neighbours
 
-    def of_loss(self, loss: Loss) -> "Tuning":
+    def of_loss(self, loss: LossObject) -> "Tuning":
         """Return the tuning of a loss: without the options that it does not have.
 
         Raises:

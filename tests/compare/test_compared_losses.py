@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lightning_modules.compare.compared_losses import GIVEN, HAND_MADE, RANDOM, SEARCH, ComparedLosses, gather
+from lightning_modules.compare.criteria import AreaUnderCurve
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Numerics
 from tests.compare.compare_helpers import write_study
@@ -19,7 +20,7 @@ BY_CHANCE = {"strategy": {"class_path": "lightning_modules.search.strategies.Ran
 
 def gathered(**options: Any) -> ComparedLosses:
     settings = CompareSettings(**{"losses": [], **options})
-    return gather(settings, points_seed=0)
+    return gather(settings, AreaUnderCurve(), points_seed=0)
 
 
 def named(losses: ComparedLosses, group: str) -> dict[str, str]:

@@ -175,3 +175,15 @@ def test_a_folder_whose_probabilities_were_rounded_is_refused_at_once(tmp_path: 
     save_arrays(path, {"validation": score.numpy(), "test": score.round().numpy()})
     with pytest.raises(ValueError, match=rf"{path.name} holds probabilities.* {len(score)} of them were rounded"):
         ComparisonRecords(tmp_path)
+
+
+def test_tuned_options_of_losses_are_part_of_what_a_training_is_found_by(tmp_path: Path) -> None:
+    soft, hard = (Setting(0.01, 0.0, (("temperature", value),)) for value in (0.1 + 0.2, 1 / 3))
+    records = ComparisonRecords(tmp_path)
+    records.add_training("Soft", 1, soft, trained(0.7))
+    records.add_training("BCE", 1, FAST, trained(0.6))
+    for each in (records, ComparisonRecords(tmp_path)):
+        assert each.training("Soft", 1, soft) is not None
+        assert each.training("Soft", 1, hard) is None
+        assert each.training("Soft", 1, Setting(0.01, 0.0)) is None
+        assert each.training("BCE", 1, FAST) is not None

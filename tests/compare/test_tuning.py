@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lightning_modules.compare.training import Setting
 from lightning_modules.compare.tuning import Axis, Tuning
+from lightning_modules.losses import BCE, Focal
 
 RATES, DECAYS = Axis.of([1e-3, 1e-2]), Axis.of([1e-5, 1e-4, 1e-3])
 
@@ -76,3 +77,43 @@ def test_zero_has_a_neighbour_below_the_smallest() -> None:
     decays = Axis.of([0.0, 1e-4, 1e-3])
     assert decays.around(0.0, 1) == (3.16e-5,)
     assert decays.ends(extensions=2) == (0.0, pytest.approx(0.1))
+
+
+GAMMA = Axis.of([0.5, 2.0])
+
+
+def test_an_option_of_a_loss_is_an_axis_for_those_that_have_it() -> None:
+    tuning = Tuning(RATES, Axis.of([0.0]), options={"gamma": GAMMA})
+    assert [dict(each.options) for each in tuning.of_loss(Focal()).settings] == [{"gamma": 0.5}, {"gamma": 2.0}] * 2
+    assert tuning.of_loss(BCE()).settings == (Setting(1e-3, 0.0), Setting(1e-2, 0.0))
+
+
+@given(gamma=st.floats(-1.5, 1.5))
+def test_an_option_is_followed_beyond_its_end_and_refined(gamma: float) -> None:
+    tuning = Tuning(Axis.of([0.01]), Axis.of([0.0]), extensions=3, refinements=3, options={"gamma": GAMMA})
+    best = tuning.best(lambda setting: -abs(math.log10(setting.value("gamma")) - gamma))
+    inside = min(max(gamma, math.log10(0.5 / 4**3)), math.log10(2.0 * 4**3))
+    assert abs(math.log10(best.value("gamma")) - inside) <= math.log10(4) / 8 + 0.01
+
+
+@pytest.mark.parametrize("trials", [6, 7, 11, 20])
+@pytest.mark.parametrize("peak", [(1e-3, 1e-4), (3e-2, 1e-6), (4e-3, 2e-4)])
+def test_every_loss_is_tried_as_often_as_asked(trials: int, peak: tuple[float, float]) -> None:
+    landscape = Landscape(*peak)
+    tuning = Tuning(RATES, DECAYS, extensions=2, refinements=1, trials=trials)
+    best = tuning.best(landscape)
+    assert len(set(landscape.scored)) == len(landscape.scored) == trials == tuning.at_least
+    assert best == max(landscape.scored, key=Landscape(*peak))
+
+
+def test_a_grid_larger_than_the_trials_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"--compare.trials is 5, but the grid of Focal alone has 12 settings"):
+        Tuning(RATES, DECAYS, options={"gamma": GAMMA}, trials=5).of_loss(Focal())
+
+
+def test_a_setting_changes_the_options_of_the_loss_and_nothing_else() -> None:
+    loss = Focal(gamma=1.5)
+    assert Setting(0.1, 0.0).of_loss(loss) is loss
+    tuned = Setting(0.1, 0.0, (("gamma", 3.0),)).of_loss(loss)
+    assert tuned.init_args() == {**loss.init_args(), "gamma": 3.0}
+    assert loss.gamma == 1.5

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.statistics.auc import auc_standard_error, weighted_auc
-from lightning_modules.statistics.bootstrap import Resampling, bootstrap_aucs
+from lightning_modules.statistics.bootstrap import Resampling, bootstrap_aucs, bootstrap_means
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -92,3 +92,21 @@ def test_resamples_of_nothing_are_refused() -> None:
         Resampling(torch.arange(0), 5, seeded(0))
     with pytest.raises(ValueError, match="2 groups and 3 labels"):
         bootstrap_aucs([torch.rand(1, 3)], torch.rand(3), torch.arange(2), resamples=5, generator=seeded(0))
+
+
+def test_means_are_those_of_rows_repeated_as_often_as_they_are_drawn() -> None:
+    groups, values = torch.tensor([0, 1, 1, 2, 3]), torch.randn(2, 5, generator=seeded(3))
+    (means,) = bootstrap_means([values], groups, resamples=200, generator=seeded(4))
+    weights = torch.cat(list(Resampling(groups, 200, seeded(4)))).long()
+    for resample, counts in enumerate(weights):
+        repeated = values.repeat_interleave(counts, dim=1).double()
+        torch.testing.assert_close(means[resample], repeated.mean(1))
+
+
+def test_means_of_losses_are_paired_and_spread_as_the_standard_error_says() -> None:
+    generator = seeded(5)
+    values = torch.rand(1, 400, generator=generator)
+    both = bootstrap_means([values, values + 0.25], torch.arange(400), resamples=4000, generator=seeded(6))
+    torch.testing.assert_close(both[1] - both[0], torch.full((4000, 1), 0.25, dtype=torch.float64))
+    error = float(values.std() / 400**0.5)
+    assert float(both[0].std()) == pytest.approx(error, rel=0.05)
