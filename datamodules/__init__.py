@@ -1,6 +1,18 @@
 """Data modules: what the models learn from."""
 
-from datamodules.batches import Batch, CatalogueBatch, ImpressionBatch, PairBatch, PredictionBatch, TopNBatch
+from datamodules.batches import (
+    Batch,
+    CatalogueBatch,
+    FeedbackRows,
+    ImpressionBatch,
+    PairBatch,
+    PredictionBatch,
+    TopNBatch,
+)
+from datamodules.implicit.datamodule import ImplicitFeedback
+from datamodules.implicit.loaders import CatalogueLoader, PositiveBatch, PositiveLoader
+from datamodules.implicit.negatives import InBatchNegatives, Negatives, PopularityNegatives, UniformNegatives
+from datamodules.implicit.user_items import UserItems
 from datamodules.impressions.aliexpress import AliExpress
 from datamodules.impressions.category_mapper import CategoryMapper
 from datamodules.impressions.datamodule import ImpressionsDataModule
@@ -23,16 +35,24 @@ __all__ = [
     "Batch",
     "BatchLoader",
     "CatalogueBatch",
+    "CatalogueLoader",
     "CategoryMapper",
+    "FeedbackRows",
+    "ImplicitFeedback",
     "ImpressionBatch",
     "ImpressionsDataModule",
+    "InBatchNegatives",
     "InteractionsDataModule",
     "KuaiRand",
     "LogLossReward",
     "LoggedTransition",
     "MovieLens",
+    "Negatives",
     "PairBatch",
     "PairLoader",
+    "PopularityNegatives",
+    "PositiveBatch",
+    "PositiveLoader",
     "PredictionBatch",
     "RetailRocket",
     "Reward",
@@ -43,6 +63,8 @@ __all__ = [
     "SyntheticInteractions",
     "TopNBatch",
     "Transition",
+    "UniformNegatives",
+    "UserItems",
     "logged_transitions",
     "reward_function",
 ]

@@ -49,10 +49,20 @@ class PredictionBatch(NamedTuple):
     row: Tensor
 
 
-class TopNBatch(NamedTuple):
-    """Items of users, each with negatives: items that its user does not have.
+class FeedbackRows(NamedTuple):
+    """Items that users chose; there is no unknown user or item, both are counted from 0.
 
-    There is no unknown user or item: both are counted from 0.
+    Attributes:
+        user: Index of the user, int64, shape [n].
+        item: Index of the item, int64, shape [n].
+    """
+
+    user: Tensor
+    item: Tensor
+
+
+class TopNBatch(NamedTuple):
+    """Items of users, as in :class:`FeedbackRows`, each with negatives: items that its user does not have.
 
     Attributes:
         user: Index of the user, int64, shape [n].

@@ -3,21 +3,22 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
-from datamodules.batches import Batch, ImpressionBatch
+from datamodules.batches import Batch, FeedbackRows, ImpressionBatch
 from datamodules.fingerprint import Fingerprint, Values
 from datamodules.loader import BatchLoader
 from datamodules.same_data import refuse_other_names, refuse_other_rows
 
 _CHECKPOINT = "the training of this checkpoint"
 
-HeldRows = TypeVar("HeldRows", Batch, ImpressionBatch)
+HeldRows = TypeVar("HeldRows", Batch, ImpressionBatch, FeedbackRows)
+LabelledRows = TypeVar("LabelledRows", Batch, ImpressionBatch)
 
 
 class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
@@ -90,11 +91,15 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
         Raises:
             ValueError: If one side would be empty, or the held-out rows have one label only (in any of several tasks).
         """
-        kept, held_out = hold_out(self._rows("train"), share, seed)
+        kept, held_out = self.divide(self._rows("train"), share, seed)
         result = copy.copy(self)
         result.trainer = None
         result.rows = {**self.rows, "train": kept, "validation": held_out}
         return result
+
+    def divide(self, rows: HeldRows, share: float, seed: int) -> tuple[HeldRows, HeldRows]:
+        """Return rows [n] without a random share of them, and that share; errors as for :meth:`hold_out`."""
+        return hold_out(cast(Any, rows), share, seed)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the seed of the training order and the fingerprint, for a training that is resumed."""
@@ -129,7 +134,7 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
             self.rows = self.load_rows()
 
 
-def hold_out(rows: HeldRows, share: float, seed: int) -> tuple[HeldRows, HeldRows]:
+def hold_out(rows: LabelledRows, share: float, seed: int) -> tuple[LabelledRows, LabelledRows]:
     """Return the rows [n] without a random share of them, and that share, both in the order of the rows.
 
     Raises:
@@ -146,7 +151,7 @@ def hold_out(rows: HeldRows, share: float, seed: int) -> tuple[HeldRows, HeldRow
     return kept, held_out
 
 
-def _take(rows: HeldRows, places: Tensor) -> HeldRows:
+def _take(rows: LabelledRows, places: Tensor) -> LabelledRows:
     ordered, _ = places.sort()
     return type(rows)(*(column[ordered] for column in rows))
 

@@ -10,10 +10,14 @@ from torch import Tensor, distributed
 Rows = TypeVar("Rows", bound=tuple[Tensor, ...])
 
 
+def epoch_seed(seed: int, *place: int) -> int:
+    """Return a seed that depends on another one and on a place, such as an epoch and a batch, alone."""
+    return int(np.random.SeedSequence((seed % 2**64, *place)).generate_state(1, np.uint64)[0])
+
+
 def epoch_generator(seed: int, epoch: int, stream: int = 0) -> torch.Generator:
     """Return a generator that depends on seed, epoch and stream alone; different triples are independent."""
-    entropy = np.random.SeedSequence((seed % 2**64, epoch, stream))
-    return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
+    return torch.Generator().manual_seed(epoch_seed(seed, epoch, stream))
 
 
 def as_rows(kind: type[Rows], columns: Iterable[Tensor]) -> Rows:

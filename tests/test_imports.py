@@ -23,7 +23,7 @@ ALLOWED = {
     "recommenders": {"statistics", "losses", "core", "layers", "datamodules"},
     "multitask": {"utilities", "statistics", "losses", "core", "layers", "datamodules", "callbacks"},
     "agents": {"utilities", "losses", "core", "layers", "multitask", "datamodules", "callbacks"},
-    "populations": {"statistics", "losses", "core", "layers", "recommenders", "datamodules"},
+    "populations": {"utilities", "statistics", "losses", "core", "layers", "recommenders", "datamodules"},
     "training": {"utilities", "statistics", "losses", "callbacks"},
     "search": {"utilities", "statistics", "losses", "core", "populations", "training", "callbacks"},
     "check": {"utilities", "losses", "search"},

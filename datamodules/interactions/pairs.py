@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import Batch, PairBatch
+from datamodules.implicit.user_items import UserItems, index_below
 from datamodules.loader import BatchLoader, epoch_generator
 
 
@@ -19,40 +20,25 @@ class DislikedItems:
 
     def draw(self, user: Tensor, uniform: Tensor) -> Tensor:
         """Return an item, int64 [n], for every user [n] from a number in [0, 1), float64 [n]; 0 for a count of 0."""
-        return self._item[self._first[user] + _index_below(self.count[user], uniform)]
+        return self._item[self._first[user] + index_below(self.count[user], uniform)]
 
 
 class UntakenItems:
     """The known items that a user has no row with label 1 for."""
 
     def __init__(self, rows: Batch, num_items: int) -> None:
-        known = num_items - 1
         user, item = (column[rows.label > 0] for column in (rows.user, rows.item))
-        taken = torch.unique(user * known + (item - 1))
-        owner = taken // known
-        taken_count = torch.bincount(owner, minlength=_num_users(rows))
-        self.count = known - taken_count
-        self._first = taken_count.cumsum(0) - taken_count
-        # A user's j-th taken item q has q - j untaken ones before it: the r-th untaken item lies behind the taken
-        # items of which that number is at most r, and is found by one search over all users.
-        self._stride = known + 1
-        untaken_before = taken % known - (torch.arange(len(taken)) - self._first[owner])
-        self._search_key = owner * self._stride + untaken_before
+        # Without the unknown item 0.
+        self._taken = UserItems.of(user, item - 1, _num_users(rows), num_items - 1)
+        self.count = self._taken.count_outside
 
     def draw(self, user: Tensor, uniform: Tensor) -> Tensor:
         """Return an item, int64 [n], for every user [n] from a number in [0, 1), float64 [n]; any for a count of 0."""
-        place = _index_below(self.count[user], uniform)
-        taken_before = torch.searchsorted(self._search_key, user * self._stride + place, right=True) - self._first[user]
-        return place + taken_before + 1
+        return self._taken.draw_outside(user, uniform) + 1
 
 
 def _num_users(rows: Batch) -> int:
     return int(rows.user.max()) + 1
-
-
-def _index_below(count: Tensor, uniform: Tensor) -> Tensor:
-    # The product can round up to the count itself.
-    return torch.minimum((uniform * count).long(), count - 1).clamp(min=0)
 
 
 # Stream 0 is that of the loader's order.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from datamodules.tables import Columns, read_columns
@@ -31,7 +32,8 @@ def read_interactions(
 
     Args:
         path: The table.
-        columns: Columns of the file for ``user``, ``item``, ``rating`` or else ``label``, and optionally ``time``.
+        columns: Columns of the file for ``user``, ``item``, ``rating`` or else ``label``, and optionally ``time``;
+            without rating and label, every label is 1.
         threshold: The rating above which the label is 1.
         separator: As for ``read_columns``.
         header: As for ``read_columns``.
@@ -55,6 +57,8 @@ def read_interactions(
     result = pd.DataFrame({role: table[column] for role, column in columns.items()})
     if "rating" in columns:
         result["label"] = (result.pop("rating") > threshold).astype("float32")
+    elif "label" not in columns:
+        result["label"] = np.float32(1)
     return result[[*IDS, "label", *(["time"] if "time" in columns else [])]]
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from lightning_modules.utilities.messages import listed
 
-_KINDS = (".csv", ".tsv", ".parquet")
-_COMPRESSIONS = ("", ".gz", ".zst")
-_SUFFIXES = tuple(kind + compression for kind in _KINDS for compression in _COMPRESSIONS)
+KINDS = (".csv", ".tsv", ".parquet")
+COMPRESSIONS = ("", ".gz", ".zst")
+_SUFFIXES = tuple(kind + compression for kind in KINDS for compression in COMPRESSIONS)
 _NAMES_OF_PARTS = "part-*"
 _SPLITS = ("train", "validation", "test")
 _CHUNK_BYTES = 1 << 20
@@ -67,7 +67,7 @@ def matching_tables(folder: Path, pattern: str, *, at_most: int | None = None) -
     """
     if not folder.is_dir():
         raise missing_file(folder)
-    found = sorted(path for ending in _COMPRESSIONS for path in folder.glob(pattern + ending))
+    found = sorted(path for ending in COMPRESSIONS for path in folder.glob(pattern + ending))
     if not found:
         raise FileNotFoundError(f"{folder} holds no {pattern}, but {_contents(folder)}. Correct the path")
     if at_most is not None and len(found) > at_most:
@@ -99,7 +99,7 @@ def _single_table(root: Path) -> tuple[Path, ...]:
     table = _only(sorted(tables), root)
     if table is None:
         raise FileNotFoundError(
-            f"{root} holds no table (NAME.train.csv with its validation and test, or one of {', '.join(_KINDS)}, which "
+            f"{root} holds no table (NAME.train.csv with its validation and test, or one of {', '.join(KINDS)}, which "
             f"may be compressed, or a folder of parts), but {_contents(root)}. Let root name the table or its folder"
         )
     return (table,)

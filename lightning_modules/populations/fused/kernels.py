@@ -13,7 +13,6 @@ import math
 
 import numpy as np
 
-from lightning_modules.populations.fused.compiled import compiled
 from lightning_modules.populations.fused.kernel_arguments import (
     AdagradSettings,
     AdamSettings,
@@ -26,6 +25,7 @@ from lightning_modules.populations.fused.kernel_arguments import (
     SlopeCells,
     StepPlan,
 )
+from lightning_modules.utilities.compiled import compiled
 
 # Columns of the coefficients of a row's idle updates.
 _WEIGHT, _WEIGHT_2, _EPS, _EPS_2, _MEAN, _SQUARE, _SHRINKAGE, _COLUMNS = range(8)
