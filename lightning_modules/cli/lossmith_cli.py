@@ -20,6 +20,7 @@ from lightning_modules.cli.registry import SECTIONS, SIZES
 from lightning_modules.cli.subcommands import OWN_VERBS, spelled_out
 from lightning_modules.cli.trainer_verbs import (
     NO_OPTIONS,
+    RunSettings,
     add_prediction_options,
     callbacks_of_fit,
     guarded,
@@ -55,6 +56,7 @@ class CLI(LightningCLI):
             parser_kwargs={"prog": PROGRAM},
             seed_everything_default=42,
             auto_configure_optimizers=False,
+            save_config_callback=RunSettings,
             save_config_kwargs={"overwrite": True},
         )
 

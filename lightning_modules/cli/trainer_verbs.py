@@ -3,11 +3,12 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
-from pytorch_lightning.cli import LightningArgumentParser
+from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
 from pytorch_lightning.utilities import rank_zero_warn
 
 from callbacks import FitSummary, LastCheckpoint
@@ -25,6 +26,8 @@ NO_OPTIONS = frozenset(
 )
 #: Verbs of a trained model, and what they yield.
 _MEASURING = {"validate": "metrics", "test": "metrics", "predict": "predictions"}
+# How Lightning begins the files that it writes.
+_WRITTEN = b"# pytorch_lightning=="
 SHORTHANDS = {"predict": Shorthand("predict.", {"output": str, "logits": bool})}
 
 
@@ -71,6 +74,29 @@ def callbacks_of_fit(model: pl.LightningModule, trainer: Mapping[str, Any]) -> l
     # The folder "checkpoints" then holds the one file that is to be used.
     best = ModelCheckpoint(monitor=metric, mode="max", filename="best")
     return [best, LastCheckpoint(folder="resume"), FitSummary()]
+
+
+class RunSettings(SaveConfigCallback):
+    """Writes the settings of a run into its folder, but not over a file that the user has written."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write the settings when the Trainer begins."""
+        folder = trainer.log_dir
+        path = None if folder is None else Path(folder, self.config_filename)
+        if not self.already_saved and trainer.strategy.broadcast(path is not None and _is_of_user(path)):
+            self.already_saved = True
+            rank_zero_warn(
+                f"'{path}' is not overwritten with the settings of this run, since it was not written by one: name "
+                "another folder with --trainer.default_root_dir"
+            )
+        super().setup(trainer, pl_module, stage)
+
+
+def _is_of_user(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_WRITTEN)) != _WRITTEN
 
 
 @contextmanager

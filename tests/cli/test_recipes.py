@@ -94,3 +94,15 @@ class Deciding(BiasedMF):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_a_file_that_the_user_has_written_is_not_overwritten_with_the_settings_of_a_run() -> None:
+    quiet = [*TRAINER, "--trainer.logger=false", "--trainer.enable_checkpointing=false"]
+    Path("config.yaml").write_text(text := "# my own\nseed_everything: 7\n")
+    with pytest.warns(UserWarning, match=r"config.yaml' is not overwritten .* --trainer.default_root_dir"):
+        assert main(["fit", "--config=config.yaml", *DATA, *MODEL, *quiet]) == 0
+    assert Path("config.yaml").read_text() == text
+    for seed in (1, 2):
+        run = ["fit", *DATA, *MODEL, *quiet, "--trainer.default_root_dir=run", f"--seed_everything={seed}"]
+        assert main(run) == 0
+        assert yaml.safe_load(Path("run/config.yaml").read_text())["seed_everything"] == seed
