@@ -2,26 +2,34 @@
 
 from lightning_modules.losses.base import Loss
 from lightning_modules.losses.contract import MisfitError, Prediction
+from lightning_modules.losses.direct_au import DirectAU
 from lightning_modules.losses.formula_loss import FormulaLoss
 from lightning_modules.losses.formulas.formula import Formula
 from lightning_modules.losses.formulas.nodes import Constant, FormulaError, Node, Operation, Variable
 from lightning_modules.losses.formulas.numerics import PRESETS, Numerics
 from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME, OPERATORS, Operator
 from lightning_modules.losses.inverse_propensity import InversePropensity
-from lightning_modules.losses.listwise import SampledBPR, SampledSoftmax
+from lightning_modules.losses.listwise import CCL, SampledBCE, SampledBPR, SampledWARP
 from lightning_modules.losses.listwise_loss import ListwiseLoss, ScoredBatch
 from lightning_modules.losses.loss_object import LossObject
 from lightning_modules.losses.pairwise import BPR, RankNetLoss
 from lightning_modules.losses.pointwise import BCE, MSE, Focal, Hinge, LogMin, MaxR, SumR
+from lightning_modules.losses.sampled_softmax import BSL, PSL, SampledSoftmax
+from lightning_modules.losses.slatk import SLatK
+from lightning_modules.losses.talos import Talos
 
 __all__ = [
     "BCE",
     "BPR",
+    "BSL",
+    "CCL",
     "MSE",
     "OPERATORS",
     "OPERATOR_BY_NAME",
     "PRESETS",
+    "PSL",
     "Constant",
+    "DirectAU",
     "Focal",
     "Formula",
     "FormulaError",
@@ -40,9 +48,13 @@ __all__ = [
     "Operator",
     "Prediction",
     "RankNetLoss",
+    "SLatK",
+    "SampledBCE",
     "SampledBPR",
     "SampledSoftmax",
+    "SampledWARP",
     "ScoredBatch",
     "SumR",
+    "Talos",
     "Variable",
 ]

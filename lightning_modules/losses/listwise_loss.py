@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_modules.losses.contract import Prediction
+from lightning_modules.losses.contract import MisfitError, Prediction
 from lightning_modules.losses.loss_object import LossObject
 
 #: Scores of users with all items: int64 [b] -> float [b, num_items], without gradient.
@@ -141,6 +141,22 @@ class ListwiseLoss(LossObject):
         Raises:
             ValueError: If the state is that of other data or another loss.
         """
+
+
+class BatchLoss(ListwiseLoss):
+    """A listwise loss that needs more of a batch than its scores, and overrides :meth:`of_batch`."""
+
+    @abstractmethod
+    def of_batch(self, scored: ScoredBatch) -> Tensor:
+        """Return the loss of every row of a batch, float [n]."""
+
+    def forward(self, positive: Tensor, negative: Tensor) -> Tensor:  # noqa: ARG002
+        """Refuse scores alone.
+
+        Raises:
+            MisfitError: Always.
+        """
+        raise MisfitError(f"the loss {self.title} needs more of a batch than its scores: call of_batch(scored)")
 
 
 def check_shapes(positive: Tensor, negative: Tensor) -> None:

@@ -8,7 +8,7 @@ import yaml
 
 from lightning_modules import agents, losses, multitask, recommenders
 from lightning_modules.agents import ActorCritic
-from lightning_modules.losses import Loss
+from lightning_modules.losses import ListwiseLoss, Loss
 from lightning_modules.multitask import MultiTaskModel, TaskWeighting
 from lightning_modules.multitask.metrics import NAMES as MULTITASK_METRICS
 from lightning_modules.recommenders import Recommender
@@ -69,6 +69,7 @@ def test_modules_that_pages_name_exist(page: Path) -> None:
         ("loss_search", strategies, Strategy),
         ("recommenders", recommenders, Recommender),
         ("recommenders", losses, Loss),
+        ("listwise_losses", losses, ListwiseLoss),
         ("multitask", multitask, MultiTaskModel),
         ("task_weighting", multitask, TaskWeighting),
         ("agents", agents, ActorCritic),

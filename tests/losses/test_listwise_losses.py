@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.losses import SampledSoftmax, ScoredBatch
+from lightning_modules.losses import BSL, CCL, PSL, DirectAU, SampledSoftmax, ScoredBatch
 from tests.losses.listwise_cases import LISTWISE, ListwiseCase, offered_listwise, prepared, sample_of, scored
 
 every_loss = pytest.mark.parametrize("case", LISTWISE, ids=lambda case: case.loss.title)
@@ -23,9 +23,10 @@ def test_every_loss_is_tested() -> None:
 @pytest.mark.parametrize("log_q", ["none", "shared", "each"])
 def test_value_of_every_row(case: ListwiseCase, log_q: str) -> None:
     batch = scored(log_q=log_q)
-    value = prepared(case.loss).of_batch(batch)
+    loss = prepared(case.loss)
+    value = loss.of_batch(batch)
     assert value.shape == (5,)
-    np.testing.assert_allclose(value.numpy(), case.reference(sample_of(batch)), rtol=1e-9)
+    np.testing.assert_allclose(value.numpy(), case.reference(sample_of(batch, loss)), rtol=1e-9)
 
 
 @every_loss
@@ -128,3 +129,33 @@ def test_every_positive_has_its_row_of_negatives(
 def test_there_are_negatives(log_q: str) -> None:
     with pytest.raises(ValueError, match="there are none: draw at least 1"):
         SampledSoftmax().of_batch(scored(4, 0, log_q))
+
+
+def test_the_positive_temperature_of_bsl_scales_the_loss() -> None:
+    batch = scored()
+    for positive_temperature in (0.05, 0.1, 0.4):
+        value = BSL(0.1, positive_temperature).of_batch(batch)
+        torch.testing.assert_close(value * positive_temperature / 0.1, SampledSoftmax(0.1).of_batch(batch))
+
+
+def test_uniformity_needs_a_pair() -> None:
+    batch = scored(1)
+    alignment = (batch.user_vector - batch.item_vector).square().sum(1)
+    np.testing.assert_allclose(DirectAU().of_batch(batch), alignment)
+
+
+@pytest.mark.parametrize(
+    ("build_impossible", "said"),
+    [
+        (lambda: CCL(margin=1.0), r"margin is a cosine .*in \[-1, 1\), got 1"),
+        (lambda: CCL(weight=0.0), "weight must be > 0, got 0"),
+        (lambda: BSL(positive_temperature=0.0), "positive_temperature must be > 0, got 0"),
+        (lambda: BSL(negative_weight=-1.0), "negative_weight must be > 0, got -1"),
+        (lambda: PSL(scale=0.0), "scale must be > 0, got 0"),
+        (lambda: PSL("exp"), "activation must be one of tanh, relu, atan, got 'exp'"),  # type: ignore[arg-type]
+        (lambda: DirectAU(gamma=float("inf")), "gamma must be > 0 and finite, got inf"),
+    ],
+)
+def test_impossible_arguments_are_refused(build_impossible: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        build_impossible()
