@@ -20,7 +20,7 @@ _ADVICE = {
     "difference": f"{_POINTWISE}; if {{model}} trains on pairs, let it say so by gives = 'difference'",
     "scores": f"{_POINTWISE}, or train a model that ranks whole catalogues",
 }
-_LISTWISE = "name a listwise loss, such as SampledSoftmax"
+_LISTWISE = "name a listwise loss, such as SampledSoftmax, or train a model of one prediction, such as BiasedMF"
 
 
 class LossObject(Described, nn.Module, ABC):
