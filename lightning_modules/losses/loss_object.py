@@ -1,13 +1,13 @@
 """The root of all losses: what they want of a model, and how they are described."""
 
 import math
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from jsonargparse import ArgumentError, ArgumentParser
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_modules.losses.contract import NAMES, SERVED, MisfitError, Prediction, given_by
 from lightning_modules.utilities.serialization import Described
@@ -34,6 +34,10 @@ class LossObject(Described, nn.Module, ABC):
     """
 
     wants: ClassVar[Prediction]
+
+    @abstractmethod
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
+        """Return the loss without reduction."""
 
     def check_model(self, model: nn.Module) -> None:
         """Refuse, before training, a model whose predictions the loss cannot take.

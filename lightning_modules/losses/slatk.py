@@ -32,7 +32,8 @@ class SLatK(QuantileLoss):
         temperature: The ``t``, > 0.
         weight_temperature: The ``t_w``, > 0.
         renewal: Epochs between renewals of the quantiles, at least 1.
-        samples: Items drawn for each user's quantile, with replacement, at least ``k``; None takes all items.
+        samples: Items drawn with replacement for each user's quantile, at least ``k``; all items are taken where there
+            are no more.
         detach_weight: Send no gradient through the weight.
     """
 
@@ -45,13 +46,13 @@ class SLatK(QuantileLoss):
         temperature: float = 0.1,
         weight_temperature: float = 2.0,
         renewal: int = 5,
-        samples: int | None = 1000,
+        samples: int = 1000,
         detach_weight: bool = False,
     ) -> None:
         super().__init__(k)
         if renewal < 1:
             raise ValueError(f"renewal is a number of epochs and must be at least 1, got {renewal}")
-        if samples is not None and samples < k:
+        if samples < k:
             raise ValueError(f"the quantile of the top k={k} needs samples of at least as many items, got {samples}")
         self.temperature = above_zero("temperature", temperature)
         self.weight_temperature = above_zero("weight_temperature", weight_temperature)
@@ -105,7 +106,7 @@ class SLatK(QuantileLoss):
     def _drawn(self, scores: Tensor, generator: torch.Generator) -> Tensor:
         """Return which items were drawn for each user, bool like ``scores``."""
         users, items = scores.shape
-        if self.samples is None or self.samples >= items:
+        if self.samples >= items:
             return torch.ones((), dtype=torch.bool, device=scores.device)
         drawn = torch.randint(items, (users, self.samples), generator=generator, device=generator.device)
         mask = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)

@@ -140,7 +140,7 @@ LISTWISE = [
     ListwiseCase(losses.PSL("tanh", 0.1), _psl(lambda d: 1 + np.tanh(d), 0.1)),
     ListwiseCase(losses.PSL("atan", 0.1, 0.4), _psl(lambda d: 1 + np.arctan(d), 0.1, 0.4)),
     ListwiseCase(losses.SLatK(), _weighted_softmax, ignores_shift=False),
-    ListwiseCase(losses.SLatK(k=5, samples=None), _weighted_softmax, ignores_shift=False),
+    ListwiseCase(losses.SLatK(k=5, samples=10), _weighted_softmax, ignores_shift=False),
     ListwiseCase(losses.Talos(), _talos(0.15), ignores_shift=False),
     ListwiseCase(losses.Talos(k=5, temperature=1.0), _talos(1.0), ignores_shift=False),
     ListwiseCase(losses.DirectAU(), _direct_au(1.0)),

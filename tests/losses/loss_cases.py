@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import lightning_modules
 from lightning_modules import losses
 from lightning_modules.agents import CriticWeightedLoss
-from lightning_modules.losses import FormulaLoss, InversePropensity, ListwiseLoss, Loss, LossObject
+from lightning_modules.losses import FormulaLoss, InversePropensity, ListwiseLoss, Loss
 from lightning_modules.utilities.serialization import Described
 from tests.multitask.multitask_helpers import planted
 
@@ -77,7 +77,7 @@ def offered() -> set[type]:
     return {
         kind
         for kind in {each for each in found if issubclass(each, Loss)} | in_losses
-        if not inspect.isabstract(kind) and kind is not LossObject and not issubclass(kind, ListwiseLoss)
+        if not inspect.isabstract(kind) and not issubclass(kind, ListwiseLoss)
     }
 
 

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 
 from lightning_modules import losses
 from lightning_modules.cli.registry import named
-from lightning_modules.losses import BCE, ListwiseLoss, Loss
+from lightning_modules.losses import BCE, ListwiseLoss, Loss, LossObject
 from tests.losses.listwise_cases import LISTWISE, offered_listwise, prepared, scored
 
 every_loss = pytest.mark.parametrize("loss", [case.loss for case in LISTWISE], ids=lambda loss: loss.title)
@@ -77,6 +77,7 @@ def test_the_command_line_builds_it_by_its_short_name(loss: ListwiseLoss) -> Non
 def test_options_of_listwise_losses_name_them_all_and_no_others() -> None:
     assert {*named(ListwiseLoss).values()} == offered_listwise()
     assert not {*named(Loss)} & {*named(ListwiseLoss)}
+    assert {*named(LossObject)} == {*named(Loss), *named(ListwiseLoss)}
 
 
 def test_a_loss_of_the_other_kind_is_refused() -> None:
