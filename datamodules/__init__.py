@@ -12,6 +12,7 @@ from datamodules.batches import (
 from datamodules.implicit.datamodule import ImplicitFeedback
 from datamodules.implicit.loaders import CatalogueLoader, PositiveBatch, PositiveLoader
 from datamodules.implicit.negatives import InBatchNegatives, Negatives, PopularityNegatives, UniformNegatives
+from datamodules.implicit.synthetic import SyntheticFeedback
 from datamodules.implicit.user_items import UserItems
 from datamodules.impressions.aliexpress import AliExpress
 from datamodules.impressions.category_mapper import CategoryMapper
@@ -59,6 +60,7 @@ __all__ = [
     "RewardName",
     "SessionEnv",
     "SessionsDataModule",
+    "SyntheticFeedback",
     "SyntheticImpressions",
     "SyntheticInteractions",
     "TopNBatch",

@@ -112,7 +112,7 @@ class ImplicitFeedback(InMemoryDataModule[FeedbackRows]):
         return len(self.item_ids)
 
     def items_of_training(self) -> UserItems:
-        """Return the items that users have in training, on the device on which they were last needed."""
+        """Return the items that users have in training."""
         rows = self._rows("train")
         if self._training is None or self._training[0] is not rows:
             self._training = rows, self._items_of(rows)
@@ -153,7 +153,7 @@ class ImplicitFeedback(InMemoryDataModule[FeedbackRows]):
 
     def train_dataloader(self) -> PositiveLoader:
         """Return the shuffled training rows, which ``on_after_batch_transfer`` gives negatives."""
-        rows, items = self._rows("train"), self.items_of_training().to(torch.device("cpu"))
+        rows, items = self._rows("train"), self.items_of_training()
         self._say_repeated_negatives(items)
         kept = items.count_outside[rows.user] > 0
         if not kept.any():
@@ -170,7 +170,6 @@ class ImplicitFeedback(InMemoryDataModule[FeedbackRows]):
     def with_negatives(self, batch: PositiveBatch) -> TopNBatch:
         """Return training rows with their negatives, which the batch's seed decides."""
         items = self.items_of_training().to(batch.user.device)
-        self._training = self._rows("train"), items
         generator = torch.Generator(batch.user.device).manual_seed(batch.seed)
         return self.negatives.draw(batch.user, batch.item, items, generator)
 

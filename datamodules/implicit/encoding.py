@@ -23,13 +23,13 @@ class EncodedFeedback(NamedTuple):
     """The ids of users and items, and the rows of every split.
 
     Attributes:
-        users: Ids of the users in the order of their indices.
+        users: Ids of the users in the order of their indices, integers or texts, [num_users].
         items: Ids of the items, like ``users``.
         rows: Rows of every split, each pair once, in the order of the table.
     """
 
-    users: pd.Index
-    items: pd.Index
+    users: np.ndarray
+    items: np.ndarray
     rows: dict[str, FeedbackRows]
 
 
@@ -46,7 +46,7 @@ def encode(tables: Mapping[str, pd.DataFrame], source: object) -> EncodedFeedbac
         for split, table in tables.items():
             user, item = users.encode(table["user"]) - 1, items.encode(table["item"]) - 1
             rows[split] = _distinct(user, item, len(items.ids), f"the {split} rows of {source}")
-    return EncodedFeedback(users.ids, items.ids, rows)
+    return EncodedFeedback(users.ids.to_numpy(), items.ids.to_numpy(), rows)
 
 
 def without_repeated(rows: Mapping[str, FeedbackRows], repeated: Repeated, source: object) -> dict[str, FeedbackRows]:

@@ -48,6 +48,7 @@ class UserItems:
         self.num_items = num_items
         self.count = torch.bincount(user, minlength=num_users)
         self.first = self.count.cumsum(0) - self.count
+        self._copy: UserItems | None = None
 
     @classmethod
     def of(cls, user: Tensor, item: Tensor, num_users: int, num_items: int) -> "UserItems":
@@ -56,10 +57,12 @@ class UserItems:
         return cls(key // num_items, key % num_items, num_users, num_items)
 
     def to(self, device: torch.device) -> "UserItems":
-        """Return the same pairs on a device; itself if it is there."""
+        """Return the same pairs on a device; itself if it is there, else what it returned the last time."""
         if self.user.device == device:
             return self
-        return UserItems(self.user.to(device), self.item.to(device), self.num_users, self.num_items)
+        if self._copy is None or self._copy.user.device != device:
+            self._copy = UserItems(self.user.to(device), self.item.to(device), self.num_users, self.num_items)
+        return self._copy
 
     @cached_property
     def transposed(self) -> "UserItems":
