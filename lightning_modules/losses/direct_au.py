@@ -39,6 +39,6 @@ def _uniformity(vector: Tensor) -> Tensor:
     if count < 2:
         return vector.new_zeros(())
     # The squared distance of vectors of length 1 is 2 - 2 v . v'.
-    exponent = 4 * (vector @ vector.T) - 4
-    others = exponent.masked_fill(torch.eye(count, dtype=torch.bool, device=vector.device), -math.inf)
-    return torch.logsumexp(others.flatten(), dim=0) - math.log(count * (count - 1))
+    power = (4 * (vector @ vector.T) - 4).exp()
+    others = power.masked_fill(torch.eye(count, dtype=torch.bool, device=vector.device), 0)
+    return others.sum().log() - math.log(count * (count - 1))

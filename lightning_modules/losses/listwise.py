@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightning_modules.losses.listwise_loss import ListwiseLoss
 from lightning_modules.losses.loss_object import above_zero
+from lightning_modules.losses.score_arithmetic import scaled_difference
 
 
 class TermwiseLoss(ListwiseLoss):
@@ -50,7 +51,7 @@ class SampledBPR(TermwiseLoss):
 
     def terms(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return every pair's loss."""
-        return F.softplus((negative - positive[:, None]) / self.temperature)
+        return F.softplus(scaled_difference(positive, negative, 1 / self.temperature))
 
     def of_mean(self, positive: Tensor, mean: Tensor, count: int) -> Tensor:  # noqa: ARG002
         """Return the mean."""
@@ -130,7 +131,7 @@ class SampledWARP(TermwiseLoss):
 
     def terms(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return by how much every negative comes within the margin."""
-        return F.relu(self.margin + (negative - positive[:, None]) / self.temperature)
+        return F.relu(self.margin + scaled_difference(positive, negative, 1 / self.temperature))
 
     def of_mean(self, positive: Tensor, mean: Tensor, count: int) -> Tensor:  # noqa: ARG002
         """Return the logarithm of the rank's bound."""

@@ -83,8 +83,3 @@ class QuantileLoss(BatchLoss):
                 f"holds {found}: it is of another loss or other data; start a new training, or take the weights alone"
             )
         self.quantile = stored.to(self.quantile.device)
-
-
-def log_sum(log_terms: Tensor, log_weight: Tensor | None) -> Tensor:
-    """Return the logarithm of the weighted sum over the negatives: float [n, N], [N] or [n, N] or None -> [n]."""
-    return torch.logsumexp(log_terms if log_weight is None else log_terms + log_weight, dim=1)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lightning_modules.losses.listwise_loss import ListwiseLoss, ScoredBatch
 from lightning_modules.losses.loss_object import above_zero
+from lightning_modules.losses.score_arithmetic import scaled_difference, scaled_logsumexp
 
 Activation = Literal["tanh", "relu", "atan"]
 
@@ -47,7 +48,7 @@ class SampledSoftmax(ListwiseLoss):
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of every positive."""
         # The positive is subtracted from the sum's logarithm, which saves a pass over the negatives.
-        loss = torch.logsumexp(negative / self.temperature, dim=1) - positive / self.temperature
+        loss = scaled_logsumexp(negative, self.temperature) - positive / self.temperature
         return F.softplus(loss) if self.positive_in_sum else loss
 
 
@@ -84,17 +85,27 @@ class BSL(ListwiseLoss):
         """Return the loss of every positive, each on its own."""
         own = self.negative_weight
         weight = self.temperature / self.positive_temperature if own is None else own
-        total = torch.logsumexp(negative / self.temperature, dim=1)
+        total = scaled_logsumexp(negative, self.temperature)
         return weight * total - positive / self.positive_temperature
 
     def of_batch(self, scored: ScoredBatch) -> Tensor:
         """Return the loss of every row, with the positives of one user pooled where that is wanted."""
         if not self.pool_positives:
             return super().of_batch(scored)
-        logit = scored.positive / self.positive_temperature
-        same = scored.user[:, None] == scored.user
-        pooled = torch.logsumexp(torch.where(same, logit, -math.inf), dim=1) - same.sum(dim=1, dtype=logit.dtype).log()
+        pooled = _log_mean_exp(scored.positive / self.positive_temperature, scored.user)
         return super().of_batch(scored._replace(positive=self.positive_temperature * pooled))
+
+
+def _log_mean_exp(value: Tensor, user: Tensor) -> Tensor:
+    """Return for every row the logarithm of the mean of ``exp(value)`` over the rows of its user, [n], [n] -> [n]."""
+    ordered, order = user.sort(stable=True)
+    group = torch.empty_like(order)
+    group[order] = torch.diff(ordered, prepend=ordered[:1]).sign().cumsum(0)
+    highest = value.detach().scatter_reduce(0, group, value.detach(), "amax", include_self=False)[group]
+    zeros = torch.zeros_like(value)
+    total = zeros.index_put((group,), (value - highest).exp(), accumulate=True)
+    count = zeros.index_put((group,), torch.ones_like(value), accumulate=True)
+    return (total[group] / count[group]).log() + highest
 
 
 class PSL(ListwiseLoss):
@@ -124,12 +135,12 @@ class PSL(ListwiseLoss):
 
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Return the loss of every positive."""
-        return torch.logsumexp(self._log_terms(positive, negative), dim=1)
+        return scaled_logsumexp(self._log_sigma(positive, negative), self.temperature)
 
     def weighted(self, positive: Tensor, negative: Tensor, log_weight: Tensor) -> Tensor:
         """Return the loss of every positive with the sum weighted."""
-        return torch.logsumexp(self._log_terms(positive, negative) + log_weight, dim=1)
+        log_sigma = self._log_sigma(positive, negative)
+        return scaled_logsumexp(log_sigma + self.temperature * log_weight, self.temperature)
 
-    def _log_terms(self, positive: Tensor, negative: Tensor) -> Tensor:
-        difference = self.scale * (negative - positive[:, None])
-        return _LOG_ACTIVATION[self.activation](difference) / self.temperature
+    def _log_sigma(self, positive: Tensor, negative: Tensor) -> Tensor:
+        return _LOG_ACTIVATION[self.activation](scaled_difference(positive, negative, self.scale))

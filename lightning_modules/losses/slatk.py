@@ -8,7 +8,8 @@ from torch import Tensor
 
 from lightning_modules.losses.listwise_loss import Scores
 from lightning_modules.losses.loss_object import above_zero
-from lightning_modules.losses.quantile_loss import QuantileLoss, log_sum
+from lightning_modules.losses.quantile_loss import QuantileLoss
+from lightning_modules.losses.score_arithmetic import scaled_logsumexp
 
 #: Scores that are looked at at once: 64 MiB in single precision.
 _SCORES_AT_ONCE = 2**24
@@ -67,7 +68,8 @@ class SLatK(QuantileLoss):
     def of_quantile(self, positive: Tensor, negative: Tensor, quantile: Tensor, log_weight: Tensor | None) -> Tensor:
         """Return the weighted softmax loss of every positive."""
         weight = torch.sigmoid((positive - quantile) / self.weight_temperature)
-        loss = log_sum(negative / self.temperature, log_weight) - positive / self.temperature
+        corrected = negative if log_weight is None else negative + self.temperature * log_weight
+        loss = scaled_logsumexp(corrected, self.temperature) - positive / self.temperature
         return (weight.detach() if self.detach_weight else weight) * loss
 
     def prepare(self, user: Tensor, item: Tensor, num_users: int, num_items: int) -> None:

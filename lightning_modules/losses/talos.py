@@ -9,7 +9,8 @@ from torch import Tensor
 
 from lightning_modules.losses.listwise_loss import ScoredBatch
 from lightning_modules.losses.loss_object import above_zero
-from lightning_modules.losses.quantile_loss import QuantileLoss, log_sum
+from lightning_modules.losses.quantile_loss import QuantileLoss
+from lightning_modules.losses.score_arithmetic import scaled_logsumexp
 
 # Adam's usual settings.
 _MEAN_DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-8
@@ -50,8 +51,9 @@ class Talos(QuantileLoss):
 
     def of_quantile(self, positive: Tensor, negative: Tensor, quantile: Tensor, log_weight: Tensor | None) -> Tensor:
         """Return the loss of every positive."""
-        log_terms = F.logsigmoid(negative - quantile[:, None]) / self.temperature
-        return log_sum(log_terms, log_weight) - F.logsigmoid(positive - quantile) / self.temperature
+        log_sigma = F.logsigmoid(negative - quantile[:, None])
+        corrected = log_sigma if log_weight is None else log_sigma + self.temperature * log_weight
+        return scaled_logsumexp(corrected, self.temperature) - F.logsigmoid(positive - quantile) / self.temperature
 
     def of_batch(self, scored: ScoredBatch) -> Tensor:
         """Return the loss of every row, and, in training, fit the quantiles of its users afterwards."""

@@ -8,9 +8,15 @@ import torch
 from torch import Tensor
 
 from lightning_modules.losses import BSL, CCL, PSL, DirectAU, SampledSoftmax, ScoredBatch
+from lightning_modules.losses.listwise_loss import BatchLoss
 from tests.losses.listwise_cases import LISTWISE, ListwiseCase, offered_listwise, prepared, sample_of, scored
 
-every_loss = pytest.mark.parametrize("case", LISTWISE, ids=lambda case: case.loss.title)
+
+def title(case: ListwiseCase) -> str:
+    return case.loss.title
+
+
+every_loss = pytest.mark.parametrize("case", LISTWISE, ids=title)
 #: Temperatures in use, and beyond.
 TEMPERATURES = (0.01, 0.1, 1.0)
 
@@ -104,6 +110,13 @@ def test_a_better_positive_or_worse_negatives_cost_no_more(case: ListwiseCase) -
     batch, loss = scored(), prepared(case.loss)
     value = loss.of_batch(batch)
     assert (loss.of_batch(batch._replace(negative=batch.negative - 0.1)) <= value).all()
+
+
+@pytest.mark.parametrize("case", [case for case in LISTWISE if not isinstance(case.loss, BatchLoss)], ids=title)
+def test_a_stack_of_losses_is_mapped(case: ListwiseCase) -> None:
+    positive, negative = scored(6).positive.view(2, 3), scored(6).negative.view(2, 3, 4)
+    mapped = torch.func.vmap(case.loss)(positive, negative)
+    torch.testing.assert_close(mapped.flatten(), case.loss(positive.flatten(), negative.flatten(0, 1)))
 
 
 @every_loss
