@@ -1,7 +1,8 @@
 """SL@K: sampled softmax that weighs positives by whether they are among a user's top K."""
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,20 @@ from lightning_modules.losses.score_arithmetic import scaled_logsumexp
 
 #: Scores that are looked at at once: 64 MiB in single precision.
 _SCORES_AT_ONCE = 2**24
+
+
+class UserBlock(NamedTuple):
+    """Users whose scores are looked at at once.
+
+    Attributes:
+        users: How many there are.
+        rows: How many training rows they have together.
+        most: How many rows the one with most of them has.
+    """
+
+    users: int
+    rows: int
+    most: int
 
 
 class SLatK(QuantileLoss):
@@ -40,6 +55,7 @@ class SLatK(QuantileLoss):
 
     _user: Tensor
     _item: Tensor
+    _place: Tensor
 
     def __init__(
         self,
@@ -61,8 +77,8 @@ class SLatK(QuantileLoss):
         self.samples = samples
         self.detach_weight = detach_weight
         self._renewed: int | None = None
-        self._blocks: list[tuple[int, int, int, int]] = []
-        for name in ("_user", "_item"):
+        self._blocks: list[UserBlock] = []
+        for name in ("_user", "_item", "_place"):
             self.register_buffer(name, torch.zeros(0, dtype=torch.int64), persistent=False)
 
     def of_quantile(self, positive: Tensor, negative: Tensor, quantile: Tensor, log_weight: Tensor | None) -> Tensor:
@@ -77,10 +93,11 @@ class SLatK(QuantileLoss):
         super().prepare(user, item, num_users, num_items)
         order = user.argsort(stable=True)
         self._user, self._item = user[order], item[order]
-        size = max(1, _SCORES_AT_ONCE // num_items)
-        first = [*range(0, num_users, size), num_users]
-        rows = torch.searchsorted(self._user, torch.tensor(first, device=user.device)).tolist()
-        self._blocks = list(zip(first, first[1:], rows, rows[1:], strict=False))
+        count = torch.bincount(user, minlength=num_users)
+        self._place = torch.arange(len(user), device=user.device) - (count.cumsum(0) - count)[self._user]
+        sizes = count.split(max(1, _SCORES_AT_ONCE // num_items))
+        rows, most = torch.stack([torch.stack([each.sum(), each.amax()]) for each in sizes], dim=1).tolist()
+        self._blocks = [UserBlock(*each) for each in zip(map(len, sizes), rows, most, strict=True)]
         self._renewed = None
 
     def start_epoch(self, epoch: int, scores: Scores, generator: torch.Generator) -> None:
@@ -88,31 +105,33 @@ class SLatK(QuantileLoss):
         # An epoch that is resumed halfway goes on with the quantiles that it began with.
         if self._renewed is not None and (epoch % self.renewal or epoch == self._renewed):
             return
-        blocks = [self._quantiles(scores, *block, generator) for block in self._blocks]
-        self.quantile = torch.cat(blocks) if blocks else self.quantile
+        self.quantile = torch.cat([*self._quantiles(scores, generator)])
         self._renewed = epoch
 
     @torch.no_grad()
-    def _quantiles(
-        self, scores: Scores, first: int, last: int, row: int, last_row: int, generator: torch.Generator
-    ) -> Tensor:
-        """Return the K-th largest score of each user of a block, or the smallest of fewer candidates."""
-        user = torch.arange(first, last, device=self.quantile.device)
-        held = scores(user)
-        candidates = torch.zeros(held.shape, dtype=torch.bool, device=held.device)
-        candidates[self._user[row:last_row] - first, self._item[row:last_row]] = True
-        candidates |= self._drawn(held, generator)
-        best = held.masked_fill(~candidates, -math.inf).topk(self.k, dim=1).values
-        return best.masked_fill(best == -math.inf, math.inf).amin(dim=1)
+    def _quantiles(self, scores: Scores, generator: torch.Generator) -> Iterator[Tensor]:
+        """Yield the K-th largest score of each user, or the smallest of fewer candidates, block by block."""
+        user = row = 0
+        for block in self._blocks:
+            held = scores(torch.arange(user, user + block.users, device=self.quantile.device))
+            rows = slice(row, row + block.rows)
+            own = (self._user[rows] - user, self._item[rows])
+            if self.samples < held.shape[1]:
+                of_user = held.new_full((block.users, block.most), -math.inf)
+                of_user[own[0], self._place[rows]] = held[own]
+                held = torch.cat([of_user, self._drawn(held, own, generator)], dim=1)
+            best = held.topk(self.k, dim=1).values
+            yield best.masked_fill(best == -math.inf, math.inf).amin(dim=1)
+            user, row = user + block.users, row + block.rows
 
-    def _drawn(self, scores: Tensor, generator: torch.Generator) -> Tensor:
-        """Return which items were drawn for each user, bool like ``scores``."""
+    def _drawn(self, scores: Tensor, own: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+        """Return the scores of items drawn for each user, [b, n] -> [b, samples]; -inf for items that the user has."""
         users, items = scores.shape
-        if self.samples >= items:
-            return torch.ones((), dtype=torch.bool, device=scores.device)
         drawn = torch.randint(items, (users, self.samples), generator=generator, device=generator.device)
-        mask = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
-        return mask.scatter_(1, drawn.to(scores.device), value=True)
+        drawn = drawn.to(scores.device)
+        taken = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+        taken[own] = True
+        return scores.gather(1, drawn).masked_fill(taken.gather(1, drawn), -math.inf)
 
     def training_state(self) -> dict[str, Any]:
         """Return the quantiles and the epoch of their renewal."""
