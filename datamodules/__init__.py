@@ -7,6 +7,7 @@ from datamodules.batches import (
     ImpressionBatch,
     PairBatch,
     PredictionBatch,
+    RecommendationBatch,
     TopNBatch,
 )
 from datamodules.implicit.datamodule import ImplicitFeedback
@@ -55,6 +56,7 @@ __all__ = [
     "PositiveBatch",
     "PositiveLoader",
     "PredictionBatch",
+    "RecommendationBatch",
     "RetailRocket",
     "Reward",
     "RewardName",

@@ -95,6 +95,22 @@ class CatalogueBatch(NamedTuple):
     relevant: Tensor
 
 
+class RecommendationBatch(NamedTuple):
+    """Recommended items, the rows of a table of predictions.
+
+    Attributes:
+        user: Index of the user, int64, shape [n].
+        item: Index of the item, int64, shape [n].
+        rank: Place of the item among those of the user, counted from 1, int64, shape [n].
+        score: What the items of the user are ranked by, float, shape [n].
+    """
+
+    user: Tensor
+    item: Tensor
+    rank: Tensor
+    score: Tensor
+
+
 class ImpressionBatch(NamedTuple):
     """Impressions with a label for each of several tasks.
 

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.signature_utils import is_param_in_hook_signatu
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_modules.training.step_hooks import Hook, callback_hooks, has_own, is_plain
+from lightning_modules.training.step_hooks import Hook, after_transfer, callback_hooks, has_own, is_plain
 
 
 def with_quick_steps(trainer: pl.Trainer) -> pl.Trainer:
@@ -26,12 +26,12 @@ class QuickEpochLoop(_TrainingEpochLoop):
 
     Lightning makes about 30 calls around a step, most of which do nothing and together take as long as a step of a
     small model. A plain step does the same operations in the same order, so that weights, metrics, counters and
-    checkpoints are the same to the last bit. Callbacks get all of their hooks, and gradients are clipped if the Trainer
-    says so.
+    checkpoints are the same to the last bit. Callbacks get all of their hooks, the data module gets the batches that
+    have arrived on the device, and gradients are clipped if the Trainer says so.
 
     Lightning's own steps are taken where more is in use, which is decided when an epoch starts: several processes,
-    another precision than float32, accumulated gradients, manual optimization, a profiler, or any of the step's hooks
-    in the module, the data module, the strategy or the precision.
+    another precision than float32, accumulated gradients, manual optimization, a profiler, or any other of the step's
+    hooks in the module, the data module, the strategy or the precision.
     """
 
     #: Callbacks' hooks that do something; None takes Lightning's steps.
@@ -43,6 +43,7 @@ class QuickEpochLoop(_TrainingEpochLoop):
         module = self.trainer.lightning_module
         plain = isinstance(data_fetcher, _PrefetchDataFetcher) and not self.automatic_optimization._skip_backward
         self._hooks = callback_hooks(self.trainer) if plain and is_plain(self.trainer) else None
+        self._after_transfer = after_transfer(self.trainer)
         self._wants_index = is_param_in_hook_signature(module.training_step, "batch_idx", min_args=2)
         self._validates = super()._should_check_val_epoch()
 
@@ -79,11 +80,11 @@ class QuickEpochLoop(_TrainingEpochLoop):
         self._end_batch()
 
     def _on_device(self, batch: Any) -> Any:
-        """Return the batch on the module's device."""
+        """Return the batch on the module's device, as the data module has it there."""
         device = self.trainer.strategy.root_device
-        if isinstance(batch, tuple) and all(isinstance(each, Tensor) and each.device == device for each in batch):
-            return batch
-        return self.trainer.lightning_module.transfer_batch_to_device(batch, device, 0)
+        if not (isinstance(batch, tuple) and all(isinstance(each, Tensor) and each.device == device for each in batch)):
+            batch = self.trainer.lightning_module.transfer_batch_to_device(batch, device, 0)
+        return batch if self._after_transfer is None else self._after_transfer(batch, 0)
 
     def _train(self, batch: Any, index: int) -> dict[str, Any] | None:
         """Train on a batch, and return what callbacks are told of it."""

@@ -16,11 +16,11 @@ _CALLBACK_HOOKS = (
     "on_before_optimizer_step",
     "on_train_batch_end",
 )
-_TRANSFER_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+_TRANSFER_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device")
 _MODULE_HOOKS = (
     *_CALLBACK_HOOKS,
     *_TRANSFER_HOOKS,
-    *("backward", "optimizer_step", "optimizer_zero_grad", "configure_gradient_clipping"),
+    *("on_after_batch_transfer", "backward", "optimizer_step", "optimizer_zero_grad", "configure_gradient_clipping"),
 )
 _STRATEGY_HOOKS = (
     *("on_train_batch_start", "batch_to_device", "training_step", "post_training_step"),
@@ -45,8 +45,18 @@ def callback_hooks(trainer: pl.Trainer) -> dict[str, list[Hook]]:
     }
 
 
+def after_transfer(trainer: pl.Trainer) -> Hook | None:
+    """Return the data module's hook of a batch that has arrived on the device, if it has written one."""
+    data = trainer.datamodule  # type: ignore[attr-defined]  # set outside the Trainer's class
+    has_hook = data is not None and has_own(data, pl.LightningDataModule, ("on_after_batch_transfer",))
+    return data.on_after_batch_transfer if has_hook else None
+
+
 def is_plain(trainer: pl.Trainer) -> bool:
-    """Return whether a step of a Trainer is the module's training step and the optimizer's step, and nothing else."""
+    """Return whether a step of a Trainer is the module's training step and the optimizer's step, and nothing else.
+
+    What the data module does to a batch on the device comes before.
+    """
     module, strategy, data = trainer.lightning_module, trainer.strategy, trainer.datamodule  # type: ignore[attr-defined]
     return (
         module.automatic_optimization

@@ -236,13 +236,25 @@ def test_what_asks_for_more_gets_lightnings_steps(
 class Moving(SyntheticInteractions):
     """Swaps labels on their way to the device."""
 
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        return batch._replace(label=1 - batch.label)
+
+
+class Arrived(SyntheticInteractions):
+    """Swaps labels on the device."""
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         return batch._replace(label=1 - batch.label)
 
 
-def test_hooks_of_the_data_are_called(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "is_quick"), [(Moving, False), (Arrived, True)])
+def test_hooks_of_the_data_are_called(kind: type[SyntheticInteractions], is_quick: bool, tmp_path: Path) -> None:
     sizes = {"num_users": 20, "num_items": 10, "num_interactions": 200, "batch_size": 32}
-    results = [fitted(quick, BiasedMF, tmp_path, data=Moving(**sizes))[1] for quick in (False, True)]
+    results = []
+    for quick in (False, True):
+        trainer, result = fitted(quick, BiasedMF, tmp_path, data=kind(**sizes))
+        assert steps_are_quick(trainer) == (quick and is_quick)
+        results.append(result)
     assert results[0] == results[1]
     unmoved = fitted(True, BiasedMF, tmp_path, data=SyntheticInteractions(**sizes))[1]
     assert unmoved[1]["state_dict"] != results[0][1]["state_dict"]
