@@ -2,7 +2,7 @@
 # ruff: noqa: ARG002  (Lightning gives the hooks their arguments)
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -15,11 +15,23 @@ from lightning_modules.utilities.files import full_disk_named, replaceable
 from lightning_modules.utilities.serialization import refuse_non_finite
 
 
+class Recommendations(Protocol):
+    """Recommended items with the columns ``rank`` and ``score``, each of shape [n]."""
+
+    @property
+    def rank(self) -> Tensor: ...  # noqa: D102
+    @property
+    def score(self) -> Tensor: ...  # noqa: D102
+
+
 class PredictionWriter(pl.Callback):
     """Writes all predicted rows to a CSV or Parquet file: the keys that the data came with, and what was predicted.
 
     The keys are the columns of what the data module's ``decode(batch)`` returns. Predictions of shape [n] are the
     column ``probability``; those of shape [n, tasks] are one column a task, named by the data module's ``tasks``.
+    Recommendations are rows of their own: ``decode`` is given them in place of the batch, and their rank and score are
+    columns.
+
     Single precision rounds probabilities to 1 above a logit of 16.6, so that rows that are to be ranked by the file may
     need their logits, in a column ``logit``, or ``click_logit`` for the task ``click``; the model's ``logit_step`` is
     asked for them. A warning tells of rounded probabilities, and of predictions that are not finite.
@@ -31,16 +43,21 @@ class PredictionWriter(pl.Callback):
     Args:
         output: Path of the file, which ends in .csv or .parquet; its folder is created.
         logits: Whether to write logits beside the probabilities.
+        top_k: Number of items that are recommended to a user, >= 1; None leaves it to the model.
 
     Raises:
-        ValueError: If ``output`` has another ending; in ``predict``, if the trainer has no data module that decodes
-            batches, or one with another number of tasks than the model predicts, if a weight of the model is not
-            finite, or if it is to give logits and has no ``logit_step``.
+        ValueError: If ``output`` has another ending, or ``top_k`` is below 1; in ``predict``, if the trainer has no
+            data module that decodes batches, or one with another number of tasks than the model predicts, if a weight
+            of the model is not finite, if it is to give logits and has no ``logit_step``, or recommends nothing and
+            ``top_k`` is set.
     """
 
-    def __init__(self, output: str, logits: bool = False) -> None:
+    def __init__(self, output: str, logits: bool = False, top_k: int | None = None) -> None:
         self.output = Path(output)
         self.logits = logits
+        self.top_k = top_k
+        if top_k is not None and top_k < 1:
+            raise ValueError(f"top_k={top_k} recommends nothing; give 1 or more")
         if self.output.suffix not in (".csv", ".parquet"):
             raise ValueError(f"{output} names no known format; let the predictions' file end in .csv or .parquet")
         self._file: TableFile | None = None
@@ -55,6 +72,10 @@ class PredictionWriter(pl.Callback):
             )
         if self.logits and not hasattr(pl_module, "logit_step"):
             raise ValueError(f"{type(pl_module).__name__} has no logit_step(batch) to give the logits of {self.output}")
+        if self.top_k is not None:
+            if not hasattr(pl_module, "top_k"):
+                raise ValueError(f"{type(pl_module).__name__} scores given rows and recommends no top_k items")
+            pl_module.top_k = self.top_k  # type: ignore[assignment]  # no parameter
         refuse_non_finite(pl_module, f"{self.output} is not written")
         self._data = data
         self._counts = torch.zeros(2, dtype=torch.int64, device=pl_module.device)
@@ -67,20 +88,31 @@ class PredictionWriter(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Tensor,
+        outputs: Tensor | Recommendations,
         batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Append the rows of one batch."""
         assert self._file is not None
+        rows = self._rows(outputs, batch, pl_module)
+        with full_disk_named(self.output):
+            self._file.append(rows)
+
+    def _rows(self, outputs: Tensor | Recommendations, batch: Any, module: pl.LightningModule) -> pd.DataFrame:
+        if not isinstance(outputs, Tensor):
+            return self._recommended(outputs)
         keys: pd.DataFrame = self._data.decode(batch)
         self._counts += torch.stack([((outputs == 0) | (outputs == 1)).sum(), (~torch.isfinite(outputs)).sum()])
         columns = self._columns(outputs, "probability", "{}")
         if self.logits:
-            columns |= self._columns(pl_module.logit_step(batch), "logit", "{}_logit")  # type: ignore[operator]
-        with full_disk_named(self.output):
-            self._file.append(keys.assign(**columns))
+            columns |= self._columns(module.logit_step(batch), "logit", "{}_logit")  # type: ignore[operator]
+        return keys.assign(**columns)
+
+    def _recommended(self, outputs: Recommendations) -> pd.DataFrame:
+        keys: pd.DataFrame = self._data.decode(outputs)
+        self._counts[1] += (~torch.isfinite(outputs.score)).sum()
+        return keys.assign(rank=outputs.rank.cpu().numpy(), score=outputs.score.float().cpu().numpy())
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Join the parts."""

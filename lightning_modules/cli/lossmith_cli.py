@@ -171,8 +171,8 @@ class CLI(LightningCLI):
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
         if self.subcommand == "predict":
-            output, logits = (self._get(self.config_init, f"predict.{name}") for name in ("output", "logits"))
-            callbacks = [*callbacks, PredictionWriter(output, logits)]
+            options = [self._get(self.config_init, f"predict.{name}") for name in ("output", "logits", "top_k")]
+            callbacks = [*callbacks, PredictionWriter(*options)]
         if self.subcommand == "fit":
             callbacks = [*callbacks, *callbacks_of_fit(self.model, config)]
         if self._last and self.subcommand == "fit" and config["logger"] in (None, True):

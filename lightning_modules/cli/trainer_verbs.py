@@ -28,16 +28,18 @@ NO_OPTIONS = frozenset(
 _MEASURING = {"validate": "metrics", "test": "metrics", "predict": "predictions"}
 # How Lightning begins the files that it writes.
 _WRITTEN = b"# pytorch_lightning=="
-SHORTHANDS = {"predict": Shorthand("predict.", {"output": str, "logits": bool})}
+SHORTHANDS = {"predict": Shorthand("predict.", {"output": str, "logits": bool, "top_k": int | None})}
 
 
 def add_prediction_options(parser: LightningArgumentParser) -> None:
     """Add the options of ``predict`` to its parser."""
-    help_text = "CSV or Parquet file to write, with a row's keys and a column a probability."
+    help_text = "CSV or Parquet file to write: a row's keys and probabilities, or a user's items with their scores."
     group = parser.add_argument_group("Options of a prediction")
     group.add_argument("--predict.output", type=str, default="predictions.csv", help=help_text)
     help_text = "Write a column of logits too, since probabilities that are rounded to 0 or 1 do not rank rows."
     group.add_argument("--predict.logits", type=bool, default=False, help=help_text)
+    help_text = "Number of items to recommend to every user; the model's largest cut-off if not given."
+    group.add_argument("--predict.top_k", type=int | None, default=None, help=help_text)
 
 
 def refuse_untrained(verb: str) -> None:

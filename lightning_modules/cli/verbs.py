@@ -15,7 +15,7 @@ TRAINER_VERBS = {
     "fit": "Train a model.",
     "validate": "Measure a model on the validation rows.",
     "test": "Measure a model on the test rows.",
-    "predict": "Write the probabilities of every test row to a CSV or Parquet file.",
+    "predict": "Write the probabilities of every test row, or every user's top items, to a CSV or Parquet file.",
 }
 #: Verbs that train nothing, and so do without Lightning.
 PLAIN_VERBS = ("check", "export")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from callbacks import PredictionWriter
 from callbacks.table_files import CsvFile, ParquetFile
-from datamodules import InteractionsDataModule
+from datamodules import InteractionsDataModule, RecommendationBatch
 from datamodules.loader import BatchLoader
 from lightning_modules.recommenders import BiasedMF
 
@@ -243,3 +243,56 @@ def test_predictions_follow_a_link_and_spare_a_pipe(data: InteractionsDataModule
     with pytest.raises(ValueError, match=r"pipe.csv' is a device or a pipe and no file"):
         predict(data, pipe)
     assert pipe.is_fifo()
+
+
+class Recommending(pl.LightningModule):
+    """Recommends a user the ``top_k`` items from the number of the user on."""
+
+    top_k = 2
+
+    def predict_step(self, batch: Row) -> RecommendationBatch:
+        user = batch.row.repeat_interleave(self.top_k)
+        rank = torch.arange(1, self.top_k + 1).repeat(len(batch.row))
+        return RecommendationBatch(user, user + rank, rank, 1 / rank)
+
+
+class Users(pl.LightningDataModule):
+    def predict_dataloader(self) -> BatchLoader[Row]:
+        return BatchLoader(Row(torch.arange(5)), batch_size=2)
+
+    def decode(self, batch: RecommendationBatch) -> pd.DataFrame:
+        ids = {"user": [f"u{n}" for n in batch.user.tolist()], "item": [f"i{n}" for n in batch.item.tolist()]}
+        return pd.DataFrame(ids)
+
+
+def recommend(output: Path, **options: Any) -> None:
+    writer = PredictionWriter(str(output), **options)
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[writer])
+    trainer.predict(Recommending(), datamodule=Users())
+
+
+@pytest.mark.parametrize("name", ["top.csv", "top.parquet"])
+def test_recommendations_are_rows_of_their_own(tmp_path: Path, name: str) -> None:
+    recommend(tmp_path / name)
+    table = (pd.read_csv if name.endswith("csv") else pd.read_parquet)(tmp_path / name)
+    assert list(table.columns) == ["user", "item", "rank", "score"]
+    assert table["user"].tolist() == [f"u{n // 2}" for n in range(10)]
+    assert table["item"].tolist() == [f"i{n // 2 + n % 2 + 1}" for n in range(10)]
+    assert table["rank"].tolist() == [1, 2] * 5
+    assert table["score"].tolist() == [1.0, 0.5] * 5
+
+
+def test_more_items_can_be_asked_for(tmp_path: Path) -> None:
+    recommend(tmp_path / "top.csv", top_k=3)
+    assert pd.read_csv(tmp_path / "top.csv")["rank"].tolist() == [1, 2, 3] * 5
+    with pytest.raises(ValueError, match="top_k=0 recommends nothing"):
+        PredictionWriter("top.csv", top_k=0)
+
+
+def test_rows_have_no_top_k(data: InteractionsDataModule, tmp_path: Path) -> None:
+    model = BiasedMF(data.num_users, data.num_items)
+    writer = PredictionWriter(str(tmp_path / "p.csv"), top_k=3)
+    trainer = pl.Trainer(logger=False, accelerator="cpu", callbacks=[writer])
+    with pytest.raises(ValueError, match="BiasedMF scores given rows"):
+        trainer.predict(model, datamodule=data)
+    assert not (tmp_path / "p.csv").exists()

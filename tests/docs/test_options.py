@@ -25,7 +25,7 @@ PAGES = [
 _SPAN = re.compile(r"`([^`\n]*\n?[^`\n]*)`")
 _OPTION = re.compile(r"(?<![\w-])--([A-Za-z_][\w.]*)")
 _GENERAL = {"config", "help", "print_config", "debug", "ckpt_path", "seed_everything"}
-_GENERAL |= {"predict.output", "predict.logits"}
+_GENERAL |= {"predict.output", "predict.logits", "predict.top_k"}
 #: Of TensorBoard, ray and Docker.
 _OTHERS = {"logdir", "head", "num", "address", "build", "rm"}
 
