@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 import torch
 from pytorch_lightning.utilities import rank_zero_info
 
-from datamodules.batches import FeedbackRows, TopNBatch
+from datamodules.batches import FeedbackRows, RecommendationBatch, TopNBatch
 from datamodules.fingerprint import Values
 from datamodules.implicit.division import SHARE, Division
 from datamodules.implicit.encoding import Repeated, encode, say_unknown, without_repeated
@@ -18,6 +20,7 @@ from datamodules.implicit.splits import hold_out_of_each
 from datamodules.implicit.user_items import UserItems
 from datamodules.in_memory import InMemoryDataModule
 from datamodules.interactions.reading import exact_integer_ids
+from datamodules.loader import BatchLoader
 from datamodules.tables.splits import RATIOS, refuse_empty_splits, refuse_without_effect
 
 _THRESHOLD = 3.0
@@ -151,8 +154,13 @@ class ImplicitFeedback(InMemoryDataModule[FeedbackRows]):
         say_unknown(rows, self.root)
         return rows
 
-    def train_dataloader(self) -> PositiveLoader:
-        """Return the shuffled training rows, which ``on_after_batch_transfer`` gives negatives."""
+    def train_dataloader(self) -> PositiveLoader | BatchLoader[FeedbackRows]:
+        """Return the shuffled training rows, which ``on_after_batch_transfer`` gives negatives.
+
+        To a model that says ``trains_on_all_rows`` they are one batch without negatives.
+        """
+        if self._trains_on_all_rows():
+            return BatchLoader(self._rows("train"), len(self._rows("train").user))
         rows, items = self._rows("train"), self.items_of_training()
         self._say_repeated_negatives(items)
         kept = items.count_outside[rows.user] > 0
@@ -188,6 +196,12 @@ class ImplicitFeedback(InMemoryDataModule[FeedbackRows]):
         user = torch.arange(self.num_users)
         return CatalogueLoader(user, self.eval_batch_size, seen=self._items_of(self._masked()), relevant=relevant)
 
+    def decode(self, batch: RecommendationBatch) -> pd.DataFrame:
+        """Return the original ids of recommendations in the columns ``user`` and ``item``."""
+        self._load()
+        ids = {"user": (self.user_ids, batch.user), "item": (self.item_ids, batch.item)}
+        return pd.DataFrame({name: np.asarray(known)[index.cpu().numpy()] for name, (known, index) in ids.items()})
+
     def value_names(self) -> Mapping[str, Values]:
         """Return the ids of the users and of the items."""
         return {"users": self.user_ids, "items": self.item_ids}
@@ -195,6 +209,9 @@ class ImplicitFeedback(InMemoryDataModule[FeedbackRows]):
     def divide(self, rows: FeedbackRows, share: float, seed: int) -> tuple[FeedbackRows, FeedbackRows]:
         """Return the rows without a random share of every user's, at least one, and that share."""
         return hold_out_of_each(rows, share, seed)
+
+    def _trains_on_all_rows(self) -> bool:
+        return bool(getattr(getattr(self.trainer, "lightning_module", None), "trains_on_all_rows", False))
 
     def _catalogues(self, split: str, masked: FeedbackRows) -> CatalogueLoader:
         relevant = self._items_of(self._rows(split))

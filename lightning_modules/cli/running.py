@@ -119,6 +119,7 @@ def _quiet_libraries() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in _CHATTERING]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
         for logger in loggers:
             logger.addFilter(_says_something)
         try:

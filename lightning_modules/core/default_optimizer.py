@@ -21,7 +21,7 @@ def explicit_optimizer(model: Any) -> dict[str, Any] | None:
     arguments = model.get("init_args") if isinstance(model, dict) else None
     if not isinstance(arguments, dict) or "optimizer" not in arguments or arguments["optimizer"] is not None:
         return None
-    cls = imported_class(str(model.get("class_path")), TrainedModule)  # type: ignore[type-abstract]
+    cls = imported_class(str(model.get("class_path")), TrainedModule)
     if cls is None or cls.configure_optimizers is not TrainedModule.configure_optimizers:
         return None
     given = {"lr": cls.default_learning_rate, "weight_decay": cls.default_weight_decay}

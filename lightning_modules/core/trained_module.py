@@ -1,7 +1,7 @@
 """The base of models that are trained on a loss object: optimizer, log, checkpoints."""
 
 import sys
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
@@ -50,7 +50,7 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
     default_weight_decay: ClassVar[float] = 1e-4
 
     #: The metric, more of which is better, that a training's best epoch is chosen by.
-    validation_metric: ClassVar[str] = "val/auc"
+    validation_metric: str = "val/auc"
     #: What the loss is given.
     gives: ClassVar[Prediction] = "logit"
     #: The constructor's arguments that are objects, each an attribute of the same name.
@@ -81,10 +81,6 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
     def plain_objects(self) -> dict[str, Any]:
         """Return the constructor's arguments that are objects, as they are at this moment, as plain values."""
         return {name: _plain(getattr(self, name)) for name in self.object_arguments}
-
-    @abstractmethod
-    def logit_step(self, batch: Any) -> Tensor:
-        """Return the logits of a batch's rows, by which they are ranked."""
 
     def check_loss(self) -> None:
         """Refuse a loss that the model cannot be trained on.
@@ -145,7 +141,9 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
 
     def _log_metrics(self, split: str) -> None:
         for name, value in self.metrics.compute().items():
-            self.log(f"{split}/{name}", value, prog_bar=name == "auc", sync_dist=True, batch_size=1)
+            self.log(
+                f"{split}/{name}", value, prog_bar=f"val/{name}" == self.validation_metric, sync_dist=True, batch_size=1
+            )
         self.metrics.reset()
 
     def configure_optimizers(self) -> Optimizer:

@@ -19,7 +19,8 @@ TINY = [
 
 def test_the_files_are_found() -> None:
     assert [path.stem for path in SEARCHES] == ["ml100k_biased_mf", "ml100k_deep_mf", "quickstart"]
-    assert {path.name for path in CONFIGS.iterdir()} == {"agents", "compare", "multitask", "recommenders", "search"}
+    folders = {"agents", "compare", "multitask", "recommenders", "search", "top_n"}
+    assert {path.name for path in CONFIGS.iterdir()} == folders
 
 
 # The README's commands run the quickstart too.

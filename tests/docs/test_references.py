@@ -11,10 +11,11 @@ from lightning_modules.agents import ActorCritic
 from lightning_modules.losses import ListwiseLoss, Loss
 from lightning_modules.multitask import MultiTaskModel, TaskWeighting
 from lightning_modules.multitask.metrics import NAMES as MULTITASK_METRICS
-from lightning_modules.recommenders import Recommender
+from lightning_modules.recommenders import CatalogueRecommender, Recommender
 from lightning_modules.recommenders.metrics import NAMES as RECOMMENDER_METRICS
 from lightning_modules.search import strategies
 from lightning_modules.search.strategies import Strategy
+from lightning_modules.statistics.top_n import METRICS as TOP_N_METRICS
 from tests.docs.pages import DOCS, REPOSITORY
 
 PAGES = [*sorted(DOCS.rglob("*.md")), *(REPOSITORY / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG"))]
@@ -68,6 +69,7 @@ def test_modules_that_pages_name_exist(page: Path) -> None:
     [
         ("loss_search", strategies, Strategy),
         ("recommenders", recommenders, Recommender),
+        ("recommenders", recommenders, CatalogueRecommender),
         ("recommenders", losses, Loss),
         ("listwise_losses", losses, ListwiseLoss),
         ("multitask", multitask, MultiTaskModel),
@@ -83,8 +85,8 @@ def test_everything_has_its_page(page: str, package: object, base: type) -> None
 
 
 def test_every_metric_is_explained() -> None:
-    missing = [name for name in (*RECOMMENDER_METRICS, *MULTITASK_METRICS) if f"`{name}`" not in ALGORITHMS["metrics"]]
-    assert not missing
+    names = (*RECOMMENDER_METRICS, *MULTITASK_METRICS, *TOP_N_METRICS, "coverage", "popularity")
+    assert not [name for name in names if f"`{name}`" not in ALGORITHMS["metrics"]]
 
 
 def test_operators_are_those_of_the_formulas() -> None:

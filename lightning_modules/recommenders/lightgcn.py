@@ -1,0 +1,79 @@
+"""LightGCN: vectors that are spread over the graph of users and items."""
+
+from typing import Any
+
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import Tensor
+
+from lightning_modules.layers.graph import InteractionGraph
+from lightning_modules.recommenders.base import normal_embedding
+from lightning_modules.recommenders.top_n import TopNRecommender
+
+
+class LightGCN(TopNRecommender):
+    """A light graph convolution network.
+
+    He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation", SIGIR 2020
+    (https://arxiv.org/abs/2002.02126): the vectors of layer 0 are learned, those of layer l + 1 are
+    ``D^(-1/2) A D^(-1/2)`` times those of layer l, with the graph of the training items, and the vectors of a user or
+    item that are scored are the mean over its layers. The paper trains on BPR and scores by ``dot``.
+
+    Args:
+        num_users: Number of users.
+        num_items: Number of items.
+        embedding_dim: Size of the vectors.
+        num_layers: Number of steps of propagation; with 0 it is :class:`MF`.
+        init_std: Standard deviation of the initial vectors.
+        options: The other arguments of :class:`TopNRecommender`.
+
+    Raises:
+        ValueError: If there are fewer than 0 layers.
+        MisconfigurationException: If the data module does not give the training items that the graph is made of.
+    """
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        *,
+        embedding_dim: int = 64,
+        num_layers: int = 2,
+        init_std: float = 0.1,
+        **options: Any,
+    ) -> None:
+        super().__init__(num_users, num_items, **options)
+        if num_layers < 0:
+            raise ValueError(f"num_layers is the number of steps of propagation, at least 0, got {num_layers}")
+        self.num_layers = num_layers
+        self.user_embedding = normal_embedding(num_users, embedding_dim, std=init_std)
+        self.item_embedding = normal_embedding(num_items, embedding_dim, std=init_std)
+        self.graph: InteractionGraph | None = None
+
+    def setup(self, stage: str) -> None:
+        """Build the graph of the training items."""
+        super().setup(stage)
+        items = self.training_items()
+        self.build_graph(items.user, items.item)
+
+    def build_graph(self, user: Tensor, item: Tensor) -> None:
+        """Build the graph of different pairs of a user and an item, two tensors int64 [n]; a Trainer sees to it."""
+        self.graph = InteractionGraph(user, item, self.num_users, self.num_items).to(self.device)
+
+    def forward(self, user: Tensor | None, item: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return vectors of users and items, as they are scored: int64 [n] and [m] -> float [n, d] and [m, d]."""
+        users, items = self._propagated().split([self.num_users, self.num_items])
+        users = users if user is None else users[user]
+        items = items if item is None else items[item]
+        return self.as_scored(users), self.as_scored(items)
+
+    def _propagated(self) -> Tensor:
+        """Return the mean over the layers of every user and item, float [num_users + num_items, d]."""
+        if self.graph is None:
+            raise MisconfigurationException("LightGCN has no graph yet; train it with a Trainer, or call build_graph")
+        layer = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
+        total = layer
+        for _ in range(self.num_layers):
+            layer = self.graph(layer)
+            total = total + layer
+        return total / (self.num_layers + 1)

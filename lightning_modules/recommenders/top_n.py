@@ -1,0 +1,143 @@
+"""Top-N recommenders that score an item by its vector and the user's, trained on a listwise loss."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from datamodules.batches import TopNBatch
+from datamodules.loader import epoch_generator
+from lightning_modules.losses import ListwiseLoss, SampledSoftmax, ScoredBatch
+from lightning_modules.recommenders.catalogue import CatalogueRecommender, Scorer
+
+Similarity = Literal["dot", "cosine"]
+
+
+def as_they_are(vectors: Tensor) -> Tensor:
+    """Return the vectors."""
+    return vectors
+
+
+#: What is done to vectors before they are multiplied.
+_AS_SCORED: Mapping[Similarity, Callable[[Tensor], Tensor]] = {"dot": as_they_are, "cosine": normalize}
+# Streams of the data module's numbers lie below.
+_LOSS_STREAM = 16
+
+
+class TopNRecommender(CatalogueRecommender):
+    """A model whose score of an item is the product of its vector and the user's, trained on a listwise loss.
+
+    The loss may be replaced at any time through ``self.loss``. Logs ``train/loss`` once an epoch and, where there is a
+    logger, ``train/loss_step`` every ``log_every_n_steps`` steps.
+
+    Args:
+        num_users: Number of users.
+        num_items: Number of items.
+        similarity: ``dot`` multiplies the vectors as they are, ``cosine`` normalises them before.
+        loss: The training loss; None is the sampled softmax.
+        options: The other arguments of :class:`CatalogueRecommender`.
+
+    Raises:
+        ValueError: If the similarity is another.
+    """
+
+    default_loss: ClassVar[type[ListwiseLoss]] = SampledSoftmax
+    default_learning_rate: ClassVar[float] = 1e-2
+    default_weight_decay: ClassVar[float] = 0.0
+
+    loss: ListwiseLoss
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        *,
+        similarity: Similarity = "cosine",
+        loss: ListwiseLoss | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(num_users, num_items, **options)
+        if similarity not in _AS_SCORED:
+            raise ValueError(f"similarity is {' or '.join(_AS_SCORED)}, got {similarity!r}")
+        self.as_scored = _AS_SCORED[similarity]
+        self.keep_objects(loss=self.default_loss() if loss is None else loss)
+
+    @abstractmethod
+    def forward(self, user: Tensor | None, item: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return vectors of users and items, as they are scored.
+
+        Args:
+            user: Indices, int64 [n]; None for all.
+            item: Indices, int64 [m]; None for all.
+
+        Returns:
+            Float [n, d] and [m, d].
+        """
+
+    def scorer(self) -> Scorer:
+        """Return what scores the catalogue, with the vectors of this moment."""
+        users, items = self(None, None)
+        return lambda user: users[user] @ items.T
+
+    def scored(self, batch: TopNBatch) -> ScoredBatch:
+        """Return the scores of a training batch."""
+        size = len(batch.item)
+        user_vector, vectors = self(batch.user, torch.cat([batch.item, batch.negative.flatten()]))
+        item_vector, negatives = vectors.split([size, len(vectors) - size])
+        negative, log_q = batch.log_q.new_empty(0), batch.log_q
+        if batch.negative.dim() > 1:
+            negative = torch.bmm(negatives.view(*batch.negative.shape, -1), user_vector.unsqueeze(2)).squeeze(2)
+        else:
+            negative, log_q = _replaced(user_vector @ negatives.T, batch)
+        positive = (user_vector * item_vector).sum(dim=1)
+        return ScoredBatch(batch.user, batch.item, positive, negative, log_q, user_vector, item_vector)
+
+    def training_step(self, batch: TopNBatch) -> Tensor:
+        """Return the mean loss of the batch; the epoch's sum stays on the device, so that no step waits for it."""
+        loss = self.loss.of_batch(self.scored(batch)).mean()
+        self.record_loss(loss)
+        return loss
+
+    def on_fit_start(self) -> None:
+        """Refuse a loss that does not fit, and show it the training rows."""
+        super().on_fit_start()
+        data = self.trainer.datamodule  # type: ignore[attr-defined]  # set outside the Trainer's class
+        self.loss.check_data(data)
+        if hasattr(data, "items_of_training"):
+            items = self.training_items()
+            self.loss.prepare(items.user, items.item, self.num_users, self.num_items)
+
+    def on_train_epoch_start(self) -> None:
+        """Let the loss renew what it keeps of the users."""
+        generator = epoch_generator(torch.initial_seed(), self.current_epoch, _LOSS_STREAM)
+        self.loss.start_epoch(self.current_epoch, self._evaluated, generator)
+
+    @torch.no_grad()
+    def _evaluated(self, user: Tensor) -> Tensor:
+        return self.scorer()(user)
+
+    def training_state(self) -> dict[str, Any]:
+        """Return what a resumed training needs of the epoch and of the loss."""
+        return {**super().training_state(), "loss": self.loss.training_state()}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Go on with the epoch's mean loss and what the loss has kept."""
+        super().load_training_state(state)
+        self.loss.load_training_state(state["loss"])
+
+
+def _replaced(negative: Tensor, batch: TopNBatch) -> tuple[Tensor, Tensor]:
+    """Return the scores of shared negatives, [n, N], with others of the same row in place of the users' own items.
+
+    The second is the logarithm of every score's probability, [n, N] or [N]; [0] without correction.
+    """
+    row, place, other = batch.replaced
+    if not len(row):
+        return negative, batch.log_q
+    scores = negative.index_put((row, place), negative[row, other])
+    if not len(batch.log_q):
+        return scores, batch.log_q
+    return scores, batch.log_q.expand_as(scores).index_put((row, place), batch.log_q[other])
