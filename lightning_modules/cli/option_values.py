@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 
 from lightning_modules.cli.type_hints import argument_hints, bases_in
-from lightning_modules.losses import FormulaLoss, Loss
+from lightning_modules.losses import FormulaLoss, LossObject
 from lightning_modules.search.study import loss_of
 from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.serialization import is_file
@@ -58,8 +58,8 @@ def as_loss(text: str) -> str:
 
 
 def takes_losses(hint: Any) -> bool:
-    """Return whether values of this type are losses."""
-    return any(issubclass(base, Loss) for base in bases_in(hint))
+    """Return whether values of this type are losses, of which some are formulas."""
+    return any(issubclass(base, LossObject) for base in bases_in(hint))
 
 
 def takes_names(option: str) -> bool:

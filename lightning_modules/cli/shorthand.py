@@ -4,7 +4,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from lightning_modules.cli.option_values import as_loss, as_names, as_trainable_loss, takes_losses, takes_names
 from lightning_modules.cli.refusals import refuse_endless
@@ -125,7 +126,7 @@ def _object(name: str, text: str) -> Any:
 
 def _element(hint: Any) -> Any:
     """Return the type of a list's elements; ``None`` if the option is no list."""
-    alternatives = [hint, *get_args(hint)]
+    alternatives = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     return next((get_args(each)[0] for each in alternatives if get_origin(each) in (list, Sequence)), None)
 
 

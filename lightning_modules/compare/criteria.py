@@ -10,7 +10,21 @@ import torch
 from torch import Tensor
 
 from lightning_modules.check import check_loss
-from lightning_modules.losses import BCE, Loss, LossObject, SampledBPR, SampledSoftmax
+from lightning_modules.losses import (
+    BCE,
+    BSL,
+    CCL,
+    PSL,
+    DirectAU,
+    Loss,
+    LossObject,
+    SampledBCE,
+    SampledBPR,
+    SampledSoftmax,
+    SampledWARP,
+    SLatK,
+    Talos,
+)
 from lightning_modules.search.settings import hand_made_losses
 from lightning_modules.statistics.auc import auc_standard_error, weighted_auc
 from lightning_modules.statistics.bootstrap import bootstrap_aucs, bootstrap_means
@@ -179,7 +193,8 @@ class MeanOverUsers(Criterion):
 
     def default_losses(self) -> Sequence[LossObject]:
         """Return sampled softmax and the other listwise losses."""
-        return [SampledSoftmax(), SampledBPR()]
+        others = (SampledBPR, SampledBCE, BSL, PSL, SLatK, Talos, CCL, SampledWARP, DirectAU)
+        return [SampledSoftmax(), *(loss() for loss in others)]
 
     def units(self, *, by_user: bool, user: Tensor) -> str:  # noqa: ARG002 (a row is a user)
         """Return the number of users: rows and users are the same here."""

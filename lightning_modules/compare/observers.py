@@ -117,7 +117,8 @@ class CompareProgress(CompareObserver):
 
     def on_setting(self, compared: ComparedLoss, setting: Setting) -> None:
         """Show the setting that is tried."""
-        self._note(compared, f"learning rate {setting.learning_rate:g}, weight decay {setting.weight_decay:g}")
+        chosen = {"learning rate": setting.learning_rate, "weight decay": setting.weight_decay, **dict(setting.options)}
+        self._note(compared, ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in chosen.items()))
 
     def on_seed(self, compared: ComparedLoss, seed: int) -> None:
         """Show the seed that is trained."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -110,3 +111,31 @@ def test_every_configuration_runs(path: Path, tmp_path: Path) -> None:
     small = ["--seeds=2", "--tuning_seeds=1", "--learning_rates", "1e-2", "--weight_decays", "0", "--resamples=50"]
     assert main(["compare", f"--config={path}", *data, *tiny, *small, "--losses", "MSE", "--root=tiny"]) == 0
     assert set(pd.read_csv("tiny/results.csv")["status"]) == {"trained"}
+
+
+def test_listwise_losses_are_compared_by_the_mean_over_users(capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data=SyntheticFeedback", "--data.num_users=60", "--data.num_items=50", "--data.num_interactions=1100"]
+    small = ["--seeds=2", "--tuning_seeds=1", "--learning_rates=[0.03]", "--weight_decays=[0]", "--resamples=200"]
+    tuned = ["--compare.grid={loss.temperature: [0.1, 0.3]}", "--trials=3", "--monitor=val/ndcg@10"]
+    model = ["--model=MF", "--model.embedding_dim=4", "--model.cutoffs=[10]"]
+    assert (
+        main(["compare", *data, *model, *TRAINER, *small, *tuned, "--losses=[PSL, DirectAU]", "--root=compared"]) == 0
+    )
+    assert "NDCG@10" in capsys.readouterr().out
+    results = pd.read_csv("compared/results.csv").set_index(["loss", "seed"])
+    assert set(results.index.get_level_values("loss")) == {"SampledSoftmax", "PSL", "DirectAU"}
+    assert results["loss.temperature"].isna().groupby("loss").all().to_dict() == {
+        "SampledSoftmax": False,
+        "PSL": False,
+        "DirectAU": True,
+    }
+    for row in results.itertuples():
+        stored = np.load(f"compared/predictions/{row.predictions}.npz")
+        assert stored["test_score"].mean() == pytest.approx(results.loc[row.Index, "test_ndcg@10"], abs=1e-6)
+    trials = pd.read_csv("compared/trainings.csv").groupby("loss").size()
+    # One learning rate alone leaves nothing to refine for a loss without a temperature.
+    assert trials.to_dict() == {"SampledSoftmax": 3, "PSL": 3, "DirectAU": 1}
+    summary = pd.read_csv("compared/summary.csv").set_index("loss")
+    means = results["test_ndcg@10"].groupby("loss").mean()
+    assert summary["difference"]["PSL"] == pytest.approx(means["PSL"] - means["SampledSoftmax"], abs=1e-6)
+    assert {"low", "high", "p_holm"} <= set(summary.columns)

@@ -38,6 +38,7 @@ def compare(*arguments: str) -> list[str]:
         (["--losses", '{"class_path": "Focal"}', "BCE"], ['--compare.losses=[{"class_path": "Focal"}, "BCE"]']),
         (["--losses", '[{"class_path": "Focal"}]'], ['--compare.losses=[{"class_path": "Focal"}]']),
         (["--losses"], ["--compare.losses"]),
+        (["--grid", "{loss.gamma: [1, 2]}"], ["--compare.grid={loss.gamma: [1, 2]}"]),
         (["--formulas", "max(pred, label)"], ['--compare.formulas=["max(pred, label)"]']),
         (["--baseline", "Focal", "--baseline.gamma", "3"], ["--compare.baseline=Focal", "--compare.baseline.gamma=3"]),
         (["--baseline.help", "Focal"], ["--compare.baseline.help=Focal"]),
