@@ -106,10 +106,19 @@ def test_a_search_is_audited_against_random_search(study: Path, capsys: pytest.C
     [pytest.param(path, marks=pytest.mark.slow if path.stem == "quickstart" else (), id=path.stem) for path in CONFIGS],
 )
 def test_every_configuration_runs(path: Path, tmp_path: Path) -> None:
-    data = [] if path.stem == "quickstart" else [f"--data.root={write_split(tmp_path / 'shop')}"]
-    tiny = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.accelerator=cpu"]
-    small = ["--seeds=2", "--tuning_seeds=1", "--learning_rates", "1e-2", "--weight_decays", "0", "--resamples=50"]
-    assert main(["compare", f"--config={path}", *data, *tiny, *small, "--losses", "MSE", "--root=tiny"]) == 0
+    data = [f"--data.root={write_split(tmp_path / 'shop')}"] if path.stem.startswith("ml100k") else []
+    loss = "PSL" if path.stem == "top_n" else "MSE"
+    tiny = [
+        "--trainer.max_epochs=1",
+        "--trainer.check_val_every_n_epoch=1",
+        "--trainer.limit_train_batches=2",
+        "--trainer.accelerator=cpu",
+    ]
+    small = ["--seeds=2", "--trials=2", "--learning_rates", "1e-2", "--weight_decays", "0", "--resamples=50"]
+    assert (
+        main(["compare", f"--config={path}", "--tuning_seeds=1", *data, *tiny, *small, "--losses", loss, "--root=tiny"])
+        == 0
+    )
     assert set(pd.read_csv("tiny/results.csv")["status"]) == {"trained"}
 
 
