@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from datamodules.batches import TopNBatch
 from datamodules.loader import epoch_generator
+from lightning_modules.layers.unit_vectors import unit_vectors
 from lightning_modules.losses import ListwiseLoss, SampledSoftmax, ScoredBatch
 from lightning_modules.recommenders.catalogue import CatalogueRecommender, Scorer
 
@@ -22,7 +22,7 @@ def as_they_are(vectors: Tensor) -> Tensor:
 
 
 #: What is done to vectors before they are multiplied.
-_AS_SCORED: Mapping[Similarity, Callable[[Tensor], Tensor]] = {"dot": as_they_are, "cosine": normalize}
+_AS_SCORED: Mapping[Similarity, Callable[[Tensor], Tensor]] = {"dot": as_they_are, "cosine": unit_vectors}
 # Streams of the data module's numbers lie below.
 _LOSS_STREAM = 16
 
@@ -137,7 +137,8 @@ def _replaced(negative: Tensor, batch: TopNBatch) -> tuple[Tensor, Tensor]:
     row, place, other = batch.replaced
     if not len(row):
         return negative, batch.log_q
-    scores = negative.index_put((row, place), negative[row, other])
+    # In place, since no gradient needs the product's values.
+    scores = negative.index_put_((row, place), negative[row, other])
     if not len(batch.log_q):
         return scores, batch.log_q
     return scores, batch.log_q.expand_as(scores).index_put((row, place), batch.log_q[other])

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loops.fetchers import _DataFetcher, _PrefetchDataFetcher
 from pytorch_lightning.loops.optimization.automatic import Closure, ClosureResult
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
@@ -82,7 +83,7 @@ class QuickEpochLoop(_TrainingEpochLoop):
     def _on_device(self, batch: Any) -> Any:
         """Return the batch on the module's device, as the data module has it there."""
         device = self.trainer.strategy.root_device
-        if not (isinstance(batch, tuple) and all(isinstance(each, Tensor) and each.device == device for each in batch)):
+        if not (isinstance(batch, tuple) and all(_is_on(each, device) for each in batch)):
             batch = self.trainer.lightning_module.transfer_batch_to_device(batch, device, 0)
         return batch if self._after_transfer is None else self._after_transfer(batch, 0)
 
@@ -155,6 +156,11 @@ class QuickEpochLoop(_TrainingEpochLoop):
             for each in hooks:
                 each(trainer, module, *arguments)
             module._current_fx_name = None
+
+
+def _is_on(part: Any, device: torch.device) -> bool:
+    """Return whether a part of a batch needs no transfer to a device."""
+    return part.device == device if isinstance(part, Tensor) else isinstance(part, int)
 
 
 def _drop_gradients(optimizer: Optimizer) -> None:
