@@ -24,10 +24,13 @@ ALLOWED = {
     "multitask": {"utilities", "statistics", "losses", "core", "layers", "datamodules", "callbacks"},
     "agents": {"utilities", "losses", "core", "layers", "multitask", "datamodules", "callbacks"},
     "populations": {"utilities", "statistics", "losses", "core", "layers", "recommenders", "datamodules"},
-    "training": {"utilities", "statistics", "losses", "callbacks"},
+    "training": {"utilities", "statistics", "losses", "populations", "callbacks"},
     "search": {"utilities", "statistics", "losses", "core", "populations", "training", "callbacks"},
     "check": {"utilities", "losses", "search"},
-    "compare": {"utilities", "statistics", "losses", "core", "training", "search", "check", "callbacks"},
+    "compare": {
+        *("utilities", "statistics", "losses", "core", "populations", "training", "search", "check"),
+        "callbacks",
+    },
     "polish": {
         "utilities",
         "statistics",

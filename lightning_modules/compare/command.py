@@ -144,8 +144,16 @@ def _training(
     datamodule: pl.LightningDataModule,
     recipe: Mapping[str, Any],
 ) -> FullTraining:
-    monitor, mode, patience = settings.monitor, settings.mode, settings.patience
-    return FullTraining(build, datamodule, recipe, criterion=criterion, monitor=monitor, mode=mode, patience=patience)
+    return FullTraining(
+        build,
+        datamodule,
+        recipe,
+        criterion=criterion,
+        monitor=settings.monitor,
+        mode=settings.mode,
+        patience=settings.patience,
+        fused=settings.fused,
+    )
 
 
 def _train(test: EffectivenessTest, losses: Sequence[ComparedLoss], observers: CompareObservers) -> dict[str, Setting]:

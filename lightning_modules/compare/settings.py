@@ -39,6 +39,8 @@ class CompareSettings:
         monitor: The validation metric that decides when to stop, which epoch is best and what is chosen.
         mode: Whether more (max) or less (min) of it is better.
         patience: Epochs without a better metric before a training ends.
+        fused: Train with compiled kernels where they match the model, its optimizer and the trainer section; where they
+            do not, in Lightning's steps.
         resample: What the bootstrap draws: users with all their rows, or rows.
         resamples: Number of bootstrap resamples.
         confidence: Confidence of the intervals.
@@ -66,6 +68,7 @@ class CompareSettings:
     monitor: str = "val/auc"
     mode: Literal["max", "min"] = "max"
     patience: int = 5
+    fused: bool = True
     resample: Literal["users", "rows"] = "users"
     resamples: int = 10_000
     confidence: float = 0.95

@@ -1,5 +1,6 @@
 """One training of a comparison: a fresh model with one loss and setting, trained to convergence, and its test."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -12,9 +13,13 @@ import pytorch_lightning as pl
 from callbacks.reward import RewardCallback
 from lightning_modules.compare.criteria import AreaUnderCurve, Criterion
 from lightning_modules.losses import LossObject
+from lightning_modules.populations import UnmatchedError
 from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
+from lightning_modules.training.fused_convergence import FusedConvergenceTrainer
 from lightning_modules.training.predictions import Scores
 from lightning_modules.training.quiet import quiet_lightning, quiet_training
+
+_log = logging.getLogger(__name__)
 
 TRAINED, DIVERGED, FAILED = "trained", "diverged", "failed"
 
@@ -108,6 +113,7 @@ class FullTraining:
         monitor: The validation metric that decides when to stop and which epoch is best.
         mode: Whether more (max) or less (min) of it is better.
         patience: Validations without a better metric before a training ends.
+        fused: Whether compiled kernels train where they match; the log says once why if they do not.
     """
 
     def __init__(
@@ -120,6 +126,7 @@ class FullTraining:
         monitor: str = "val/auc",
         mode: Literal["max", "min"] = "max",
         patience: int = 5,
+        fused: bool = False,
     ) -> None:
         self.build = build
         self.datamodule = datamodule
@@ -128,6 +135,8 @@ class FullTraining:
         self.monitor = monitor
         self.mode = mode
         self.patience = patience
+        self.fused = fused
+        self._said: set[str] = set()
 
     def train(self, loss: LossObject, seed: int, setting: Setting) -> TrainingRun:
         """Train one model; an error in its training is an outcome too.
@@ -136,12 +145,24 @@ class FullTraining:
             KeyboardInterrupt: If the user interrupted the training.
             MisconfigurationException: If the Trainer cannot be built.
         """
+        if self.fused:
+            try:
+                return self._trained(FusedConvergenceTrainer, loss, seed, setting)
+            except UnmatchedError as error:
+                # Asked of every training anew, so that none depends on which ones came before.
+                self._say_once(f"Compiled training is not used: {error}.")
+        return self._trained(ConvergenceTrainer, loss, seed, setting)
+
+    def _trained(self, kind: type[ConvergenceTrainer], loss: LossObject, seed: int, setting: Setting) -> TrainingRun:
         start, guard = time.perf_counter(), RewardCallback(self.monitor, self.mode)
+        settings = TrainingSettings(None, self.patience, setting.learning_rate, setting.weight_decay)
         with quiet_lightning():
-            convergence = self._convergence(setting, guard)
+            convergence = kind(self.recipe, self.monitor, self.mode, settings, callbacks=[guard])
         try:
             with quiet_training():
                 model = convergence.fit(partial(self._model, setting.of_loss(loss)), self.datamodule, seed)
+        except UnmatchedError:
+            raise
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             return TrainingRun(FAILED, -math.inf, seconds=time.perf_counter() - start, error=message)
@@ -163,9 +184,10 @@ class FullTraining:
         model.loss = loss
         return model
 
-    def _convergence(self, setting: Setting, guard: RewardCallback) -> ConvergenceTrainer:
-        settings = TrainingSettings(None, self.patience, setting.learning_rate, setting.weight_decay)
-        return ConvergenceTrainer(self.recipe, self.monitor, self.mode, settings, callbacks=[guard])
+    def _say_once(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            _log.warning(message)
 
 
 def _outcome(

@@ -1,7 +1,7 @@
 """The interface of stacked models: many copies of one recommender in stacked tensors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import singledispatch
 from typing import Any
 
@@ -96,15 +96,31 @@ def check_decisive_methods(recommender: nn.Module, registry: Collection[type]) -
     Raises:
         UnmatchedError: If it overrides prediction or training, or trains on pairs.
     """
-    own = type(recommender)
-    kind = next(kind for kind in own.__mro__ if kind in registry)
-    changed = [name for name in _DECISIVE if getattr(own, name, None) is not getattr(kind, name, None)]
-    if kind is not object and changed:
+    kind, changed = overridden_methods(recommender, registry, _DECISIVE)
+    name = type(recommender).__name__
+    if changed:
         raise UnmatchedError(
-            f"{own.__name__} cannot be trained as a population of {kind.__name__}, since it has its own {changed[0]}. "
+            f"{name} cannot be trained as a population of {kind.__name__}, since it has its own {changed[0]}. "
             "Register a function of its own with lightning_modules.populations.stacked.register, or train one "
             "candidate at a time"
         )
+
+
+def overridden_methods(
+    recommender: nn.Module, registry: Collection[type], names: Iterable[str]
+) -> tuple[type, list[str]]:
+    """Return the registered class of a recommender, and which methods it has otherwise than that class.
+
+    Args:
+        recommender: The recommender.
+        registry: The classes of recommenders that can be trained, and object.
+        names: Names of the methods to look at.
+    """
+    own = type(recommender)
+    kind = next(kind for kind in own.__mro__ if kind in registry)
+    if kind is object:
+        return kind, []
+    return kind, [name for name in names if getattr(own, name, None) is not getattr(kind, name, None)]
 
 
 def stack(weight: Tensor, count: int) -> Tensor:

@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 
 from lightning_modules.losses import Loss
 from lightning_modules.populations import MeasuredPopulation, UnmatchedError
-from lightning_modules.populations.fused import is_available
 from lightning_modules.populations.fused.steps import StepsDataModule
+from lightning_modules.populations.trainer_matching import WHOLE_EPOCHS, refuse_other_device, require_numba
 from lightning_modules.search.evaluation import Evaluator, metric_name
 from lightning_modules.search.population_evaluation import GroupEvaluator
 from lightning_modules.search.trial import Assignment, Evaluation
@@ -27,15 +27,7 @@ class FusedEvaluator(GroupEvaluator):
         options: The other arguments of :class:`GroupEvaluator`.
     """
 
-    #: Trainers that say how many steps they take get one step at a time.
-    matched: ClassVar[Mapping[str, Any]] = {
-        **GroupEvaluator.matched,
-        "max_steps": -1,
-        "limit_train_batches": 1.0,
-        "val_check_interval": 1.0,
-        "overfit_batches": 0.0,
-        "logger": None,
-    }
+    matched: ClassVar[Mapping[str, Any]] = WHOLE_EPOCHS
 
     def __init__(self, *arguments: Any, otherwise: Evaluator, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -69,8 +61,7 @@ class FusedEvaluator(GroupEvaluator):
 
     def population(self, recommender: pl.LightningModule, losses: Sequence[Loss]) -> MeasuredPopulation:
         """Return copies of ``recommender`` for the kernels; see :class:`GroupEvaluator`."""
-        if not is_available():
-            raise UnmatchedError("numba is not installed; pip install numba")
+        require_numba()
         from lightning_modules.populations.fused.fused_population import FusedPopulation
         from lightning_modules.populations.fused.matching import matched_limits
 
@@ -84,8 +75,7 @@ class FusedEvaluator(GroupEvaluator):
 
     def _trainer(self, name: str, epochs: int | None) -> pl.Trainer:
         trainer = super()._trainer(name, epochs)
-        if trainer.strategy.root_device.type != "cpu":
-            raise UnmatchedError(f"the kernels are for the CPU, and the trainer uses {trainer.strategy.root_device}")
+        refuse_other_device(trainer)
         return trainer
 
     def _give_up(self, error: UnmatchedError) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from lightning_modules.losses import BCE, Loss
 from lightning_modules.populations import MeasuredPopulation, Population, UnmatchedError
 from lightning_modules.populations.clipping import clipping_of
+from lightning_modules.populations.trainer_matching import SINGLE_PROCESS, difference
 from lightning_modules.search.evaluation import isolated_training, metric_name
 from lightning_modules.search.trial import Assignment, Evaluation
 from lightning_modules.training.quiet import quiet_lightning
@@ -36,13 +37,8 @@ class GroupEvaluator(ABC):
         ValueError: If the size is below 1.
     """
 
-    #: The values that these attributes of a Trainer must have.
-    matched: ClassVar[Mapping[str, Any]] = {
-        "accumulate_grad_batches": 1,
-        "precision": "32-true",
-        "world_size": 1,
-        "callbacks": [],
-    }
+    #: The values that these attributes of a Trainer must have, apart from no callbacks.
+    matched: ClassVar[Mapping[str, Any]] = SINGLE_PROCESS
 
     def __init__(
         self,
@@ -110,12 +106,10 @@ class GroupEvaluator(ABC):
 
     def _trainer(self, name: str, epochs: int | None) -> pl.Trainer:
         trainer = self.trainers.build([], name, epochs=epochs, **_OWN_CLIPPING)
-        for attribute, matched in self.matched.items():
-            if (value := getattr(trainer, attribute)) != matched:
-                raise UnmatchedError(
-                    f"a population cannot match a Trainer with {attribute}={value}, only one with {matched}; change "
-                    "the trainer section, or train one candidate at a time"
-                )
+        if unlike := difference(trainer, self.matched):
+            raise UnmatchedError(
+                f"a population cannot match {unlike}; change the trainer section, or train one candidate at a time"
+            )
         return trainer
 
     def _scores(self, population: MeasuredPopulation) -> list[float]:

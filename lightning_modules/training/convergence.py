@@ -61,6 +61,7 @@ class ConvergenceTrainer:
         strict: bool = True,
         logger: Any = False,
     ) -> None:
+        self.recipe = recipe
         self.best = BestWeights(monitor, mode)
         self.stopping: EarlyStopping | None = None
         if settings.patience is not None:
@@ -68,7 +69,8 @@ class ConvergenceTrainer:
         tuned = OptimizerSettings(settings.learning_rate, settings.weight_decay)
         epochs = {} if settings.epochs is None else {"max_epochs": settings.epochs}
         stopping = [] if self.stopping is None else [self.stopping]
-        self.trainer = scoring_trainer(recipe, [tuned, self.best, *callbacks, *stopping], logger=logger, **epochs)
+        self.callbacks: list[Callback] = [tuned, self.best, *callbacks, *stopping]
+        self.trainer = scoring_trainer(recipe, self.callbacks, logger=logger, **epochs)
 
     def fit(self, build: Callable[[], Model], datamodule: pl.LightningDataModule, seed: int) -> Model:
         """Train a model and return it with the weights of its best epoch, or its last ones if there is none.
@@ -86,10 +88,14 @@ class ConvergenceTrainer:
         model = build()
         # Again, so that the order of the batches does not depend on how many numbers the weights have drawn.
         torch.manual_seed(seed)
-        fit(self.trainer, model, datamodule)
+        self.train(model, datamodule)
         if self.best.weights:
             model.load_state_dict(self.best.weights)
         return model
+
+    def train(self, model: pl.LightningModule, datamodule: pl.LightningDataModule) -> None:
+        """Train a model; see :meth:`fit`."""
+        fit(self.trainer, model, datamodule)
 
     @property
     def validation_metrics(self) -> dict[str, float]:

@@ -57,15 +57,23 @@ def is_plain(trainer: pl.Trainer) -> bool:
 
     What the data module does to a batch on the device comes before.
     """
-    module, strategy, data = trainer.lightning_module, trainer.strategy, trainer.datamodule  # type: ignore[attr-defined]
+    module, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
     return (
-        module.automatic_optimization
-        and trainer.accumulate_grad_batches == 1
-        and trainer.world_size == 1
-        and strategy.model is module
-        and not strategy.handles_gradient_accumulation
+        trainer_is_plain(trainer)
+        and module.automatic_optimization
+        and trainer.strategy.model is module
         and not has_own(module, pl.LightningModule, _MODULE_HOOKS)
         and not (data is not None and has_own(data, pl.LightningDataModule, _TRANSFER_HOOKS))
+    )
+
+
+def trainer_is_plain(trainer: pl.Trainer) -> bool:
+    """Return whether a Trainer itself, apart from its callbacks, adds nothing to a step, whatever it trains."""
+    strategy = trainer.strategy
+    return (
+        trainer.accumulate_grad_batches == 1
+        and trainer.world_size == 1
+        and not strategy.handles_gradient_accumulation
         and not has_own(strategy, Strategy, _STRATEGY_HOOKS)
         and not has_own(strategy.precision_plugin, Precision, _PRECISION_HOOKS)
         and not has_own(trainer.profiler, PassThroughProfiler, _PROFILER_HOOKS)  # type: ignore[attr-defined]

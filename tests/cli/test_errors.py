@@ -11,8 +11,9 @@ import torch
 
 from lightning_modules.cli.main import main
 from lightning_modules.recommenders import BiasedMF
-from lightning_modules.search import fused_evaluation, ledger
+from lightning_modules.search import ledger
 from lightning_modules.search.evaluation import TrialEvaluator
+from lightning_modules.utilities import compiled
 from tests.cli.cli_helpers import DATA, MODEL, REFERENCES, SEARCH, STUDY, TRAINER, candidates, write_split
 
 FIT = ["fit", *MODEL, *TRAINER]
@@ -42,7 +43,7 @@ def before_child(monkeypatch: pytest.MonkeyPatch, act: Callable[[int, Any], None
         fit(self, child, *arguments)
 
     monkeypatch.setattr(TrialEvaluator, "_fit", acting)
-    monkeypatch.setattr(fused_evaluation, "is_available", lambda: False)
+    monkeypatch.setattr(compiled, "find_spec", lambda _: None)
 
 
 def on(root: Path, *options: str) -> list[str]:

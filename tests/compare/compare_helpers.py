@@ -42,7 +42,7 @@ def builder_of(data: SyntheticInteractions, embedding_dim: int = 4) -> Callable[
 def full_training(data: SyntheticInteractions | None = None, **options: Any) -> FullTraining:
     """Return a training on small data; what is no option of it belongs to the recipe of the Trainer."""
     data = small_data() if data is None else data
-    own = {name: options.pop(name) for name in ("monitor", "mode", "patience") if name in options}
+    own = {name: options.pop(name) for name in ("monitor", "mode", "patience", "fused") if name in options}
     return FullTraining(options.pop("build", builder_of(data)), data, {**RECIPE, **options}, **own)
 
 

@@ -5,19 +5,38 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
+import pytorch_lightning as pl
 from torch import Tensor, nn
 
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, SlopeCells, StepPlan
 from lightning_modules.populations.fused.optimizers import TableFactory
-from lightning_modules.populations.stacked_model import UnmatchedError, check_decisive_methods
+from lightning_modules.populations.fused.steps import Steps
+from lightning_modules.populations.stacked_model import UnmatchedError, check_decisive_methods, overridden_methods
+
+# What Lightning calls of a module, but for evaluation and checkpoints of the trained one.
+_HOOKS = [
+    name
+    for name in dir(pl.LightningModule)
+    if not name.startswith("_") and {*name.split("_")}.isdisjoint({"test", "predict", "checkpoint"})
+]
 
 
 class FusedModel(ABC):
     """One copy of a recommender whose weights a kernel trains."""
 
+    def planned(self, steps: Steps) -> StepPlan:
+        """Return the plan of training steps, which serves every copy.
+
+        Raises:
+            UnmatchedError: If a label is neither 0 nor 1.
+        """
+        if ((steps.rows.label != 0) & (steps.rows.label != 1)).any():
+            raise UnmatchedError("the training rows have labels other than 0 and 1, which no compiled kernel can do")
+        return self.plan(steps.rows, steps.starts)
+
     @abstractmethod
     def plan(self, samples: Any, steps: Sequence[int]) -> StepPlan:
-        """Return the plan of training steps, which serves every copy.
+        """Return the plan of training steps whose labels are 0 or 1; see :meth:`planned`.
 
         Args:
             samples: Columns of the samples, each of shape [n], in the order of the steps.
@@ -55,8 +74,13 @@ def check_fused(recommender: nn.Module) -> None:
     """Refuse a recommender that kernels cannot train.
 
     Raises:
-        UnmatchedError: If nothing is registered for its class, or it overrides what determines the training.
+        UnmatchedError: If nothing is registered for its class, or it overrides what determines training or validation.
     """
     if fused.dispatch(type(recommender)) is fused.dispatch(object):
         raise _unregistered(recommender)
     check_decisive_methods(recommender, fused.registry)
+    _, changed = overridden_methods(recommender, fused.registry, _HOOKS)
+    if changed:
+        raise UnmatchedError(
+            f"{type(recommender).__name__} has its own {changed[0]}, which compiled training leaves out"
+        )

@@ -18,7 +18,6 @@ from lightning_modules.populations.fused.matching import matched_table
 from lightning_modules.populations.fused.steps import Steps
 from lightning_modules.populations.gradient_table import SlopeTable
 from lightning_modules.populations.measured_population import MeasuredPopulation
-from lightning_modules.populations.stacked_model import UnmatchedError
 
 
 class FusedPopulation(MeasuredPopulation):
@@ -70,9 +69,7 @@ class FusedPopulation(MeasuredPopulation):
         Raises:
             UnmatchedError: If a label is neither 0 nor 1.
         """
-        if ((batch.rows.label != 0) & (batch.rows.label != 1)).any():
-            raise UnmatchedError("the training rows have labels other than 0 and 1, which no compiled kernel can do")
-        plan = self._copies[0].plan(batch.rows, batch.starts)
+        plan = self._copies[0].planned(batch)
         alive = [number for number, finite in enumerate(self._finite) if finite]
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             trained = [threads.submit(self._train, number, plan) for number in alive]

@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple
 
 import pytorch_lightning as pl
+import torch
 
 from datamodules.loader import BatchLoader, Rows
 from lightning_modules.populations.stacked_model import UnmatchedError
+
+# What would change the batches of the data module on their way to the model.
+_TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 
 # More rows are split, so that what is prepared for them stays small.
 _MOST_ROWS = 2**20
@@ -59,10 +63,17 @@ class StepsDataModule(pl.LightningDataModule):
 
     Args:
         datamodule: The data module, whose Trainer this one's becomes.
+
+    Raises:
+        UnmatchedError: If the data module changes its batches on their way to the model.
     """
 
     def __init__(self, datamodule: pl.LightningDataModule) -> None:
         super().__init__()
+        kind = type(datamodule)
+        for name in _TRANSFERS:
+            if getattr(kind, name) is not getattr(pl.LightningDataModule, name):
+                raise UnmatchedError(f"{kind.__name__} has its own {name}, which wants single batches")
         self.datamodule = datamodule
 
     def prepare_data(self) -> None:
@@ -84,6 +95,10 @@ class StepsDataModule(pl.LightningDataModule):
         if not isinstance(loader, BatchLoader):
             raise UnmatchedError(f"{type(loader).__name__} hands out single batches alone")
         return StepsLoader(loader)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ARG002
+        """Leave the batch on the CPU, for which the kernels are: Lightning would look at every number of steps."""
+        return batch
 
     def val_dataloader(self) -> Any:
         """Return the validation rows."""

@@ -9,12 +9,12 @@ import torch
 
 from lightning_modules.losses import BCE, MSE
 from lightning_modules.recommenders import BiasedMF
-from lightning_modules.search import fused_evaluation
 from lightning_modules.search.evaluation import TrialEvaluator
 from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.population_evaluation import PopulationEvaluator
 from lightning_modules.search.trial import Evaluation
 from lightning_modules.training.trainers import TrainerFactory
+from lightning_modules.utilities import compiled
 from tests.broken_losses import Infinite, Raising
 from tests.populations.population_helpers import (
     ADAGRAD,
@@ -158,7 +158,7 @@ def test_so_are_labels_between_0_and_1_and_a_place_without_numba(monkeypatch: py
     fused = evaluator(otherwise=Answering(), data=data)
     fused.check(biased_mf())
     assert [each.score for each in fused.evaluate(biased_mf(), assignment([BCE()]))] == [7.0]
-    monkeypatch.setattr(fused_evaluation, "is_available", lambda: False)
+    monkeypatch.setattr(compiled, "find_spec", lambda _: None)
     without = evaluator(otherwise=Answering())
     without.check(biased_mf())
     assert [each.score for each in without.evaluate(biased_mf(), assignment([BCE()]))] == [7.0]

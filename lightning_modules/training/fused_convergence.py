@@ -1,0 +1,42 @@
+"""Trains a model to convergence with compiled kernels."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lightning_modules.populations import UnmatchedError
+from lightning_modules.populations.fused.steps import StepsDataModule
+from lightning_modules.populations.trainer_matching import WHOLE_EPOCHS, difference, refuse_other_device, require_numba
+from lightning_modules.training.convergence import ConvergenceTrainer
+from lightning_modules.training.step_hooks import trainer_is_plain
+from lightning_modules.training.trainers import fit
+
+
+class FusedConvergenceTrainer(ConvergenceTrainer):
+    """A :class:`ConvergenceTrainer` whose steps compiled kernels take; the result is the same up to rounding.
+
+    Args:
+        arguments: Those of :class:`ConvergenceTrainer`.
+        options: Its other arguments; its callbacks are told of many steps at a time.
+
+    Raises:
+        MisconfigurationException: If the Trainer cannot be built.
+        UnmatchedError: If the kernels cannot match the Trainer; in ``fit``, the model, its optimizer, its loss or data.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        require_numba()
+        if unlike := difference(self.trainer, WHOLE_EPOCHS, self.callbacks):
+            raise UnmatchedError(f"compiled kernels cannot match {unlike}")
+        refuse_other_device(self.trainer)
+        if not trainer_is_plain(self.trainer):
+            raise UnmatchedError("the strategy, precision or profiler of the trainer changes single steps")
+
+    def train(self, model: pl.LightningModule, datamodule: pl.LightningDataModule) -> None:
+        """Train a model."""
+        # They take a third of a second to import, and not every command trains.
+        from lightning_modules.populations.fused.fused_training import FusedTraining
+        from lightning_modules.populations.fused.matching import matched_limits
+
+        fit(self.trainer, FusedTraining(model, matched_limits(self.recipe)), StepsDataModule(datamodule))
