@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from callbacks.scalar_layout import Layout, write_layout
-from lightning_modules.losses import FormulaLoss, Numerics
-from lightning_modules.losses.figures import loss_figure
+from lightning_modules.losses import Formula, FormulaLoss, Numerics
+from lightning_modules.losses.figures import drawn, loss_figure
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
 from lightning_modules.search.screening import ScreeningResult
 from lightning_modules.search.space import SearchSpace
@@ -33,7 +35,7 @@ LAYOUT: Layout = {
 
 
 class SearchTensorBoard(SearchObserver):
-    """Writes scalars of every round, the best formulas as text and, when they change, their figures.
+    """Writes scalars of every round, the best formulas as text and, whenever a rank changes, the figure of its formula.
 
     Args:
         root: The study's folder.
@@ -49,7 +51,8 @@ class SearchTensorBoard(SearchObserver):
         self.numerics = numerics
         self.figures = figures
         self._references: dict[str, float] = {}
-        self._drawn_formulas: tuple[str, ...] = ()
+        self._shown: dict[int, tuple[Formula, float]] = {}
+        self._images: dict[tuple[Formula, float], NDArray[np.uint8]] = {}
 
     def on_resume(self, progress: SearchProgress) -> None:
         """Keep the reference losses."""
@@ -111,10 +114,12 @@ class SearchTensorBoard(SearchObserver):
         lines = [f"1. **{reward:+.5f}** `{formula.shortest()}`" for formula, reward in summary.top]
         self.writer.add_text("top_formulas", "\n".join(lines), summary.round)
         best = summary.top[: self.figures]
-        names = tuple(str(formula) for formula, _ in best)
-        if names == self._drawn_formulas:
-            return
-        self._drawn_formulas = names
-        for rank, (formula, reward) in enumerate(best, 1):
-            figure = loss_figure(FormulaLoss(formula, self.numerics), f"reward {reward:+.4f}: {formula.shortest()}")
-            self.writer.add_figure(f"top_formulas/{rank}", figure, summary.round)
+        # Drawing takes a tenth of a second, and most formulas stay among the best for several rounds.
+        self._images = {each: self._images[each] if each in self._images else self._image(*each) for each in best}
+        for rank, each in enumerate(best, 1):
+            if self._shown.get(rank) != each:
+                self.writer.add_image(f"top_formulas/{rank}", self._images[each], summary.round, dataformats="HWC")
+        self._shown = dict(enumerate(best, 1))
+
+    def _image(self, formula: Formula, reward: float) -> NDArray[np.uint8]:
+        return drawn(loss_figure(FormulaLoss(formula, self.numerics), f"reward {reward:+.4f}: {formula.shortest()}"))

@@ -77,6 +77,22 @@ def test_the_best_formulas_are_text_after_every_round_and_figures_when_they_chan
     assert all(event.width > 300 and event.height > 100 for event in events.Images("top_formulas/1"))
 
 
+def test_a_rank_has_a_new_figure_when_its_formula_changes(tmp_path: Path) -> None:
+    report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=2)
+    first, second, better, other = (
+        (Formula.parse(text), reward)
+        for text, reward in (("log(pred)", 0.5), ("pred", 0.2), ("pred * label", 0.6), ("label - pred", 0.55))
+    )
+    for number, top in enumerate(((first, second), (better, first), (better, other), (better, other)), start=1):
+        report.on_round(round_summary(number, SPACE, top=top))
+    report.on_end()
+    best, next_best = (read(tmp_path).Images(f"top_formulas/{rank}") for rank in (1, 2))
+    assert [event.step for event in best] == [1, 2]
+    assert [event.step for event in next_best] == [1, 2, 3]
+    assert next_best[1].encoded_image_string == best[0].encoded_image_string
+    assert len({event.encoded_image_string for event in [*best, *next_best]}) == 4
+
+
 def test_a_round_that_found_nothing_is_written(tmp_path: Path) -> None:
     report = SearchTensorBoard(tmp_path, SPACE, Numerics())
     report.on_round(round_summary(1, SPACE, rewards=(), top=(), figures={}))
