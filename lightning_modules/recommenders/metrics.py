@@ -9,7 +9,7 @@ from torchmetrics.functional.classification import binary_stat_scores
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.core.single_class_warning import SingleClassWarning
-from lightning_modules.statistics.ranking import auc, dense_ranks, scores_of
+from lightning_modules.statistics.ranking import LatestRanks, auc, scores_of
 from lightning_modules.statistics.standard_errors import auc_components
 
 NAMES: tuple[str, ...] = ("auc", "log_loss", "accuracy", "f1", "precision", "recall", "rmse", "mae")
@@ -40,6 +40,7 @@ class RecommenderMetrics(Metric):
             raise ValueError(f"threshold is a probability strictly between 0 and 1, got {threshold}")
         self.threshold = threshold
         self._single_class = SingleClassWarning()
+        self._ranks = LatestRanks()
         self.add_state("logit", default=[], dist_reduce_fx="cat")
         self.add_state("label", default=[], dist_reduce_fx="cat")
 
@@ -47,6 +48,11 @@ class RecommenderMetrics(Metric):
         """Add the rows of one batch: logits and 0/1 labels, both of shape [n]."""
         self.logit.append(scores_of(logit))
         self.label.append(label.detach().float())
+
+    def reset(self) -> None:
+        """Forget the rows."""
+        super().reset()
+        self._ranks = LatestRanks()
 
     def compute(self) -> dict[str, Tensor]:
         """Return every metric by name; all are nan if a logit is not finite, ``auc`` is nan if there is one class."""
@@ -79,12 +85,12 @@ class RecommenderMetrics(Metric):
             return None
         with self.sync_context():
             logit, label = dim_zero_cat(self.logit), dim_zero_cat(self.label)
-        return auc_components(dense_ranks(logit), label > 0.5)
+        return auc_components(self._ranks.of(logit), label > 0.5)
 
     def _auc(self, logit: Tensor, target: Tensor) -> Tensor:
         if target.min() == target.max():
             self._single_class.warn(rows=len(target), label=int(target[0]))
-        return auc(dense_ranks(logit), target > 0)
+        return auc(self._ranks.of(logit), target > 0)
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:

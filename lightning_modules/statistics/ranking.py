@@ -30,6 +30,23 @@ def dense_ranks(score: Tensor) -> Tensor:
     return torch.empty_like(order).scatter_(0, order, place)
 
 
+class LatestRanks:
+    """Dense ranks of the latest scores, which are sorted once for all figures that depend on their order."""
+
+    def __init__(self) -> None:
+        self._latest: tuple[Tensor, Tensor] | None = None
+
+    def of(self, score: Tensor) -> Tensor:
+        """Return :func:`dense_ranks` of the scores, int64, of shape [n]."""
+        if self._latest is None or not _same(score, self._latest[0]):
+            self._latest = score.clone(), dense_ranks(score)
+        return self._latest[1]
+
+
+def _same(score: Tensor, other: Tensor) -> bool:
+    return (score.device, score.dtype) == (other.device, other.dtype) and torch.equal(score, other)
+
+
 def auc(rank: Tensor, positive: Tensor) -> Tensor:
     """Return the area under the ROC curve, ties counted half; nan if there is one class.
 

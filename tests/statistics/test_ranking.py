@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from lightning_modules.statistics.ranking import auc, dense_ranks, grouped_auc
+from lightning_modules.statistics.ranking import LatestRanks, auc, dense_ranks, grouped_auc
 
 rows = st.lists(
     st.tuples(st.integers(-3, 3), st.booleans(), st.integers(0, 4)),
@@ -41,6 +41,14 @@ def test_areas_equal_a_count_over_all_pairs(drawn: list[tuple[int, bool, int]]) 
 def test_ranks_are_dense_and_shared_by_ties() -> None:
     assert dense_ranks(torch.tensor([0.5, -1.0, 0.5, 3.0])).tolist() == [1, 0, 1, 2]
     assert dense_ranks(torch.tensor([7.0])).tolist() == [0]
+
+
+def test_latest_ranks_are_those_of_the_scores_whatever_was_asked_for_before() -> None:
+    ranks, score = LatestRanks(), torch.tensor([0.5, -1.0, 0.5, 3.0])
+    assert ranks.of(score).tolist() == ranks.of(score.clone()).tolist() == [1, 0, 1, 2]
+    score[1] = 2.0
+    for other in (score, score.double(), score[:2], torch.tensor([torch.nan, 0.0])):
+        assert torch.equal(ranks.of(other), dense_ranks(other))
 
 
 def test_a_large_area_does_not_lose_single_pairs() -> None:
