@@ -15,9 +15,14 @@ Functions = Callable[[Tensor, Tensor], Tensor]
 # The least size of a step, relative to the function, and its least ratio to the changes in the cells beside it.
 _LEAST_STEP = 0.01
 _LEAST_CONTRAST = 2.0
-# After so many cuts into so many parts, the two sides of a step are adjacent in single precision.
-_CUTS = 5
-_PARTS = 16
+# After so many halvings, the two sides of a step are adjacent in single precision.
+_HALVINGS = 20
+# A cut makes several of them at once, more where there are few cells: the functions take as long for a few positions as
+# for thousands.
+_HALVINGS_A_CUT, _HALVINGS_A_CUT_OF_MANY = 10, 4
+_FEW = 32
+# How far beside a step the lines of its two sides are measured, as a share of the way to the ends of the cell.
+_BESIDE = 1 / 16
 
 
 def cells_between(points: Tensor, count: int, functions: Functions) -> Tensor:
@@ -71,11 +76,12 @@ def _steps(ends: Tensor, at_ends: Tensor, numbers: Tensor, functions: Functions)
     Returns:
         The cells with a step, float [n, 5], and whether it is more than half of the change in them, [n, 1].
     """
+    halvings = _HALVINGS_A_CUT if len(ends) <= _FEW else _HALVINGS_A_CUT_OF_MANY
     positions, at_positions = ends, at_ends
-    for _ in range(_CUTS):
-        positions, at_positions = _steepest_part(positions, at_positions, numbers, functions)
+    for _ in range(_HALVINGS // halvings):
+        positions, at_positions = _steepest_part(positions, at_positions, numbers, functions, 2**halvings)
     # Beside the step, since at the step itself a function may have other values, such as those of a tie.
-    beside = torch.lerp(positions, ends, 1 / _PARTS)
+    beside = torch.lerp(positions, ends, _BESIDE)
     at_beside = functions(beside.flatten(), numbers.repeat_interleave(2)).view_as(beside)
     steepness = ((at_beside - at_ends) / (beside - ends)).nan_to_num(0.0, 0.0, 0.0)
     position = positions[:, :1]
@@ -84,11 +90,13 @@ def _steps(ends: Tensor, at_ends: Tensor, numbers: Tensor, functions: Functions)
     return torch.cat([position, torch.stack([lines, steepness], dim=2).flatten(1)], dim=1), is_step
 
 
-def _steepest_part(ends: Tensor, at_ends: Tensor, numbers: Tensor, functions: Functions) -> tuple[Tensor, Tensor]:
+def _steepest_part(
+    ends: Tensor, at_ends: Tensor, numbers: Tensor, functions: Functions, parts: int
+) -> tuple[Tensor, Tensor]:
     """Cut cells into parts and return the part of each in which its function changes most; see :func:`_steps`."""
-    share = torch.linspace(0, 1, _PARTS + 1, device=ends.device)
+    share = torch.linspace(0, 1, parts + 1, device=ends.device)
     positions = torch.lerp(ends[:, :1], ends[:, 1:], share)
-    inner = functions(positions[:, 1:-1].flatten(), numbers.repeat_interleave(_PARTS - 1)).view(len(ends), -1)
+    inner = functions(positions[:, 1:-1].flatten(), numbers.repeat_interleave(parts - 1)).view(len(ends), -1)
     values = torch.cat([at_ends[:, :1], inner, at_ends[:, 1:]], dim=1)
     part = values.diff().abs().argmax(dim=1, keepdim=True)
     both = torch.cat([part, part + 1], dim=1)

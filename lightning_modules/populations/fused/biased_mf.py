@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from datamodules.batches import Batch
@@ -25,11 +24,11 @@ class FusedBiasedMF(FusedModel):
 
     def __init__(self, recommender: BiasedMF, table: TableFactory) -> None:
         user, item = recommender.user_embedding.weight, recommender.item_embedding.weight
-        users = torch.cat([user, recommender.user_bias.weight], dim=1)
-        items = torch.cat([item, recommender.item_bias.weight], dim=1)
-        bias = F.pad(recommender.global_bias.view(1, 1), (users.shape[1] - 1, 0))
         self._num_users, self._num_items = len(user), len(item)
-        self._table = table(torch.cat([bias, users, items]).detach().cpu().numpy())
+        weights = np.zeros((1 + self._num_users + self._num_items, user.shape[1] + 1), np.float32)
+        for name, part in self._parts(torch.from_numpy(weights)).items():
+            part.copy_(recommender.get_parameter(name).detach())
+        self._table = table(weights)
         self._current: tuple[int, Floats] | None = None
 
     def plan(self, samples: Batch, steps: Sequence[int]) -> StepPlan:
@@ -48,16 +47,18 @@ class FusedBiasedMF(FusedModel):
 
     def state(self) -> dict[str, Tensor]:
         """Return the weights as a state of :class:`BiasedMF`."""
-        table = torch.from_numpy(self._weights())
+        return {name: part.clone() for name, part in self._parts(torch.from_numpy(self._weights())).items()}
+
+    def _parts(self, table: Tensor) -> dict[str, Tensor]:
+        """Return the views of a table that hold the recommender's parameters, by name."""
         bias, users, items = table.split([1, self._num_users, self._num_items])
-        views = {
+        return {
             "global_bias": bias[0, -1],
             "user_embedding.weight": users[:, :-1],
             "item_embedding.weight": items[:, :-1],
             "user_bias.weight": users[:, -1:],
             "item_bias.weight": items[:, -1:],
         }
-        return {name: view.clone() for name, view in views.items()}
 
     def _weights(self) -> Floats:
         # All batches of a validation read the same weights.

@@ -25,7 +25,8 @@ class FusedTable(ABC):
     """A table of weights that is trained by one of torch's optimizers.
 
     Args:
-        weights: Float32 [rows, width]; see :mod:`lightning_modules.populations.fused.kernels`. They are copied.
+        weights: Float32 [rows, width], see :mod:`lightning_modules.populations.fused.kernels`, in C order; trained in
+            place.
         settings: The group of parameters of the optimizer.
 
     Attributes:
@@ -37,7 +38,7 @@ class FusedTable(ABC):
 
     def __init__(self, weights: Floats, settings: Mapping[str, Any]) -> None:
         self.steps = 0
-        self._table = np.array(weights, np.float32, order="C")
+        self._table = weights
         self._learning_rate = float(settings["lr"])
         self._weight_decay = float(settings["weight_decay"])
 
