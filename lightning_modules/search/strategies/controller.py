@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies.attention import attend, attend_earlier
-from lightning_modules.search.strategies.recurrence import LSTMStart, LSTMWeights, Recurrence, unroll
+from lightning_modules.search.strategies.recurrence import LSTMStart, LSTMWeights, Recurrence, anchor_rows, unroll
 
 
 class ProgramLikelihoods(NamedTuple):
@@ -62,31 +62,32 @@ class Controller(nn.Module):
     ) -> Programs:
         """Sample ``count`` programs; decisions that are not sampled are the most probable ones."""
         nodes, leaves = self.space.nodes, len(self.space.leaves)
-        recurrence = Recurrence(self._start(), self._weights(), count, nodes)
+        weights = self._weights()
+        recurrence = Recurrence(self._start(), weights, count, nodes)
         keys = recurrence.states.new_empty(leaves + nodes - 1, count, recurrence.states.shape[-1])
         keys[:leaves] = self.attend_anchor(self.leaf_anchors)[:, None]
         operators, operands = [], []
         for node in range(nodes):
             logits = self._bounded(self.operator_head(recurrence.states[2 * node]))
             operators.append((logits + gumbel(logits, generator) if sample_operators else logits).argmax(-1))
-            recurrence.read_operator(node, operators[-1])
+            recurrence.read_operator(node, weights.operators.index_select(0, operators[-1]))
             query = self.attend_state(recurrence.states[2 * node + 1])
             logits = self._bounded(attend(keys[: leaves + node], query, self.attention.weight[0]))
             # The two largest of Gumbel-perturbed logits are a sample of two without replacement.
             noisy = logits + gumbel(logits, generator) if sample_operands else logits
             operands.append(self._repeat_unary(noisy.topk(2, dim=0).indices.t(), operators[-1]))
             if node + 1 < nodes:
-                recurrence.read_operands(node, operands[-1])
+                recurrence.read_operands(node, anchor_rows(operands[-1], leaves))
                 torch.mm(recurrence.states[2 * node + 2], self.attend_anchor.weight.t(), out=keys[leaves + node])
         return Programs(torch.stack(operators, dim=1), torch.stack(operands, dim=1))
 
     def likelihoods(self, programs: Programs) -> ProgramLikelihoods:
         """Return the log-probability and entropy of every decision of ``programs``."""
         states = unroll(self._start(), self._weights(), programs)
-        by_operator = self._bounded(self.operator_head.weight @ states[0::2].mT).log_softmax(1).mT
-        by_operands = self._operand_logits(states).log_softmax(1).mT
-        operator, operands = programs.operators.t(), programs.operands.transpose(0, 1)
-        of_operator = by_operator.gather(-1, operator[..., None]).squeeze(-1)
+        by_operator = self._bounded(self.operator_head.weight @ states[0::2].mT).log_softmax(1)
+        by_operands = self._operand_logits(states).log_softmax(1)
+        operator, operands = programs.operators.t(), programs.operands.permute(1, 2, 0)
+        of_operator = by_operator.gather(1, operator[:, None]).squeeze(1)
         of_operands = self._operands_log_probability(by_operands, operator, operands)
         return ProgramLikelihoods(
             torch.stack([of_operator, of_operands], dim=-1).transpose(0, 1),
@@ -119,19 +120,26 @@ class Controller(nn.Module):
         return torch.where(binary, operands, operands[:, :1])
 
     def _operands_log_probability(self, log_probabilities: Tensor, operator: Tensor, operands: Tensor) -> Tensor:
-        chosen = log_probabilities.gather(-1, operands)
+        """Return those of operands, ``[nodes, count]``.
+
+        Args:
+            log_probabilities: Of every position, ``[nodes, positions, count]``.
+            operator: ``[nodes, count]``.
+            operands: ``[nodes, 2, count]``.
+        """
+        chosen = log_probabilities.gather(1, operands)
         # The probability of all others, summed rather than subtracted from 1, since it may be close to 1.
         first, second = (
-            -log_probabilities.scatter(-1, each[..., None], -torch.inf).logsumexp(-1) for each in operands.unbind(-1)
+            -log_probabilities.scatter(1, each[:, None], -torch.inf).logsumexp(1) for each in operands.unbind(1)
         )
-        in_order = chosen.sum(-1) + first
-        either_order = chosen.sum(-1) + torch.logaddexp(first, second)
+        in_order = chosen.sum(1) + first
+        either_order = chosen.sum(1) + torch.logaddexp(first, second)
         pair = torch.where(self.space.commutative[operator], either_order, in_order)
-        return torch.where(self.space.binary[operator], pair, chosen[..., 0])
+        return torch.where(self.space.binary[operator], pair, chosen[:, 0])
 
 
 def _entropy(log_probabilities: Tensor) -> Tensor:
-    return -(log_probabilities.exp() * log_probabilities).sum(-1)
+    return -(log_probabilities.exp() * log_probabilities).sum(1)
 
 
 def gumbel(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -38,7 +38,7 @@ class LSTMStart(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What the gradient of a step needs: what was read of anchors, the gates, the earlier cell, tanh of the new one."""
+    """What the gradient of a step needs: sums of anchors read, the gates, the earlier cell, tanh of the new one."""
 
     read: Tensor | None
     gates: Tensor
@@ -70,17 +70,19 @@ class Recurrence:
         self.states = self.memory[self.leaves :]
         self.states[0] = start.hidden
         self._cell = start.cell.expand(count, -1)
+        # Of the sum of two anchors, which takes a pass less than their mean.
+        self._half = weights.anchors.t() / 2
 
-    def read_operator(self, node: int, operator: Tensor) -> _Step:
-        """Let a node read its operator, int64 ``[count]``."""
-        return self._step(2 * node, None, self.weights.operators.index_select(0, operator))
+    def read_operator(self, node: int, gates: Tensor) -> _Step:
+        """Let a node read its operator, given as what it adds to the gates, ``[count, 4 * hidden]``; overwritten."""
+        return self._step(2 * node, None, gates)
 
-    def read_operands(self, node: int, operands: Tensor) -> _Step:
-        """Let a node read its operands, int64 ``[count, 2]``."""
-        first, second = anchor_rows(operands, self.leaves).unbind(1)
+    def read_operands(self, node: int, rows: Tensor) -> _Step:
+        """Let a node read its operands, given by :func:`anchor_rows`."""
+        first, second = rows.unbind(1)
         anchors = self.memory.flatten(0, 1)
-        read = anchors.index_select(0, first).add_(anchors.index_select(0, second)).mul_(0.5)
-        return self._step(2 * node + 1, read, torch.addmm(self.weights.bias, read, self.weights.anchors.t()))
+        read = anchors.index_select(0, first).add_(anchors.index_select(0, second))
+        return self._step(2 * node + 1, read, torch.addmm(self.weights.bias, read, self._half))
 
     def _step(self, number: int, read: Tensor | None, gates: Tensor) -> _Step:
         gates.addmm_(self.states[number], self.weights.state.t())
@@ -96,9 +98,9 @@ class Recurrence:
 
 
 def anchor_rows(operands: Tensor, leaves: int) -> Tensor:
-    """Return where a recurrence's flattened memory has the anchors of operands ``[count, 2]``."""
+    """Return where a recurrence's flattened memory has the anchors of operands ``[..., count, 2]``."""
     step = torch.where(operands < leaves, operands, 2 * operands - leaves + 2)
-    return step * len(operands) + torch.arange(len(operands))[:, None]
+    return step * operands.shape[-2] + torch.arange(operands.shape[-2])[:, None]
 
 
 def unroll(start: LSTMStart, weights: LSTMWeights, programs: Programs) -> Tensor:
@@ -114,36 +116,39 @@ class _Unroll(torch.autograd.Function):
         start, weights, programs = LSTMStart(*arguments[:3]), LSTMWeights(*arguments[3:7]), arguments[7]
         count, nodes = programs.operators.shape
         recurrence = Recurrence(start, weights, count, nodes)
+        ctx.operators = programs.operators.t().contiguous()
+        ctx.rows = anchor_rows(programs.operands.transpose(0, 1), recurrence.leaves)
+        gates = weights.operators.index_select(0, ctx.operators.flatten()).view(nodes, count, -1)
         ctx.steps = []
         for node in range(nodes):
-            ctx.steps.append(recurrence.read_operator(node, programs.operators[:, node]))
+            ctx.steps.append(recurrence.read_operator(node, gates[node]))
             if node + 1 < nodes:
-                ctx.steps.append(recurrence.read_operands(node, programs.operands[:, node]))
+                ctx.steps.append(recurrence.read_operands(node, ctx.rows[node]))
         ctx.save_for_backward(recurrence.memory, *weights)
-        ctx.programs, ctx.leaves = programs, recurrence.leaves
+        ctx.leaves = recurrence.leaves
         return recurrence.states
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         memory, *tensors = ctx.saved_tensors
-        weights, leaves, programs = LSTMWeights(*tensors), ctx.leaves, ctx.programs
+        weights, leaves = LSTMWeights(*tensors), ctx.leaves
         of_memory = torch.cat([torch.zeros_like(memory[:leaves]), gradient])
-        of_weights = LSTMWeights(*map(torch.zeros_like, weights))
-        of_cell = torch.zeros_like(of_memory[0])
+        of_anchors, of_cell = of_memory.flatten(0, 1), torch.zeros_like(of_memory[0])
+        of_weights, half = LSTMWeights(*map(torch.zeros_like, weights)), weights.anchors / 2
         for number, step in reversed(list(enumerate(ctx.steps))):
             state, node = leaves + number, number // 2
             of_gates = _gate_gradient(step, of_memory[state + 1], of_cell)
             of_memory[state].addmm_(of_gates, weights.state)
             of_weights.state.addmm_(of_gates.t(), memory[state])
             if step.read is None:
-                of_weights.operators.index_add_(0, programs.operators[:, node], of_gates)
+                of_weights.operators.index_add_(0, ctx.operators[node], of_gates)
                 continue
-            of_weights.anchors.addmm_(of_gates.t(), step.read)
+            of_weights.anchors.addmm_(of_gates.t(), step.read, alpha=0.5)
             of_weights.bias.add_(of_gates.sum(0))
-            of_anchor = torch.mm(of_gates, weights.anchors).mul_(0.5)
-            for rows in anchor_rows(programs.operands[:, node], leaves).unbind(1):
-                of_memory.flatten(0, 1).index_add_(0, rows, of_anchor)
+            of_read = torch.mm(of_gates, half)
+            for rows in ctx.rows[node].unbind(1):
+                of_anchors.index_add_(0, rows, of_read)
         of_start = (of_memory[leaves].sum(0, keepdim=True), of_cell.sum(0, keepdim=True), of_memory[:leaves].sum(1))
         return *of_start, *of_weights, None
 

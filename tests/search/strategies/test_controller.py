@@ -76,14 +76,16 @@ def test_probabilities_of_pairs_sum_to_one_however_certain_the_policy(tanh_const
     controller = Controller(SMALL, 8, tanh_constant, seeded())
     positions = 5
     bounds = torch.tensor([1.0, -1.0, -1.0, 0.3, -0.8], dtype=torch.float64)
-    logits = (tanh_constant * bounds).log_softmax(-1)[None]
+    logits = (tanh_constant * bounds).log_softmax(-1)[None, :, None]
     pairs = torch.combinations(torch.arange(positions))
     ordered = torch.cat([pairs, pairs.flip(1)])
     commutative = SMALL.commutative & SMALL.binary
     for which, operands in ((commutative, pairs), (~SMALL.commutative & SMALL.binary, ordered)):
         for operator in which.nonzero().squeeze(1):
             chosen = operator.expand(len(operands))
-            logarithm = controller._operands_log_probability(logits.expand(len(operands), -1), chosen, operands)
+            logarithm = controller._operands_log_probability(
+                logits.expand(-1, -1, len(operands)), chosen[None], operands.t()[None]
+            )
             assert logarithm.exp().sum().item() == pytest.approx(1, abs=1e-12)
             assert logarithm.isfinite().all()
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies.attention import attend_earlier
-from lightning_modules.search.strategies.recurrence import LSTMStart, LSTMWeights, Recurrence, unroll
+from lightning_modules.search.strategies.recurrence import LSTMStart, LSTMWeights, Recurrence, anchor_rows, unroll
 from tests.search.search_helpers import full_space, seeded
 
 SPACE = full_space(nodes=5)
@@ -69,9 +69,9 @@ def test_steps_one_by_one_give_the_states_of_the_whole() -> None:
     with torch.no_grad():
         recurrence = Recurrence(start, weights, COUNT, SPACE.nodes)
         for node in range(SPACE.nodes):
-            recurrence.read_operator(node, programs.operators[:, node])
+            recurrence.read_operator(node, weights.operators[programs.operators[:, node]])
             if node + 1 < SPACE.nodes:
-                recurrence.read_operands(node, programs.operands[:, node])
+                recurrence.read_operands(node, anchor_rows(programs.operands[:, node], LEAVES))
     assert torch.equal(recurrence.states, unroll(start, weights, programs))
 
 
