@@ -63,8 +63,9 @@ def _scale(axes: Axes) -> None:
 def drawn(figure: Figure) -> NDArray[np.uint8]:
     """Return a figure as an image, of shape [height, width, 3]."""
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.array(canvas.buffer_rgba(), dtype=np.uint8)[..., :3]
+    # matplotlib gives these no types.
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.array(canvas.buffer_rgba(), dtype=np.uint8)[..., :3]  # type: ignore[no-untyped-call]
 
 
 def draw_beside(axes: Axes, losses: Mapping[str, Loss]) -> None:

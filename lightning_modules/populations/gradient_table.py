@@ -15,12 +15,13 @@ Functions = Callable[[Tensor, Tensor], Tensor]
 # The least size of a step, relative to the function, and its least ratio to the changes in the cells beside it.
 _LEAST_STEP = 0.01
 _LEAST_CONTRAST = 2.0
-# After so many halvings, the two sides of a step are adjacent in single precision.
-_HALVINGS = 20
-# A cut makes several of them at once, more where there are few cells: the functions take as long for a few positions as
-# for thousands.
-_HALVINGS_A_CUT, _HALVINGS_A_CUT_OF_MANY = 10, 4
-_FEW = 32
+# Further out, steps are those of rounding: a probability near 1 is a few units of single precision away from it.
+_FARTHEST_STEP = 10.0
+# More steps of one function are those of rounding, too, where its values cancel out.
+_MOST_STEPS = 16
+# After so many cuts into so many parts, the two sides of a step are adjacent in single precision.
+_CUTS = 3
+_PARTS = 128
 # How far beside a step the lines of its two sides are measured, as a share of the way to the ends of the cell.
 _BESIDE = 1 / 16
 
@@ -34,7 +35,7 @@ def cells_between(points: Tensor, count: int, functions: Functions) -> Tensor:
     Args:
         points: In order, float [points].
         count: Number of functions.
-        functions: May have steps, such as the derivative of a maximum.
+        functions: May have a few steps between -10 and 10, such as the derivative of a maximum.
 
     Returns:
         The position, the value and slope there of the line up to it, and those of the line behind it; float
@@ -46,7 +47,7 @@ def cells_between(points: Tensor, count: int, functions: Functions) -> Tensor:
     steepness[:, 0] = steepness[:, -1] = 0.0
     begin = points[:-1].expand(count, -1)
     cells = torch.stack([begin, values[:, :-1], steepness, values[:, :-1], steepness], dim=2)
-    suspects = _suspects(values)
+    suspects = _suspects(values, points)
     if suspects.any():
         ends = torch.stack([begin[suspects], points[1:].expand(count, -1)[suspects]], dim=1)
         at_ends = torch.stack([values[:, :-1][suspects], values[:, 1:][suspects]], dim=1)
@@ -55,13 +56,21 @@ def cells_between(points: Tensor, count: int, functions: Functions) -> Tensor:
     return cells.flatten(0, 1)
 
 
-def _suspects(values: Tensor) -> Tensor:
-    """Mark the inner cells that may contain a step: float [count, cells + 1] -> bool [count, cells]."""
+def _suspects(values: Tensor, points: Tensor) -> Tensor:
+    """Mark the inner cells that may contain a step, the largest of a function: -> bool [count, cells].
+
+    Args:
+        values: Of the functions, float [count, cells + 1].
+        points: Float [cells + 1].
+    """
     change = values.diff().abs()
     beside = torch.minimum(change[:, :-2], change[:, 2:])
     size = torch.maximum(values[:, 1:-2].abs(), values[:, 2:-1].abs())
     inner = change[:, 1:-1]
-    return F.pad((inner > _LEAST_CONTRAST * beside) & (inner > _LEAST_STEP * size), (1, 1))
+    suspects = (inner > _LEAST_CONTRAST * beside) & (inner > _LEAST_STEP * size)
+    suspects &= points[1:-2].abs() < _FARTHEST_STEP
+    largest = inner.masked_fill(~suspects, -1).topk(min(_MOST_STEPS, inner.shape[1]), dim=1).indices
+    return F.pad(suspects & torch.zeros_like(suspects).scatter_(1, largest, value=True), (1, 1))
 
 
 def _steps(ends: Tensor, at_ends: Tensor, numbers: Tensor, functions: Functions) -> tuple[Tensor, Tensor]:
@@ -76,10 +85,9 @@ def _steps(ends: Tensor, at_ends: Tensor, numbers: Tensor, functions: Functions)
     Returns:
         The cells with a step, float [n, 5], and whether it is more than half of the change in them, [n, 1].
     """
-    halvings = _HALVINGS_A_CUT if len(ends) <= _FEW else _HALVINGS_A_CUT_OF_MANY
     positions, at_positions = ends, at_ends
-    for _ in range(_HALVINGS // halvings):
-        positions, at_positions = _steepest_part(positions, at_positions, numbers, functions, 2**halvings)
+    for _ in range(_CUTS):
+        positions, at_positions = _steepest_part(positions, at_positions, numbers, functions)
     # Beside the step, since at the step itself a function may have other values, such as those of a tie.
     beside = torch.lerp(positions, ends, _BESIDE)
     at_beside = functions(beside.flatten(), numbers.repeat_interleave(2)).view_as(beside)
@@ -90,13 +98,11 @@ def _steps(ends: Tensor, at_ends: Tensor, numbers: Tensor, functions: Functions)
     return torch.cat([position, torch.stack([lines, steepness], dim=2).flatten(1)], dim=1), is_step
 
 
-def _steepest_part(
-    ends: Tensor, at_ends: Tensor, numbers: Tensor, functions: Functions, parts: int
-) -> tuple[Tensor, Tensor]:
+def _steepest_part(ends: Tensor, at_ends: Tensor, numbers: Tensor, functions: Functions) -> tuple[Tensor, Tensor]:
     """Cut cells into parts and return the part of each in which its function changes most; see :func:`_steps`."""
-    share = torch.linspace(0, 1, parts + 1, device=ends.device)
+    share = torch.linspace(0, 1, _PARTS + 1, device=ends.device)
     positions = torch.lerp(ends[:, :1], ends[:, 1:], share)
-    inner = functions(positions[:, 1:-1].flatten(), numbers.repeat_interleave(parts - 1)).view(len(ends), -1)
+    inner = functions(positions[:, 1:-1].flatten(), numbers.repeat_interleave(_PARTS - 1)).view(len(ends), -1)
     values = torch.cat([at_ends[:, :1], inner, at_ends[:, 1:]], dim=1)
     part = values.diff().abs().argmax(dim=1, keepdim=True)
     both = torch.cat([part, part + 1], dim=1)
@@ -123,9 +129,7 @@ class SlopeTable:
         errors: The exception that each loss raised, as text; empty if none. A loss that raised one has nan derivatives.
     """
 
-    def __init__(
-        self, losses: Iterable[Loss], device: torch.device, *, points: int = 16384, bend: float = 16.0
-    ) -> None:
+    def __init__(self, losses: Iterable[Loss], device: torch.device, *, points: int = 8192, bend: float = 8.0) -> None:
         self.bend = bend
         self._count = points - 1
         self.scale = (points + 1) / 2
