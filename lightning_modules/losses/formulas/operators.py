@@ -30,24 +30,24 @@ class Operator:
     commutative: bool
     function: Callable[..., Tensor]
 
-    def __call__(self, *operands: Tensor, eps: float) -> Tensor:
+    def __call__(self, *operands: Tensor, eps: float | Tensor) -> Tensor:
         """Apply the operator element by element; ``eps`` protects log, reciprocal and sqrt near zero."""
         return self.function(*operands, eps)
 
 
-def _protected_log(x: Tensor, eps: float) -> Tensor:
+def _protected_log(x: Tensor, eps: float | Tensor) -> Tensor:
     return torch.sign(x) * torch.log(x.abs() + eps)
 
 
-def _protected_reciprocal(x: Tensor, eps: float) -> Tensor:
+def _protected_reciprocal(x: Tensor, eps: float | Tensor) -> Tensor:
     return torch.sign(x) / (x.abs() + eps)
 
 
-def _protected_sqrt(x: Tensor, eps: float) -> Tensor:
+def _protected_sqrt(x: Tensor, eps: float | Tensor) -> Tensor:
     return torch.sign(x) * torch.sqrt(x.abs() + eps)
 
 
-def _bounded_exp(x: Tensor, _: float) -> Tensor:
+def _bounded_exp(x: Tensor, _: float | Tensor) -> Tensor:
     return torch.exp(x.clamp(max=_LARGEST_EXPONENT))
 
 
