@@ -1,5 +1,7 @@
 """The TensorBoard run of a search."""
 
+import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,22 +37,32 @@ LAYOUT: Layout = {
 
 
 class SearchTensorBoard(SearchObserver):
-    """Writes scalars of every round, the best formulas as text and, whenever a rank changes, the figure of its formula.
+    """Writes scalars of every round, the best formulas as text and, where a rank has changed, its figure.
+
+    Figures are written after a round if the search has run ``patience`` times as long as the last ones took, and when
+    it ends.
 
     Args:
         root: The study's folder.
         space: The search space.
         numerics: Numeric protection of the formulas.
         figures: Number of best formulas to draw.
+        patience: Ratio of the time between figures to the time that they take.
     """
 
-    def __init__(self, root: Path, space: SearchSpace, numerics: Numerics, figures: int = 5) -> None:
+    def __init__(
+        self, root: Path, space: SearchSpace, numerics: Numerics, figures: int = 5, patience: float = 10.0
+    ) -> None:
         self.writer = SummaryWriter(str(root))
         write_layout(self.writer, LAYOUT)
         self.space = space
         self.numerics = numerics
         self.figures = figures
+        self.patience = patience
         self._references: dict[str, float] = {}
+        self._summary: RoundSummary | None = None
+        self._seconds = 0.0
+        self._drawn = -math.inf
         self._shown: dict[int, tuple[Formula, float]] = {}
         self._images: dict[tuple[Formula, float], NDArray[np.uint8]] = {}
 
@@ -80,12 +92,18 @@ class SearchTensorBoard(SearchObserver):
         self._scalars("operators", self._operators(summary), step)
         if summary.accepted is not None:
             self.writer.add_scalar("reward/accepted", float(summary.accepted), step)
-        self._write_top(summary)
+        lines = [f"1. **{reward:+.5f}** `{formula.shortest()}`" for formula, reward in summary.top]
+        self.writer.add_text("top_formulas", "\n".join(lines), step)
+        self._summary = summary
+        if time.perf_counter() >= self._drawn + self.patience * self._seconds:
+            self._draw(summary)
         self.writer.flush()
 
     @deferred_signals()
     def on_end(self) -> None:
-        """Close the event file."""
+        """Draw the best formulas of the last round, and close the event file."""
+        if self._summary is not None:
+            self._draw(self._summary)
         self.writer.close()
 
     def _scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
@@ -110,16 +128,17 @@ class SearchTensorBoard(SearchObserver):
         shares = (counts / counts.sum()).tolist()
         return {operator.name: share for operator, share in zip(self.space.operators, shares, strict=True)}
 
-    def _write_top(self, summary: RoundSummary) -> None:
-        lines = [f"1. **{reward:+.5f}** `{formula.shortest()}`" for formula, reward in summary.top]
-        self.writer.add_text("top_formulas", "\n".join(lines), summary.round)
+    def _draw(self, summary: RoundSummary) -> None:
+        """Write the figures of the ranks whose formula is another than that of the figure before."""
+        begin = time.perf_counter()
         best = summary.top[: self.figures]
-        # Drawing takes a tenth of a second, and most formulas stay among the best for several rounds.
         self._images = {each: self._images[each] if each in self._images else self._image(*each) for each in best}
         for rank, each in enumerate(best, 1):
             if self._shown.get(rank) != each:
                 self.writer.add_image(f"top_formulas/{rank}", self._images[each], summary.round, dataformats="HWC")
         self._shown = dict(enumerate(best, 1))
+        self._drawn = time.perf_counter()
+        self._seconds = self._drawn - begin
 
     def _image(self, formula: Formula, reward: float) -> NDArray[np.uint8]:
         return drawn(loss_figure(FormulaLoss(formula, self.numerics), f"reward {reward:+.4f}: {formula.shortest()}"))

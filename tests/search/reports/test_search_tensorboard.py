@@ -61,7 +61,7 @@ def test_shares_of_verdicts_and_operators_are_shares(tmp_path: Path) -> None:
 
 
 def test_the_best_formulas_are_text_after_every_round_and_figures_when_they_change(tmp_path: Path) -> None:
-    report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=2)
+    report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=2, patience=0.0)
     changed = ((Formula.parse("log(pred)"), 0.5),)
     for summary in (round_summary(1, SPACE), round_summary(2, SPACE), round_summary(3, SPACE, top=changed)):
         report.on_round(summary)
@@ -78,7 +78,7 @@ def test_the_best_formulas_are_text_after_every_round_and_figures_when_they_chan
 
 
 def test_a_rank_has_a_new_figure_when_its_formula_changes(tmp_path: Path) -> None:
-    report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=2)
+    report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=2, patience=0.0)
     first, second, better, other = (
         (Formula.parse(text), reward)
         for text, reward in (("log(pred)", 0.5), ("pred", 0.2), ("pred * label", 0.6), ("label - pred", 0.55))
@@ -91,6 +91,16 @@ def test_a_rank_has_a_new_figure_when_its_formula_changes(tmp_path: Path) -> Non
     assert [event.step for event in next_best] == [1, 2, 3]
     assert next_best[1].encoded_image_string == best[0].encoded_image_string
     assert len({event.encoded_image_string for event in [*best, *next_best]}) == 4
+
+
+def test_figures_of_rounds_in_quick_succession_are_drawn_once_at_the_end(tmp_path: Path) -> None:
+    report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=1, patience=1e9)
+    for number in range(1, 5):
+        report.on_round(round_summary(number, SPACE, top=((Formula.parse(f"pred + {number}"), 0.1 * number),)))
+    report.on_end()
+    events = read(tmp_path)
+    assert [event.step for event in events.Images("top_formulas/1")] == [1, 4]
+    assert len(events.Tensors("top_formulas/text_summary")) == 4
 
 
 def test_a_round_that_found_nothing_is_written(tmp_path: Path) -> None:
