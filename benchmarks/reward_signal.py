@@ -50,7 +50,7 @@ def panel(formulas: int, seed: int) -> dict[str, Loss]:
     while len(losses) < formulas + len(SearchSettings().named_references):
         programs = space.uniform(2048, generator)
         screened = screening.screen(programs)
-        trainable = screened.verdict == ScreeningResult.TRAINABLE
+        trainable = screened.result == ScreeningResult.TRAINABLE
         screening.take(screened.signature[trainable])
         for formula in space.decode(programs[trainable]):
             losses.setdefault(str(formula), FormulaLoss(formula))
