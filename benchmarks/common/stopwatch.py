@@ -16,12 +16,12 @@ class Span(NamedTuple):
 
 
 @contextmanager
-def timed(*methods: tuple[type, str]) -> Iterator[list[list[Span]]]:
-    """Time all calls of methods of classes; yield a list of spans for each, which grows."""
+def timed(*methods: tuple[type, str], clock: Callable[[], float] = time.perf_counter) -> Iterator[list[list[Span]]]:
+    """Time all calls of methods of classes by a clock in seconds; yield a list of spans for each, which grows."""
     spans: list[list[Span]] = [[] for _ in methods]
     with ExitStack() as stack:
         for (owner, name), calls in zip(methods, spans, strict=True):
-            stack.enter_context(mock.patch.object(owner, name, _timed(getattr(owner, name), calls)))
+            stack.enter_context(mock.patch.object(owner, name, _timed(getattr(owner, name), calls, clock)))
         yield spans
 
 
@@ -35,13 +35,13 @@ def total(calls: Sequence[Span]) -> float:
     return sum(call.seconds for call in calls)
 
 
-def _timed(method: Callable[..., Any], calls: list[Span]) -> Callable[..., Any]:
+def _timed(method: Callable[..., Any], calls: list[Span], clock: Callable[[], float]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(*arguments: Any, **options: Any) -> Any:
-        begin = time.perf_counter()
+        begin = clock()
         try:
             return method(*arguments, **options)
         finally:
-            calls.append(Span(begin, time.perf_counter() - begin))
+            calls.append(Span(begin, clock() - begin))
 
     return call
