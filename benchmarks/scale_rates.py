@@ -32,7 +32,6 @@ from lightning_modules.search.executors.shared_memory import pack
 from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.trial import Assignment
 from lightning_modules.training.trainers import TrainerFactory
-from lightning_modules.utilities.processes import torch_threads
 
 BUDGET = TrialBudget("Adam", 5e-3, 1)
 _TRAINERS = TrainerFactory(BUDGET.recipe)
@@ -127,7 +126,7 @@ def candidate_bytes(recommender: Recommender) -> float:
 
 def rates_table(tables: Sequence[Tables], losses: Sequence[Loss], rows: int, repetitions: int) -> str:
     """Return the table of seconds and bytes, by the way of training and the numbers of users and items."""
-    lines, threads = [], []
+    lines = []
     for size in tables:
         drawn = PopularInteractions(num_users=size.users, num_items=size.items, num_interactions=2 * rows)
         drawn.setup()
@@ -146,9 +145,6 @@ def rates_table(tables: Sequence[Tables], losses: Sequence[Loss], rows: int, rep
         f"repetitions, since other work on the machine only adds to it. Fitted to trainings of 1 and {_MANY} "
         f"candidates on {rows // 3:,} and {rows:,} rows (a tenth of them for a Trainer each).\n\n"
         + table(header, lines)
-        + f"\n\nProcessor time of {_MANY} candidates by compiled kernels on two threads, over that on one thread: "
-        + ", ".join(threads)
-        + "."
     )
 
 
@@ -165,14 +161,6 @@ def _cells(way: Way, size: Tables, drawn: Batch, losses: Sequence[Loss], rows: i
         *(f"{1e6 * seconds[name]:.3f}" if name in seconds else "" for name in ("candidate and row", "row", _TERMS[-1])),
         *(f"{1e3 * seconds[name]:.0f}" if name in seconds else "" for name in ("candidate", "call")),
     ]
-
-
-def _two_threads(size: Tables, drawn: Batch, losses: Sequence[Loss], rows: int) -> float:
-    """Return how many times the processor time of one thread two threads take."""
-    sizes = Sizes(_MANY, rows, rows // 20)
-    one = _cost(WAYS[0], size, drawn, losses, sizes)
-    with torch_threads(2):
-        return _cost(WAYS[0], size, drawn, losses, sizes).seconds / one.seconds
 
 
 def _cost(way: Way, size: Tables, drawn: Batch, losses: Sequence[Loss], sizes: Sizes) -> Cost:
