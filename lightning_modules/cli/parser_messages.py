@@ -2,12 +2,19 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from lightning_modules.cli.registry import SECTIONS, named
-from lightning_modules.cli.suggestions import unknown_argument, unknown_class, unknown_option, without_class
+from lightning_modules.cli.suggestions import (
+    class_of_another_kind,
+    unknown_argument,
+    unknown_class,
+    unknown_option,
+    without_class,
+)
 from lightning_modules.cli.type_hints import argument_hints, bases_in
 from lightning_modules.utilities.messages import without_middle
 from lightning_modules.utilities.serialization import imported_class
@@ -17,6 +24,7 @@ _KEY, _CLASS = re.compile(r'Parser key "([\w.]+)":?'), re.compile(r"class_path[ 
 _UNKNOWN_OPTION = re.compile(r"unrecognized arguments: ([^\s=]*)|does not accept option '([^']+)'")
 _UNKNOWN_ARGUMENT = re.compile(r"Option '([^']+)' is not accepted|but ([\w.]+) is abstract")
 _UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: (\S+)|module '[\w.]+' has no attribute '(\w+)'")
+_ANOTHER_KIND = re.compile(r"Import path (?:\w+\.)*(\w+) does not correspond to a subclass of")
 _MISSING = "the following arguments are required: "
 #: Lines that only lead to the next one, or repeat the option and its value.
 _NOISE = (
@@ -50,8 +58,9 @@ def short_message(message: str, options: Iterable[str], owners: Mapping[str, typ
         cls = next(filter(None, reversed(classes)), None)
         return _unknown_argument(match[1], option, cls, bases)
     if match := _UNKNOWN_CLASS.search(message):
-        others = [cls.__name__ for base in bases for cls in (base, *_subclasses(base))]
-        return unknown_class(match[1] or match[2], option, [*_named(bases)], others)
+        return _unknown_class(match[1] or match[2], option, bases)
+    if match := _ANOTHER_KIND.search(message):
+        return _another_kind(match[1], option, bases)
     return _passed_on(message, option)
 
 
@@ -75,6 +84,18 @@ def _unknown_argument(name: str, option: str, cls: type | None, bases: Sequence[
     if cls is None:
         return f"--{option} has no argument '{name}'"
     return unknown_argument(name, cls.__name__, arguments_of(cls))
+
+
+def _unknown_class(name: str, option: str, bases: Sequence[type]) -> str:
+    if name in named(object):
+        return _another_kind(name, option, bases)
+    others = [cls.__name__ for base in bases for cls in (base, *_subclasses(base))]
+    return unknown_class(name, option, [*_named(bases)], others)
+
+
+def _another_kind(name: str, option: str, bases: Sequence[type]) -> str:
+    kinds = [base.__name__ for base in bases if base is not NoneType]
+    return class_of_another_kind(name, option, kinds, [*_named(bases)])
 
 
 def _passed_on(message: str, option: str) -> str:

@@ -63,6 +63,18 @@ def unknown_class(name: str, option: str, own: Sequence[str], others: Iterable[s
     return f"--{option}: there is no class '{shortened(name, _LONGEST_SHOWN)}'{hint or _there_are(own)}"
 
 
+def class_of_another_kind(name: str, option: str, kinds: Iterable[str], own: Sequence[str]) -> str:
+    """Return what is said of a class that is known, but none of the kinds that an option takes.
+
+    Args:
+        name: The class.
+        option: The option.
+        kinds: The names of the base classes that it takes.
+        own: The project's classes that it takes.
+    """
+    return f"--{option}: {name} is no {' or '.join(kinds)}{_there_are(own)}"
+
+
 def without_class(option: str, own: Sequence[str]) -> str:
     """Return what is said of an argument of a class that is not named."""
     return f"--{option} needs a class before its arguments: --{option} NAME{_there_are(own)}"

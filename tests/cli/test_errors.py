@@ -143,10 +143,16 @@ def test_number_out_of_range(failure: Failure) -> None:
         (["search", *MODEL, "--search.rounds=many"], "--search.rounds: Expected a int. Got value: many"),
         (["search", *MODEL, "--search.mode=up"], "--search.mode: Expected a Literal['max', 'min']. Got value: up"),
         (["search", "--model=BiasdMF"], "--model: there is no class 'BiasdMF'; did you mean BiasedMF?"),
-        (["search", "--model=Transformer"], "there are AITM, BiasedMF, DDPG, DeepMF, ESMM, MMoE, MetaHeac"),
+        (["search", "--model=Transformer"], "there are AITM, BiasedMF, DDPG, DeepMF, EASE, ESMM, IALS, LightGCN, MF, "),
         (["search", "--data=MovieLense"], "--data: there is no class 'MovieLense'; did you mean MovieLens?"),
         (["search", "--search.strategy=PPOO"], "--search.strategy: there is no class 'PPOO'; did you mean PPO?"),
         (["fit", *MODEL, "--model.loss=BCEE"], "--model.loss: there is no class 'BCEE'; did you mean BCE?"),
+        (["fit", *MODEL, "--model.loss=PSL"], "--model.loss: PSL is no Loss; there are BCE, BPR, "),
+        (["fit", "--model=MF", "--model.loss=BCE"], "--model.loss: BCE is no ListwiseLoss; there are BSL, CCL, "),
+        (
+            ["fit", "--model=MF", "--model.loss=label * log(pred)"],
+            "--model.loss: FormulaLoss is no ListwiseLoss; there are BSL, CCL, ",
+        ),
         (
             ["fit", *MODEL, "--model.embeding_dim=3"],
             "BiasedMF has no argument 'embeding_dim'; did you mean embedding_dim?",
