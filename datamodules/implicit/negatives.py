@@ -128,8 +128,9 @@ class InBatchNegatives(Negatives):
 
     They are drawn by their popularity, of which losses can correct the scores: Yi et al., "Sampling-Bias-Corrected
     Neural Modeling for Large Corpus Item Recommendations", RecSys 2019 (https://doi.org/10.1145/3298689.3346996). The
-    positive item is left out of the correction: Khrylchenko et al., "Correcting the LogQ Correction: Revisiting
-    Sampled Softmax for Large-Scale Retrieval", RecSys 2025 (https://arxiv.org/abs/2507.09331).
+    positive item is left out of the correction, as Khrylchenko et al., "Correcting the LogQ Correction: Revisiting
+    Sampled Softmax for Large-Scale Retrieval", RecSys 2025 (https://arxiv.org/abs/2507.09331) advise; rows do not get
+    their weight, one minus the probability of the positive item.
 
     Args:
         log_q: Whether losses correct a negative's score by the logarithm of its probability.

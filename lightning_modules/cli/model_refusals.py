@@ -40,7 +40,8 @@ def refuse_mismatch(model: Any, data: Any) -> None:
 
     Raises:
         MisconfigurationException: If a model without data loaders of its own has no data, or a size without a default
-            is neither given nor a property of the data.
+            is neither given nor a property of the data, or one of the two is of whole catalogues and the other of
+            labelled rows.
     """
     if model is None:
         return
@@ -58,4 +59,21 @@ def refuse_mismatch(model: Any, data: Any) -> None:
             f"{model_class.__name__} needs {', '.join(missing)} of its data, which {data_class.__name__} does not "
             "have. Recommenders such as BiasedMF go with data of users and items, multi-task models such as MMoE with "
             "impressions, such as ImpressionsDataModule or KuaiRand"
+        )
+    _refuse_other_rows(model_class, data_class)
+
+
+def _refuse_other_rows(model_class: type, data_class: type) -> None:
+    # A model that does not say what it gives may be trained on anything.
+    gives = getattr(model_class, "gives", None)
+    has_catalogue = hasattr(data_class, "items_of_training")
+    if gives == "scores" and not has_catalogue:
+        raise MisconfigurationException(
+            f"{model_class.__name__} ranks a catalogue for each user, and {data_class.__name__} has no "
+            "items_of_training(), the items that users chose. Give the same tables to ImplicitFeedback"
+        )
+    if gives not in (None, "scores") and has_catalogue:
+        raise MisconfigurationException(
+            f"{model_class.__name__} is trained on labelled rows, and {data_class.__name__} gives items that users "
+            "chose. Give the same tables to InteractionsDataModule, or take a model that ranks catalogues, such as MF"
         )

@@ -33,3 +33,21 @@ def test_a_loss_that_does_not_fit(
     assert main(arguments) in (1, 2)
     assert said in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.c[sk][vp]*"))
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "said"),
+    [
+        (
+            "MF",
+            "SyntheticInteractions",
+            "MF ranks a catalogue for each user, and SyntheticInteractions has no items_of",
+        ),
+        ("EASE", "SyntheticInteractions", "Give the same tables to ImplicitFeedback"),
+        ("BiasedMF", "SyntheticFeedback", "BiasedMF is trained on labelled rows, and SyntheticFeedback gives items"),
+        ("RankNet", "SyntheticFeedback", "Give the same tables to InteractionsDataModule"),
+    ],
+)
+def test_a_model_of_other_rows(model: str, data: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", f"--model={model}", f"--data={data}", *TRAINER]) == 1
+    assert said in capsys.readouterr().err
