@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
@@ -52,6 +53,20 @@ class Recommender(TrainedModule):
             raise ValueError(f"a recommender needs users and items, got num_users={num_users}, num_items={num_items}")
         self.keep_objects(loss=self.default_loss() if loss is None else loss)
         self.metrics = RecommenderMetrics(threshold)
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002 (Lightning's signature)
+        """Refuse data without labels.
+
+        Raises:
+            MisconfigurationException: If the data module is one for models that rank whole catalogues.
+        """
+        data = self.trainer.datamodule  # type: ignore[attr-defined]  # set outside the Trainer's class
+        if hasattr(data, "items_of_training"):
+            raise MisconfigurationException(
+                f"{type(self).__name__} trains on rows with labels, and {type(data).__name__} has items that users "
+                "chose and no labels; use it with InteractionsDataModule, or a model that ranks the catalogue, such as "
+                "MF, with these data"
+            )
 
     @abstractmethod
     def forward(self, user: Tensor, item: Tensor) -> Tensor:

@@ -67,9 +67,8 @@ class CatalogueRecommender(TrainedModule):
         """Return what scores the catalogue, with the weights of this moment."""
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 (Lightning's signature)
-        """Let the metrics know how popular the items are, if the data says so."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]  # set outside the Trainer's class
-        if hasattr(data, "items_of_training"):
+        """Let the metrics know how popular the items are; without a data module they do without."""
+        if self.trainer.datamodule is not None:  # type: ignore[attr-defined]  # set outside the Trainer's class
             self.metrics.training_users = torch.bincount(self.training_items().item, minlength=self.num_items)
 
     def training_items(self) -> UserItems:
@@ -80,10 +79,10 @@ class CatalogueRecommender(TrainedModule):
         """
         data = self.trainer.datamodule  # type: ignore[attr-defined]  # set outside the Trainer's class
         if not hasattr(data, "items_of_training"):
-            name = "no data module" if data is None else type(data).__name__
+            given = "no data module" if data is None else f"{type(data).__name__}, without items_of_training()"
             raise MisconfigurationException(
-                f"{type(self).__name__} needs the training items of every user, and the Trainer has {name}, without "
-                "items_of_training(); use it with ImplicitFeedback"
+                f"{type(self).__name__} needs the training items of every user, and the Trainer has {given}; use it "
+                "with ImplicitFeedback"
             )
         items: UserItems = data.items_of_training()
         return items.to(self.device)

@@ -106,7 +106,7 @@ class TopNRecommender(CatalogueRecommender):
         super().on_fit_start()
         data = self.trainer.datamodule  # type: ignore[attr-defined]  # set outside the Trainer's class
         self.loss.check_data(data)
-        if hasattr(data, "items_of_training"):
+        if data is not None:
             items = self.training_items()
             self.loss.prepare(items.user, items.item, self.num_users, self.num_items)
 

@@ -14,7 +14,17 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from callbacks import LastCheckpoint
 from datamodules import ImplicitFeedback, SyntheticInteractions
 from lightning_modules.losses import BCE, MisfitError, SampledSoftmax
-from lightning_modules.recommenders import EASE, IALS, MF, CatalogueRecommender, LightGCN, MostPopular
+from lightning_modules.recommenders import (
+    EASE,
+    IALS,
+    MF,
+    BiasedMF,
+    CatalogueRecommender,
+    LightGCN,
+    MostPopular,
+    RankNet,
+    Recommender,
+)
 from lightning_modules.training.quick_steps import QuickEpochLoop, with_quick_steps
 from tests.recommenders.top_n_helpers import ITEMS, USERS, feedback
 from tests.trainer_helpers import quiet_trainer
@@ -148,7 +158,13 @@ def test_values_of_users_are_those_of_the_metrics(data: ImplicitFeedback) -> Non
             model.user_values(next(iter(data.test_dataloader())), name)
 
 
-@pytest.mark.parametrize("kind", [LightGCN, EASE])
+@pytest.mark.parametrize("kind", [BiasedMF, RankNet])
+def test_models_of_labelled_rows_refuse_data_without_labels(kind: type[Recommender], data: ImplicitFeedback) -> None:
+    with pytest.raises(MisconfigurationException, match=rf"{kind.__name__} trains on rows with labels"):
+        quiet_trainer(max_epochs=1).fit(kind(data.num_users, data.num_items), datamodule=data)
+
+
+@pytest.mark.parametrize("kind", [MF, LightGCN, EASE])
 def test_data_without_training_items_is_refused(kind: Callable[..., CatalogueRecommender]) -> None:
     data = SyntheticInteractions(num_users=20, num_items=10, num_interactions=100)
     with pytest.raises(MisconfigurationException, match=r"SyntheticInteractions, without items_of_training"):
