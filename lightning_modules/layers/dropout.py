@@ -30,6 +30,15 @@ def _scaled_mask(units: Tensor, share: float) -> Tensor:
     return mask.mul_(draws.scale)
 
 
+#: Units share random words, because drawing words is what takes time.
+UNITS_PER_WORD = 4
+
+
+def random_words(count: int) -> Tensor:
+    """Draw int64 [count] from torch's generator; together they are the words of several calls for fewer."""
+    return torch.empty(count, dtype=torch.int64).random_(-(2**63), None)
+
+
 class DropoutDraws(NamedTuple):
     """Random numbers by which units are dropped.
 
@@ -47,8 +56,7 @@ class DropoutDraws(NamedTuple):
     def of(cls, share: float, shape: Sequence[int]) -> "DropoutDraws":
         """Draw the numbers of units of a shape, of which a share is dropped."""
         units = math.prod(shape)
-        # Four units share one random word, because drawing words is what takes time.
-        words = torch.empty(-(-units // 4), dtype=torch.int64).random_(-(2**63), None)
+        words = random_words(-(-units // UNITS_PER_WORD))
         dropped = min(round(share * 2**16), 2**16 - 1)
         return cls(words.view(torch.int16)[:units].view(shape), dropped - 2**15, 2**16 / (2**16 - dropped))
 

@@ -56,7 +56,7 @@ def matched_optimizer(optimizer: object, recommender: nn.Module, copies: nn.Modu
         kind = type(optimizer).__name__
         raise UnmatchedError(f"a population cannot match what configure_optimizers returns, a {kind}; {_ADVICE}")
     assert isinstance(optimizer, Optimizer)
-    refuse_other_parameters(optimizer, recommender, _untrained(copies), f"a population cannot match; {_ADVICE}")
+    refuse_other_parameters(optimizer, recommender, untrained(copies), f"a population cannot match; {_ADVICE}")
     settings = matched_settings(optimizer, rows.follows, f"a population cannot match; {_ADVICE}")
     _check_betas(settings.get("betas", (0.0, 0.5)))
     return MatchedOptimizer(rows, type(optimizer), settings)
@@ -80,13 +80,13 @@ def matched_settings(optimizer: Optimizer, matched: Set[str], advice: str) -> di
     return settings
 
 
-def refuse_other_parameters(optimizer: Optimizer, recommender: nn.Module, untrained: Set[str], advice: str) -> None:
+def refuse_other_parameters(optimizer: Optimizer, recommender: nn.Module, fixed: Set[str], advice: str) -> None:
     """Refuse an optimizer of some parameters, or of several groups of them.
 
     Args:
         optimizer: The optimizer.
         recommender: The recommender that it trains.
-        untrained: Names of the parameters that need no gradient.
+        fixed: Names of the parameters that need no gradient.
         advice: What to do if it is refused.
 
     Raises:
@@ -95,11 +95,12 @@ def refuse_other_parameters(optimizer: Optimizer, recommender: nn.Module, untrai
     (group, *others) = optimizer.param_groups
     trained = {id(each) for each in group["params"] if each.requires_grad}
     wanted = {id(each) for each in recommender.parameters() if each.requires_grad}
-    if others or trained != wanted or _untrained(recommender) != untrained:
+    if others or trained != wanted or untrained(recommender) != fixed:
         raise UnmatchedError(f"an optimizer of some parameters, or of several groups, is what {advice}")
 
 
-def _untrained(module: nn.Module) -> set[str]:
+def untrained(module: nn.Module) -> set[str]:
+    """Return the names of the parameters that need no gradient."""
     return {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
 
 

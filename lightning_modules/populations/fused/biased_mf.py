@@ -8,7 +8,7 @@ from torch import Tensor
 
 from datamodules.batches import Batch
 from lightning_modules.populations.fused import kernels
-from lightning_modules.populations.fused.fused_model import FusedModel, fused
+from lightning_modules.populations.fused.fused_model import FusedModel, fused, refuse_fixed
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, Floats, Rows, SlopeCells, StepPlan
 from lightning_modules.populations.fused.optimizers import TableFactory
 from lightning_modules.recommenders import BiasedMF
@@ -23,6 +23,7 @@ class FusedBiasedMF(FusedModel):
     """
 
     def __init__(self, recommender: BiasedMF, table: TableFactory) -> None:
+        refuse_fixed(recommender, other_than="")
         user, item = recommender.user_embedding.weight, recommender.item_embedding.weight
         self._num_users, self._num_items = len(user), len(item)
         weights = np.zeros((1 + self._num_users + self._num_items, user.shape[1] + 1), np.float32)

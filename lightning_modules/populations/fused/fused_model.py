@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, SlopeCells, StepPlan
 from lightning_modules.populations.fused.optimizers import TableFactory
 from lightning_modules.populations.fused.steps import Steps
+from lightning_modules.populations.optimizer_matching import untrained
 from lightning_modules.populations.stacked_model import UnmatchedError, check_decisive_methods, overridden_methods
 
 # What Lightning calls of a module, but for evaluation and checkpoints of the trained one.
@@ -84,3 +85,18 @@ def check_fused(recommender: nn.Module) -> None:
         raise UnmatchedError(
             f"{type(recommender).__name__} has its own {changed[0]}, which compiled training leaves out"
         )
+
+
+def refuse_fixed(recommender: nn.Module, *, other_than: str) -> None:
+    """Refuse a recommender with parameters that are not trained, other than those below a module.
+
+    Args:
+        recommender: The recommender.
+        other_than: Name of the module; empty for none.
+
+    Raises:
+        UnmatchedError: If there are such parameters.
+    """
+    fixed = [name for name in sorted(untrained(recommender)) if name.split(".")[0] != other_than]
+    if fixed:
+        raise UnmatchedError(f"{fixed[0]} is not trained, which no compiled kernel can do")

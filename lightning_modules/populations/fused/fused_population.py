@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 
 from lightning_modules.losses import Loss
-from lightning_modules.populations.fused import biased_mf  # noqa: F401 (registers the model)
+from lightning_modules.populations.fused import biased_mf, deep_mf  # noqa: F401 (register the models)
 from lightning_modules.populations.fused.fused_model import check_fused, fused
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, SlopeCells, StepPlan
 from lightning_modules.populations.fused.matching import matched_table

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
 from lightning_modules.populations.clipping import clipping_limit
-from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, Floats
+from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, Floats, Network
 from lightning_modules.populations.fused.optimizers import (
     AdagradTable,
     DenseAdamTable,
@@ -18,7 +18,7 @@ from lightning_modules.populations.fused.optimizers import (
     SGDTable,
     TableFactory,
 )
-from lightning_modules.populations.optimizer_matching import matched_settings, refuse_other_parameters
+from lightning_modules.populations.optimizer_matching import matched_settings, refuse_other_parameters, untrained
 from lightning_modules.populations.stacked_model import UnmatchedError
 
 _NO_KERNEL = "no compiled kernel can do"
@@ -29,9 +29,9 @@ _LARGEST_BETA = 0.99999
 _LEAST_EPS = 1e-15
 
 
-def _adam(weights: Floats, settings: Mapping[str, Any]) -> FusedTable:
+def _adam(weights: Floats, network: Network | None = None, *, settings: Mapping[str, Any]) -> FusedTable:
     coupled = settings["weight_decay"] and not settings["decoupled_weight_decay"]
-    return (DenseAdamTable if coupled else LazyAdamTable)(weights, settings)
+    return (DenseAdamTable if coupled else LazyAdamTable)(weights, network, settings=settings)
 
 
 _TABLES: Mapping[type[Optimizer], tuple[Callable[..., FusedTable], frozenset[str]]] = {
@@ -47,7 +47,7 @@ def matched_table(optimizer: object, recommender: nn.Module) -> TableFactory:
 
     Args:
         optimizer: The return value of the recommender's ``configure_optimizers``.
-        recommender: The recommender, all of whose parameters are trained.
+        recommender: The recommender, whose model says which parameters may stay; see :func:`refuse_fixed`.
 
     Raises:
         UnmatchedError: If there is none.
@@ -56,7 +56,7 @@ def matched_table(optimizer: object, recommender: nn.Module) -> TableFactory:
         raise UnmatchedError(f"configure_optimizers returns a {type(optimizer).__name__}, which {_NO_KERNEL}")
     assert isinstance(optimizer, Optimizer)
     kind, matched = _TABLES[type(optimizer)]
-    refuse_other_parameters(optimizer, recommender, frozenset(), _NO_KERNEL)
+    refuse_other_parameters(optimizer, recommender, untrained(recommender), _NO_KERNEL)
     settings = matched_settings(optimizer, matched | {"weight_decay"}, _NO_KERNEL)
     if "betas" in settings:
         _check_adam(settings["betas"], settings["eps"], settings["lr"] * settings["weight_decay"])

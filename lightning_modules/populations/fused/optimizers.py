@@ -1,8 +1,8 @@
 """Tables of weights with the optimizers that compiled kernels train them with."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -13,12 +13,17 @@ from lightning_modules.populations.fused.kernel_arguments import (
     AdamSettings,
     ClippingLimits,
     Floats,
+    Network,
     SlopeCells,
     StepPlan,
 )
 
-#: Builds a table with its optimizer from the initial weights.
-TableFactory = Callable[[Floats], "FusedTable"]
+
+class TableFactory(Protocol):
+    """Builds a table with its optimizer from the initial weights, and from the layers on them if there are any."""
+
+    def __call__(self, weights: Floats, network: Network | None = None) -> "FusedTable":
+        """Return the table."""
 
 
 class FusedTable(ABC):
@@ -27,6 +32,7 @@ class FusedTable(ABC):
     Args:
         weights: Float32 [rows, width], see :mod:`lightning_modules.populations.fused.kernels`, in C order; trained in
             place.
+        network: The layers on the table's rows, which are trained too; changed in place.
         settings: The group of parameters of the optimizer.
 
     Attributes:
@@ -36,9 +42,10 @@ class FusedTable(ABC):
     #: Settings that are matched, apart from the learning rate and the weight decay; all others must be off.
     matched: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, weights: Floats, settings: Mapping[str, Any]) -> None:
+    def __init__(self, weights: Floats, network: Network | None = None, *, settings: Mapping[str, Any]) -> None:
         self.steps = 0
         self._table = weights
+        self._network = network
         self._learning_rate = float(settings["lr"])
         self._weight_decay = float(settings["weight_decay"])
 
@@ -59,14 +66,14 @@ class FusedTable(ABC):
 class SGDTable(FusedTable):
     """Stochastic gradient descent without momentum."""
 
-    def __init__(self, weights: Floats, settings: Mapping[str, Any]) -> None:
-        super().__init__(weights, settings)
+    def __init__(self, weights: Floats, network: Network | None = None, *, settings: Mapping[str, Any]) -> None:
+        super().__init__(weights, network, settings=settings)
         self._shrinkage = 1 - self._learning_rate * self._weight_decay
         self._last = np.zeros(len(self._table), np.int64)
 
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         settings = self._learning_rate, self._shrinkage
-        return kernels.train_sgd(self._table, self._last, plan, slopes, limits, *settings, self.steps)
+        return kernels.train_sgd(self._table, self._last, plan, slopes, limits, *settings, self.steps, self._network)
 
     def weights(self) -> Floats:
         """Return the weights with the weight decay that is due."""
@@ -78,27 +85,35 @@ class AdagradTable(FusedTable):
 
     matched = frozenset({"eps", "lr_decay", "initial_accumulator_value"})
 
-    def __init__(self, weights: Floats, settings: Mapping[str, Any]) -> None:
-        super().__init__(weights, settings)
+    def __init__(self, weights: Floats, network: Network | None = None, *, settings: Mapping[str, Any]) -> None:
+        super().__init__(weights, network, settings=settings)
         self._settings = AdagradSettings(
             self._learning_rate, float(settings["lr_decay"]), float(settings["eps"]), self._weight_decay
         )
         self._square = np.full_like(self._table, settings["initial_accumulator_value"])
+        if network is not None:
+            network.square.fill(settings["initial_accumulator_value"])
 
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
-        return kernels.train_adagrad(self._table, self._square, plan, slopes, limits, self._settings, self.steps)
+        state = self._table, self._square
+        return kernels.train_adagrad(*state, plan, slopes, limits, self._settings, self.steps, self._network)
 
 
 class _AdamTable(FusedTable):
     matched = frozenset({"betas", "eps", "decoupled_weight_decay"})
 
-    def __init__(self, weights: Floats, settings: Mapping[str, Any], *, shrinkage: float = 1.0) -> None:
-        super().__init__(weights, settings)
+    def __init__(self, weights: Floats, network: Network | None = None, *, settings: Mapping[str, Any]) -> None:
+        super().__init__(weights, network, settings=settings)
+        shrinkage, weight_decay = self._decay()
         beta1, beta2 = map(float, settings["betas"])
         self._settings = AdamSettings(
-            self._learning_rate, beta1, beta2, float(settings["eps"]), shrinkage, self._weight_decay
+            self._learning_rate, beta1, beta2, float(settings["eps"]), shrinkage, weight_decay
         )
         self._mean, self._square = np.zeros_like(self._table), np.zeros_like(self._table)
+
+    @abstractmethod
+    def _decay(self) -> tuple[float, float]:
+        """Return what a step leaves of a weight, and how much of it is added to its gradient."""
 
 
 class LazyAdamTable(_AdamTable):
@@ -108,15 +123,17 @@ class LazyAdamTable(_AdamTable):
         ValueError: If the moves of idle steps have no finite sum.
     """
 
-    def __init__(self, weights: Floats, settings: Mapping[str, Any]) -> None:
-        shrinkage = 1 - float(settings["lr"]) * float(settings["weight_decay"])
-        super().__init__(weights, settings, shrinkage=shrinkage)
+    def __init__(self, weights: Floats, network: Network | None = None, *, settings: Mapping[str, Any]) -> None:
+        super().__init__(weights, network, settings=settings)
         self._last = np.zeros(len(self._table), np.int64)
-        self._idle = idle_tables(self._settings.beta1, self._settings.beta2, shrinkage)
+        self._idle = idle_tables(self._settings.beta1, self._settings.beta2, self._settings.shrinkage)
+
+    def _decay(self) -> tuple[float, float]:
+        return 1 - self._learning_rate * self._weight_decay, 0.0
 
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         state = self._table, self._mean, self._square, self._last
-        return kernels.train_adam(*state, plan, slopes, limits, self._idle, self._settings, self.steps)
+        return kernels.train_adam(*state, plan, slopes, limits, self._idle, self._settings, self.steps, self._network)
 
     def weights(self) -> Floats:
         """Return the weights with the moves that are due."""
@@ -127,6 +144,9 @@ class LazyAdamTable(_AdamTable):
 class DenseAdamTable(_AdamTable):
     """Adam whose weight decay is added to the gradients, so that every row moves in every step in its own way."""
 
+    def _decay(self) -> tuple[float, float]:
+        return 1.0, self._weight_decay
+
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         state = self._table, self._mean, self._square
-        return kernels.train_dense_adam(*state, plan, slopes, limits, self._settings, self.steps)
+        return kernels.train_dense_adam(*state, plan, slopes, limits, self._settings, self.steps, self._network)

@@ -14,7 +14,7 @@ from lightning_modules.populations.stacked_model import UnmatchedError
 _TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 
 # More rows are split, so that what is prepared for them stays small.
-_MOST_ROWS = 2**20
+_MOST_ROWS = 2**18
 
 
 class Steps(NamedTuple):

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_modules.losses import BCE, MSE
-from lightning_modules.recommenders import BiasedMF
+from lightning_modules.recommenders import BiasedMF, DeepMF
 from lightning_modules.search.evaluation import TrialEvaluator
 from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.population_evaluation import PopulationEvaluator
@@ -58,19 +58,19 @@ def evaluator(
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "recipe"),
+    ("recommender", "recipe"),
     [
-        (SGD, BY_VALUE),
-        (ADAGRAD, {}),
-        (ADAM, {}),
-        (ADAM, BY_VALUE),
-        (ADAMW, {"gradient_clip_val": 1e-2}),
-        (DECAYING_ADAM, {}),
+        (biased_mf(SGD), BY_VALUE),
+        (biased_mf(ADAGRAD), {}),
+        (biased_mf(ADAM), {}),
+        (biased_mf(ADAM), BY_VALUE),
+        (biased_mf(ADAMW), {"gradient_clip_val": 1e-2}),
+        (biased_mf(DECAYING_ADAM), {}),
+        (deep_mf(ADAM), {"gradient_clip_val": 1e-1}),
     ],
 )
-def test_candidates_score_and_end_like_those_of_a_trainer_each(optimizer: Any, recipe: dict[str, Any]) -> None:
+def test_candidates_score_and_end_like_those_of_a_trainer_each(recommender: Any, recipe: dict[str, Any]) -> None:
     task = assignment(losses(), keep_weights=True)
-    recommender = biased_mf(optimizer)
     fused = evaluator(recipe).evaluate(recommender, task)
     separate = TrialEvaluator(TrainerFactory({**RECIPE, **recipe}), planted_data()).evaluate(recommender, task)
     for one, other in zip(fused, separate, strict=True):
@@ -85,8 +85,9 @@ def test_candidates_score_and_end_like_those_of_a_trainer_each(optimizer: Any, r
     assert len({each.score for each in fused}) > 4
 
 
-def test_neither_the_group_nor_the_number_of_threads_changes_a_bit() -> None:
-    task, recommender = assignment(losses(), keep_weights=True), biased_mf()
+@pytest.mark.parametrize("recommender", [biased_mf(), deep_mf(ADAM)])
+def test_neither_the_group_nor_the_number_of_threads_changes_a_bit(recommender: Any) -> None:
+    task = assignment(losses(), keep_weights=True)
     together = evaluator().evaluate(recommender, task)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -120,6 +121,12 @@ def test_candidates_that_take_too_long_are_ended() -> None:
     assert ["TimeoutError" in each.error for each in evaluations] == [True, True]
 
 
+def without_relu() -> DeepMF:
+    recommender = deep_mf()
+    recommender.mlp[2] = torch.nn.Tanh()
+    return recommender
+
+
 class Twisted(BiasedMF):
     def forward(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
         return -super().forward(user, item)
@@ -128,7 +135,7 @@ class Twisted(BiasedMF):
 @pytest.mark.parametrize(
     ("recommender", "recipe", "reason"),
     [
-        (deep_mf, {}, "DeepMF"),
+        (without_relu, {}, "Tanh"),
         (lambda: Twisted(61, 51, optimizer=ADAM), {}, "its own forward"),
         (lambda: biased_mf(partial(torch.optim.SGD, lr=0.1, momentum=0.9)), {}, "momentum=0.9"),
         (lambda: biased_mf(torch.optim.RMSprop), {}, "RMSprop"),
