@@ -1,5 +1,7 @@
 """Compiled training of candidates: ``python -m benchmarks.fused_speed --data.root data/ml100k01-1-5``.
 
+``--model deep_mf`` trains deep matrix factorisation instead of biased.
+
 The same random formulas are trained by every way there is, in turn, each for one epoch and a validation AUC, and the
 rewards compared. Times are those of the processor, so that they hold on a machine that does other things as well.
 """
@@ -11,7 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,7 +24,7 @@ from benchmarks.population_speed import RECIPE, formulas
 from datamodules import InteractionsDataModule, SyntheticInteractions
 from datamodules.batches import Batch
 from lightning_modules.losses import Loss
-from lightning_modules.recommenders import BiasedMF
+from lightning_modules.recommenders import BiasedMF, DeepMF
 from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
 from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.population_evaluation import PopulationEvaluator
@@ -41,9 +43,41 @@ OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
 LIGHTNING, TRAINER, LOOP = "Trainer each, Lightning's steps", "Trainer each", "plain PyTorch loop"
 POPULATION, FUSED, FUSED_20 = "population of 20", "kernels, Trainer each", "kernels, population of 20"
 #: Which way is to be how many times as fast as which other, by batch size.
-REQUIRED: Mapping[int, Sequence[tuple[str, str, float]]] = {
-    128: ((FUSED_20, LIGHTNING, 30.0), (FUSED, LIGHTNING, 10.0), (FUSED_20, LOOP, 15.0)),
-    1024: ((FUSED_20, POPULATION, 4.0),),
+Required = Mapping[int, Sequence[tuple[str, str, float]]]
+
+
+class Model(NamedTuple):
+    """A recommender that is measured.
+
+    Attributes:
+        kind: Its class.
+        ways: The ways to train it that are compared.
+        optimizers: Those whose rewards are compared.
+        required: How fast it is to be.
+    """
+
+    kind: type[BiasedMF | DeepMF]
+    ways: Sequence[str]
+    optimizers: Sequence[str]
+    required: Required
+
+
+MODELS: Mapping[str, Model] = {
+    "biased_mf": Model(
+        BiasedMF,
+        (LIGHTNING, TRAINER, POPULATION, FUSED, FUSED_20, LOOP),
+        tuple(OPTIMIZERS),
+        {
+            128: ((FUSED_20, LIGHTNING, 30.0), (FUSED, LIGHTNING, 10.0), (FUSED_20, LOOP, 15.0)),
+            1024: ((FUSED_20, POPULATION, 4.0),),
+        },
+    ),
+    "deep_mf": Model(
+        DeepMF,
+        (TRAINER, POPULATION, FUSED, FUSED_20),
+        ("Adam", "AdamW, weight decay 0.01", "SGD"),
+        {128: ((FUSED_20, POPULATION, 2.0),), 1024: ()},
+    ),
 }
 SIZES = (100_000, 1_000_000, 10_000_000)
 LARGEST_GROWTH = 1.5
@@ -54,6 +88,7 @@ USERS, ITEMS = 20_000, 10_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data.root", dest="root", type=Path, required=True, help="folder in the published layout")
+    parser.add_argument("--model", choices=tuple(MODELS), default="biased_mf")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--formulas", type=int, default=40, help="formulas to compare the rewards of")
     parser.add_argument("--seed", type=int, default=0)
@@ -61,15 +96,21 @@ def main() -> None:
     settle()
     warnings.simplefilter("ignore")
     losses = formulas(max(20, options.formulas), options.seed)
-    data = {size: InteractionsDataModule(str(options.root), batch_size=size) for size in REQUIRED}
-    parts = [speed(data[size], losses[:20], options) for size in REQUIRED]
-    parts += [rewards(data[128], losses[: options.formulas], options), growth(losses[0], options)]
-    write_report("fused_speed", title="Compiled training of candidates", parts=parts)
+    model = MODELS[options.model]
+    data = {size: InteractionsDataModule(str(options.root), batch_size=size) for size in model.required}
+    parts = [speed(model, data[size], losses[:20], options) for size in model.required]
+    parts.append(rewards(model, data[128], losses[: options.formulas], options))
+    if model.kind is BiasedMF:
+        parts.append(growth(losses[0], options))
+    name = "fused_speed" if model.kind is BiasedMF else f"fused_speed_{options.model}"
+    write_report(name, title="Compiled training of candidates", parts=parts)
 
 
-def model(data: InteractionsDataModule, optimizer: Callable[..., torch.optim.Optimizer], seed: int) -> BiasedMF:
+def recommender_of(
+    model: Model, data: InteractionsDataModule, optimizer: Callable[..., torch.optim.Optimizer], seed: int
+) -> BiasedMF | DeepMF:
     torch.manual_seed(seed)
-    return BiasedMF(data.num_users, data.num_items, optimizer=optimizer)
+    return model.kind(data.num_users, data.num_items, optimizer=optimizer)
 
 
 def fused(data: InteractionsDataModule, size: int) -> FusedEvaluator:
@@ -77,7 +118,9 @@ def fused(data: InteractionsDataModule, size: int) -> FusedEvaluator:
     return FusedEvaluator(trainers, data, size=size, otherwise=TrialEvaluator(trainers, data))
 
 
-def evaluated(evaluator: Evaluator, recommender: BiasedMF, losses: Sequence[Loss], seed: int) -> list[Evaluation]:
+def evaluated(
+    evaluator: Evaluator, recommender: BiasedMF | DeepMF, losses: Sequence[Loss], seed: int
+) -> list[Evaluation]:
     size = evaluator.group
     results: list[Evaluation] = []
     for first in range(0, len(losses), size):
@@ -104,9 +147,9 @@ def in_turn(runs: Mapping[str, tuple[Callable[[], object], int]], repetitions: i
     return [{name: seconds(run) / count for name, (run, count) in runs.items()} for _ in range(repetitions)]
 
 
-def speed(data: InteractionsDataModule, losses: Sequence[Loss], options: argparse.Namespace) -> str:
+def speed(model: Model, data: InteractionsDataModule, losses: Sequence[Loss], options: argparse.Namespace) -> str:
     """Return the table of a batch size."""
-    recommender = model(data, ADAM, options.seed)
+    recommender = recommender_of(model, data, ADAM, options.seed)
     arms: dict[str, tuple[Evaluator, int]] = {
         LIGHTNING: (TrialEvaluator(LightningsSteps(CPU), data), 1),
         TRAINER: (TrialEvaluator(TrainerFactory(CPU), data), 1),
@@ -117,15 +160,17 @@ def speed(data: InteractionsDataModule, losses: Sequence[Loss], options: argpars
     runs: dict[str, tuple[Callable[[], object], int]] = {
         name: (partial(evaluated, evaluator, recommender, losses[:count], options.seed), count)
         for name, (evaluator, count) in arms.items()
+        if name in model.ways
     }
-    data.setup("fit")
-    runs[LOOP] = partial(plain_loop, recommender, data, options.seed), 1
+    if LOOP in model.ways:
+        data.setup("fit")
+        runs[LOOP] = partial(plain_loop, recommender, data, options.seed), 1
     times = in_turn(runs, options.repetitions)
     print({name: 1e3 * statistics.median(each[name] for each in times) for name in runs}, flush=True)
-    return _speed_table(data.batch_size, times, list(runs))
+    return _speed_table(model, data.batch_size, times, list(runs))
 
 
-def _speed_table(batch_size: int, times: Sequence[Mapping[str, float]], names: Sequence[str]) -> str:
+def _speed_table(model: Model, batch_size: int, times: Sequence[Mapping[str, float]], names: Sequence[str]) -> str:
     def milliseconds(name: str) -> str:
         each = [1e3 * run[name] for run in times]
         return f"{statistics.median(each):.1f} ({min(each):.1f} to {max(each):.1f})"
@@ -133,29 +178,31 @@ def _speed_table(batch_size: int, times: Sequence[Mapping[str, float]], names: S
     def times_as_fast(name: str, other: str) -> float:
         return statistics.median(run[other] / run[name] for run in times)
 
-    others = (LIGHTNING, TRAINER, LOOP, POPULATION)
+    others = [name for name in (LIGHTNING, TRAINER, LOOP, POPULATION) if name in names]
     rows = [[name, milliseconds(name), *(f"{times_as_fast(name, other):.1f}" for other in others)] for name in names]
     verdicts = [
         f"{name} against {other.lower()}: **{(ratio := times_as_fast(name, other)):.1f}** times as fast, "
         f"{least:g} required: {'reached' if ratio >= least else 'missed'}."
-        for name, other, least in REQUIRED[batch_size]
+        for name, other, least in model.required[batch_size]
     ]
+    loop = " but in the plain loop" if LOOP in names else ""
     return (
-        f"**Batch size {batch_size}.** BiasedMF (64) on ML-100K, Adam, gradients clipped at 50 but in the plain loop, "
+        f"**Batch size {batch_size}.** {model.kind.__name__} on ML-100K, Adam, gradients clipped at 50{loop}, "
         "random formulas that pass screening; one epoch, validation AUC and all other metrics, copies and Trainers "
-        "included. The plain loop trains on BCE and measures AUC alone. Milliseconds of processor time a candidate, "
-        f"median (lowest to highest) of {len(times)} repetitions in turn, and medians of the ratios.\n\n"
+        f"included.{' The plain loop trains on BCE and measures AUC alone.' if loop else ''} Milliseconds of processor "
+        f"time a candidate, median (lowest to highest) of {len(times)} repetitions in turn, and medians of the ratios."
+        "\n\n"
         + table(["", "ms a candidate", *(f"times as fast as: {other}" for other in others)], rows)
         + "\n\n"
         + "\n".join(f"- {verdict}" for verdict in verdicts)
     )
 
 
-def rewards(data: InteractionsDataModule, losses: Sequence[Loss], options: argparse.Namespace) -> str:
+def rewards(model: Model, data: InteractionsDataModule, losses: Sequence[Loss], options: argparse.Namespace) -> str:
     """Return the table of optimizers: time, and the difference to the rewards of a Trainer for each candidate."""
     rows = []
-    for name, optimizer in OPTIMIZERS.items():
-        recommender = model(data, optimizer, options.seed)
+    for name in model.optimizers:
+        recommender = recommender_of(model, data, OPTIMIZERS[name], options.seed)
         ways = fused(data, 20), TrialEvaluator(TrainerFactory(CPU), data)
         run = partial(evaluated, ways[0], recommender, losses[:20], options.seed)
         times = sorted(1e3 * seconds(run) / 20 for _ in range(options.repetitions))
