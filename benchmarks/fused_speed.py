@@ -75,7 +75,7 @@ MODELS: Mapping[str, Model] = {
     "deep_mf": Model(
         DeepMF,
         (TRAINER, POPULATION, FUSED, FUSED_20),
-        ("Adam", "AdamW, weight decay 0.01", "SGD"),
+        ("Adam", "AdamW, weight decay 0.01"),
         {128: ((FUSED_20, POPULATION, 2.0),), 1024: ()},
     ),
 }

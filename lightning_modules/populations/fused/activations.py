@@ -8,8 +8,8 @@ from lightning_modules.utilities.compiled import compiled_part
 
 
 @compiled_part
-def normalise(units: Floats, statistics: Floats, eps: float, momentum: float, mean: Floats, inverse: Floats) -> None:
-    """Normalise units over the samples in place and update their running statistics.
+def measure(units: Floats, statistics: Floats, eps: float, momentum: float, mean: Floats, inverse: Floats) -> None:
+    """Write what units are normalised with over the samples, and update their running statistics.
 
     A single sample is normalised by the running statistics, which stay, as in
     :class:`~lightning_modules.layers.mlp.BatchNorm`.
@@ -39,9 +39,6 @@ def normalise(units: Floats, statistics: Floats, eps: float, momentum: float, me
             mean[unit], inverse[unit] = statistics[unit], statistics[number + unit]
     for unit in range(number):
         inverse[unit] = np.float32(1.0) / np.sqrt(inverse[unit] + np.float32(eps))
-    for sample in range(samples):
-        for unit in range(number):
-            units[sample, unit] = (units[sample, unit] - mean[unit]) * inverse[unit]
 
 
 @compiled_part
@@ -56,21 +53,25 @@ def _squared_distances(units: Floats, mean: Floats, result: Floats) -> None:
 
 
 @compiled_part
-def scale_units(units: Floats, scale: Floats, shift: Floats, result: Floats) -> None:
-    """Write the units times their scale plus their shift."""
+def rectify_normalised(
+    units: Floats, mean: Floats, inverse: Floats, scale: Floats, shift: Floats, gain: float, result: Floats
+) -> None:
+    """Normalise, scale and shift units, apply ReLU and a factor; nan stays nan."""
+    factor = np.float32(gain)
     for sample in range(len(units)):
         for unit in range(units.shape[1]):
-            result[sample, unit] = scale[unit] * units[sample, unit] + shift[unit]
+            value = scale[unit] * inverse[unit] * (units[sample, unit] - mean[unit]) + shift[unit]
+            result[sample, unit] = np.float32(0.0) if value <= 0 else factor * value
 
 
 @compiled_part
-def rectify(units: Floats, gain: float) -> None:
-    """Apply ReLU in place, then a factor; nan stays nan."""
+def rectify(units: Floats, gain: float, result: Floats) -> None:
+    """Apply ReLU and a factor; nan stays nan."""
     factor = np.float32(gain)
     for sample in range(len(units)):
         for unit in range(units.shape[1]):
             value = units[sample, unit]
-            units[sample, unit] = np.float32(0.0) if value <= 0 else factor * value
+            result[sample, unit] = np.float32(0.0) if value <= 0 else factor * value
 
 
 @compiled_part
@@ -93,26 +94,31 @@ def pass_rectified(gradient: Floats, outputs: Floats, gain: float) -> None:
 
 
 @compiled_part
-def pass_normalised(gradient: Floats, normalised: Floats, inverse: Floats, scale: Floats, own: Floats) -> None:
+def pass_normalised(gradient: Floats, units: Floats, mean: Floats, inverse: Floats, scale: Floats, own: Floats) -> None:
     """Make the gradient of scaled units in place that of the units before their normalisation.
 
     Args:
         gradient: See above.
-        normalised: The normalised units.
-        inverse: The inverse deviations that they were normalised with.
+        units: The units before their normalisation.
+        mean: The means that they were normalised with.
+        inverse: The inverse deviations.
         scale: Their scale.
         own: Receives the gradients of the scale, then of the shift.
     """
-    samples, number = normalised.shape
-    column_sums(gradient, own[number:])
+    samples, number = units.shape
+    scale_sum, shift_sum = own[:number], own[number : 2 * number]
     for unit in range(number):
-        own[unit] = np.float32(0.0)
+        scale_sum[unit], shift_sum[unit] = np.float32(0.0), np.float32(0.0)
     for sample in range(samples):
         for unit in range(number):
-            own[unit] += gradient[sample, unit] * normalised[sample, unit]
+            shift_sum[unit] += gradient[sample, unit]
+            scale_sum[unit] += gradient[sample, unit] * (units[sample, unit] - mean[unit])
+    for unit in range(number):
+        scale_sum[unit] *= inverse[unit]
     # The statistics of a single sample do not depend on it.
     share = np.float32(1.0 / samples) if samples > 1 else np.float32(0.0)
     for sample in range(samples):
         for unit in range(number):
-            common = share * (own[number + unit] + own[unit] * normalised[sample, unit])
+            normalised = (units[sample, unit] - mean[unit]) * inverse[unit]
+            common = share * (shift_sum[unit] + scale_sum[unit] * normalised)
             gradient[sample, unit] = scale[unit] * inverse[unit] * (gradient[sample, unit] - common)

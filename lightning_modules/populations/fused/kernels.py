@@ -1,4 +1,4 @@
-"""Compiled kernels: the training steps of one factorisation with each optimizer.
+"""Compiled kernels: the training steps of one factorisation, or of a network on its rows, with each optimizer.
 
 A *table* is float32 [rows, width]: row 0 holds the global bias in its last element, the others an embedding and a
 bias. Optimizers are those of torch, which update every row in every step; a *lazy* one updates a row only in the steps

@@ -10,11 +10,11 @@ import numpy as np
 
 from lightning_modules.populations.fused.activations import (
     drop,
-    normalise,
+    measure,
     pass_normalised,
     pass_rectified,
     rectify,
-    scale_units,
+    rectify_normalised,
 )
 from lightning_modules.populations.fused.kernel_arguments import Floats, Network, StepPlan
 from lightning_modules.populations.fused.products import add_product, add_row, column_sums, fill, fill_rows, transpose
@@ -28,8 +28,8 @@ class Workspace(NamedTuple):
         vectors: The step's rows, [distinct, width].
         products: The first layer's products of these rows, [distinct, outputs].
         weights: A transposed weight, [inputs, outputs].
-        units: Outputs of every layer, those of hidden ones after dropout, [samples, outputs].
-        normalised: Normalised outputs of every layer, [samples, outputs].
+        linear: Outputs of every layer's Linear, [samples, outputs].
+        units: Outputs of every hidden layer, [samples, outputs].
         mean: Mean of every output, [outputs].
         inverse: Inverse deviation of every output, [outputs].
         gradients: Of a layer's outputs, and of its inputs, each [samples, widest].
@@ -38,8 +38,8 @@ class Workspace(NamedTuple):
     vectors: Floats
     products: Floats
     weights: Floats
+    linear: Floats
     units: Floats
-    normalised: Floats
     mean: Floats
     inverse: Floats
     gradients: Floats
@@ -77,28 +77,27 @@ def network_logits(table: Floats, plan: StepPlan, step: int, network: Network, w
     """Return the logits of a step's samples in training mode, float32 [samples]; the workspace keeps the units."""
     layers, weights = network.layers, network.weights
     samples = plan.steps[step + 1] - plan.steps[step]
-    units = below = _matrix(work.units, 0, samples, layers[0].outputs)
     for layer in range(len(layers)):
         own = layers[layer]
-        units = _matrix(work.units, own.first_output * samples, samples, own.outputs)
-        fill_rows(units, weights[own.bias :])
+        linear = _matrix(work.linear, own.first_output * samples, samples, own.outputs)
+        fill_rows(linear, weights[own.bias :])
         if layer == 0:
-            _add_first(table, plan, step, weights[own.weight :], work, units)
+            _add_first(table, plan, step, weights[own.weight :], work, linear)
         else:
+            start = layers[layer - 1].first_output * samples
             transposed = _matrix(work.weights, 0, own.inputs, own.outputs)
             transpose(_matrix(weights, own.weight, own.outputs, own.inputs), transposed)
-            add_product(units, below, transposed)
+            add_product(linear, _matrix(work.units, start, samples, own.inputs), transposed)
         if layer < len(layers) - 1:
-            _activate(plan, step, network, layer, work, units)
-        below = units
-    return work.units[layers[-1].first_output * samples :][:samples]
+            _activate(plan, step, network, layer, work, linear)
+    return work.linear[layers[-1].first_output * samples :][:samples]
 
 
 @compiled_inline
-def _add_first(table: Floats, plan: StepPlan, step: int, weights: Floats, work: Workspace, units: Floats) -> None:
+def _add_first(table: Floats, plan: StepPlan, step: int, weights: Floats, work: Workspace, linear: Floats) -> None:
     """Gather the step's rows, multiply them with the weights of users or items, and add the products by sample."""
     first, first_read, end_read = plan.steps[step], plan.row_starts[step], plan.row_starts[step + 1]
-    rows, width, outputs = end_read - first_read, table.shape[1], units.shape[1]
+    rows, width, outputs = end_read - first_read, table.shape[1], linear.shape[1]
     vectors, products = _matrix(work.vectors, 0, rows, width), _matrix(work.products, 0, rows, outputs)
     for read in range(first_read, end_read):
         row = plan.rows[read]
@@ -113,23 +112,22 @@ def _add_first(table: Floats, plan: StepPlan, step: int, weights: Floats, work: 
         begin, end = end, rows
     for read in range(first_read + 1, end_read):
         for term in range(plan.term_starts[read], plan.term_starts[read + 1]):
-            add_row(units, plan.terms[term] - first, products, read - first_read)
+            add_row(linear, plan.terms[term] - first, products, read - first_read)
 
 
 @compiled_inline
-def _activate(plan: StepPlan, step: int, network: Network, layer: int, work: Workspace, units: Floats) -> None:
-    """Normalise, rectify and drop a hidden layer's units in place."""
+def _activate(plan: StepPlan, step: int, network: Network, layer: int, work: Workspace, linear: Floats) -> None:
+    """Normalise, rectify and drop a hidden layer's units."""
     own, weights = network.layers[layer], network.weights
-    (samples, outputs), first = units.shape, own.first_output
+    (samples, outputs), first = linear.shape, own.first_output
+    units = _matrix(work.units, first * samples, samples, outputs)
     if own.scale >= 0:
-        normalised = _matrix(work.normalised, first * samples, samples, outputs)
-        for sample in range(samples):
-            for unit in range(outputs):
-                normalised[sample, unit] = units[sample, unit]
         mean, inverse = work.mean[first:], work.inverse[first:]
-        normalise(normalised, network.statistics[own.statistics :], own.eps, own.momentum, mean, inverse)
-        scale_units(normalised, weights[own.scale :], weights[own.scale + outputs :], units)
-    rectify(units, own.gain)
+        measure(linear, network.statistics[own.statistics :], own.eps, own.momentum, mean, inverse)
+        scale, shift = weights[own.scale :], weights[own.scale + outputs :]
+        rectify_normalised(linear, mean, inverse, scale, shift, own.gain, units)
+    else:
+        rectify(linear, own.gain, units)
     if own.dropout >= 0:
         drop(units, plan.draws[plan.draw_starts[step, own.dropout] :], own.least)
 
@@ -171,9 +169,9 @@ def _pass_activation(gradient: Floats, network: Network, layer: int, work: Works
     (samples, outputs), first = gradient.shape, own.first_output
     pass_rectified(gradient, _matrix(work.units, first * samples, samples, outputs), own.gain)
     if own.scale >= 0:
-        normalised = _matrix(work.normalised, first * samples, samples, outputs)
-        weights, gradients = network.weights[own.scale :], network.gradients[own.scale :]
-        pass_normalised(gradient, normalised, work.inverse[first:], weights, gradients)
+        linear, scale = _matrix(work.linear, first * samples, samples, outputs), network.weights[own.scale :]
+        mean, inverse = work.mean[first:], work.inverse[first:]
+        pass_normalised(gradient, linear, mean, inverse, scale, network.gradients[own.scale :])
 
 
 @compiled_inline

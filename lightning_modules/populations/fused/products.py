@@ -3,7 +3,7 @@
 import numpy as np
 
 from lightning_modules.populations.fused.kernel_arguments import Floats
-from lightning_modules.utilities.compiled import compiled, compiled_part
+from lightning_modules.utilities.compiled import compiled, compiled_inline, compiled_part
 
 
 @compiled
@@ -25,7 +25,7 @@ def add_product(result: Floats, left: Floats, right: Floats) -> None:
             _add_multiple(result, left, right, row, term)
 
 
-@compiled_part
+@compiled_inline
 def _add_multiple(result: Floats, left: Floats, right: Floats, row: int, term: int) -> None:
     """Add one term to one row."""
     factor = left[row, term]
@@ -33,7 +33,7 @@ def _add_multiple(result: Floats, left: Floats, right: Floats, row: int, term: i
         result[row, column] += factor * right[term, column]
 
 
-@compiled_part
+@compiled_inline
 def _add_block(result: Floats, left: Floats, right: Floats, row: int, term: int) -> None:
     """Add four terms to four rows, so that a number that is loaded takes part in four products."""
     row_2, row_3, row_4 = row + 1, row + 2, row + 3
@@ -74,7 +74,7 @@ def fill_rows(matrix: Floats, values: Floats) -> None:
             matrix[row, column] = values[column]
 
 
-@compiled_part
+@compiled_inline
 def add_row(matrix: Floats, row: int, other: Floats, other_row: int) -> None:
     """Add a row of another matrix to a row."""
     for column in range(matrix.shape[1]):
