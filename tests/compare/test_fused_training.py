@@ -82,6 +82,14 @@ def test_it_ends_where_lightnings_steps_end(
     assert fused.trainer.global_step == separate.trainer.global_step > 0
 
 
+def test_so_it_does_with_layers_and_dropout() -> None:
+    deep = model(kind=DeepMF, hidden_features=(8, 4), dropout=0.2)
+    fused, separate = both(BCE(), Setting(0.02, 1e-3), build=deep, max_epochs=4, **BY_NORM)
+    assert fused.status == TRAINED
+    assert fused.metrics == pytest.approx(dict(separate.metrics), abs=1e-3)
+    assert 0 < largest_difference(fused, separate) < 1e-3
+
+
 def test_a_trained_model_is_tested_and_saved_as_any_other(tmp_path: Path) -> None:
     found = []
     for fused in (True, False):
@@ -144,6 +152,12 @@ class Larger(BiasedMF):
         self.unused = torch.nn.Parameter(torch.zeros(()))
 
 
+class DeepMFWithTanh(DeepMF):
+    def __init__(self, *sizes: int, **options: Any) -> None:
+        super().__init__(*sizes, **options)
+        self.mlp[2] = torch.nn.Tanh()
+
+
 class Trained(MSE):
     """Has a weight of its own."""
 
@@ -174,7 +188,7 @@ def of_other_labels() -> SyntheticInteractions:
 @pytest.mark.parametrize(
     ("loss", "options", "reason"),
     [
-        (BCE, {"build": model(kind=DeepMF)}, "no compiled kernel trains DeepMF"),
+        (BCE, {"build": model(kind=DeepMFWithTanh)}, "Tanh"),
         (BCE, {"build": model(kind=Twisted)}, "its own forward"),
         (BCE, {"build": model(kind=Halving)}, "its own on_before_optimizer_step"),
         (BCE, {"build": model(kind=Larger)}, "Larger has weights"),
