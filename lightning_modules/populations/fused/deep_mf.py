@@ -28,7 +28,7 @@ class FusedDeepMF(FusedModel):
         users, items = recommender.user_embedding.weight, recommender.item_embedding.weight
         self._num_users, self._num_items = len(users), len(items)
         self._layers = DenseLayers(recommender.mlp)
-        rows = torch.cat([torch.zeros_like(users[:1]), users, items]).detach().cpu().numpy()
+        rows = torch.cat([torch.zeros_like(users[:1]), users, items]).detach().float().cpu().numpy()
         self._table = table(rows, self._layers.network)
         self._current: tuple[int, Tensor, nn.Module] | None = None
 
