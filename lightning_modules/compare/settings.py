@@ -18,8 +18,7 @@ class CompareSettings:
         root: Folder of the comparison: results.csv, summary.md, intervals.png and TensorBoard run. Named again, it is
             continued: what is trained is not trained again.
         formulas: Formulas to compare, or RUN#RANK for the formula of that rank in a study.
-        losses: Hand-made losses to compare; by default all pointwise ones, or all listwise ones
-            for a model that takes those.
+        losses: Hand-made losses to compare; by default all that suit the model, pointwise or listwise.
         file: A file of formulas, such as formulas.csv or check.csv of a study.
         study: Folder of a search; its best formulas that pass the validation check are compared and audited.
         random_study: Folder of a RandomSearch study to audit the search against.
