@@ -213,6 +213,10 @@ class CLI(LightningCLI):
         """Return the value of one of the verb's options, built if it is an object."""
         return self._get(self.config_init, name)
 
+    def write_out(self, name: str, value: Any) -> None:
+        """Let the verb's configuration say what an option that was left open has become."""
+        self.config[self.subcommand][name] = value
+
     def save_config(self, path: Path) -> None:
         """Write the verb's configuration to a path."""
         verb = self.subcommand

@@ -35,6 +35,9 @@ class CommandLine(CommandLineValues, Protocol):
     model: "pl.LightningModule"
     datamodule: "pl.LightningDataModule"
 
+    def write_out(self, name: str, value: Any) -> None:
+        """Let the verb's configuration say what an option that was left open has become."""
+
     def save_config(self, path: Path) -> None:
         """Write the verb's configuration to a path."""
 

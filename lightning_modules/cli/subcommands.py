@@ -84,7 +84,8 @@ class CompareVerb(ContinuedVerb):
 
     def run(self, cli: CommandLine) -> None:
         """Compare."""
-        settings = cli.option("compare")
+        settings = cli.option("compare").of_model(cli.model)
+        cli.write_out("compare.monitor", settings.monitor)
         for study in filter(None, (settings.study, settings.random_study)):
             refuse_changed_data(Path(study), cli.save_config, cli.datamodule)
         run_compare(settings, **self.arguments(cli))

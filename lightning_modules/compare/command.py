@@ -52,10 +52,11 @@ def run_compare(
         ValueError: If an option, formula, study, the model or the data cannot be used or are not those that were begun
             with, or another process writes there.
     """
+    settings = settings.of_model(model)
     console, root = Console(quiet=not is_first()), Path(settings.root)
     build, plan = builder(model), _plan(settings, seed)
     first = build()
-    criterion = criterion_of(first, settings.monitor)
+    criterion = criterion_of(first, settings.monitored)
     losses = gather(settings, criterion, points_seed=seed)
     for remark in losses.remarks:
         console.print(f"- {remark}", markup=False, highlight=False)
@@ -149,7 +150,7 @@ def _training(
         datamodule,
         recipe,
         criterion=criterion,
-        monitor=settings.monitor,
+        monitor=settings.monitored,
         mode=settings.mode,
         patience=settings.patience,
         fused=settings.fused,

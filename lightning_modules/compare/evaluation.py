@@ -98,7 +98,7 @@ class ComparisonEvaluation:
         return (
             f"{self.model} on {self.data}; {self.criterion.rows(label)}; seeds {self.plan.seeds[0]} to "
             f"{self.plan.seeds[-1]}. Every loss has {self._tuned()} of its own, the best of {grid}, by mean "
-            f"{settings.monitor} over {len(self.plan.tuning_seeds)} of the seeds; early stopping after "
+            f"{settings.monitored} over {len(self.plan.tuning_seeds)} of the seeds; early stopping after "
             f"{settings.patience} epochs without a better one, tested once at the best epoch. Bootstrap: "
             f"{settings.resamples} resamples of {drawn}."
         )

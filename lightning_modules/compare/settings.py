@@ -1,11 +1,15 @@
 """The options of a comparison."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+import pytorch_lightning as pl
 
 from lightning_modules.losses import LossObject, Numerics
 
+#: What is monitored where the model does not say.
+_METRIC = "val/auc"
 _OPTION = "loss."
 _AT_LEAST_ONE = ("top", "seeds", "tuning_seeds", "patience", "resamples")
 
@@ -35,7 +39,8 @@ class CompareSettings:
         extensions: How often the grid goes on beyond an end, while the best setting lies there.
         refinements: How often the neighbours of the best setting at half the distance are tried.
         tuning_seeds: Seeds whose mean validation metric makes that choice.
-        monitor: The validation metric that decides when to stop, which epoch is best and what is chosen.
+        monitor: The validation metric that decides when to stop, which epoch is best and what is chosen; by default the
+            model's own, such as val/auc.
         mode: Whether more (max) or less (min) of it is better.
         patience: Epochs without a better metric before a training ends.
         fused: Train with compiled kernels where they match the model, its optimizer and the trainer section; where they
@@ -64,7 +69,7 @@ class CompareSettings:
     extensions: int = 2
     refinements: int = 2
     tuning_seeds: int = 1
-    monitor: str = "val/auc"
+    monitor: str | None = None
     mode: Literal["max", "min"] = "max"
     patience: int = 5
     fused: bool = True
@@ -109,6 +114,15 @@ class CompareSettings:
                 raise ValueError(f"--compare.grid has {name}: {values}, but needs numbers from 0 on")
         if self.trials is not None and self.trials < 1:
             raise ValueError(f"--compare.trials is {self.trials}, but a loss needs at least 1")
+
+    @property
+    def monitored(self) -> str:
+        """The validation metric that is monitored."""
+        return self.monitor or _METRIC
+
+    def of_model(self, model: pl.LightningModule) -> "CompareSettings":
+        """Return the settings with the model's own metric where none is named."""
+        return replace(self, monitor=self.monitor or getattr(model, "validation_metric", _METRIC))
 
     @property
     def loss_options(self) -> dict[str, list[float]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_modules.cli.main import main
@@ -125,11 +126,12 @@ def test_every_configuration_runs(path: Path, tmp_path: Path) -> None:
 def test_listwise_losses_are_compared_by_the_mean_over_users(capsys: pytest.CaptureFixture[str]) -> None:
     data = ["--data=SyntheticFeedback", "--data.num_users=60", "--data.num_items=50", "--data.num_interactions=1100"]
     small = ["--seeds=2", "--tuning_seeds=1", "--learning_rates=[0.03]", "--weight_decays=[0]", "--resamples=200"]
-    tuned = ["--compare.grid={loss.temperature: [0.1, 0.3]}", "--trials=3", "--monitor=val/ndcg@10"]
+    tuned = ["--compare.grid={loss.temperature: [0.1, 0.3]}", "--trials=3"]
     model = ["--model=MF", "--model.embedding_dim=4", "--model.cutoffs=[10]"]
     assert (
         main(["compare", *data, *model, *TRAINER, *small, *tuned, "--losses=[PSL, DirectAU]", "--root=compared"]) == 0
     )
+    assert yaml.safe_load(Path("compared/config.yaml").read_text())["compare"]["monitor"] == "val/ndcg@10"
     assert "NDCG@10" in capsys.readouterr().out
     results = pd.read_csv("compared/results.csv").set_index(["loss", "seed"])
     assert set(results.index.get_level_values("loss")) == {"SampledSoftmax", "PSL", "DirectAU"}
