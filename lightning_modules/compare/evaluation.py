@@ -94,11 +94,11 @@ class ComparisonEvaluation:
         drawn = self.criterion.units(by_user=settings.resample == "users", user=user)
         tuning = self.plan.tuning
         often = f"until {tuning.trials} settings were tried" if tuning.trials else f"{settings.refinements} times"
-        grid = f"a grid of {len(tuning.settings)}, extended where the best lay at an end and refined {often} around it"
+        grid = f"a grid of {len(tuning.settings)}, extended where the best lay at an end and refined {often}"
         return (
             f"{self.model} on {self.data}; {self.criterion.rows(label)}; seeds {self.plan.seeds[0]} to "
-            f"{self.plan.seeds[-1]}. Every loss has {self._tuned()} of its own, the best of {grid}, by mean "
-            f"{settings.monitored} over {len(self.plan.tuning_seeds)} of the seeds; early stopping after "
+            f"{self.plan.seeds[-1]}. Every loss has {self._tuned()} of its own, the best of {grid} around the best, by "
+            f"mean {settings.monitored} over {len(self.plan.tuning_seeds)} of the seeds; early stopping after "
             f"{settings.patience} epochs without a better one, tested once at the best epoch. Bootstrap: "
             f"{settings.resamples} resamples of {drawn}."
         )
