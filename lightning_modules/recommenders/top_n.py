@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -113,11 +114,17 @@ class TopNRecommender(CatalogueRecommender):
     def on_train_epoch_start(self) -> None:
         """Let the loss renew what it keeps of the users."""
         generator = epoch_generator(torch.initial_seed(), self.current_epoch, _LOSS_STREAM)
-        self.loss.start_epoch(self.current_epoch, self._evaluated, generator)
+        self.loss.start_epoch(self.current_epoch, self._scores_of_epoch(), generator)
 
-    @torch.no_grad()
-    def _evaluated(self, user: Tensor) -> Tensor:
-        return self.scorer()(user)
+    def _scores_of_epoch(self) -> Scorer:
+        """Return what scores the catalogue without gradient; vectors are computed once, if it is called at all."""
+        scorer = cache(self.scorer)
+
+        @torch.no_grad()
+        def scores(user: Tensor) -> Tensor:
+            return scorer()(user)
+
+        return scores
 
     def training_state(self) -> dict[str, Any]:
         """Return what a resumed training needs of the epoch and of the loss."""
