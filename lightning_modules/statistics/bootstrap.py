@@ -83,16 +83,11 @@ def bootstrap_aucs(
             f"There are {len(groups)} groups and {len(label)} labels: pass the group and label of each row."
         )
     rankings = [[Ranking(score, label) for score in seeds] for seeds in scores]
-    aucs = [torch.empty(resamples, len(seeds), dtype=torch.float64, device=label.device) for seeds in scores]
-    done = 0
-    for weights in Resampling(groups, resamples, generator):
-        for table, seeds in zip(aucs, rankings, strict=True):
-            for seed, ranking in enumerate(seeds):
-                table[done : done + len(weights), seed] = ranking.auc(weights)
-        done += len(weights)
-        if progress is not None:
-            progress(done)
-    return aucs
+
+    def aucs(weights: Tensor) -> list[Tensor]:
+        return [torch.stack([ranking.auc(weights) for ranking in seeds], dim=1) for seeds in rankings]
+
+    return _resampled(aucs, Resampling(groups, resamples, generator), progress)
 
 
 def bootstrap_means(
@@ -115,13 +110,29 @@ def bootstrap_means(
     Returns:
         float64 of shape [B, S] for each loss; nan where a value is nan.
     """
-    chunks: list[list[Tensor]] = [[] for _ in values]
-    done = 0
-    for weights in Resampling(groups, resamples, generator):
+    columns = [each.double().T for each in values]
+
+    def means(weights: Tensor) -> list[Tensor]:
         shares = weights.double() / weights.sum(1, keepdim=True, dtype=torch.float64)
-        for means, each in zip(chunks, values, strict=True):
-            means.append(shares @ each.double().T)
+        return [shares @ each for each in columns]
+
+    return _resampled(means, Resampling(groups, resamples, generator), progress)
+
+
+def _resampled(
+    statistics: Callable[[Tensor], list[Tensor]], resampling: Resampling, progress: Callable[[int], None] | None
+) -> list[Tensor]:
+    """Return the statistics of all resamples, float64 [B, S] for each loss.
+
+    Args:
+        statistics: Returns those of a chunk of resamples, float64 [chunk, S] for each loss, from its weights.
+        resampling: Yields the weights.
+        progress: Called after every chunk with the number of resamples that are done.
+    """
+    chunks, done = [], 0
+    for weights in resampling:
+        chunks.append(statistics(weights))
         done += len(weights)
         if progress is not None:
             progress(done)
-    return [torch.cat(means) for means in chunks]
+    return [torch.cat(parts) for parts in zip(*chunks, strict=True)]
