@@ -8,8 +8,8 @@ from torch import Tensor
 
 from datamodules.batches import Batch
 from lightning_modules.populations.fused import kernels
-from lightning_modules.populations.fused.fused_model import FusedModel, fused, refuse_fixed
-from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, Floats, Rows, SlopeCells, StepPlan
+from lightning_modules.populations.fused.fused_model import FusedModel, fused, refuse_fixed, rows_of
+from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, Floats, SlopeCells, StepPlan
 from lightning_modules.populations.fused.optimizers import TableFactory
 from lightning_modules.recommenders import BiasedMF
 
@@ -36,7 +36,7 @@ class FusedBiasedMF(FusedModel):
         """Return the plan of training steps; see :class:`FusedModel`."""
         label = samples.label.numpy().astype(np.int32)
         num_rows = 1 + self._num_users + self._num_items
-        return kernels.plan_steps(*self._rows(samples), label, np.asarray(steps, np.int64), num_rows)
+        return kernels.plan_steps(*rows_of(samples, self._num_users), label, np.asarray(steps, np.int64), num_rows)
 
     def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         """Take the steps of a plan; see :class:`FusedModel`."""
@@ -44,7 +44,7 @@ class FusedBiasedMF(FusedModel):
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the logit of every row of a batch, float [n]."""
-        return torch.from_numpy(kernels.logits(self._weights(), *self._rows(batch)))
+        return torch.from_numpy(kernels.logits(self._weights(), *rows_of(batch, self._num_users)))
 
     def state(self) -> dict[str, Tensor]:
         """Return the weights as a state of :class:`BiasedMF`."""
@@ -66,10 +66,6 @@ class FusedBiasedMF(FusedModel):
         if self._current is None or self._current[0] != self._table.steps:
             self._current = self._table.steps, self._table.weights()
         return self._current[1]
-
-    def _rows(self, batch: Batch) -> tuple[Rows, Rows]:
-        user, item = (column.numpy().astype(np.int32) for column in (batch.user, batch.item))
-        return user + np.int32(1), item + np.int32(1 + self._num_users)
 
 
 fused.register(BiasedMF, FusedBiasedMF)

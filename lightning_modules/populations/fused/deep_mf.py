@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from datamodules.batches import Batch
 from lightning_modules.populations.fused import kernels
 from lightning_modules.populations.fused.dense_layers import DenseLayers
-from lightning_modules.populations.fused.fused_model import FusedModel, fused, refuse_fixed
-from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, Rows, SlopeCells, StepPlan
+from lightning_modules.populations.fused.fused_model import FusedModel, fused, refuse_fixed, rows_of
+from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, SlopeCells, StepPlan
 from lightning_modules.populations.fused.optimizers import TableFactory
 from lightning_modules.recommenders import DeepMF
 
@@ -35,7 +35,9 @@ class FusedDeepMF(FusedModel):
     def plan(self, samples: Batch, steps: Sequence[int]) -> StepPlan:
         """Return the plan of training steps, whose dropped units are drawn here; see :class:`FusedModel`."""
         starts, num_rows = np.asarray(steps, np.int64), 1 + self._num_users + self._num_items
-        plan = kernels.plan_steps(*self._rows(samples), samples.label.numpy().astype(np.int32), starts, num_rows)
+        plan = kernels.plan_steps(
+            *rows_of(samples, self._num_users), samples.label.numpy().astype(np.int32), starts, num_rows
+        )
         draws, draw_starts = self._layers.draws(starts)
         return plan._replace(draws=draws, draw_starts=draw_starts)
 
@@ -47,7 +49,7 @@ class FusedDeepMF(FusedModel):
     def logits(self, batch: Batch) -> Tensor:
         """Return the logit of every row of a batch, float [n]."""
         table, layers = self._weights()
-        vectors = [table.index_select(0, torch.from_numpy(rows)) for rows in self._rows(batch)]
+        vectors = [table.index_select(0, torch.from_numpy(rows)) for rows in rows_of(batch, self._num_users)]
         logits: Tensor = layers(torch.cat(vectors, dim=1))
         return logits.squeeze(1)
 
@@ -64,10 +66,6 @@ class FusedDeepMF(FusedModel):
         if self._current is None or self._current[0] != self._table.steps:
             self._current = self._table.steps, torch.from_numpy(self._table.weights()), self._layers.module()
         return self._current[1:]
-
-    def _rows(self, batch: Batch) -> tuple[Rows, Rows]:
-        user, item = (column.numpy().astype(np.int32) for column in (batch.user, batch.item))
-        return user + np.int32(1), item + np.int32(1 + self._num_users)
 
 
 fused.register(DeepMF, FusedDeepMF)

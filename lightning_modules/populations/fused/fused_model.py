@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor, nn
 
-from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, SlopeCells, StepPlan
+from datamodules.batches import Batch
+from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, Rows, SlopeCells, StepPlan
 from lightning_modules.populations.fused.optimizers import TableFactory
 from lightning_modules.populations.fused.steps import Steps
 from lightning_modules.populations.optimizer_matching import untrained
@@ -85,6 +87,12 @@ def check_fused(recommender: nn.Module) -> None:
         raise UnmatchedError(
             f"{type(recommender).__name__} has its own {changed[0]}, which compiled training leaves out"
         )
+
+
+def rows_of(batch: Batch, num_users: int) -> tuple[Rows, Rows]:
+    """Return the rows of a batch's users and items in a table of one other row, the users and the items."""
+    user, item = (column.numpy().astype(np.int32) for column in (batch.user, batch.item))
+    return user + np.int32(1), item + np.int32(1 + num_users)
 
 
 def refuse_fixed(recommender: nn.Module, *, other_than: str) -> None:
