@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from datamodules import InteractionsDataModule
-from lightning_modules.compare.training import TRAINED, FullTraining, Setting
+from lightning_modules.compare.training import TRAINED, FullTraining
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders import BiasedMF, DeepMF, Recommender
+from lightning_modules.training.tuning import Setting
 
 MODELS: dict[str, type[BiasedMF] | type[DeepMF]] = {"BiasedMF": BiasedMF, "DeepMF": DeepMF}
 FULL_LEARNING_RATE = 2e-3

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from lightning_modules.compare.compared_losses import ComparedLoss
 from lightning_modules.compare.events import CompareObserver
 from lightning_modules.compare.records import ComparisonRecords
-from lightning_modules.compare.training import TRAINED, FullTraining, Setting, TrainingRun
-from lightning_modules.compare.tuning import Axis, Tuning
+from lightning_modules.compare.training import TRAINED, FullTraining, TrainingRun
+from lightning_modules.training.tuning import Axis, Setting, Tuning
 
 
 @dataclass(frozen=True)

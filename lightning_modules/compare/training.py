@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -18,44 +18,11 @@ from lightning_modules.training.convergence import ConvergenceTrainer, TrainingS
 from lightning_modules.training.fused_convergence import FusedConvergenceTrainer
 from lightning_modules.training.predictions import Scores
 from lightning_modules.training.quiet import quiet_lightning, quiet_training
+from lightning_modules.training.tuning import Setting
 
 _log = logging.getLogger(__name__)
 
 TRAINED, DIVERGED, FAILED = "trained", "diverged", "failed"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The hyper-parameters that are tuned for each loss.
-
-    Attributes:
-        learning_rate: Learning rate.
-        weight_decay: Weight decay, in the optimizer's own meaning of it.
-        options: Names and values of the loss's own options that are tuned, such as its temperature.
-    """
-
-    learning_rate: float
-    weight_decay: float
-    options: tuple[tuple[str, float], ...] = ()
-
-    def value(self, name: str) -> float:
-        """Return the value of a hyper-parameter."""
-        found: float = dict(self.options)[name] if name in dict(self.options) else getattr(self, name)
-        return found
-
-    def having(self, name: str, value: float) -> "Setting":
-        """Return this setting with another value of one hyper-parameter."""
-        if name in dict(self.options):
-            return replace(self, options=tuple({**dict(self.options), name: value}.items()))
-        changed: dict[str, Any] = {name: value}
-        return replace(self, **changed)
-
-    def of_loss(self, loss: LossObject) -> LossObject:
-        """Return the loss with the options of this setting."""
-        if not self.options:
-            return loss
-        spec = loss.spec()
-        return type(loss).from_spec({**spec, "init_args": {**spec["init_args"], **dict(self.options)}})
 
 
 @dataclass(frozen=True)

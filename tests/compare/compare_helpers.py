@@ -16,13 +16,14 @@ from datamodules import SyntheticInteractions
 from lightning_modules.compare.compared_losses import HAND_MADE, ComparedLoss
 from lightning_modules.compare.criteria import AreaUnderCurve
 from lightning_modules.compare.results import LossResult
-from lightning_modules.compare.training import DIVERGED, FAILED, TRAINED, FullTraining, Measured, Setting, TrainingRun
+from lightning_modules.compare.training import DIVERGED, FAILED, TRAINED, FullTraining, Measured, TrainingRun
 from lightning_modules.losses import BCE, FormulaLoss, Loss
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.statistics.significance import Difference
 from lightning_modules.training.predictions import Scores
+from lightning_modules.training.tuning import Setting
 
 RECIPE = {"max_epochs": 3, "accelerator": "cpu", "devices": 1}
 SLOW, FAST = Setting(0.001, 0.0), Setting(0.02, 1e-4)

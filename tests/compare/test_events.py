@@ -9,7 +9,7 @@ from lightning_modules.compare.compared_losses import ComparedLoss
 from lightning_modules.compare.events import CompareObserver, CompareObservers
 from lightning_modules.compare.protocol import EffectivenessTest, Plan
 from lightning_modules.compare.records import ComparisonRecords
-from lightning_modules.compare.training import Setting
+from lightning_modules.training.tuning import Setting
 from tests.compare.compare_helpers import StubTraining, compared, trained
 
 PLAN = Plan.of([0.001, 0.1], [0.0], [1, 2], 1)

@@ -4,12 +4,46 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
+from typing import Any
 
-from lightning_modules.compare.training import Setting
 from lightning_modules.losses import LossObject
 
 # Halved this often, the distance between neighbours is below the three figures that are kept.
 _FINEST = 12
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The hyper-parameters that are tuned for each loss.
+
+    Attributes:
+        learning_rate: Learning rate.
+        weight_decay: Weight decay, in the optimizer's own meaning of it.
+        options: Names and values of the loss's own options that are tuned, such as its temperature.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    options: tuple[tuple[str, float], ...] = ()
+
+    def value(self, name: str) -> float:
+        """Return the value of a hyper-parameter."""
+        found: float = dict(self.options)[name] if name in dict(self.options) else getattr(self, name)
+        return found
+
+    def having(self, name: str, value: float) -> "Setting":
+        """Return this setting with another value of one hyper-parameter."""
+        if name in dict(self.options):
+            return replace(self, options=tuple({**dict(self.options), name: value}.items()))
+        changed: dict[str, Any] = {name: value}
+        return replace(self, **changed)
+
+    def of_loss(self, loss: LossObject) -> LossObject:
+        """Return the loss with the options of this setting."""
+        if not self.options:
+            return loss
+        spec = loss.spec()
+        return type(loss).from_spec({**spec, "init_args": {**spec["init_args"], **dict(self.options)}})
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_modules.compare.training import Setting
-from lightning_modules.compare.tuning import Axis, Tuning
 from lightning_modules.losses import BCE, Focal
+from lightning_modules.training.tuning import Axis, Setting, Tuning
 
 RATES, DECAYS = Axis.of([1e-3, 1e-2]), Axis.of([1e-5, 1e-4, 1e-3])
 
