@@ -47,7 +47,7 @@ class LossSources:
         return FormulaLoss(formula, self._numerics)
 
     def of_text(self, text: str) -> FormulaLoss:
-        """Return the loss of a formula's text, or the one that ``RUN#RANK`` names in a study."""
+        """Return the loss of a formula's text, or the one that a reference such as ``RUN#1`` names in a study."""
         return loss_of(text) or self.of_formula(text)
 
     def of_file(self, path: str | None) -> Iterator[FormulaLoss]:

@@ -44,11 +44,13 @@ def as_trainable_loss(text: str) -> str:
 
 
 def as_loss(text: str) -> str:
-    """Return a class, the text of a formula, or ``RUN#RANK`` of a study as JSON that the parser takes for no file.
+    """Return a class, a formula, or ``RUN#RANK`` or ``RUN#front:OPERATORS`` of a study as JSON.
+
+    The parser takes it for no file.
 
     Raises:
         FileNotFoundError: If a named study is not there.
-        ValueError: If a formula cannot be read, or a study has no such rank.
+        ValueError: If a formula cannot be read, or a study has no such formula.
     """
     if text.startswith(("{", "[")) or (text.endswith(_SETTINGS) and is_file(text)):
         return text

@@ -53,7 +53,7 @@ def spell_out(arguments: Sequence[str], shorthand: Shorthand | None = None) -> l
     A verb's own options need no prefix (``--rounds 5`` for ``--search.rounds 5``, ``--space.nodes 8`` for
     ``--search.space.nodes 8``), those that are lists take several values (``--losses BCE MSE``), and switches none
     (``--overwrite``). ``--model.loss``, ``--model.loss.base``, the loss that another one builds on, and a verb's own
-    losses take the text of a formula, or ``RUN#RANK`` for one of a study.
+    losses take the text of a formula, or ``RUN#RANK`` or ``RUN#front:OPERATORS`` for one of a study.
 
     Args:
         arguments: The arguments after the verb.
@@ -61,7 +61,7 @@ def spell_out(arguments: Sequence[str], shorthand: Shorthand | None = None) -> l
 
     Raises:
         FileNotFoundError: If a named study is not there.
-        ValueError: If a formula cannot be read or lacks ``pred``, or a study has no such rank.
+        ValueError: If a formula cannot be read or lacks ``pred``, or a study has no such formula.
     """
     return list(_spelled_out(list(arguments), shorthand or Shorthand("", {})))
 

@@ -21,7 +21,8 @@ class CompareSettings:
     Args:
         root: Folder of the comparison: results.csv, summary.md, intervals.png and TensorBoard run. Named again, it is
             continued: what is trained is not trained again.
-        formulas: Formulas to compare, or RUN#RANK for the formula of that rank in a study.
+        formulas: Formulas to compare, or RUN#RANK for the formula of that rank in a study, or RUN#front:4 for its best
+            one with at most four operators.
         losses: Hand-made losses to compare; by default all that suit the model, pointwise or listwise.
         file: A file of formulas, such as formulas.csv or check.csv of a study.
         study: Folder of a search; its best formulas that pass the validation check are compared and audited.

@@ -9,7 +9,7 @@ from lightning_modules.export.latex import write_latex
 from lightning_modules.export.python import write_python
 from lightning_modules.export.settings import ExportSettings
 from lightning_modules.losses import FormulaLoss
-from lightning_modules.search.study import Study
+from lightning_modules.search.study import Study, referred
 from lightning_modules.utilities.files import replaceable
 
 
@@ -28,11 +28,11 @@ def run_export(settings: ExportSettings) -> Path:
 def _export_formula(
     settings: ExportSettings, *, suffix: str, write: Callable[[FormulaLoss, Path], None], usage: str
 ) -> Path:
-    study = _study(settings)
-    loss = study.loss(settings.rank)
-    output = _free_output(settings, study.root / f"loss_{settings.rank}{suffix}")
+    study, rank = _formula_of(settings)
+    loss = study.loss(rank)
+    output = _free_output(settings, study.root / f"loss_{rank}{suffix}")
     write(loss, output)
-    _say(f"{output.read_text(encoding='utf-8')}\nWrote the formula of rank {settings.rank} to {output}.")
+    _say(f"{output.read_text(encoding='utf-8')}\nWrote the formula of rank {rank} to {output}.")
     _say(usage.format(module=output.stem))
     return output
 
@@ -40,21 +40,25 @@ def _export_formula(
 def _export_picture(settings: ExportSettings) -> Path:
     from lightning_modules.search.reports.picture import PICTURE_NAME, write_picture
 
-    study = _study(settings)
+    study, rank = _formula_of(settings)
     output = _free_output(settings, study.root / PICTURE_NAME)
-    write_picture(study, output, settings.rank)
-    _say(f"Drew the search, and its formula of rank {settings.rank}, in {output}.")
+    write_picture(study, output, rank)
+    _say(f"Drew the search, and its formula of rank {rank}, in {output}.")
     return output
 
 
-def _study(settings: ExportSettings) -> Study:
+def _formula_of(settings: ExportSettings) -> tuple[Study, int]:
+    """Return the study that the options name, and the rank of its formula."""
     root = Path(settings.run)
     if root.is_file():
         raise ValueError(f"'{root}' is a file, but --to {settings.to} takes the folder of a study")
-    study = Study.read(root)
+    found = None if root.is_dir() else referred(settings.run)
+    if found and settings.rank != 1:
+        raise ValueError(f"'{root}' names a formula, and --rank is {settings.rank}: leave out one of them")
+    study, rank = found or (Study.read(root), settings.rank)
     if study.is_unfinished:
         _say(f"The search is not finished: {study.progress}. Its ranks may still change.")
-    return study
+    return study, rank
 
 
 def _export_model(settings: ExportSettings) -> Path:

@@ -30,6 +30,7 @@ class Candidate:
         position: Number within the round, from 1.
         epochs: The budget; 0 is the number of epochs in the Trainer's recipe.
         standard_error: Of the reward, over the sampling of the reward rows; ``None`` where it is unknown.
+        operators: Number of operators of the formula (:attr:`Formula.num_operators`); ``None`` for a hand-made loss.
     """
 
     round: int
@@ -46,6 +47,7 @@ class Candidate:
     position: int = 1
     epochs: int = 0
     standard_error: float | None = None
+    operators: int | None = None
 
     @classmethod
     def of_trial(cls, trial: Trial, reward: float) -> "Candidate":

@@ -20,7 +20,7 @@ from lightning_modules.utilities.signals import deferred_signals
 LEDGER_NAME = "ledger.sqlite"
 
 _COLUMNS = [field.name for field in fields(Candidate)]
-_NEEDED = {*_COLUMNS} - {ADDED}
+_NEEDED = {*_COLUMNS} - ADDED["candidates"].keys()
 _INSERT = f"INSERT INTO candidates ({', '.join(_COLUMNS)}) VALUES ({', '.join(':' + name for name in _COLUMNS)})"  # noqa: S608
 
 
@@ -145,8 +145,8 @@ def read_ledger(root: str | Path) -> pd.DataFrame:
     with _opened(root) as connection:
         refuse_wrong_types(connection, "candidates", Candidate)
         table = with_failure_rewards(pd.read_sql_query("SELECT * FROM candidates ORDER BY id", connection))
-    # Earlier versions measured no standard error.
-    return table if ADDED in table else table.assign(**{ADDED: math.nan})
+    # Earlier versions had fewer columns.
+    return table.assign(**dict.fromkeys(ADDED["candidates"].keys() - {*table}, math.nan))
 
 
 def read_trials(root: str | Path) -> Mapping[TrialKey, Evaluation]:

@@ -16,7 +16,8 @@ BEGIN;
 CREATE TABLE IF NOT EXISTS candidates (
     id INTEGER PRIMARY KEY, round INTEGER NOT NULL, kind TEXT NOT NULL, formula TEXT NOT NULL, simplified TEXT NOT NULL,
     status TEXT NOT NULL, reward REAL NOT NULL, metric REAL, right_share REAL, signature INTEGER, seconds REAL NOT NULL,
-    error TEXT NOT NULL, position INTEGER NOT NULL, epochs INTEGER NOT NULL, standard_error REAL
+    error TEXT NOT NULL, position INTEGER NOT NULL, epochs INTEGER NOT NULL, standard_error REAL,
+    operators INTEGER
 );
 CREATE TABLE IF NOT EXISTS children (
     round INTEGER NOT NULL, kind TEXT NOT NULL, position INTEGER NOT NULL, epochs INTEGER NOT NULL, name TEXT NOT NULL,
@@ -35,16 +36,21 @@ _STORED = np.dtype("<f4")
 # Longer rows are not read.
 _VALUES_A_PART = 2**20
 
-#: The column that tables of earlier versions lack.
-ADDED = "standard_error"
+#: The columns that tables of earlier versions lack, and their types.
+ADDED = {
+    "candidates": {"standard_error": "REAL", "operators": "INTEGER"},
+    "children": {"standard_error": "REAL"},
+}
 
 
 def make_tables(connection: sqlite3.Connection) -> None:
     """Make missing tables, and add the columns that tables of earlier versions lack."""
     connection.executescript(_CREATE)
-    for table in ("candidates", "children"):
-        if ADDED not in columns_of(connection, table):
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN {ADDED} REAL")
+    for table, added in ADDED.items():
+        known = columns_of(connection, table)
+        for name, kind in added.items():
+            if name not in known:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
 def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:

@@ -159,6 +159,7 @@ class LossSearch:
                     replace(
                         Candidate.of_trial(trial, self._reward(trial)),
                         simplified=str(formulas[index].simplify()),
+                        operators=formulas[index].num_operators,
                         right_share=float(samples.screened.right_share[sampled]),
                         signature=int(samples.screened.signature[sampled]),
                     )

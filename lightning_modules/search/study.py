@@ -12,13 +12,15 @@ import pandas as pd
 from lightning_modules.core.run_config import CONFIG_NAME
 from lightning_modules.losses import Formula, FormulaLoss, Numerics
 from lightning_modules.search.events import Candidate
+from lightning_modules.search.front import front, with_operators
 from lightning_modules.search.ledger import read_ledger
 from lightning_modules.search.reports.summary import ranking
 from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.untrusted_data import built, read_settings
 
 _SHOWN = 40
-_REFERENCE = re.compile(r"(?P<root>.+)#(?P<rank>\d+)")
+_REFERENCE = re.compile(r"(?P<root>.+)#(?P<place>\d+|front\b.*)")
+_PLACE = re.compile(r"(?P<rank>\d+)|front:(?P<operators>\d+)")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Study:
         missing = sorted({field.name for field in fields(Candidate) if field.default is MISSING} - {*ledger})
         if missing:
             raise ValueError(f"the ledger of '{root}' has no column {missing[0]}; name the folder of a search")
-        losses = ranking(ledger)
+        losses = with_operators(ranking(ledger))
         settings = settings_of(Path(root)).get("search", {})
         try:
             numerics = _numerics(settings.get("numerics", "protected"))
@@ -65,6 +67,11 @@ class Study:
     def candidates(self) -> pd.DataFrame:
         """The rows of the searched formulas, best first."""
         return self.losses[self.losses["kind"] == "candidate"]
+
+    @cached_property
+    def front(self) -> pd.DataFrame:
+        """The rows of the front of reward against number of operators, the shortest formula first."""
+        return front(self.losses)
 
     @property
     def num_candidates(self) -> int:
@@ -103,6 +110,26 @@ class Study:
             raise ValueError(f"'{self.root}' has no formula of rank {rank}: it holds {self.num_candidates}")
         return Formula.parse(self.candidates["formula"].iloc[rank - 1])
 
+    def rank_at(self, place: str) -> int:
+        """Return the rank at a place: a rank, such as ``3``, or ``front:4``, the best with at most four operators.
+
+        Raises:
+            ValueError: If the text is no place, or no formula is that short.
+        """
+        match = _PLACE.fullmatch(place)
+        if match is None:
+            raise ValueError(
+                f"'{shortened(place, _SHOWN)}' is no place in '{self.root}': name a rank, as in {self.root}#1, or the "
+                f"largest number of operators, as in {self.root}#front:4"
+            )
+        if match["rank"]:
+            return int(match["rank"])
+        short = self.front[self.front["operators"] <= int(match["operators"])]
+        if short.empty:
+            least = f": the shortest has {self.front['operators'].iloc[0]}" if len(self.front) else ""
+            raise ValueError(f"'{self.root}' has no formula with at most {match['operators']} operators{least}")
+        return int(short["rank"].iloc[-1])
+
     def loss(self, rank: int) -> FormulaLoss:
         """Return the formula of a rank as a loss with the numerics of the search; raises like :meth:`formula`."""
         return FormulaLoss(self.formula(rank), self.numerics)
@@ -116,14 +143,25 @@ def numerics_of(given: Numerics | str | None, study: Study | None) -> Numerics |
 
 
 def loss_of(reference: str) -> FormulaLoss | None:
-    """Return the loss that ``RUN#RANK`` names, such as ``runs/shop#1``; ``None`` if the text has another form.
+    """Return the loss that ``RUN#RANK`` or ``RUN#front:OPERATORS`` names; ``None`` if the text has another form.
+
+    ``runs/shop#1`` is the best formula of that study, ``runs/shop#front:4`` the best with at most four operators.
 
     Raises:
         FileNotFoundError: If there is no such study.
-        ValueError: If the study has no such rank.
+        ValueError: If the study has no such formula.
     """
+    found = referred(reference)
+    return found[0].loss(found[1]) if found else None
+
+
+def referred(reference: str) -> tuple[Study, int] | None:
+    """Return the study and the rank that a reference names; see :func:`loss_of`."""
     match = _REFERENCE.fullmatch(reference)
-    return Study.read(match["root"]).loss(int(match["rank"])) if match else None
+    if match is None:
+        return None
+    study = Study.read(match["root"])
+    return study, study.rank_at(match["place"])
 
 
 def settings_of(root: Path) -> Mapping[str, Any]:

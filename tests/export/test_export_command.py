@@ -52,6 +52,12 @@ def test_the_best_formula_becomes_a_module_beside_the_study(study, capsys):
     assert "not finished" not in printed
 
 
+def test_a_short_formula_is_named_by_its_operators(study, capsys):
+    path = run_export(ExportSettings(run=f"{study}#front:2", to="latex"))
+    assert path == study / "loss_3.tex"
+    assert Formula.parse("square(pred - label)").latex() in capsys.readouterr().out
+
+
 def test_another_rank_becomes_latex(study, capsys):
     path = run_export(ExportSettings(run=str(study), rank=2, to="latex"))
     assert path == study / "loss_2.tex"
@@ -93,6 +99,8 @@ def test_the_wrong_kind_of_path_is_refused(study, checkpoint, tmp_path):
         run_export(ExportSettings(run=str(tmp_path / "nowhere")))
     with pytest.raises(ValueError, match="has no formula of rank 4: it holds 3"):
         run_export(ExportSettings(run=str(study), rank=4))
+    with pytest.raises(ValueError, match="names a formula, and --rank is 2"):
+        run_export(ExportSettings(run=f"{study}#front:4", rank=2))
     with pytest.raises(ValueError, match="--rank is 0"):
         ExportSettings(run=str(study), rank=0)
 

@@ -320,14 +320,16 @@ def test_a_ledger_without_standard_errors_is_gone_on_with(tmp_path: Path) -> Non
     old = sqlite3.connect(ledger.path)
     for table in ("candidates", "children"):
         old.execute(f"ALTER TABLE {table} DROP COLUMN standard_error")
+    old.execute("ALTER TABLE candidates DROP COLUMN operators")
     old.execute("DROP TABLE baseline_components")
     old.commit()
     old.close()
-    assert read_ledger(tmp_path)["standard_error"].isna().all()
+    assert read_ledger(tmp_path)[["standard_error", "operators"]].isna().all(axis=None)
     assert [child.score for child in read_trials(tmp_path).values()] == [0.5]
     ledger = Ledger(tmp_path)
     ledger.record([(TrialKey(1, "candidate", 1, 0, "pred"), Evaluation("trained", 0.6, 0.1, standard_error=0.01))])
-    ledger.on_candidate(candidate(standard_error=0.01))
+    ledger.on_candidate(candidate(standard_error=0.01, operators=2))
     ledger.on_end()
     assert read_ledger(tmp_path)["standard_error"].tolist() == [pytest.approx(math.nan, nan_ok=True), 0.01]
+    assert read_ledger(tmp_path)["operators"].tolist() == [pytest.approx(math.nan, nan_ok=True), 2]
     assert [child.standard_error for child in read_trials(tmp_path).values()] == [None, 0.01]

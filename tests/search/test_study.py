@@ -140,6 +140,30 @@ def test_a_reference_names_a_loss_of_a_study(tmp_path: Path, name: str) -> None:
     assert (str(loss.formula), loss.numerics) == (RANKED[1], Numerics(**CUSTOM))
 
 
+@pytest.mark.parametrize(
+    ("place", "formula"),
+    [("front:9", RANKED[0]), ("front:2", RANKED[0]), ("front:1", RANKED[2]), ("2", RANKED[1])],
+)
+def test_a_reference_names_the_best_of_the_short_formulas(root: Path, place: str, formula: str) -> None:
+    loss = loss_of(f"{root}#{place}")
+    assert loss is not None
+    assert str(loss.formula) == formula
+    assert Study.read(root).front["formula"].tolist() == [RANKED[2], RANKED[0]]
+
+
+@pytest.mark.parametrize("place", ["front", "front:", "front:x", "front:-1", "front:2 "])
+def test_a_reference_to_the_front_needs_a_number(root: Path, place: str) -> None:
+    with pytest.raises(ValueError, match="or the largest number of operators, as in"):
+        loss_of(f"{root}#{place}")
+
+
+def test_a_front_without_such_a_short_formula_says_what_there_is(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no formula with at most 0 operators: the shortest has 1"):
+        loss_of(f"{root}#front:0")
+    with pytest.raises(ValueError, match=r"no formula with at most 4 operators$"):
+        loss_of(f"{written(tmp_path / 'none', [])}#front:4")
+
+
 @pytest.mark.parametrize("text", ["(label - pred)**2", "runs/shop", "runs/shop#", "#1", "runs/shop#best", "runs#1/a"])
 def test_other_texts_are_no_references(text: str) -> None:
     assert loss_of(text) is None

@@ -85,9 +85,42 @@ class Formula:
         """Return the canonical form without terms that do not depend on ``pred``, which have no gradient."""
         return Formula(simplification.without_offset(self.nodes))
 
+    @cached_property
+    def shown(self) -> "Formula":
+        """The shorter of the formula and :meth:`without_offset`, without terms that have no gradient, for display."""
+        short = self.without_offset()
+        scale, rest = self._factor()
+        forms = [self] if scale is None and short == self.simplify() else []
+        forms += [] if scale is None else [rest.shown.times(scale)]
+        return min([*forms, short], key=lambda form: len(str(form)))
+
     def shortest(self) -> str:
-        """Return the shorter of the texts of the formula and of :meth:`without_offset`, for display."""
-        return min(str(self), str(self.without_offset()), key=len)
+        """Return the text of :attr:`shown`."""
+        return str(self.shown)
+
+    @cached_property
+    def num_operators(self) -> int:
+        """Number of operators in :meth:`shortest`, without a constant factor of the whole, which only sets the scale.
+
+        A difference or a quotient is one operator, and what is written twice counts twice.
+        """
+        return printing.num_written(self.shown.nodes) - printing.has_factor(self.shown.nodes)
+
+    def times(self, number: float) -> "Formula":
+        """Return the product of a number, finite and not negative, and the formula, which is the product with 1."""
+        if number == 1:
+            return self
+        nodes = [*self.nodes, Constant(number)]
+        return Formula((*nodes, Operation("multiply", (len(nodes) - 1, len(nodes) - 2))))
+
+    def _factor(self) -> tuple[float | None, "Formula"]:
+        """Return the constant factor of the whole, if it has one, and the rest."""
+        root = self.nodes[-1]
+        if isinstance(root, Operation) and root.operator == "multiply":
+            for position, other in (root.operands, root.operands[::-1]):
+                if isinstance(constant := self.nodes[position], Constant):
+                    return constant.value, Formula(self.nodes[: other + 1])
+        return None, self
 
     def evaluate(self, pred: Tensor, label: Tensor, numerics: Numerics) -> Tensor:
         """Return the formula's value for every element.

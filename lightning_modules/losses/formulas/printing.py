@@ -31,6 +31,35 @@ def to_latex(nodes: Sequence[Node]) -> str:
     return _LatexWriter(nodes).write()
 
 
+def num_written(nodes: Sequence[Node]) -> int:
+    """Return the number of operators in the text of a formula: a difference is one, and so is a quotient."""
+    counts: list[int] = []
+    for node in nodes:
+        operands = node.operands if isinstance(node, Operation) else ()
+        counts.append(bool(operands) + sum(counts[operand] for operand in operands) - _joined(node, nodes))
+    return counts[-1]
+
+
+def has_factor(nodes: Sequence[Node]) -> bool:
+    """Return whether the text of a formula is a product with a number in front, or behind."""
+    node = nodes[-1]
+    while isinstance(node, Operation) and node.operator == "multiply":
+        if any(isinstance(nodes[operand], Constant) for operand in node.operands):
+            return not _joined(node, nodes)
+        node = nodes[node.operands[0]]
+    return False
+
+
+def _joined(node: Node, nodes: Sequence[Node]) -> bool:
+    """Return whether an operation and its last operand are written as one operator."""
+    if not isinstance(node, Operation) or len(node.operands) < 2:
+        return False
+    left, right = (nodes[operand] for operand in node.operands)
+    inner = right.operator if isinstance(right, Operation) else ""
+    is_quotient = node.operator == "multiply" and inner == "reciprocal" and left != Constant(1.0)
+    return is_quotient or (node.operator == "add" and inner == "negative")
+
+
 class _TextWriter:
     times = " * "
 

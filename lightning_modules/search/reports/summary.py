@@ -12,6 +12,7 @@ from rich.table import Table
 
 from lightning_modules.losses import Formula, FormulaError
 from lightning_modules.search.events import Candidate, SearchObserver, SearchProgress
+from lightning_modules.search.front import with_operators
 from lightning_modules.search.rewards import with_failure_rewards
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.messages import shortened
@@ -22,6 +23,7 @@ _COLUMNS = [
     "reward",
     "standard_error",
     "status",
+    "operators",
     "round",
     "seconds",
     "kind",
@@ -52,7 +54,7 @@ def ranking(losses: pd.DataFrame) -> pd.DataFrame:
 def as_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
     """Return a table with one row per candidate."""
     rows = [asdict(candidate) for candidate in candidates]
-    return with_failure_rewards(pd.DataFrame(rows, columns=list(Candidate.__annotations__)))
+    return with_operators(with_failure_rewards(pd.DataFrame(rows, columns=list(Candidate.__annotations__))))
 
 
 class FormulasFile(SearchObserver):
