@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from lightning_modules.core.trained_module import QuickHooks
 from lightning_modules.losses import Loss
 from lightning_modules.populations.gradient_table import SlopeTable
+from lightning_modules.populations.validations import CopyValidation, LastValidations
 from lightning_modules.statistics.standard_errors import components_of
 
 # Number of rows of a validation batch that are processed at a time.
@@ -26,20 +27,25 @@ class MeasuredPopulation(QuickHooks, pl.LightningModule, ABC):
         recommender: The start of all candidates, whose metrics measure them.
         losses: The losses; pointwise, for labels that are 0 or 1.
         monitor: Name of the metric whose contributions of the rows are kept.
+        validations: Says which validation counts, and when a candidate's training ends; by default the last one counts.
 
     Attributes:
-        copy_metrics: The metrics of every candidate in the last validation, by name; empty before the first one.
-        components: The contribution of every row to each candidate's monitored metric; ``None`` for one that is no AUC.
+        validations: The same.
     """
 
-    def __init__(self, recommender: pl.LightningModule, losses: Sequence[Loss], monitor: str) -> None:
+    def __init__(
+        self,
+        recommender: pl.LightningModule,
+        losses: Sequence[Loss],
+        monitor: str,
+        validations: LastValidations | None = None,
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.losses = nn.ModuleList(losses)
         self.metrics = copy.deepcopy(cast(Metric, recommender.metrics))
         self.monitor = monitor
-        self.copy_metrics: dict[str, list[float]] = {}
-        self.components: Sequence[Tensor | None] = ()
+        self.validations = validations or LastValidations(len(losses))
 
     @property
     def errors(self) -> Sequence[str]:
@@ -52,12 +58,12 @@ class MeasuredPopulation(QuickHooks, pl.LightningModule, ABC):
         """Whether all derivatives in training were finite, for every loss."""
 
     @abstractmethod
-    def logits(self, batch: Any) -> Tensor:
-        """Return the logit of every row of a batch under every candidate, float [n, K]."""
+    def logits(self, batch: Any, copies: Sequence[int]) -> Tensor:
+        """Return the logit of every row of a batch under these candidates, float [n, copies]."""
 
     @abstractmethod
-    def weights(self) -> list[dict[str, Tensor]]:
-        """Return every candidate's weights as a state of the recommender, on the CPU."""
+    def weights(self, copies: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Return the weights of these candidates, each as a state of the recommender, on the CPU."""
 
     def on_fit_start(self) -> None:
         """Compute the derivatives of the losses."""
@@ -71,18 +77,25 @@ class MeasuredPopulation(QuickHooks, pl.LightningModule, ABC):
     def validation_step(self, batch: Any) -> None:
         """Add the batch to the validation rows."""
         self._labels.append(batch.label)
-        self._logits += map(self.logits, _parts(batch))
+        self._logits += [self.logits(part, self.validations.running) for part in _parts(batch)]
 
     def on_validation_epoch_end(self) -> None:
-        """Compute the metrics of every candidate."""
+        """Compute the metrics of the candidates that are still trained, and end the training with the last of them."""
         logits, label = torch.cat(self._logits).T.contiguous(), torch.cat(self._labels)
-        measured, self.components = zip(*(self._measured(logit, label) for logit in logits), strict=True)
-        self.copy_metrics = {name: [float(each[name]) for each in measured] for name in measured[0]}
+        running = zip(self.validations.running, logits, strict=True)
+        self.validations.add({number: self._measured(logit, label) for number, logit in running}, self)
+        for number, finite in enumerate(self.is_finite):
+            if not finite and number in self.validations.running:
+                self.validations.end(number)
+        if not self.validations.running:
+            self.trainer.should_stop = True
 
-    def _measured(self, logit: Tensor, label: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+    def _measured(self, logit: Tensor, label: Tensor) -> CopyValidation:
         self.metrics.reset()
         self.metrics.update(logit, label)
-        return self.metrics.compute(), components_of(self.metrics, self.monitor)
+        metrics = {name: float(value) for name, value in self.metrics.compute().items()}
+        epoch = self.trainer.current_epoch + 1
+        return CopyValidation(epoch, metrics, components_of(self.metrics, self.monitor))
 
 
 def _parts(batch: Any) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from lightning_modules.populations.measured_population import MeasuredPopulation
 from lightning_modules.populations.optimizer_matching import matched_optimizer
 from lightning_modules.populations.sparse_rows import distinct_rows
 from lightning_modules.populations.stacked_model import check_decisive_methods, stacked
+from lightning_modules.populations.validations import LastValidations
 
 
 class PopulationOptimizer(Optimizer):
@@ -72,6 +73,7 @@ class Population(MeasuredPopulation):
         losses: The losses; pointwise, for labels that are 0 or 1.
         clipping: Gradient clipping of each copy.
         monitor: Name of the metric whose contributions of the rows are kept.
+        validations: Says which validation counts, and when a copy's training ends; by default the last one counts.
 
     Raises:
         UnmatchedError: If the recommender or its optimizer cannot be matched.
@@ -84,10 +86,11 @@ class Population(MeasuredPopulation):
         *,
         clipping: Clipping = no_clipping,
         monitor: str = "",
+        validations: LastValidations | None = None,
     ) -> None:
         check_decisive_methods(recommender, stacked.registry)
         copies = stacked(recommender, len(losses))
-        super().__init__(recommender, losses, monitor)
+        super().__init__(recommender, losses, monitor, validations)
         self.copies = copies
         self._matched = matched_optimizer(recommender.configure_optimizers(), recommender, self.copies)
         self.clipping = clipping
@@ -133,17 +136,17 @@ class Population(MeasuredPopulation):
         if self._unlike_labels:
             raise ValueError("a population trains on labels that are 0 or 1, and the training rows have others")
 
-    def logits(self, batch: Any) -> Tensor:
-        """Return the logit of every row of a batch under every copy, float [n, K]."""
+    def logits(self, batch: Any, copies: Sequence[int]) -> Tensor:
+        """Return the logit of every row of a batch under these copies, float [n, copies]."""
         fetched, index = self._read(batch)
-        return self.copies.logits(fetched.vectors, index)
+        return self.copies.logits(fetched.vectors, index)[:, list(copies)]
 
     @torch.no_grad()
-    def weights(self) -> list[dict[str, Tensor]]:
-        """Return every copy's weights as a state of the recommender, on the CPU."""
+    def weights(self, copies: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Return the weights of these copies, each as a state of the recommender, on the CPU."""
         # After training Lightning moves the module to the CPU, but not the optimizer's tensors.
         rows = torch.arange(len(self._rows.table), device=self._rows.table.device)
         table = torch.cat([self._rows.fetch(part).vectors.cpu() for part in rows.split(_MOST_ROWS)])
-        states = [self.copies.unstacked(vectors, number) for number, vectors in enumerate(table.unbind(1))]
+        states = [self.copies.unstacked(table[:, number], number) for number in copies]
         # A slice would keep, and send to other processes, the weights of all copies.
         return [{name: value.cpu().clone() for name, value in state.items()} for state in states]

@@ -117,6 +117,7 @@ def _trials(
         known=folder.known,
         record=folder.record,
         best=folder.best_candidate() if schedule.keeps_weights else None,
+        tuning=settings.tuning,
     )
 
 
@@ -194,10 +195,9 @@ def _single(settings: SearchSettings, trainers: TrainerFactory, data: pl.Lightni
 
 
 def _evaluator(settings: SearchSettings, trainers: TrainerFactory, data: pl.LightningDataModule) -> Evaluator:
-    size = settings.population
-    otherwise = (
-        _single(settings, trainers, data) if size == 1 else _group(PopulationEvaluator, settings, trainers, data)
-    )
+    # Stacked tables have one learning rate for all.
+    alone = settings.population == 1 or settings.tuning is not None
+    otherwise = _single(settings, trainers, data) if alone else _group(PopulationEvaluator, settings, trainers, data)
     return (
         _group(partial(FusedEvaluator, otherwise=otherwise), settings, trainers, data) if settings.fused else otherwise
     )

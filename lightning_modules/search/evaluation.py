@@ -10,16 +10,19 @@ from typing import Literal, Protocol
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor
 
+from callbacks.best_weights import BestWeights
+from callbacks.optimizer_settings import OptimizerSettings
 from callbacks.reward import RewardCallback
-from lightning_modules.losses import Loss
 from lightning_modules.losses.contract import given_by
 from lightning_modules.search.executors import in_worker
-from lightning_modules.search.trial import Assignment, Evaluation
+from lightning_modules.search.trial import Assignment, Evaluation, GridPoint, best_of_each
 from lightning_modules.statistics.standard_errors import components_of
 from lightning_modules.training.quiet import quiet_lightning
 from lightning_modules.training.trainers import TrainerFactory, fit
+from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.signals import time_limit
 
 _SPLIT = "val/"
@@ -86,8 +89,8 @@ class TrialEvaluator:
         Raises:
             KeyboardInterrupt: If the user interrupted a training.
         """
-        losses = zip(assignment.losses, assignment.names, strict=True)
-        return [self._evaluate(recommender, loss, name, assignment) for loss, name in losses]
+        evaluations = [self._evaluate(recommender, point, assignment) for point in assignment.points]
+        return best_of_each(evaluations, len(assignment.settings) or 1)
 
     def measure(self, recommender: pl.LightningModule) -> float:
         """Return the score of the recommender without training; -inf where it is not finite.
@@ -107,47 +110,101 @@ class TrialEvaluator:
         score = metrics[self.monitor] if self.mode == "max" else -metrics[self.monitor]
         return score if math.isfinite(score) else -math.inf
 
-    def _evaluate(self, recommender: pl.LightningModule, loss: Loss, name: str, assignment: Assignment) -> Evaluation:
+    def _evaluate(self, recommender: pl.LightningModule, point: GridPoint, assignment: Assignment) -> Evaluation:
         model = copy.deepcopy(recommender)
-        model.loss = loss
-        reward, rows = RewardCallback(self.monitor, self.mode), RewardRows(self.monitor)
+        model.loss = point.loss
+        watch = TrialWatch(self.monitor, self.mode, point.setting, assignment.patience)
         start = time.perf_counter()
         try:
             with isolated_training(assignment.seed, self.timeout):
-                self._fit(model, [reward, rows], name, assignment.epochs)
+                self._fit(model, watch, point.name, assignment.epochs)
         except Exception as error:  # an error that a formula causes is its result and does not end the search
-            return Evaluation("failed", None, time.perf_counter() - start, f"{type(error).__name__}: {error}")
-        trained = reward.status == "trained"
-        weights = cpu_state(model) if assignment.keep_weights else None
+            seconds = time.perf_counter() - start
+            return Evaluation("failed", None, seconds, f"{type(error).__name__}: {error}", setting=point.setting)
+        return watch.evaluation(time.perf_counter() - start, model if assignment.keep_weights else None)
+
+    def _fit(self, model: pl.LightningModule, watch: "TrialWatch", name: str, epochs: int | None) -> None:
+        once = watch.best is None
+        fit(self.trainers.build(watch.callbacks, name, epochs=epochs, validates_once=once), model, self.datamodule)
+
+
+class TrialWatch:
+    """The callbacks of a trial's Trainer, and the evaluation that they come to.
+
+    Args:
+        monitor: Name of the metric.
+        mode: ``max`` if more of the metric is better, ``min`` otherwise.
+        setting: Replaces the optimizer's own; ``None`` leaves it.
+        patience: Validations without a better metric before the training ends; ``None`` trains all epochs.
+
+    Attributes:
+        callbacks: The callbacks.
+        best: The best validation, which is the result; ``None`` where the last one is.
+    """
+
+    def __init__(
+        self, monitor: str, mode: Literal["max", "min"], setting: Setting | None, patience: int | None
+    ) -> None:
+        self.setting = setting
+        self.best = None if patience is None else BestWeights(monitor, mode)
+        self._reward, self._rows = RewardCallback(monitor, mode), RewardRows(monitor, self.best)
+        self.callbacks: list[pl.Callback] = [self._reward, self._rows]
+        if setting is not None:
+            self.callbacks.insert(0, OptimizerSettings(setting.learning_rate, setting.weight_decay))
+        if self.best is not None and patience is not None:
+            stopping = EarlyStopping(monitor, mode=mode, patience=patience)
+            self.callbacks = [self.best, *self.callbacks, stopping]
+
+    def evaluation(self, seconds: float, model: pl.LightningModule | None) -> Evaluation:
+        """Return the result.
+
+        Args:
+            seconds: Wall time.
+            model: The trained model, if the evaluation is to hold its weights.
+        """
+        trained = self._reward.status == "trained"
+        score = self._reward.reward if self.best is None else self.best.score
         return Evaluation(
-            reward.status,
-            reward.reward if trained else None,
-            time.perf_counter() - start,
-            weights=weights,
-            components=rows.components if trained else None,
+            self._reward.status,
+            score if trained else None,
+            seconds,
+            weights=None if model is None else self._weights(model),
+            components=self._rows.components if trained else None,
+            setting=self.setting,
+            epoch=0 if self.best is None else self.best.epoch,
         )
 
-    def _fit(self, model: pl.LightningModule, callbacks: list[pl.Callback], name: str, epochs: int | None) -> None:
-        fit(self.trainers.build(callbacks, name, epochs=epochs), model, self.datamodule)
+    def _weights(self, model: pl.LightningModule) -> dict[str, Tensor]:
+        if self.best is not None and self.best.weights:
+            return {name: value.cpu() for name, value in self.best.weights.items()}
+        return cpu_state(model)
 
 
 class RewardRows(pl.Callback):
-    """Keeps the contribution of every row of the last validation to the monitored metric.
+    """Keeps the contribution of every row to the monitored metric in the last validation, or in the best one.
 
     Args:
         monitor: Name of the metric, as it is logged.
+        best: Comes before this callback and knows which validation is the best; ``None`` keeps the last one's.
 
     Attributes:
         components: float32 on the CPU, of shape [n]; ``None`` where the metric is no AUC.
     """
 
-    def __init__(self, monitor: str) -> None:
+    def __init__(self, monitor: str, best: BestWeights | None = None) -> None:
         self.monitor = monitor
+        self.best = best
         self.components: Tensor | None = None
+        self._latest: Tensor | None = None
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Read the contributions from the module's metrics, which are reset after this."""
-        self.components = components_of(getattr(pl_module, "metrics", None), metric_name(self.monitor))
+        self._latest = components_of(getattr(pl_module, "metrics", None), metric_name(self.monitor))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep them if the validation counts."""
+        if self.best is None or self.best.epoch == trainer.current_epoch + 1:
+            self.components = self._latest
 
 
 def metric_name(monitor: str) -> str:

@@ -31,6 +31,9 @@ class Candidate:
         epochs: The budget; 0 is the number of epochs in the Trainer's recipe.
         standard_error: Of the reward, over the sampling of the reward rows; ``None`` where it is unknown.
         operators: Number of operators of the formula (:attr:`Formula.num_operators`); ``None`` for a hand-made loss.
+        learning_rate: That of the best setting of a grid; ``None`` where there is no grid.
+        weight_decay: That of the best setting of a grid; ``None`` where there is no grid.
+        best_epoch: The epoch of the best validation, counted from 1; 0 where the last one counts.
     """
 
     round: int
@@ -48,6 +51,9 @@ class Candidate:
     epochs: int = 0
     standard_error: float | None = None
     operators: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    best_epoch: int = 0
 
     @classmethod
     def of_trial(cls, trial: Trial, reward: float) -> "Candidate":
@@ -68,6 +74,9 @@ class Candidate:
             position=key.position,
             epochs=key.epochs,
             standard_error=evaluation.standard_error,
+            learning_rate=evaluation.learning_rate,
+            weight_decay=evaluation.weight_decay,
+            best_epoch=evaluation.epoch,
         )
 
 

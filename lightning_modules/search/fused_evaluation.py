@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 
-from lightning_modules.losses import Loss
 from lightning_modules.populations import MeasuredPopulation, UnmatchedError
 from lightning_modules.populations.fused.steps import StepsDataModule
 from lightning_modules.populations.trainer_matching import WHOLE_EPOCHS, refuse_other_device, require_numba
+from lightning_modules.populations.validations import LastValidations
 from lightning_modules.search.evaluation import Evaluator, metric_name
 from lightning_modules.search.population_evaluation import GroupEvaluator
-from lightning_modules.search.trial import Assignment, Evaluation
+from lightning_modules.search.trial import Assignment, Evaluation, GridPoint
 
 _log = logging.getLogger(__name__)
 
@@ -59,22 +59,30 @@ class FusedEvaluator(GroupEvaluator):
                 self._give_up(error)
         return self.otherwise.evaluate(recommender, assignment)
 
-    def population(self, recommender: pl.LightningModule, losses: Sequence[Loss]) -> MeasuredPopulation:
+    def population(
+        self, recommender: pl.LightningModule, points: Sequence[GridPoint], validations: LastValidations
+    ) -> MeasuredPopulation:
         """Return copies of ``recommender`` for the kernels; see :class:`GroupEvaluator`."""
         require_numba()
         from lightning_modules.populations.fused.fused_population import FusedPopulation
         from lightning_modules.populations.fused.matching import matched_limits
 
-        limits = matched_limits(self.trainers.recipe)
-        return FusedPopulation(recommender, losses, limits=limits, monitor=metric_name(self.monitor))
+        return FusedPopulation(
+            recommender,
+            [point.loss for point in points],
+            limits=matched_limits(self.trainers.recipe),
+            monitor=metric_name(self.monitor),
+            settings=[point.setting for point in points],
+            validations=validations,
+        )
 
     def training_data(self) -> pl.LightningDataModule:
         """Return the data module for the Trainer, which hands out many steps at a time."""
         # A copy, since a data module keeps a reference to its Trainer, which would be sent to workers with it.
         return StepsDataModule(copy.copy(self.datamodule))
 
-    def _trainer(self, name: str, epochs: int | None) -> pl.Trainer:
-        trainer = super()._trainer(name, epochs)
+    def _trainer(self, name: str, epochs: int | None, patience: int | None) -> pl.Trainer:
+        trainer = super()._trainer(name, epochs, patience)
         refuse_other_device(trainer)
         return trainer
 

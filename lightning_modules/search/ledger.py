@@ -11,7 +11,14 @@ import pandas as pd
 
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
 from lightning_modules.search.ledger_checks import limit, refuse_programs, refuse_wrong_types
-from lightning_modules.search.ledger_tables import ADDED, columns_of, insert_trials, make_tables, select_trials
+from lightning_modules.search.ledger_tables import (
+    ADDED,
+    StoredTrial,
+    columns_of,
+    insert_trials,
+    make_tables,
+    select_trials,
+)
 from lightning_modules.search.rewards import with_failure_rewards
 from lightning_modules.search.trial import Evaluation, TrialKey
 from lightning_modules.utilities.signals import deferred_signals
@@ -152,7 +159,7 @@ def read_ledger(root: str | Path) -> pd.DataFrame:
 def read_trials(root: str | Path) -> Mapping[TrialKey, Evaluation]:
     """Read the trials of a study, without their weights; raises like :func:`read_ledger`."""
     with _opened(root) as connection:
-        refuse_wrong_types(connection, "children", TrialKey, Evaluation)
+        refuse_wrong_types(connection, "children", StoredTrial)
         return select_trials(connection)
 
 

@@ -6,12 +6,13 @@ A formula passes six files from the strategy's ``ask`` to ``Trainer.fit``: ``sam
 recommender with it, and ``training/trainers.py`` calls the Trainer.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lightning_modules.losses import FormulaLoss, Loss, Numerics
+from lightning_modules.search.contenders import Contenders
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchObservers, SearchProgress
 from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.sampling import Sampler, Samples
@@ -151,7 +152,7 @@ class LossSearch:
         formulas = self.strategy.space.decode(samples.programs[samples.chosen])
         trials: dict[int, Trial] = {}
         losses = [FormulaLoss(formula, self.numerics) for formula in formulas]
-        with closing(self.trials.candidates(number, losses)) as results:
+        with closing(self._final(number, losses)) as results:
             for index, trial in results:
                 trials[index] = trial
                 sampled = int(samples.chosen[index])
@@ -166,6 +167,30 @@ class LossSearch:
                 )
                 self.history.check()
         return [trials[index] for index in range(len(formulas))]
+
+    def _final(self, number: int, losses: Sequence[FormulaLoss]) -> Generator[tuple[int, Trial]]:
+        """Train candidates, the best of all so far twice, and yield each with its index when its result is final."""
+        contenders = Contenders(self.trials.retrained_share, self._longest_rewards(), len(losses))
+        held: dict[int, Trial] = {}
+        with closing(self.trials.candidates(number, losses)) as results:
+            for index, trial in results:
+                if trial.key.epochs == self.trials.halving.longest and contenders.add(trial):
+                    held[index] = trial
+                else:
+                    yield index, trial
+        best = {index: trial for index, trial in held.items() if contenders.has(trial)}
+        yield from ((index, trial) for index, trial in held.items() if index not in best)
+        with closing(self.trials.again(list(best.values()))) as trials:
+            yield from zip(best, trials, strict=True)
+
+    def _longest_rewards(self) -> list[float]:
+        """Return the rewards of the candidates that were trained under the longest budget."""
+        longest = self.trials.halving.longest
+        return [
+            each.reward
+            for each in self.candidates
+            if (each.kind, each.status, each.epochs) == ("candidate", "trained", longest)
+        ]
 
     def _reward(self, trial: Trial) -> float:
         return self.history.failure_reward if trial.failed else trial.reward

@@ -4,20 +4,23 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
-from torch import Tensor
 
-from lightning_modules.losses import BCE, Loss
+from lightning_modules.losses import BCE
 from lightning_modules.populations import MeasuredPopulation, Population, UnmatchedError
 from lightning_modules.populations.clipping import clipping_of
 from lightning_modules.populations.trainer_matching import SINGLE_PROCESS, difference
+from lightning_modules.populations.validations import BestValidations, CopyValidation, LastValidations
 from lightning_modules.search.evaluation import isolated_training, metric_name
-from lightning_modules.search.trial import Assignment, Evaluation
+from lightning_modules.search.trial import Assignment, Evaluation, GridPoint, best_of_each
 from lightning_modules.training.quiet import quiet_lightning
 from lightning_modules.training.trainers import TrainerFactory, fit
 
+# A copy ends as early as it likes.
+_ENDS_ANY_TIME: Mapping[str, Any] = {"min_epochs": None}
 # A population clips the gradients of each candidate separately; Lightning would clip those of all together.
 _OWN_CLIPPING: Mapping[str, Any] = {"gradient_clip_val": None, "gradient_clip_algorithm": None}
 
@@ -30,8 +33,8 @@ class GroupEvaluator(ABC):
         datamodule: The data of training and validation.
         monitor: Name of the metric, one of the recommender's own.
         mode: ``max`` if more of the metric is better, ``min`` otherwise.
-        size: The largest number of losses that are trained at once.
-        timeout: Seconds per loss after which the group is ended and counts as failed; 0 sets no limit.
+        size: The largest number of copies that are trained at once.
+        timeout: Seconds per copy after which the group is ended and counts as failed; 0 sets no limit.
 
     Raises:
         ValueError: If the size is below 1.
@@ -60,8 +63,10 @@ class GroupEvaluator(ABC):
         self.timeout = timeout
 
     @abstractmethod
-    def population(self, recommender: pl.LightningModule, losses: Sequence[Loss]) -> MeasuredPopulation:
-        """Return the module that trains a copy of ``recommender`` with each loss.
+    def population(
+        self, recommender: pl.LightningModule, points: Sequence[GridPoint], validations: LastValidations
+    ) -> MeasuredPopulation:
+        """Return the module that trains a copy of ``recommender`` with each loss and setting.
 
         Raises:
             UnmatchedError: If the recommender or its optimizer cannot be matched.
@@ -78,8 +83,8 @@ class GroupEvaluator(ABC):
             UnmatchedError: If the recipe, the recommender or its optimizer cannot be matched.
         """
         with quiet_lightning():
-            self._trainer("check", None)
-        self.population(recommender, [BCE()])
+            self._trainer("check", None, None)
+        self.population(recommender, [GridPoint(BCE(), "check")], LastValidations(1))
 
     def evaluate(self, recommender: pl.LightningModule, assignment: Assignment) -> list[Evaluation]:
         """Train and validate a copy of ``recommender`` with each loss; ``recommender`` stays unchanged.
@@ -88,63 +93,90 @@ class GroupEvaluator(ABC):
             KeyboardInterrupt: If the user interrupted the training.
             UnmatchedError: If the recipe, the recommender or its optimizer cannot be matched.
         """
-        count, start = len(assignment.losses), time.perf_counter()
+        points = assignment.points
+        groups = [points[first : first + self.group] for first in range(0, len(points), self.group)]
+        evaluations = [each for group in groups for each in self._evaluate(recommender, group, assignment)]
+        return best_of_each(evaluations, len(assignment.settings) or 1)
+
+    def _evaluate(
+        self, recommender: pl.LightningModule, points: Sequence[GridPoint], assignment: Assignment
+    ) -> list[Evaluation]:
+        count, start = len(points), time.perf_counter()
         try:
             with isolated_training(assignment.seed, self.timeout * count):
-                population = self.population(recommender, assignment.losses)
-                fit(self._trainer(_title(assignment.names), assignment.epochs), population, self.training_data())
-                scores = self._scores(population)
+                population = self._trained(recommender, points, assignment)
+                scores = self._scores(population.validations.counted)
         except UnmatchedError:
             raise
         except Exception as error:  # an error that a formula causes is its result and does not end the search
-            seconds = (time.perf_counter() - start) / count
-            return [Evaluation("failed", None, seconds, f"{type(error).__name__}: {error}")] * count
-        weights = population.weights() if assignment.keep_weights else [None] * count
+            seconds, reason = (time.perf_counter() - start) / count, f"{type(error).__name__}: {error}"
+            return [Evaluation("failed", None, seconds, reason, setting=point.setting) for point in points]
         seconds = (time.perf_counter() - start) / count
-        results = zip(population.errors, population.is_finite, scores, weights, population.components, strict=True)
-        return [_evaluation(*result, seconds) for result in results]
+        counted = population.validations.counted
+        weights = population.validations.weights(population) if assignment.keep_weights else [None] * count
+        results = zip(population.errors, population.is_finite, scores, counted, weights, points, strict=True)
+        return [
+            replace(_evaluation(*result), seconds=seconds, weights=own, setting=point.setting)
+            for *result, own, point in results
+        ]
 
-    def _trainer(self, name: str, epochs: int | None) -> pl.Trainer:
-        trainer = self.trainers.build([], name, epochs=epochs, **_OWN_CLIPPING)
-        if unlike := difference(trainer, self.matched):
+    def _trained(
+        self, recommender: pl.LightningModule, points: Sequence[GridPoint], assignment: Assignment
+    ) -> MeasuredPopulation:
+        """Return copies of the recommender after their training."""
+        population = self.population(recommender, points, self._validations(len(points), assignment))
+        trainer = self._trainer(_title(points), assignment.epochs, assignment.patience)
+        fit(trainer, population, self.training_data())
+        return population
+
+    def _validations(self, count: int, assignment: Assignment) -> LastValidations:
+        if assignment.patience is None:
+            return LastValidations(count)
+        metric, patience = metric_name(self.monitor), assignment.patience
+        return BestValidations(count, metric, self.mode, patience=patience, keep_weights=assignment.keep_weights)
+
+    def _trainer(self, name: str, epochs: int | None, patience: int | None) -> pl.Trainer:
+        trainer = self.trainers.build([], name, epochs=epochs, validates_once=patience is None, **_OWN_CLIPPING)
+        matched = self.matched if patience is None else {**self.matched, **_ENDS_ANY_TIME}
+        if unlike := difference(trainer, matched):
             raise UnmatchedError(
                 f"a population cannot match {unlike}; change the trainer section, or train one candidate at a time"
             )
         return trainer
 
-    def _scores(self, population: MeasuredPopulation) -> list[float]:
-        metrics = {f"val/{name}": values for name, values in population.copy_metrics.items()}
+    def _scores(self, counted: Sequence[CopyValidation]) -> list[float]:
+        metrics = {f"val/{name}" for each in counted for name in each.metrics}
         if self.monitor not in metrics:
             raise ValueError(
                 f"the reward's metric '{self.monitor}' was not measured; monitor one of "
                 f"{', '.join(sorted(metrics)) or 'none (nothing was measured)'}, and check that the trainer validates"
             )
-        return metrics[self.monitor] if self.mode == "max" else [-value for value in metrics[self.monitor]]
+        sign, name = 1 if self.mode == "max" else -1, metric_name(self.monitor)
+        return [sign * each.metrics.get(name, math.nan) for each in counted]
 
 
 class PopulationEvaluator(GroupEvaluator):
     """Trains a group of losses as one population of stacked tensors; see :class:`GroupEvaluator`."""
 
-    def population(self, recommender: pl.LightningModule, losses: Sequence[Loss]) -> Population:
+    def population(
+        self, recommender: pl.LightningModule, points: Sequence[GridPoint], validations: LastValidations
+    ) -> Population:
         """Return copies of ``recommender`` in stacked tensors; see :class:`GroupEvaluator`."""
-        clipping = clipping_of(self.trainers.recipe)
-        return Population(recommender, losses, clipping=clipping, monitor=metric_name(self.monitor))
+        if any(point.setting is not None for point in points):
+            raise UnmatchedError("stacked tensors are trained with one learning rate and weight decay for all copies")
+        losses, clipping = [point.loss for point in points], clipping_of(self.trainers.recipe)
+        return Population(
+            recommender, losses, clipping=clipping, monitor=metric_name(self.monitor), validations=validations
+        )
 
 
-def _evaluation(
-    error: str,
-    is_finite: bool,
-    score: float,
-    weights: dict[str, Tensor] | None,
-    components: Tensor | None,
-    seconds: float,
-) -> Evaluation:
+def _evaluation(error: str, is_finite: bool, score: float, counted: CopyValidation) -> Evaluation:
     if error:
-        return Evaluation("failed", None, seconds, error)
+        return Evaluation("failed", None, 0.0, error)
     if not (is_finite and math.isfinite(score)):
-        return Evaluation("non-finite", None, seconds, weights=weights)
-    return Evaluation("trained", score, seconds, weights=weights, components=components)
+        return Evaluation("non-finite", None, 0.0)
+    return Evaluation("trained", score, 0.0, components=counted.components, epoch=counted.epoch)
 
 
-def _title(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{len(names)} losses, {names[0]}"
+def _title(points: Sequence[GridPoint]) -> str:
+    return points[0].name if len(points) == 1 else f"{len(points)} losses, {points[0].name}"

@@ -44,6 +44,10 @@ class Baseline:
         """Forget the contributions of the reward rows, and the remarks, before the baseline is trained again."""
         self._components, self.remarks = {}, []
 
+    def has(self, epochs: int) -> bool:
+        """Return whether its evaluation under a budget is known."""
+        return epochs in self._scores
+
     def add(self, epochs: int, evaluation: Evaluation) -> None:
         """Take in the baseline's evaluation under a budget, with a warning if it ranks no better than chance.
 

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from lightning_modules.losses import BCE, MSE, Focal, Hinge, LogMin, Loss, MaxR, Numerics, SumR
+from lightning_modules.search.reward_tuning import RewardTuning
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies import PPO, Strategy
 from lightning_modules.search.successive_halving import SuccessiveHalving
@@ -54,6 +55,8 @@ class SearchSettings:
         ladder: Budgets of successive halving, rising numbers of epochs such as 1,3,10: all candidates of a round are
             trained for the first, the best of them anew for the next; by default all are trained as long as the trainer
             says.
+        tuning: Tune learning rate and weight decay of the baseline, then train every loss with a small grid around the
+            best ones and early stopping; the best of the grid is rewarded. By default all have the optimizer's own.
         log_candidates: Write the curves of every candidate to TensorBoard.
         threads: CPU threads of torch for the whole search; 0 leaves torch's own number. The operations of a
             training are too small to gain from more threads, which slow them down on busy cores.
@@ -86,6 +89,7 @@ class SearchSettings:
     population: int = 1
     fused: bool = True
     ladder: list[int] | None = None
+    tuning: RewardTuning | None = None
     log_candidates: bool = False
     threads: int = 1
 
@@ -108,6 +112,10 @@ class SearchSettings:
             raise ValueError(
                 f"--search.child_timeout is {self.child_timeout:g}, but at most {_LONGEST_TIMEOUT:g} seconds can be "
                 "waited for; 0 sets no limit"
+            )
+        if self.tuning is not None and not self.relative:
+            raise ValueError(
+                "--search.tuning tunes the baseline, and --search.relative false has none: leave one of them out"
             )
         self.halving  # noqa: B018 (refuses numbers that make no ladder)
 

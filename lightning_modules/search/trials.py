@@ -1,80 +1,63 @@
-"""Runs trials: the baseline, the hand-made losses and every round's candidates, each trained once in a study."""
+"""The trials of a search: the baseline, the hand-made losses and every round's candidates."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+import math
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
-
-import pytorch_lightning as pl
-from torch import Tensor
+from typing import Any
 
 from lightning_modules.losses import Loss
-from lightning_modules.search.evaluation import Evaluator
-from lightning_modules.search.executors import Shared, TrialExecutor
-from lightning_modules.search.executors.dispatch import Death, dispatch, in_order
+from lightning_modules.search.executors.dispatch import in_order
+from lightning_modules.search.reward_tuning import RewardTuning, best_setting
 from lightning_modules.search.rewards import Baseline
-from lightning_modules.search.schedule import BestCandidate, Schedule
 from lightning_modules.search.successive_halving import SuccessiveHalving
-from lightning_modules.search.trial import Assignment, Evaluation, Trial, TrialKey
+from lightning_modules.search.trial import Regime, Trial, TrialKey
+from lightning_modules.search.trial_runner import TrialRunner
+from lightning_modules.training.tuning import Setting
 
-#: Writes finished trials to disk, all of them or none.
-Record = Callable[[Sequence[tuple[TrialKey, Evaluation]]], object]
 
-
-class Trials:
-    """Trains losses in groups on an executor, and yields each one as soon as it is on disk.
+class Trials(TrialRunner):
+    """Trains the losses of a search under its budgets, and gives every trial its reward.
 
     Args:
-        executor: Where losses are trained.
-        evaluator: Trains a group of losses.
-        schedule: Holds the recommender that every trial starts from.
+        arguments: Those of :class:`TrialRunner`.
         halving: The budgets of a round.
-        baseline: The loss whose score is subtracted from that of every trial with the same start and budget; ``None``
-            rewards the score itself.
-        seed: Seed of every trial; it rises by 1 whenever the recommender takes over a candidate's weights.
-        known: Finished trials, which are not run again.
-        record: Writes trials to disk before they are yielded.
-        best: Keeps the weights of a round's best candidate, if the schedule needs them.
+        tuning: How trials are tuned; ``None`` trains each of them once, with the optimizer's own settings.
+        options: The other arguments of :class:`TrialRunner`.
     """
 
     def __init__(
-        self,
-        executor: TrialExecutor,
-        evaluator: Evaluator,
-        schedule: Schedule,
-        *,
-        halving: SuccessiveHalving,
-        baseline: Loss | None,
-        seed: int,
-        known: Mapping[TrialKey, Evaluation],
-        record: Record,
-        best: BestCandidate | None = None,
+        self, *arguments: Any, halving: SuccessiveHalving, tuning: RewardTuning | None = None, **options: Any
     ) -> None:
-        self.schedule = schedule
+        super().__init__(*arguments, **options)
         self.halving = halving
-        self.baseline = Baseline(baseline)
-        self.seed = seed
-        self.known = dict(known)
-        self.record = record
-        self.best = best
-        self._executor = executor
-        self._evaluator = executor.share(evaluator)
-        self._group = evaluator.group
-        self._recommender: tuple[int, Shared[pl.LightningModule]] | None = None
+        self.tuning = tuning
+        self._regimes: Mapping[int, Regime] | None = None
+
+    @property
+    def retrained_share(self) -> float:
+        """The share of the best candidates that are trained again with another seed."""
+        return 0.0 if self.tuning is None else self.tuning.retrained_share
+
+    def regime(self, epochs: int) -> Regime:
+        """Return how trials of a budget are trained: with the whole grid under the longest one alone."""
+        if self.tuning is None:
+            return Regime()
+        if self._regimes is None:
+            self._regimes = self._tuned(self.tuning)
+        return self._regimes[epochs]
 
     def measure_baseline(self) -> None:
-        """Train the baseline from the present recommender under every budget.
+        """Train the baseline from the present recommender under every budget, after tuning it.
 
         Raises:
             RuntimeError: If it cannot be trained.
         """
-        loss = self.baseline.loss
-        if loss is None:
+        if self.baseline.loss is None:
             return
         self.baseline.clear()
+        self.other_baseline = Baseline(self.baseline.loss)
         for epochs in self.halving.epochs:
-            key = TrialKey(self.schedule.moves, "baseline", 0, epochs, loss.title)
-            ((_, evaluation),) = self.train([key], [loss])
-            self.baseline.add(epochs, evaluation)
+            self._add_baseline(self.baseline, epochs, position=0)
 
     def references(self, losses: Mapping[str, Loss]) -> Generator[Trial]:
         """Train hand-made losses, given by name, under the longest budget and yield their trials in order."""
@@ -104,6 +87,15 @@ class Trials:
             alive = [alive[index] for index in kept]
             yield from ((index, trial) for index, trial in done.items() if not is_last and index not in alive)
 
+    def again(self, trials: Sequence[Trial]) -> Generator[Trial]:
+        """Train candidates of the longest budget again with another seed, and yield each with the means of both."""
+        epochs = self.halving.longest
+        if trials and self.other_baseline.loss is not None and not self.other_baseline.has(epochs):
+            self._add_baseline(self.other_baseline, epochs, position=1)
+        keys = [trial.key.again for trial in trials]
+        with closing(self._trials(keys, [trial.loss for trial in trials], rung=0)) as others:
+            yield from (trial.averaged(other) for trial, other in zip(trials, others, strict=True))
+
     def advance(self, best: Trial | None) -> bool | None:
         """Let the recommender take over the weights of a round's best candidate, if the schedule wants that.
 
@@ -115,91 +107,47 @@ class Trials:
         self.schedule.move(self.weights(best.key, best.loss), best.evaluation.score)
         return True
 
-    def train(self, keys: Sequence[TrialKey], losses: Sequence[Loss]) -> Generator[tuple[int, Evaluation]]:
-        """Train every loss whose trial is unknown and yield all evaluations with their index, as they become known.
-
-        Raises:
-            OSError: If a trial cannot be written to disk.
-        """
-        groups = [range(first, min(first + self._group, len(keys))) for first in range(0, len(keys), self._group)]
-        missing = [group for group in groups if not all(keys[index] in self.known for index in group)]
-        for group in groups:
-            if group not in missing:
-                yield from ((index, self.known[keys[index]]) for index in group)
-        grouped = [[keys[index] for index in group] for group in missing]
-        calls = [
-            self._call(own, [losses[index] for index in group]) for own, group in zip(grouped, missing, strict=True)
-        ]
-
-        def on_done(number: int, outcome: list[Evaluation] | Death) -> None:
-            self._keep(grouped[number], outcome)
-
-        for number in dispatch(self._executor, train_group, calls, on_done):
-            yield from ((index, self.known[keys[index]]) for index in missing[number])
-
-    def weights(self, key: TrialKey, loss: Loss) -> Mapping[str, Tensor]:
-        """Return the weights of a candidate, which is trained again if they were lost.
-
-        Raises:
-            RuntimeError: If that ends its process, twice.
-        """
-        assert self.best is not None
-        kept = self.best.weights(key)
-        if kept is not None:
-            return kept
-        outcomes: dict[int, list[Evaluation] | Death] = {}
-        list(dispatch(self._executor, train_group, [self._call([key], [loss])], outcomes.__setitem__))
-        outcome = outcomes[0]
-        if isinstance(outcome, Death):
-            raise RuntimeError(f"{key.title} could not be trained again for its weights: {outcome.reason}")
-        (again,) = outcome
-        assert again.weights is not None
-        return again.weights
+    def _add_baseline(self, baseline: Baseline, epochs: int, position: int) -> None:
+        assert baseline.loss is not None
+        key = TrialKey(self.schedule.moves, "baseline", position, epochs, baseline.loss.title)
+        ((_, evaluation),) = self.train([key], [baseline.loss])
+        baseline.add(epochs, evaluation)
 
     def _trials(self, keys: Sequence[TrialKey], losses: Sequence[Loss], rung: int) -> Generator[Trial]:
         with closing(self.train(keys, losses)) as evaluations:
             for index, evaluation in in_order(evaluations):
-                reward = self.baseline.reward(evaluation, keys[index].epochs)
+                reward = self.baseline_of(keys[index]).reward(evaluation, keys[index].epochs)
                 yield Trial(keys[index], losses[index], rung, evaluation, reward)
 
-    def _call(
-        self, keys: Sequence[TrialKey], losses: Sequence[Loss]
-    ) -> tuple[Shared[Evaluator], Shared[pl.LightningModule], Assignment]:
-        moves = self.schedule.moves
-        if self._recommender is None or self._recommender[0] != moves:
-            self._recommender = moves, self._executor.share(self.schedule.recommender)
-        assignment = Assignment(
-            losses=tuple(losses),
-            names=tuple(key.title for key in keys),
-            seed=self.seed + moves,
-            epochs=keys[0].epochs or None,
-            keep_weights=self.best is not None and keys[0].is_candidate,
-        )
-        return self._evaluator, self._recommender[1], assignment
-
-    def _keep(self, keys: Sequence[TrialKey], outcome: list[Evaluation] | Death) -> None:
-        """Record the evaluations of a group, without weights: those of a whole round need not fit into memory."""
-        evaluations = [_killed(outcome)] * len(keys) if isinstance(outcome, Death) else outcome
-        finished = list(zip(keys, evaluations, strict=True))
-        if self.best is not None:
-            for key, evaluation in finished:
-                self.best.offer(key, evaluation)
-        light = [(key, self._light(key, evaluation)) for key, evaluation in finished]
-        self.record(light)
-        self.known.update(light)
-
-    def _light(self, key: TrialKey, evaluation: Evaluation) -> Evaluation:
-        components = evaluation.components if key.is_baseline else None
-        error = self.baseline.standard_error(evaluation, key.epochs)
-        return replace(evaluation, weights=None, components=components, standard_error=error)
+    def _tuned(self, tuning: RewardTuning) -> Mapping[int, Regime]:
+        """Tune the baseline and return how trials of every budget are trained."""
+        best = best_setting(tuning.of_baseline, SettingScores(self, tuning).of)
+        shorter = dict.fromkeys(self.halving.epochs, tuning.alone(best))
+        return {**shorter, self.halving.longest: tuning.around(best)}
 
 
-def train_group(
-    evaluator: Shared[Evaluator], recommender: Shared[pl.LightningModule], assignment: Assignment
-) -> list[Evaluation]:
-    """Train a group of losses in the process that calls this."""
-    return evaluator.get().evaluate(recommender.get(), assignment)
+class SettingScores:
+    """Trains the baseline with one setting after another, each of them a trial.
 
+    Args:
+        trials: Trains them.
+        tuning: How a trial with one setting is trained.
+    """
 
-def _killed(death: Death) -> Evaluation:
-    return Evaluation("failed", None, 0.0, f"its process died, and so it did on a second try: {death.reason}")
+    def __init__(self, trials: Trials, tuning: RewardTuning) -> None:
+        self.trials = trials
+        self.tuning = tuning
+        self._tried = 0
+
+    def of(self, settings: Sequence[Setting]) -> list[float]:
+        """Return the scores of settings; -inf where the training failed."""
+        loss = self.trials.baseline.loss
+        assert loss is not None
+        names = [f"{loss.title} {each.learning_rate:g} {each.weight_decay:g}" for each in settings]
+        epochs, first = self.trials.halving.longest, self._tried + 1
+        keys = [TrialKey(0, "tuning", number, epochs, name) for number, name in enumerate(names, start=first)]
+        self._tried += len(settings)
+        regimes = [self.tuning.alone(each) for each in settings]
+        evaluations = dict(self.trials.train(keys, [loss] * len(keys), regimes))
+        scores = (evaluations[index].score for index in range(len(keys)))
+        return [-math.inf if score is None else score for score in scores]

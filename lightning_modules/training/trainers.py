@@ -95,8 +95,7 @@ class TrainerFactory:
     """Builds a new Trainer for every training from one recipe, the ``trainer`` section of the configuration.
 
     Args:
-        recipe: Arguments of the Trainer; callbacks and other objects in it are copied for every Trainer. A recipe that
-            leaves ``check_val_every_n_epoch`` at 1 validates once, after the last epoch.
+        recipe: Arguments of the Trainer; callbacks and other objects in it are copied for every Trainer.
         log_folder: Folder of the TensorBoard curves, one run a Trainer; ``None`` writes none.
     """
 
@@ -105,7 +104,13 @@ class TrainerFactory:
         self.log_folder = log_folder
 
     def build(
-        self, callbacks: Sequence[Callback], name: str, *, epochs: int | None = None, **settings: Any
+        self,
+        callbacks: Sequence[Callback],
+        name: str,
+        *,
+        epochs: int | None = None,
+        validates_once: bool = True,
+        **settings: Any,
     ) -> pl.Trainer:
         """Return a new Trainer that keeps no checkpoints and shows no progress.
 
@@ -113,12 +118,15 @@ class TrainerFactory:
             callbacks: Callbacks that come after those of the recipe.
             name: Name of the training, after which the folder of its curves is called.
             epochs: Number of epochs instead of the recipe's.
+            validates_once: Whether a recipe that leaves ``check_val_every_n_epoch`` at 1 validates after the last epoch
+                alone.
             settings: Arguments that replace the recipe's.
         """
         if self.log_folder is not None:
             settings["logger"] = TensorBoardLogger(self.log_folder, name=None, version=_file_name(name))
         recipe = self.recipe if epochs is None else {**self.recipe, "max_epochs": epochs}
-        if recipe.get("check_val_every_n_epoch", 1) == 1 and (recipe.get("max_epochs") or 0) > 1:
+        leaves_it = validates_once and recipe.get("check_val_every_n_epoch", 1) == 1
+        if leaves_it and (recipe.get("max_epochs") or 0) > 1:
             recipe = {**recipe, "check_val_every_n_epoch": recipe["max_epochs"]}
         # A configuration for fit may keep checkpoints, which a Trainer without checkpointing refuses.
         return quiet_trainer(recipe, list(callbacks), without=(Checkpoint,), **settings)

@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from lightning_modules.losses import LossObject
+
+AnyLoss = TypeVar("AnyLoss", bound=LossObject)
 
 # Halved this often, the distance between neighbours is below the three figures that are kept.
 _FINEST = 12
@@ -38,7 +40,7 @@ class Setting:
         changed: dict[str, Any] = {name: value}
         return replace(self, **changed)
 
-    def of_loss(self, loss: LossObject) -> LossObject:
+    def of_loss(self, loss: AnyLoss) -> AnyLoss:
         """Return the loss with the options of this setting."""
         if not self.options:
             return loss

@@ -17,6 +17,7 @@ from lightning_modules.search.events import SearchObserver
 from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.reports.summary import FormulasFile
+from lightning_modules.search.reward_tuning import RewardTuning
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.snapshots import Snapshots
 from lightning_modules.search.strategies import PPO, REINFORCE, RandomSearch, RegularizedEvolution
@@ -32,7 +33,21 @@ STRATEGIES = {
 }
 
 
-def search(root: Path, *, strategy: str = "ppo", model: pl.LightningModule | None = None, **options: Any) -> None:
+#: A grid of four settings, and half of the candidates trained again.
+TUNING = RewardTuning(
+    learning_rates=[3e-3, 3e-2],
+    weight_decays=[0.0, 1e-4],
+    refinements=0,
+    learning_rate_factors=[1.0],
+    weight_decay_factors=[0.0, 1.0, 3.0],
+    patience=1,
+    retrained_share=0.5,
+)
+
+
+def search(
+    root: Path, *, strategy: str = "ppo", model: pl.LightningModule | None = None, epochs: int = 1, **options: Any
+) -> None:
     """Run a small search, or go on with the one that the folder holds."""
     data = planted_data()
     defaults: dict[str, Any] = {
@@ -48,7 +63,7 @@ def search(root: Path, *, strategy: str = "ppo", model: pl.LightningModule | Non
         settings,
         recommender=model or untrained(data),
         datamodule=data,
-        trainer_recipe={"max_epochs": 1, "accelerator": "cpu", "devices": 1},
+        trainer_recipe={"max_epochs": epochs, "accelerator": "cpu", "devices": 1},
         seed=5,
         save_config=partial(_save, {**options, "strategy": strategy}),
     )

@@ -14,6 +14,7 @@ from lightning_modules.search.events import SearchProgress
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_ledger, read_trials
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.trial import Evaluation, TrialKey
+from lightning_modules.training.tuning import Setting
 from tests.search.observer_helpers import candidate, reference, round_summary
 
 CANDIDATES = [
@@ -80,11 +81,14 @@ def test_trained_children_are_read_as_they_were_written(tmp_path: Path) -> None:
             "failed", None, 0.5, "ValueError: 'quotes', \"more\""
         ),
         TrialKey(1, "candidate", 2, 3, "max(pred, label)"): Evaluation("non-finite", None, 0.5),
+        TrialKey(1, "candidate", 3, 3, "(pred - label)**2"): Evaluation(
+            "trained", 0.7, 0.5, setting=Setting(2e-3, 0.0), epoch=9
+        ),
     }
     ledger = Ledger(tmp_path)
     ledger.record(list(children.items()))
     other = sqlite3.connect(ledger.path)
-    assert other.execute("SELECT count(*) FROM children").fetchone() == (3,)
+    assert other.execute("SELECT count(*) FROM children").fetchone() == (4,)
     other.close()
     ledger.on_end()
     assert read_trials(tmp_path) == children
@@ -256,7 +260,10 @@ def test_a_value_of_another_type_is_refused_with_its_row(tmp_path: Path, value: 
         Ledger(root)
 
 
-@pytest.mark.parametrize("change", ["score = 'x'", "position = x'ff'", "seconds = NULL", "status = x'ff'"])
+@pytest.mark.parametrize(
+    "change",
+    ["score = 'x'", "position = x'ff'", "seconds = NULL", "status = x'ff'", "best_epoch = -1", "weight_decay = 'x'"],
+)
 def test_a_child_of_another_type_is_refused(tmp_path: Path, change: str) -> None:
     with pytest.raises(ValueError, match="row 1 of its table children"):
         read_trials(changed(tmp_path, f"UPDATE children SET {change}"))
@@ -319,7 +326,8 @@ def test_a_ledger_without_standard_errors_is_gone_on_with(tmp_path: Path) -> Non
     ledger.on_end()
     old = sqlite3.connect(ledger.path)
     for table in ("candidates", "children"):
-        old.execute(f"ALTER TABLE {table} DROP COLUMN standard_error")
+        for column in ("standard_error", "learning_rate", "weight_decay", "best_epoch"):
+            old.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     old.execute("ALTER TABLE candidates DROP COLUMN operators")
     old.execute("DROP TABLE baseline_components")
     old.commit()
@@ -332,4 +340,5 @@ def test_a_ledger_without_standard_errors_is_gone_on_with(tmp_path: Path) -> Non
     ledger.on_end()
     assert read_ledger(tmp_path)["standard_error"].tolist() == [pytest.approx(math.nan, nan_ok=True), 0.01]
     assert read_ledger(tmp_path)["operators"].tolist() == [pytest.approx(math.nan, nan_ok=True), 2]
+    assert read_ledger(tmp_path)["best_epoch"].tolist() == [0, 0]
     assert [child.standard_error for child in read_trials(tmp_path).values()] == [None, 0.01]

@@ -10,12 +10,14 @@ import pytest
 from benchmarks.common.study_comparison import differences
 from lightning_modules.search.ledger import LEDGER_NAME, read_trials
 from lightning_modules.utilities.folder_lock import folder_lock
-from tests.search.small_studies import Stops, interrupted, newest_first, search, trainings, truncate
+from tests.search.small_studies import TUNING, Stops, interrupted, newest_first, search, trainings, truncate
 
 KINDS: dict[str, dict[str, Any]] = {
     "ppo alternate": {"strategy": "ppo", "alternate": True},
     "reinforce ladder": {"strategy": "reinforce", "ladder": [1, 2]},
     "evolution alternate ladder": {"strategy": "evolution", "alternate": True, "ladder": [1, 2]},
+    "reinforce tuned ladder": {"strategy": "reinforce", "tuning": TUNING, "epochs": 3, "ladder": [1, 3]},
+    "ppo tuned alternate": {"strategy": "ppo", "tuning": TUNING, "epochs": 3, "alternate": True, "population": 4},
     "random absolute": {"strategy": "random", "relative": False, "warmup_updates": 0},
 }
 
@@ -80,6 +82,17 @@ def test_a_search_stopped_once_anywhere(stops: Stops, studies: dict[str, Path], 
             assert interrupted(partial(search, root, alternate=True))
         search(root, alternate=True)
         assert differences(studies["alternate"], root) == [], f"stopped at step {step}"
+
+
+def test_a_tuned_search_stopped_once_anywhere(stops: Stops, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"strategy": "random", "tuning": TUNING, "epochs": 3, "population": 4}
+    search(tmp_path / "whole", **options)
+    for step in (5, 40, 75):
+        root = tmp_path / f"stopped{step}"
+        with stops.at(step):
+            assert interrupted(partial(search, root, **options))
+        search(root, **options)
+        assert differences(tmp_path / "whole", root) == [], f"stopped at step {step}"
 
 
 def test_known_trials_are_not_run_again(

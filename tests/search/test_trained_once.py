@@ -13,7 +13,8 @@ from lightning_modules.search.executors import SerialExecutor, TrialExecutor
 from lightning_modules.search.schedule import BestCandidate, FromScratch
 from lightning_modules.search.successive_halving import SuccessiveHalving
 from lightning_modules.search.trial import Assignment, Evaluation, TrialKey
-from lightning_modules.search.trials import Record, Trials
+from lightning_modules.search.trial_runner import Record
+from lightning_modules.search.trials import Trials
 from tests.search.child_helpers import planted_data, untrained
 from tests.search.fake_executor import FakeExecutor
 

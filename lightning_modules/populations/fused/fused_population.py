@@ -14,10 +14,11 @@ from lightning_modules.losses import Loss
 from lightning_modules.populations.fused import biased_mf, deep_mf  # noqa: F401 (register the models)
 from lightning_modules.populations.fused.fused_model import check_fused, fused
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, SlopeCells, StepPlan
-from lightning_modules.populations.fused.matching import matched_table
+from lightning_modules.populations.fused.matching import StepSetting, matched_table
 from lightning_modules.populations.fused.steps import Steps
 from lightning_modules.populations.gradient_table import SlopeTable
 from lightning_modules.populations.measured_population import MeasuredPopulation
+from lightning_modules.populations.validations import LastValidations
 
 
 class FusedPopulation(MeasuredPopulation):
@@ -32,18 +33,29 @@ class FusedPopulation(MeasuredPopulation):
         losses: The losses; pointwise, for labels that are 0 or 1.
         limits: Gradient clipping of each copy.
         monitor: Name of the metric whose contributions of the rows are kept.
+        settings: Learning rate and weight decay of each copy, in its optimizer's own meaning of them; ``None`` leaves
+            the recommender's. By default all have the recommender's.
+        validations: Says which validation counts, and when a copy's training ends; by default the last one counts.
 
     Raises:
         UnmatchedError: If the recommender or its optimizer cannot be matched.
     """
 
     def __init__(
-        self, recommender: pl.LightningModule, losses: Sequence[Loss], *, limits: ClippingLimits, monitor: str = ""
+        self,
+        recommender: pl.LightningModule,
+        losses: Sequence[Loss],
+        *,
+        limits: ClippingLimits,
+        monitor: str = "",
+        settings: Sequence[StepSetting | None] | None = None,
+        validations: LastValidations | None = None,
     ) -> None:
         check_fused(recommender)
-        table = matched_table(recommender.configure_optimizers(), recommender)
-        copies = [fused(recommender, table) for _ in losses]
-        super().__init__(recommender, losses, monitor)
+        optimizer = recommender.configure_optimizers()
+        chosen = settings or [None] * len(losses)
+        copies = [fused(recommender, matched_table(optimizer, recommender, setting)) for setting in chosen]
+        super().__init__(recommender, losses, monitor, validations)
         self._copies = copies
         self._finite = [True] * len(losses)
         self._limits = limits
@@ -64,13 +76,13 @@ class FusedPopulation(MeasuredPopulation):
         self._finite = [not error for error in self.errors]
 
     def training_step(self, batch: Steps) -> None:
-        """Take the steps with every copy whose derivatives were finite so far.
+        """Take the steps with every copy that runs and whose derivatives were finite so far.
 
         Raises:
             UnmatchedError: If a label is neither 0 nor 1.
         """
         plan = self._copies[0].planned(batch)
-        alive = [number for number, finite in enumerate(self._finite) if finite]
+        alive = [number for number in self.validations.running if self._finite[number]]
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             trained = [threads.submit(self._train, number, plan) for number in alive]
             try:
@@ -83,13 +95,13 @@ class FusedPopulation(MeasuredPopulation):
     def _train(self, number: int, plan: StepPlan) -> bool:
         return self._copies[number].train(plan, self._slopes[number], self._limits)
 
-    def logits(self, batch: Any) -> Tensor:
-        """Return the logit of every row of a batch under every copy, float [n, K]."""
-        return torch.stack([each.logits(batch) for each in self._copies], dim=1)
+    def logits(self, batch: Any, copies: Sequence[int]) -> Tensor:
+        """Return the logit of every row of a batch under these copies, float [n, copies]."""
+        return torch.stack([self._copies[number].logits(batch) for number in copies], dim=1)
 
-    def weights(self) -> list[dict[str, Tensor]]:
-        """Return every copy's weights as a state of the recommender."""
-        return [each.state() for each in self._copies]
+    def weights(self, copies: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Return the weights of these copies, each as a state of the recommender."""
+        return [self._copies[number].state() for number in copies]
 
 
 def slope_cells(table: SlopeTable) -> list[SlopeCells]:

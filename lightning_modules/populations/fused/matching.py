@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import nn
@@ -42,12 +42,25 @@ _TABLES: Mapping[type[Optimizer], tuple[Callable[..., FusedTable], frozenset[str
 }
 
 
-def matched_table(optimizer: object, recommender: nn.Module) -> TableFactory:
+class StepSetting(Protocol):
+    """The size of an optimizer's steps."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate."""
+
+    @property
+    def weight_decay(self) -> float:
+        """The weight decay, in the optimizer's own meaning of it."""
+
+
+def matched_table(optimizer: object, recommender: nn.Module, setting: StepSetting | None = None) -> TableFactory:
     """Return what builds a table with the equivalent of a recommender's optimizer.
 
     Args:
         optimizer: The return value of the recommender's ``configure_optimizers``.
         recommender: The recommender, whose model says which parameters may stay; see :func:`refuse_fixed`.
+        setting: Replaces the optimizer's learning rate and weight decay.
 
     Raises:
         UnmatchedError: If there is none.
@@ -58,6 +71,8 @@ def matched_table(optimizer: object, recommender: nn.Module) -> TableFactory:
     kind, matched = _TABLES[type(optimizer)]
     refuse_other_parameters(optimizer, recommender, untrained(recommender), _NO_KERNEL)
     settings = matched_settings(optimizer, matched | {"weight_decay"}, _NO_KERNEL)
+    if setting is not None:
+        settings |= {"lr": setting.learning_rate, "weight_decay": setting.weight_decay}
     if "betas" in settings:
         _check_adam(settings["betas"], settings["eps"], settings["lr"] * settings["weight_decay"])
     return partial(kind, settings=settings)

@@ -31,6 +31,9 @@ _COLUMNS = [
     "right_share",
     "simplified",
     "epochs",
+    "learning_rate",
+    "weight_decay",
+    "best_epoch",
 ]
 _HEADINGS = ("rank", "loss", "reward (se)", "metric", "right signs", "round", "seconds")
 _LONGEST_SHOWN = 117

@@ -1,0 +1,117 @@
+"""The validation of every copy of a population that counts: its last one, or with early stopping its best one."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class CopyValidation:
+    """What a validation has found of one copy.
+
+    Attributes:
+        epoch: The epoch, counted from 1; 0 before the first validation, and where the last one counts.
+        metrics: The metrics by name.
+        components: The contribution of every row to the monitored metric, float [n]; ``None`` for one that is no AUC.
+        weights: The copy's weights at that time as a state of the recommender; ``None`` if they are not kept.
+    """
+
+    epoch: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    components: Tensor | None = None
+    weights: dict[str, Tensor] | None = None
+
+
+class HasWeights(Protocol):
+    """Copies of a recommender."""
+
+    def weights(self, copies: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Return the weights of these copies, each as a state of the recommender."""
+
+
+class LastValidations:
+    """Keeps the last validation of every copy, all of which are trained to the end.
+
+    Args:
+        count: Number of copies.
+
+    Attributes:
+        counted: The validation that counts, of every copy.
+        running: Numbers of the copies that go on training.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.counted = [CopyValidation()] * count
+        self.running = list(range(count))
+
+    def add(self, found: Mapping[int, CopyValidation], population: HasWeights) -> None:  # noqa: ARG002
+        """Take in a validation of copies, by their numbers."""
+        for number, validation in found.items():
+            self.counted[number] = replace(validation, epoch=0)
+
+    def end(self, number: int) -> None:
+        """Take in that the training of a copy has failed."""
+
+    def weights(self, population: HasWeights) -> list[dict[str, Tensor]]:
+        """Return every copy's weights at the end."""
+        return population.weights(range(len(self.counted)))
+
+
+class BestValidations(LastValidations):
+    """Keeps the best validation of every copy, which ends after as many without a better one as patience has.
+
+    It decides like Lightning's EarlyStopping: a metric that is not finite, or is missing, ends a copy too, and counts.
+
+    Args:
+        count: Number of copies.
+        metric: Name of the metric.
+        mode: Whether more (max) or less (min) of it is better.
+        patience: Validations without a better metric before a copy ends.
+        keep_weights: Whether the weights of the best validation are kept.
+    """
+
+    def __init__(
+        self, count: int, metric: str, mode: Literal["max", "min"], *, patience: int, keep_weights: bool = False
+    ) -> None:
+        super().__init__(count)
+        self.metric = metric
+        self.sign = 1.0 if mode == "max" else -1.0
+        self.patience = patience
+        self.keep_weights = keep_weights
+        self._waited = [0] * count
+
+    def add(self, found: Mapping[int, CopyValidation], population: HasWeights) -> None:
+        """Take in a validation of copies that run, by their numbers."""
+        better = [number for number, validation in found.items() if self._is_better(number, validation)]
+        weights = population.weights(better) if self.keep_weights and better else [None] * len(better)
+        for number, kept in zip(better, weights, strict=True):
+            self.counted[number] = replace(found[number], weights=kept)
+
+    def _is_better(self, number: int, validation: CopyValidation) -> bool:
+        """Return whether a validation counts from now on, and end the copy if it is time."""
+        score = self._score(validation)
+        if not math.isfinite(score):
+            self.end(number)
+            return True
+        before = self.counted[number]
+        if not before.epoch or score > self._score(before):
+            self._waited[number] = 0
+            return True
+        self._waited[number] += 1
+        if self._waited[number] >= self.patience:
+            self.end(number)
+        return False
+
+    def _score(self, validation: CopyValidation) -> float:
+        return self.sign * validation.metrics.get(self.metric, math.nan)
+
+    def end(self, number: int) -> None:
+        """Take in that the training of a copy has ended."""
+        self.running.remove(number)
+
+    def weights(self, population: HasWeights) -> list[dict[str, Tensor]]:  # noqa: ARG002
+        """Return every copy's weights of its best validation; empty ones where they were not kept."""
+        return [validation.weights or {} for validation in self.counted]

@@ -1,0 +1,99 @@
+"""Tuned rewards: the baseline's best learning rate and weight decay, and the grid around it for every trial."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from lightning_modules.search.trial import Regime
+from lightning_modules.training.tuning import Axis, Setting, Tuning
+
+
+@dataclass(frozen=True)
+class RewardTuning:
+    """How trials are tuned, so that their rewards compare losses and not how well a setting suits them.
+
+    The baseline is tuned first, on a grid. Then the baseline, the hand-made losses and all candidates are trained with
+    the same few settings around its best one, and the best of them counts for each.
+
+    Args:
+        learning_rates: Learning rates of the baseline's grid.
+        weight_decays: Weight decays of the baseline's grid.
+        extensions: How often the baseline's grid goes on beyond an end, while the best setting lies there.
+        refinements: How often the neighbours of the baseline's best setting at half the distance are tried.
+        learning_rate_factors: Learning rates of every trial, as multiples of the baseline's best one.
+        weight_decay_factors: Weight decays of every trial, as multiples of the baseline's best one, or of the smallest
+            positive one of its grid if 0 is the best.
+        patience: Validations without a better metric before a training ends; the best one counts.
+        retrained_share: The share of the best candidates so far that are trained again with another seed, before the
+            strategy is told the mean of both rewards; 0 retrains none.
+    """
+
+    learning_rates: list[float] = field(default_factory=lambda: [1e-3, 3e-3, 1e-2])
+    weight_decays: list[float] = field(default_factory=lambda: [0.0, 1e-5, 1e-4])
+    extensions: int = 1
+    refinements: int = 1
+    learning_rate_factors: list[float] = field(default_factory=lambda: [0.4, 1.0])
+    weight_decay_factors: list[float] = field(default_factory=lambda: [0.0, 0.3, 1.0, 3.0])
+    patience: int = 3
+    retrained_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no grid.
+
+        Raises:
+            ValueError: If a number is out of its range, or there is none.
+        """
+        for name in ("learning_rates", "learning_rate_factors"):
+            _check(name, getattr(self, name), least=math.ulp(0.0), words="positive numbers")
+        for name in ("weight_decays", "weight_decay_factors"):
+            _check(name, getattr(self, name), least=0.0, words="numbers from 0 on")
+        for name, least in (("extensions", 0), ("refinements", 0), ("patience", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--search.tuning.{name} is {getattr(self, name)}, but is at least {least}")
+        if not 0 <= self.retrained_share < 1:
+            raise ValueError(f"--search.tuning.retrained_share is {self.retrained_share}, but a share lies in [0, 1)")
+
+    @property
+    def of_baseline(self) -> Tuning:
+        """The tuning of the baseline."""
+        rates, decays = Axis.of(self.learning_rates), Axis.of(self.weight_decays)
+        return Tuning(rates, decays, self.extensions, self.refinements)
+
+    def alone(self, setting: Setting) -> Regime:
+        """Return how a trial is trained with one setting."""
+        return Regime((setting,), self.patience)
+
+    def around(self, best: Setting) -> Regime:
+        """Return how a trial is trained with the grid around the baseline's best setting, which comes first in it."""
+        unit = best.weight_decay or min(Axis.of(self.weight_decays).positive, default=0.0)
+        pairs = product(self.learning_rate_factors, self.weight_decay_factors)
+        grid = (Setting(_rounded(best.learning_rate * rate), _rounded(unit * decay)) for rate, decay in pairs)
+        return Regime(tuple(dict.fromkeys((best, *grid))), self.patience)
+
+
+def best_setting(tuning: Tuning, train: Callable[[Sequence[Setting]], Sequence[float]]) -> Setting:
+    """Return the setting with the highest score.
+
+    Args:
+        tuning: Says which settings are tried.
+        train: Returns the scores of settings, all of which may be trained at once; -inf disqualifies one.
+    """
+    scores = dict(zip(tuning.settings, train(tuning.settings), strict=True))
+
+    def score(setting: Setting) -> float:
+        if setting not in scores:
+            (scores[setting],) = train([setting])
+        return scores[setting]
+
+    return tuning.best(score)
+
+
+def _check(name: str, values: Sequence[float], *, least: float, words: str) -> None:
+    if not values or not all(least <= value < math.inf for value in values):
+        raise ValueError(f"--search.tuning.{name} are {values}, but need to be {words}")
+
+
+def _rounded(value: float) -> float:
+    # As those of the baseline's grid, so that equal settings are the same.
+    return float(f"{value:.3g}")
