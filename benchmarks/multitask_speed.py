@@ -58,7 +58,8 @@ def main() -> None:
         *data_report(data_times(rows, options), len(rows.label)),
         profile(pairs[profiled].ours, rows, options.seed),
     ]
-    write_report("multitask_speed", title="Training speed of multi-task models", parts=parts)
+    sizes = "_".join(map(str, options.embedding_dim))
+    write_report(f"multitask_speed_{sizes}", title="Training speed of multi-task models", parts=parts)
 
 
 def build(name: str, data: ImpressionsDataModule, embedding_dim: int) -> Pair:

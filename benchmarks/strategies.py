@@ -22,12 +22,12 @@ from lightning_modules.search.ledger import read_ledger
 CONFIG = "configs/search/ml100k_biased_mf.yaml"
 ARMS = {
     "PPO": ["--search.strategy", "PPO"],
+    "PPO, a third drawn uniformly": ["--search.strategy", "PPO", "--search.strategy.uniform_share", "0.33"],
     "PPO, no surrogate": ["--search.strategy", "PPO", "--search.strategy.guidance", "0"],
     "REINFORCE": ["--search.strategy", "REINFORCE"],
     "RegularizedEvolution": ["--search.strategy", "RegularizedEvolution"],
     "RandomSearch": ["--search.strategy", "RandomSearch"],
 }
-WARMUP_UPDATES = 60
 LAST = 100
 FINALISTS = 3
 
@@ -38,7 +38,6 @@ def run(data_root: str, root: Path, arm: str, seed: int, rounds: int) -> Path:
     if not (folder / "formulas.csv").is_file():
         arguments = ["search", "--config", CONFIG, "--data.root", data_root, "--seed_everything", str(seed)]
         arguments += ["--search.rounds", str(rounds), "--search.root", str(folder), *ARMS[arm]]
-        arguments += ["--search.warmup_updates", str(WARMUP_UPDATES)]
         run_command(arguments)
     return folder
 
@@ -115,7 +114,7 @@ def main(
         "strategies",
         title="Search strategies at equal numbers of trained candidates",
         parts=[
-            f"{CONFIG} with {WARMUP_UPDATES} warm-up updates, {rounds} rounds of 20 candidates, seeds "
+            f"{CONFIG}, {rounds} rounds of 20 candidates, seeds "
             f"{', '.join(map(str, seeds))}. Rewards are AUC on "
             "held-out training rows less that of BCE under the same trial budget; mean ± standard deviation over "
             "seeds. The surrogate chooses which of a round's trainable draws are trained.",

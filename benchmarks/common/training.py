@@ -49,7 +49,8 @@ def full_training(data: InteractionsDataModule, loss: Loss, seed: int, model: st
     """Return validation and test AUC after training to convergence, for the best weight decay by validation."""
     data.batch_size = 1024
     budget = TrialBudget("Adam", FULL_LEARNING_RATE, FULL_EPOCHS)
-    training = FullTraining(partial(budget.model, data, seed, model), data, budget.recipe, patience=FULL_PATIENCE)
+    build = partial(budget.model, data, seed, model)
+    training = FullTraining(build, data, budget.recipe, patience=FULL_PATIENCE, fused=True)
     runs = [training.train(loss, seed, Setting(FULL_LEARNING_RATE, decay)) for decay in FULL_WEIGHT_DECAYS]
     best = max(runs, key=lambda run: run.score)
     if best.status != TRAINED:
