@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 from lightning_modules.utilities.files import replace_file
@@ -21,7 +22,12 @@ _SHOWN, _LONGEST = 5, 200
 
 
 def continue_with(
-    path: Path, save: Callable[[Path], object], *, fixed: Sequence[str], without: Sequence[str] = ()
+    path: Path,
+    save: Callable[[Path], object],
+    *,
+    fixed: Sequence[str],
+    without: Sequence[str] = (),
+    added: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write a configuration file, unless the one there differs in what must stay.
 
@@ -30,22 +36,23 @@ def continue_with(
         save: Writes the new configuration to a path.
         fixed: Dotted keys that must stay, with everything below them.
         without: Dotted keys below those that may change.
+        added: Dotted keys that files of earlier versions lack, with the values that they had there.
 
     Raises:
         OSError: If the file cannot be written.
         ValueError: If a setting differs, or the file there cannot be read.
     """
+
+    def check_and_save(temporary: Path) -> None:
+        save(temporary)
+        if path.exists():
+            _refuse_changes(path, changed_settings(path, temporary, fixed=fixed, without=without, added=added))
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, lambda temporary: _check_and_save(path, temporary, save, fixed, without))
+    replace_file(path, check_and_save)
 
 
-def _check_and_save(
-    path: Path, temporary: Path, save: Callable[[Path], object], fixed: Sequence[str], without: Sequence[str]
-) -> None:
-    save(temporary)
-    if not path.exists():
-        return
-    changed = changed_settings(path, temporary, fixed=fixed, without=without)
+def _refuse_changes(path: Path, changed: Sequence[str]) -> None:
     if changed:
         raise ValueError(
             f"'{path.parent}' was begun with other settings: {listed(changed, _SHOWN)}. "
@@ -124,14 +131,21 @@ def _load_json(path: Path) -> Any:
         raise ValueError(f"{path} cannot be read as the fingerprint of data: {error}") from error
 
 
-def changed_settings(before: Path, now: Path, *, fixed: Sequence[str], without: Sequence[str] = ()) -> list[str]:
+def changed_settings(
+    before: Path,
+    now: Path,
+    *,
+    fixed: Sequence[str],
+    without: Sequence[str] = (),
+    added: Mapping[str, Any] = MappingProxyType({}),
+) -> list[str]:
     """Return what differs between two configuration files, a text a setting; see :func:`continue_with`.
 
     Raises:
         OSError: If a file is not there.
         ValueError: If a file cannot be read as a configuration.
     """
-    old, new = dict(flattened(_load(before))), dict(flattened(_load(now)))
+    old, new = ({**added, **dict(flattened(_load(path)))} for path in (before, now))
     keys = [key for key in {**old, **new} if _is_below(key, fixed) and not _is_below(key, without)]
     return [_difference(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
 

@@ -144,7 +144,11 @@ def _check_state(settings: SearchSettings, seed: int, state: Any) -> None:
 def _strategy_and_screening(settings: SearchSettings, seed: int) -> tuple[Strategy, Screening]:
     space = settings.named_space
     screening = Screening(
-        space, settings.named_numerics, _generator(seed), least_right_share=settings.least_right_share
+        space,
+        settings.named_numerics,
+        _generator(seed),
+        least_right_share=settings.least_right_share,
+        largest_gradient=settings.largest_gradient,
     )
     return settings.strategy(space, _generator(seed)), screening
 
@@ -164,6 +168,7 @@ def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
         trials=trials,
         numerics=settings.named_numerics,
         references=settings.named_references,
+        node_price=settings.node_price,
         limits=SearchLimits(settings.rounds, settings.warmup_updates, settings.most_failures, settings.top),
     )
 

@@ -53,6 +53,7 @@ class LossSearch:
         numerics: Numeric protection of the formulas.
         references: Hand-made losses, by name, trained under the longest budget.
         limits: The length of the search.
+        node_price: Subtracted from the reward that the strategy is told, for every node that a program uses.
         observers: Receive the events.
         snapshots: Keeps the state of the search.
     """
@@ -66,6 +67,7 @@ class LossSearch:
         numerics: Numerics,
         references: Mapping[str, Loss],
         limits: SearchLimits,
+        node_price: float = 0.0,
         observers: Sequence[SearchObserver] = (),
         snapshots: Snapshots | None = None,
     ) -> None:
@@ -75,6 +77,7 @@ class LossSearch:
         self.numerics = numerics
         self.references = references
         self.limits = limits
+        self.node_price = node_price
         self.observers = SearchObservers(observers)
         self.snapshots = snapshots
         self.history = SearchHistory(limits.most_failures)
@@ -136,7 +139,8 @@ class LossSearch:
         trials = self._train_candidates(number, samples)
         rewards = tuple(self._reward(trial) for trial in trials)
         told = told_rewards(rewards, [trial.rung for trial in trials], self.history.failure_reward)
-        figures = self.strategy.tell(self.history.outcome(samples, told, [trial.failed for trial in trials]))
+        outcome = self.history.outcome(samples, told, [trial.failed for trial in trials])
+        figures = self.strategy.tell(outcome.priced(self.node_price, len(self.strategy.space.leaves)))
         trained = (trial for trial in trials if not trial.failed)
         best = max(trained, key=lambda trial: (trial.rung, trial.reward), default=None)
         accepted = self.trials.advance(best)

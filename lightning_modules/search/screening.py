@@ -1,83 +1,19 @@
 """Screening: sorts programs by their gradient on a probe of predictions, before any of them is trained."""
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
-from lightning_modules.losses.formulas.nodes import Constant, Variable
+from lightning_modules.losses.formulas.nodes import Variable
 from lightning_modules.losses.formulas.numerics import Numerics
-from lightning_modules.losses.formulas.operators import Operator
-from lightning_modules.search.gradient_signatures import SignatureIndex
+from lightning_modules.search.gradient_limit import GradientLimit
+from lightning_modules.search.gradient_signatures import DirectionIndex, GradientIndex, SignatureIndex
+from lightning_modules.search.program_gradients import evaluate
 from lightning_modules.search.space import Programs, SearchSpace
-
-
-class Evaluated(NamedTuple):
-    """Loss and its derivative by the prediction at every point, both ``[count, points]``."""
-
-    value: Tensor
-    gradient: Tensor
-
-
-def evaluate(programs: Programs, space: SearchSpace, pred: Tensor, label: Tensor, numerics: Numerics) -> Evaluated:
-    """Compute every program's loss and its derivative by ``pred``.
-
-    The derivative is taken in forward mode through the functions that :class:`FormulaLoss` trains with, a node at a
-    time for all programs that apply the same operator there; nodes that do not affect a result are skipped.
-
-    Args:
-        programs: The programs.
-        space: Their search space.
-        pred: Predicted probabilities, floating point ``[points]``.
-        label: Labels of the same shape and type.
-        numerics: Numeric protection of each node.
-    """
-    count = len(programs)
-    values, gradients = _leaf_rows(space, count, pred, label)
-    with forward_ad.dual_level():
-        # torch adds a number without a derivative in Python, which takes half the time of everything here.
-        eps = forward_ad.make_dual(pred.new_tensor(numerics.eps), pred.new_zeros(()))
-        for operator, target, sources in _applications(programs, space):
-            operands = (
-                forward_ad.make_dual(values.index_select(0, rows), gradients.index_select(0, rows))
-                for rows in sources.unbind(1)
-            )
-            result = forward_ad.unpack_dual(numerics.clamp(operator(*operands, eps=eps)))
-            values.index_copy_(0, target, result.primal)
-            gradients.index_copy_(0, target, result.tangent)
-    return Evaluated(values[-count:], gradients[-count:])
-
-
-def _applications(programs: Programs, space: SearchSpace) -> Iterator[tuple[Operator, Tensor, Tensor]]:
-    """Yield an operator, the rows ``[k]`` that it fills, and the rows ``[k, arity]`` that it reads, node by node."""
-    count, leaves = len(programs), len(space.leaves)
-    node, program = programs.used(leaves).t().nonzero(as_tuple=True)
-    application = node * len(space.operators) + programs.operators[program, node]
-    order = application.argsort(stable=True)
-    targets = ((leaves + node) * count + program)[order]
-    sources = (programs.operands[program, node] * count + program[:, None])[order]
-    counts = torch.bincount(application, minlength=space.nodes * len(space.operators)).tolist()
-    operators = itertools.cycle(space.operators)
-    for operator, target, source in zip(operators, targets.split(counts), sources.split(counts), strict=False):
-        if len(target):
-            yield operator, target, source[:, : operator.arity]
-
-
-def _leaf_rows(space: SearchSpace, count: int, pred: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """Return values and gradients of all positions, ``[positions * count, points]``, with only the leaves filled in."""
-    values = torch.empty((len(space.leaves) + space.nodes) * count, len(pred), dtype=pred.dtype)
-    gradients = torch.zeros_like(values)
-    for position, leaf in enumerate(space.leaves):
-        rows = slice(position * count, (position + 1) * count)
-        values[rows] = leaf.value if isinstance(leaf, Constant) else {"pred": pred, "label": label}[leaf.name]
-        gradients[rows] = float(not isinstance(leaf, Constant) and leaf.name == "pred")
-    return values, gradients
 
 
 class ScreeningResult(IntEnum):
@@ -87,6 +23,7 @@ class ScreeningResult(IntEnum):
     ZERO_GRADIENT = 1
     WRONG_DIRECTION = 2
     DUPLICATE = 3
+    LARGE_GRADIENT = 4
 
 
 @dataclass(frozen=True)
@@ -128,6 +65,9 @@ class Screening:
         probes: Number of predictions.
         tolerance: A gradient that is nowhere larger counts as zero; gradients that nowhere differ more are duplicates.
         least_right_share: Formulas with a smaller share of right signs have the wrong direction; 0 disables the check.
+        largest_gradient: Formulas with a larger derivative between .1 and .9, or one that is not finite between 0 and
+            1, are not trained; None allows all.
+        by_direction: Compare gradients by their direction instead: those with a cosine above .9998 are duplicates.
     """
 
     def __init__(
@@ -139,6 +79,8 @@ class Screening:
         probes: int = 20,
         tolerance: float = 1e-4,
         least_right_share: float = 0.6,
+        largest_gradient: float | None = None,
+        by_direction: bool = False,
     ) -> None:
         self.space = space
         self.numerics = numerics
@@ -147,9 +89,13 @@ class Screening:
         predictions = 0.1 + 0.8 * torch.rand(probes, generator=generator, dtype=torch.float64)
         self._pred = predictions.repeat(2)
         self._label = torch.cat([torch.zeros(probes), torch.ones(probes)]).double()
-        self._signatures = SignatureIndex(2 * probes, tolerance)
+        index: type[GradientIndex] = DirectionIndex if by_direction else SignatureIndex
+        self._signatures = index(2 * probes, tolerance)
         self._occurrences = torch.zeros(0, dtype=torch.int64)
         self._taken = torch.zeros(0, dtype=torch.bool)
+        self._limit = None if largest_gradient is None else GradientLimit(space, numerics, largest_gradient)
+        # Of every signature, 1 if its gradient is too large, 0 if not, and -1 while that is unknown.
+        self._large = torch.zeros(0, dtype=torch.int64)
 
     def screen(self, programs: Programs) -> Screened:
         """Screen a batch; a program is a duplicate of a trained one, or of an earlier one in the batch."""
@@ -163,8 +109,19 @@ class Screening:
         # A share equal to the threshold passes whatever its rounding.
         result[right_share < self.least_right_share - 1e-9] = ScreeningResult.WRONG_DIRECTION
         result[~(gradient.abs().amax(1) >= self.tolerance)] = ScreeningResult.ZERO_GRADIENT
+        self._look_for_large_gradients(programs, signature, result)
         joint_share = right.all(0).double().mean(1)
         return Screened(result, right_share, joint_share, signature, self._occurrences[signature], gradient)
+
+    def _look_for_large_gradients(self, programs: Programs, signature: Tensor, result: Tensor) -> None:
+        """Change the result of programs that are too steep; only signatures that would be trained are looked at."""
+        if self._limit is None:
+            return
+        chosen = result == ScreeningResult.TRAINABLE
+        new = (chosen & (self._large[signature] < 0)).nonzero().squeeze(1)
+        self._large[signature[new]] = self._limit.exceeded(programs[new]).long()
+        chosen |= result == ScreeningResult.DUPLICATE
+        result[chosen & (self._large[signature] > 0)] = ScreeningResult.LARGE_GRADIENT
 
     def sieve(self, programs: Programs, least_joint_share: float) -> Programs:
         """Return all programs with at least a joint share, and few others; they are not counted as sampled.
@@ -185,17 +142,20 @@ class Screening:
         self._taken[signature] = True
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the signatures, how often each was sampled, and which are trained."""
-        return {"signatures": self._signatures.known, "drawn": self._occurrences, "taken": self._taken}
+        """Return the signatures, how often each was sampled, which are trained, and which are known to be too steep."""
+        state = {"signatures": self._signatures.known, "drawn": self._occurrences, "taken": self._taken}
+        return state if self._limit is None else {**state, "large": self._large}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore a state that :meth:`state_dict` returned; the probe stays that of the generator."""
         self._signatures.restore(state["signatures"])
         self._occurrences, self._taken = state["drawn"], state["taken"]
+        self._large = state.get("large", torch.full_like(self._occurrences, -1))
 
     def _count(self, signature: Tensor) -> None:
         missing = len(self._signatures) - len(self._occurrences)
         self._taken = torch.cat([self._taken, self._taken.new_zeros(missing)])
+        self._large = torch.cat([self._large, self._large.new_full((missing,), -1)])
         self._occurrences = torch.cat([self._occurrences, self._occurrences.new_zeros(missing)])
         self._occurrences += torch.bincount(signature, minlength=len(self._occurrences))
 

@@ -33,6 +33,10 @@ class SearchSettings:
         draws: Formulas to sample and screen at a time.
         most_draws: Largest number of formulas that a round samples; it then trains the candidates it has.
         least_right_share: Formulas with a smaller share of right gradient signs are not trained; 0 trains all.
+        largest_gradient: Formulas with a larger gradient between predictions of .1 and .9, or one that is not finite
+            between 0 and 1, are not trained; by default all are.
+        node_price: Subtracted from the reward that the strategy is told, for every node that a formula uses, so that it
+            prefers short ones; reports have the reward itself.
         warmup_updates: Updates of the strategy on screening alone, before the first round.
         holdout: Share of the training rows that rewards are measured on; 0 measures them on the validation split.
         monitor: The metric of the rewards.
@@ -71,6 +75,8 @@ class SearchSettings:
     draws: int = 1024
     most_draws: int = 200_000
     least_right_share: float = 0.6
+    largest_gradient: float | None = None
+    node_price: float = 0.0
     warmup_updates: int = 65
     holdout: float = 0.1
     monitor: str = "val/auc"
@@ -105,7 +111,9 @@ class SearchSettings:
         for name in ("holdout", "least_right_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"--search.{name} is {getattr(self, name)}, but a share lies in [0, 1)")
-        for name in ("warmup_updates", "threads", "workers", "child_timeout", "gpus_per_child"):
+        if self.largest_gradient is not None and not self.largest_gradient > 0:
+            raise ValueError(f"--search.largest_gradient is {self.largest_gradient}, but a limit is more than 0")
+        for name in ("node_price", "warmup_updates", "threads", "workers", "child_timeout", "gpus_per_child"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--search.{name} is {getattr(self, name)}, but cannot be negative")
         if not self.child_timeout <= _LONGEST_TIMEOUT:

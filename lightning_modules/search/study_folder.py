@@ -27,6 +27,8 @@ _FREE = (
     *(f"search.strategy.init_args.{name}" for name in ("warmup_batch", "warmup_least_uniform")),
     *(f"trainer.{name}" for name in ("logger", "enable_progress_bar", "enable_model_summary")),
 )
+#: The settings that studies of earlier versions do not have, and what they did.
+_ADDED = {"search.node_price": 0.0}
 
 
 class StudyFolder:
@@ -89,7 +91,7 @@ class StudyFolder:
         if not self.writes:
             return
         fixed = _FIXED if self.begun else ()
-        continue_with(self.root / CONFIG_NAME, save_config, fixed=fixed, without=_FREE)
+        continue_with(self.root / CONFIG_NAME, save_config, fixed=fixed, without=_FREE, added=_ADDED)
         continue_with_data(self.root, datamodule, begun=self.begun)
         self.ledger = Ledger(self.root)
 

@@ -60,6 +60,17 @@ def test_the_same_settings_and_free_ones_pass_and_are_written(begun: Path, setti
     assert yaml.safe_load(begun.read_text()) == settings
 
 
+def test_a_setting_that_earlier_versions_did_not_have_stands_for_what_they_did(begun: Path) -> None:
+    for new, reads in ((changed("compare.price", 0.0), True), (BEFORE, True), (changed("compare.price", 0.1), False)):
+        text = yaml.safe_dump(new)
+        arguments = {"fixed": FIXED, "without": FREE, "added": {"compare.price": 0.0}}
+        if reads:
+            continue_with(begun, lambda to, text=text: to.write_text(text), **arguments)
+            continue
+        with pytest.raises(ValueError, match=r"compare.price was 0.0 and is 0.1"):
+            continue_with(begun, lambda to, text=text: to.write_text(text), **arguments)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

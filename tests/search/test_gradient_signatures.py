@@ -1,10 +1,12 @@
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from lightning_modules.losses import Numerics
-from lightning_modules.search.gradient_signatures import SignatureIndex
-from lightning_modules.search.screening import evaluate
+from lightning_modules.search.gradient_signatures import SAME_COSINE, DirectionIndex, SignatureIndex
+from lightning_modules.search.program_gradients import evaluate
 from tests.search.search_helpers import full_space, seeded
 
 POINTS, TOLERANCE = 8, 1e-4
@@ -13,11 +15,14 @@ POINTS, TOLERANCE = 8, 1e-4
 class NaiveIndex:
     """Compares every signature with the known ones, and those unknown with the earlier ones of their batch."""
 
+    def signatures(self, gradients: Tensor) -> Tensor:
+        return gradients.sign() * gradients.abs().add(1).log()
+
     def __init__(self) -> None:
         self.known: list[Tensor] = []
 
     def number(self, gradients: Tensor) -> list[int]:
-        signatures = gradients.sign() * gradients.abs().add(1).log()
+        signatures = self.signatures(gradients)
         numbers: list[int] = []
         new: list[tuple[Tensor, int]] = []
         for signature in signatures:
@@ -33,6 +38,72 @@ class NaiveIndex:
     @staticmethod
     def same(left: Tensor, right: Tensor) -> bool:
         return bool((left - right).abs().max() < TOLERANCE)
+
+
+class NaiveDirections(NaiveIndex):
+    """Compares directions by their cosine."""
+
+    def signatures(self, gradients: Tensor) -> Tensor:
+        return gradients
+
+    @staticmethod
+    def same(left: Tensor, right: Tensor) -> bool:
+        if max(left.abs().max(), right.abs().max()) <= 1e-4:
+            return True
+        return bool(torch.cosine_similarity(left, right, dim=0) > SAME_COSINE)
+
+
+def directions(count: int, points: int, seed: int) -> Tensor:
+    """Return gradients of all lengths in few dimensions, among them copies just within and just outside the cosine."""
+    generator = seeded(seed)
+    basis = torch.randn(5, points, generator=generator, dtype=torch.float64)
+    rows = torch.randn(count, 5, generator=generator, dtype=torch.float64) @ basis
+    origin = torch.randint(max(1, count // 4), (count,), generator=generator)
+    angles = (math.acos(SAME_COSINE) * 2 * torch.rand(count, 1, generator=generator, dtype=torch.float64)).tan()
+    away = torch.randn(count, points, generator=generator, dtype=torch.float64)
+    unit = rows[origin] / rows[origin].norm(dim=1, keepdim=True)
+    away -= (away * unit).sum(1, keepdim=True) * unit
+    copies = unit + angles * away / away.norm(dim=1, keepdim=True)
+    kind = torch.randint(3, (count, 1), generator=generator)
+    scale = torch.exp(6 * torch.randn(count, 1, generator=generator, dtype=torch.float64)).clamp_min(1e-3)
+    return torch.where(kind == 0, rows, copies) * scale
+
+
+@pytest.mark.parametrize("points", [2, 3, 8, 40])
+@pytest.mark.parametrize("seed", range(3))
+def test_directions_are_numbered_as_by_a_naive_double_loop(points: int, seed: int) -> None:
+    gradients = directions(400, points, seed)
+    index, naive = DirectionIndex(points), NaiveDirections()
+    for batch in gradients.split([150, 1, 49, 200]):
+        assert index.number(batch).tolist() == naive.number(batch)
+        assert len(index) == len(naive.known)
+
+
+def test_directions_of_real_programs_are_those_of_a_naive_double_loop() -> None:
+    space = full_space(nodes=5)
+    pred, label = torch.linspace(0.1, 0.9, POINTS).double(), (torch.arange(POINTS) % 2).double()
+    index, naive = DirectionIndex(POINTS), NaiveDirections()
+    for seed in range(3):
+        gradients = evaluate(space.uniform(150, seeded(seed)), space, pred, label, Numerics()).gradient
+        assert index.number(gradients).tolist() == naive.number(gradients)
+
+
+def test_what_has_no_direction_is_one() -> None:
+    gradients = torch.tensor([[0.0, 0.0], [1e-5, 0.0], [math.nan, 1.0], [math.inf, 1.0], [1.0, 0.0]]).double()
+    index = DirectionIndex(2)
+    assert index.number(gradients).tolist() == [0, 0, 0, 0, 1]
+    assert index.number(gradients.flip(0)).tolist() == [1, 0, 0, 0, 0]
+
+
+def test_a_stored_index_of_directions_goes_on_as_the_first() -> None:
+    first, second = DirectionIndex(POINTS), DirectionIndex(POINTS)
+    second.restore(first.known)
+    batches = directions(600, POINTS, 5).split(90)
+    for batch in batches[:4]:
+        first.number(batch)
+    second.restore(first.known)
+    for batch in batches[4:]:
+        assert torch.equal(first.number(batch), second.number(batch))
 
 
 def planted(count: int, seed: int) -> Tensor:

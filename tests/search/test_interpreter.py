@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.losses import PRESETS, Formula, FormulaLoss, Numerics
-from lightning_modules.search.screening import evaluate
+from lightning_modules.search.program_gradients import evaluate
 from lightning_modules.search.space import SearchSpace
 from tests.search.search_helpers import SQUARED_ERROR, WrittenNode, full_space, seeded, written
 

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -18,7 +20,7 @@ SPACE = SearchSpace(nodes=5)
 FOURTH_POWER: list[WrittenNode] = [*SQUARED_ERROR, ("square", 5)]
 
 
-def screening(space: SearchSpace = SPACE, **options: float) -> Screening:
+def screening(space: SearchSpace = SPACE, **options: float | None) -> Screening:
     return Screening(space, Numerics(), seeded(), **options)  # type: ignore[arg-type]
 
 
@@ -141,7 +143,7 @@ def test_occurrences_count_all_draws_of_a_signature_so_far() -> None:
 
 def test_random_draws_split_into_results_that_their_findings_explain() -> None:
     space = SearchSpace(nodes=6)
-    screen = screening(space)
+    screen = screening(space, largest_gradient=10.0)
     screened = Screened.concatenate([screen.screen(space.uniform(3000, seeded(seed))) for seed in range(2)])
     assert len(screened.result) == 6000
     assert set(screened.result.tolist()) == set(ScreeningResult)
@@ -174,6 +176,79 @@ def test_the_sieve_keeps_nothing_where_the_label_cannot_be_read_and_counts_nothi
     screen = screening()
     screen.sieve(written(SPACE, SQUARED_ERROR), 0.6)
     assert screen.screen(written(SPACE, SQUARED_ERROR)).occurrences.tolist() == [1]
+
+
+def with_pole(pole: float, operator: str) -> Screened:
+    """Screen operator(pred - pole), whatever its signs."""
+    space = SearchSpace(["add", "negative", "log", "reciprocal", "identity"], ["pred", "label", pole], nodes=3)
+    program: list[WrittenNode] = [("negative", 2), ("add", 0, 3), (operator, 4)]
+    return screening(space, least_right_share=0.0, largest_gradient=1e3).screen(written(space, program))
+
+
+@pytest.mark.parametrize("operator", ["log", "reciprocal"])
+@pytest.mark.parametrize("pole", torch.linspace(0.101, 0.899, 37).tolist())
+def test_no_pole_between_one_tenth_and_nine_tenths_is_missed(operator: str, pole: float) -> None:
+    assert with_pole(pole, operator).result.tolist() == [ScreeningResult.LARGE_GRADIENT]
+
+
+@pytest.mark.parametrize("pole", [0.0, 1.0, 1.5])
+def test_poles_at_the_ends_do_no_harm(pole: float) -> None:
+    assert with_pole(pole, "log").result.tolist() == [ScreeningResult.TRAINABLE]
+
+
+@pytest.mark.parametrize(("limit", "large"), [(1.79, True), (1.81, False), (None, False)])
+def test_the_limit_is_that_of_the_gradient_between_one_tenth_and_nine_tenths(limit: float | None, large: bool) -> None:
+    # The derivative of (label - pred)**2 is 1.8 at a distance of .9.
+    screened = screening(largest_gradient=limit).screen(written(SPACE, SQUARED_ERROR))
+    assert screened.result.tolist() == [ScreeningResult.LARGE_GRADIENT if large else ScreeningResult.TRAINABLE]
+
+
+def test_a_gradient_that_is_infinite_close_to_an_end_is_too_large() -> None:
+    space = SearchSpace(["reciprocal", "square"], ["pred", "label"], nodes=4)
+    program: list[WrittenNode] = [("square", 0), ("square", 2), ("square", 3), ("reciprocal", 4)]
+    unprotected = Numerics(eps=0.0, low=-math.inf, high=math.inf)
+    for numerics, result in ((unprotected, ScreeningResult.LARGE_GRADIENT), (Numerics(), ScreeningResult.TRAINABLE)):
+        screen = Screening(space, numerics, seeded(), least_right_share=0.0, largest_gradient=1e12)
+        assert screen.screen(written(space, program)).result.tolist() == [result]
+
+
+def test_repeats_of_a_large_gradient_are_as_large_and_rejected_ones_stay_rejected() -> None:
+    screen = screening(largest_gradient=1.0)
+    programs = written(SPACE, SQUARED_ERROR, SQUARED_ERROR, REVERSED_ERROR, WITHOUT_PREDICTION)
+    large, wrong, zero = (
+        ScreeningResult.LARGE_GRADIENT,
+        ScreeningResult.WRONG_DIRECTION,
+        ScreeningResult.ZERO_GRADIENT,
+    )
+    for _ in range(2):
+        assert screen.screen(programs).result.tolist() == [large, large, wrong, zero]
+
+
+def test_a_stored_screening_knows_what_is_too_large_and_one_without_a_limit_stores_nothing_of_it() -> None:
+    space = SearchSpace(nodes=6)
+    first, second = (screening(space, largest_gradient=2.0) for _ in range(2))
+    first.screen(space.uniform(3000, seeded(1)))
+    second.load_state_dict(first.state_dict())
+    programs = space.uniform(3000, seeded(2))
+    assert torch.equal(first.screen(programs).result, second.screen(programs).result)
+    assert torch.equal(first.state_dict()["large"], second.state_dict()["large"])
+    assert "large" not in screening().state_dict()
+    limited = screening(space, largest_gradient=2.0)
+    limited.load_state_dict(screening(space).state_dict())
+    assert len(limited.screen(programs).result) == 3000
+
+
+def test_scaled_copies_are_duplicates_by_direction_alone() -> None:
+    space = SearchSpace(leaves=["pred", "label", 3.0], nodes=5)
+    scaled: list[WrittenNode] = [*SQUARED_ERROR, ("multiply", 2, 5)]
+    new, again = ScreeningResult.TRAINABLE, ScreeningResult.DUPLICATE
+    for by_direction, results in ((True, [new, again, new]), (False, [new, new, new])):
+        screen = Screening(space, Numerics(), seeded(), by_direction=by_direction)
+        fourth = [*SQUARED_ERROR, ("square", 5)]
+        assert screen.screen(written(space, SQUARED_ERROR, scaled, fourth)).result.tolist() == results
+        restored = Screening(space, Numerics(), seeded(), by_direction=by_direction)
+        restored.load_state_dict(screen.state_dict())
+        assert restored.screen(written(space, scaled)).signature.tolist() == [0 if by_direction else 1]
 
 
 def test_an_empty_batch_is_screened_to_nothing() -> None:

@@ -5,7 +5,8 @@ import torch
 from scipy.stats import chisquare
 
 from lightning_modules.losses import OPERATORS, PRESETS, Formula
-from lightning_modules.search.screening import Screening, ScreeningResult, evaluate
+from lightning_modules.search.program_gradients import evaluate
+from lightning_modules.search.screening import Screening, ScreeningResult
 from lightning_modules.search.space import SearchSpace
 from tests.search.search_helpers import assert_valid, equal, full_space, seeded, written
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -43,6 +43,21 @@ class Outcome:
     def order(self) -> Tensor:
         """Rewards that order programs of all rounds: -inf where the trial failed, float64 ``[count]``."""
         return self.reward if self.broken is None else self.reward.masked_fill(self.broken, -torch.inf)
+
+    def priced(self, price: float, leaves: int) -> "Outcome":
+        """Return the outcome with rewards less a price for every node that a program uses.
+
+        A program with the signature of an earlier one pays for its own nodes, so that of two that train alike the
+        shorter one has the higher reward. Those of failed trials stay.
+
+        Args:
+            price: The price of a node.
+            leaves: Number of leaves of the search space.
+        """
+        prices = price * self.programs.used(leaves).sum(1).double()
+        if self.broken is not None:
+            prices = prices.masked_fill(self.broken, 0.0)
+        return replace(self, reward=self.reward - prices)
 
 
 class Strategy(ABC):

@@ -1,4 +1,4 @@
-"""Regularized evolution, and the mutation of programs that other strategies use too."""
+"""Regularized evolution."""
 
 from collections import deque
 from typing import Any
@@ -8,40 +8,7 @@ from torch import Tensor
 
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies.base import Outcome, Strategy
-
-
-def mutate(programs: Programs, space: SearchSpace, generator: torch.Generator, most_changes: int = 3) -> Programs:
-    """Resample one to ``most_changes`` decisions of every program, uniformly.
-
-    A decision is the operator or the operands of a node that the loss depends on, since changing another one would
-    give the same loss. A new operator keeps its operands where their number fits.
-    """
-    changes = torch.randint(1, most_changes + 1, (len(programs),), generator=generator)
-    for change in range(most_changes):
-        mutated = _mutate_once(programs, space, generator)
-        kept = changes <= change
-        programs = Programs(
-            torch.where(kept[:, None], programs.operators, mutated.operators),
-            torch.where(kept[:, None, None], programs.operands, mutated.operands),
-        )
-    return programs
-
-
-def _mutate_once(programs: Programs, space: SearchSpace, generator: torch.Generator) -> Programs:
-    used = programs.used(len(space.leaves)).double()
-    chosen = torch.multinomial(used, 1, generator=generator).squeeze(1)
-    rows = torch.arange(len(programs))
-    coin = torch.rand(len(programs), generator=generator) < 0.5
-    operator = torch.randint(len(space.operators), (len(programs),), generator=generator)
-    operator = torch.where(coin, operator, programs.operators[rows, chosen])
-    operands = programs.operands[rows, chosen]
-    drawn = space.uniform_operands(operator, chosen, generator)
-    fits = torch.where(space.binary[operator], operands[:, 0] != operands[:, 1], operands[:, 0] == operands[:, 1])
-    operands = torch.where((coin & fits)[:, None], operands, drawn)
-    operators, all_operands = programs.operators.clone(), programs.operands.clone()
-    operators[rows, chosen] = operator
-    all_operands[rows, chosen] = operands
-    return Programs(operators, all_operands)
+from lightning_modules.search.strategies.mutation import mutate
 
 
 class RegularizedEvolution(Strategy):

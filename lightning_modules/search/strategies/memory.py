@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from lightning_modules.search.screening import Screened, first_of_each
+from lightning_modules.search.screening import Screened, ScreeningResult, first_of_each
 from lightning_modules.search.space import Programs
 from lightning_modules.search.strategies.base import Outcome
 
@@ -12,9 +12,10 @@ from lightning_modules.search.strategies.base import Outcome
 class Archive:
     """Collects programs that are right for both labels, one per gradient signature.
 
-    Programs without the label are right for one label at a time and are not collected, so that imitating the archive
-    teaches the policy to sample valid and different losses. A fixed share of every sample was sampled uniformly:
-    trained on its own samples alone, a policy collapses to one family of formulas.
+    Programs without the label are right for one label at a time and are not collected, and neither are those with too
+    large a gradient, so that imitating the archive teaches the policy to sample valid and different losses. A fixed
+    share of every sample was sampled uniformly: trained on its own samples alone, a policy collapses to one family of
+    formulas.
 
     Args:
         uniform_share: Share of uniformly sampled programs in every sample.
@@ -45,7 +46,7 @@ class Archive:
         missing = int(screened.signature.max()) + 1 - len(self._known)
         self._known = torch.cat([self._known, self._known.new_zeros(max(0, missing))])
         right = (screened.joint_share >= self.least_joint_share) & ~self._known[screened.signature]
-        new = right.nonzero().squeeze(1)
+        new = (right & (screened.result != ScreeningResult.LARGE_GRADIENT)).nonzero().squeeze(1)
         new = new[first_of_each(screened.signature[new])]
         self._known[screened.signature[new]] = True
         parts = [programs[new]] if self.programs is None else [self.programs, programs[new]]

@@ -12,8 +12,8 @@ from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies.advantages import AdvantageEstimator
 from lightning_modules.search.strategies.base import Outcome, Strategy
 from lightning_modules.search.strategies.controller import Controller, ProgramLikelihoods, gumbel
-from lightning_modules.search.strategies.evolution import mutate
 from lightning_modules.search.strategies.memory import Archive, Elites
+from lightning_modules.search.strategies.mutation import mutate
 from lightning_modules.search.strategies.surrogate import Surrogate
 
 # The least share of right gradient signs of a right program in the figures of the warm-up.

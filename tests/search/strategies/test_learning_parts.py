@@ -118,6 +118,32 @@ def test_rejected_programs_are_worth_their_joint_share_and_unknown_ones_weigh_no
     assert (advantage[1] - advantage[0]).item() == pytest.approx(-0.75)
 
 
+def test_a_large_gradient_is_worth_least_and_not_archived() -> None:
+    outcome = told(drawn(3), torch.tensor([0.1, math.nan, math.nan]))
+    large, wrong = ScreeningResult.LARGE_GRADIENT, ScreeningResult.WRONG_DIRECTION
+    result = torch.tensor([ScreeningResult.TRAINABLE, large, wrong])
+    share = torch.tensor([1.0, 1.0, 0.25]).double()
+    outcome = screened_with(outcome, result=result, joint_share=share)
+    advantage, weight = estimator().estimate(outcome, torch.zeros(3).bool())
+    assert weight.tolist() == [1.0, 0.25, 0.25]
+    assert (advantage[1:] - advantage[0]).tolist() == pytest.approx([-1.0, -0.75])
+    archive = Archive(uniform_share=0.0)
+    archive.add(outcome.programs, outcome.screened)
+    assert equal(archive.programs, outcome.programs[:1])
+
+
+def test_a_node_has_its_price_for_every_program_that_did_not_fail() -> None:
+    programs = drawn(4)
+    reward = torch.tensor([0.5, math.nan, -1.0, 0.25])
+    outcome = told(programs, reward, broken=torch.tensor([False, False, True, False]))
+    nodes = programs.used(len(SPACE.leaves)).sum(1)
+    priced = outcome.priced(0.01, len(SPACE.leaves)).reward
+    assert priced[[0, 3]].tolist() == pytest.approx((reward - 0.01 * nodes)[[0, 3]].tolist())
+    assert priced[1].isnan()
+    assert priced[2] == -1.0
+    assert torch.equal(outcome.priced(0.0, len(SPACE.leaves)).reward[[0, 2, 3]], reward[[0, 2, 3]].double())
+
+
 def test_failures_of_mutants_are_not_learned_and_do_not_move_the_baseline() -> None:
     advantages = estimator()
     mutant = torch.tensor([False, False, True, True])
