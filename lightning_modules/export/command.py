@@ -68,10 +68,12 @@ def _export_model(settings: ExportSettings) -> Path:
     if checkpoint.is_dir():
         raise ValueError(f"'{checkpoint}' is a folder, but --to onnx takes a checkpoint file, such as best.ckpt")
     output = _free_output(settings, checkpoint.with_suffix(".onnx"))
-    write_onnx(checkpoint, output)
-    _say(f"Wrote the model of {checkpoint} to {output}; ONNX Runtime finds the same probabilities.")
-    feed = '{"user": users, "item": items}'
-    _say(f'Use it: onnxruntime.InferenceSession("{output}").run(["probability", "logit"], {feed}), int64 arrays')
+    graph = write_onnx(checkpoint, output)
+    _say(f"Wrote the model of {checkpoint} to {output}; ONNX Runtime finds the same {graph.values}.")
+    outputs = ", ".join(f'"{name}"' for name in graph.outputs)
+    feed = ", ".join(f'"{name}": {name}' for name in graph.inputs)
+    arrays = ", ".join(f"{name} [{', '.join(sizes)}]" for name, sizes in graph.inputs.items())
+    _say(f'Use it: onnxruntime.InferenceSession("{output}").run([{outputs}], {{{feed}}}), int64 arrays {arrays}')
     return output
 
 

@@ -7,6 +7,7 @@ from lightning_modules.recommenders.closed_form import ClosedFormRecommender
 from lightning_modules.recommenders.deep_mf import DeepMF
 from lightning_modules.recommenders.ease import EASE
 from lightning_modules.recommenders.ials import IALS
+from lightning_modules.recommenders.inference import InferenceGraph
 from lightning_modules.recommenders.lightgcn import LightGCN
 from lightning_modules.recommenders.metrics import RecommenderMetrics
 from lightning_modules.recommenders.mf import MF
@@ -23,6 +24,7 @@ __all__ = [
     "CatalogueRecommender",
     "ClosedFormRecommender",
     "DeepMF",
+    "InferenceGraph",
     "LightGCN",
     "MostPopular",
     "RankNet",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from datamodules.batches import Batch, PairBatch
 from lightning_modules.core.trained_module import TrainedModule
 from lightning_modules.losses import BCE, Loss
+from lightning_modules.recommenders.inference import InferenceGraph, PairGraph
 from lightning_modules.recommenders.metrics import RecommenderMetrics
 
 
@@ -98,6 +99,10 @@ class Recommender(TrainedModule):
     def predict_step(self, batch: Batch) -> Tensor:
         """Return the probability of label 1 for every row, shape [n]."""
         return torch.sigmoid(self.logit_step(batch))
+
+    def inference_graph(self) -> InferenceGraph:
+        """Return what gives pairs of a user and an item a probability and a logit, for other programs."""
+        return PairGraph(self, self.hparams["num_users"], self.hparams["num_items"])
 
 
 def normal_embedding(num_embeddings: int, embedding_dim: int, *, std: float) -> nn.Embedding:

@@ -9,6 +9,7 @@ from torch.nn.functional import embedding_bag
 from datamodules.implicit.user_items import UserItems
 from lightning_modules.recommenders.catalogue import Scorer
 from lightning_modules.recommenders.closed_form import ClosedFormRecommender
+from lightning_modules.recommenders.inference import HistoryGraph, InferenceGraph
 
 
 class EASE(ClosedFormRecommender):
@@ -62,3 +63,7 @@ class EASE(ClosedFormRecommender):
             return embedding_bag(item, self.weight, count.cumsum(0) - count, mode="sum")
 
         return scores
+
+    def inference_graph(self) -> InferenceGraph:
+        """Return what adds up the weights of the items that a user has, who need not be one of the training."""
+        return HistoryGraph(self.weight)

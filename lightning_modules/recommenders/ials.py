@@ -9,6 +9,7 @@ from datamodules.implicit.user_items import UserItems
 from lightning_modules.recommenders.base import normal_embedding
 from lightning_modules.recommenders.catalogue import Scorer
 from lightning_modules.recommenders.closed_form import ClosedFormRecommender
+from lightning_modules.recommenders.inference import InferenceGraph, VectorGraph
 
 # Floats of the vectors, or of the matrices, of users that are solved together.
 _BLOCK = 2**23
@@ -73,6 +74,10 @@ class IALS(ClosedFormRecommender):
     def scorer(self) -> Scorer:
         """Return what multiplies a user's vector with those of all items."""
         return lambda user: self.user_embedding(user) @ self.item_embedding.weight.T
+
+    def inference_graph(self) -> InferenceGraph:
+        """Return what multiplies a user's vector with those of all items."""
+        return VectorGraph(self.user_embedding.weight, self.item_embedding.weight)
 
     def _solve_side(self, own: Tensor, other: Tensor, pairs: UserItems) -> None:
         """Solve the vectors ``own`` [m, d] from those of the other side, [n, d], that they are paired with."""

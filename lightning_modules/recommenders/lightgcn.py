@@ -8,7 +8,11 @@ from torch import Tensor
 
 from lightning_modules.layers.graph import InteractionGraph
 from lightning_modules.recommenders.base import normal_embedding
+from lightning_modules.recommenders.inference import InferenceGraph, VectorGraph
 from lightning_modules.recommenders.top_n import TopNRecommender
+
+#: What a checkpoint holds of the graph: the vectors as they are scored, of users before items.
+_VECTORS = "catalogue_vectors"
 
 
 class LightGCN(TopNRecommender):
@@ -49,6 +53,7 @@ class LightGCN(TopNRecommender):
         self.user_embedding = normal_embedding(num_users, embedding_dim, std=init_std)
         self.item_embedding = normal_embedding(num_items, embedding_dim, std=init_std)
         self.graph: InteractionGraph | None = None
+        self._stored_vectors: Tensor | None = None
 
     def setup(self, stage: str) -> None:
         """Build the graph of the training items."""
@@ -66,6 +71,41 @@ class LightGCN(TopNRecommender):
         users = users if user is None else users[user]
         items = items if item is None else items[item]
         return self.as_scored(users), self.as_scored(items)
+
+    def inference_graph(self) -> InferenceGraph:
+        """Return what scores the catalogue, with the vectors of this moment, or those of its checkpoint, as constants.
+
+        Raises:
+            ValueError: If there is no graph, and the checkpoint was written without one.
+        """
+        if self.graph is not None:
+            return super().inference_graph()
+        if self._stored_vectors is None:
+            raise ValueError(
+                "LightGCN scores by vectors that are spread over the graph of the training, and its checkpoint does "
+                "not hold them, since an earlier version wrote it: train it on, with fit --ckpt_path, or again"
+            )
+        return VectorGraph(*self._stored_vectors.split([self.num_users, self.num_items]))
+
+    @torch.no_grad()
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the vectors that are scored too, without which the model says nothing where the graph is not known."""
+        super().on_save_checkpoint(checkpoint)
+        if self.graph is not None:
+            checkpoint[_VECTORS] = torch.cat(self(None, None))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the vectors that were scored.
+
+        Raises:
+            ValueError: If they are not those of this model.
+        """
+        super().on_load_checkpoint(checkpoint)
+        found = checkpoint.get(_VECTORS)
+        size = self.num_users + self.num_items, self.user_embedding.embedding_dim
+        if found is not None and (not isinstance(found, Tensor) or found.shape != size or not found.isfinite().all()):
+            raise ValueError(f"{_VECTORS} of the checkpoint are no finite vectors of shape {list(size)}")
+        self._stored_vectors = found
 
     def _propagated(self) -> Tensor:
         """Return the mean over the layers of every user and item, float [num_users + num_items, d]."""

@@ -8,6 +8,7 @@ from torch import nn
 from datamodules.implicit.user_items import UserItems
 from lightning_modules.recommenders.catalogue import Scorer
 from lightning_modules.recommenders.closed_form import ClosedFormRecommender
+from lightning_modules.recommenders.inference import ConstantGraph, InferenceGraph
 
 
 class MostPopular(ClosedFormRecommender):
@@ -30,3 +31,7 @@ class MostPopular(ClosedFormRecommender):
     def scorer(self) -> Scorer:
         """Return what gives every user the same scores."""
         return lambda user: self.popularity.repeat(len(user), 1)
+
+    def inference_graph(self) -> InferenceGraph:
+        """Return what gives every user the same scores."""
+        return ConstantGraph(self.popularity)

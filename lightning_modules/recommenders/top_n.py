@@ -13,6 +13,7 @@ from datamodules.loader import epoch_generator
 from lightning_modules.layers.unit_vectors import unit_vectors
 from lightning_modules.losses import ListwiseLoss, SampledSoftmax, ScoredBatch
 from lightning_modules.recommenders.catalogue import CatalogueRecommender, Scorer
+from lightning_modules.recommenders.inference import InferenceGraph, VectorGraph
 
 Similarity = Literal["dot", "cosine"]
 
@@ -82,6 +83,10 @@ class TopNRecommender(CatalogueRecommender):
         """Return what scores the catalogue, with the vectors of this moment."""
         users, items = self(None, None)
         return lambda user: users[user] @ items.T
+
+    def inference_graph(self) -> InferenceGraph:
+        """Return what scores the catalogue, with the vectors of this moment as constants."""
+        return VectorGraph(*self(None, None))
 
     def scored(self, batch: TopNBatch) -> ScoredBatch:
         """Return the scores of a training batch."""

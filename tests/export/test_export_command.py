@@ -107,11 +107,17 @@ def test_the_wrong_kind_of_path_is_refused(study, checkpoint, tmp_path):
 
 def test_a_checkpoint_becomes_onnx_beside_it(checkpoint, capsys, monkeypatch):
     # What is written is tested in test_onnx_model.py.
-    monkeypatch.setattr(onnx_model, "write_onnx", lambda model, output: shutil.copy(model, output))
+    def copied(model, output):
+        shutil.copy(model, output)
+        return BiasedMF(5, 4).inference_graph()
+
+    monkeypatch.setattr(onnx_model, "write_onnx", copied)
     path = run_export(ExportSettings(run=str(checkpoint), to="onnx"))
     assert path == checkpoint.with_name("best.onnx")
     assert path.read_bytes() == checkpoint.read_bytes()
-    assert str(path) in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert str(path) in said
+    assert '.run(["probability", "logit"], {"user": user, "item": item}), int64 arrays user [rows], item [rows]' in said
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_the_file_predicts_what_the_model_predicts(model_class, tmp_path, capfd)
 
 def test_a_file_that_predicts_something_else_is_refused(exported, tmp_path, monkeypatch):
     checkpoint = saved(BiasedMF(**SIZES), tmp_path / "model.ckpt")
-    monkeypatch.setattr(onnx_model, "_export", lambda model, path: shutil.copy(exported, path))
+    monkeypatch.setattr(onnx_model, "_export", lambda graph, path: shutil.copy(exported, path))
     with pytest.raises(RuntimeError, match="does not find the model's probabilities for 1 rows"):
         write_onnx(checkpoint, tmp_path / "model.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt"]
