@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +60,15 @@ def run_compare(
     first = build()
     criterion = criterion_of(first, settings.monitored)
     losses = gather(settings, criterion, points_seed=seed)
+    losses = replace(losses, remarks=(*losses.remarks, *plan.shortfalls(losses.all)))
     for remark in losses.remarks:
         console.print(f"- {remark}", markup=False, highlight=False)
     _check_model(first, losses.all, datamodule)
-    for compared in losses.all:
-        plan.tuning.of_loss(compared.loss)
     with _locked(root), torch_threads(settings.threads):
         records = _open(root, criterion, datamodule, save_config)
         names = type(model).__name__, type(datamodule).__name__
         board = ComparisonTensorBoard(root, criterion, *names)
-        observers = _observers(settings, plan, len(losses.all), console, board)
+        observers = _observers(settings, plan, losses.all, console, board)
         training = _training(settings, criterion, build, datamodule, trainer_recipe)
         chosen = _train(EffectivenessTest(training, plan, records, observers), losses.all, observers)
         report = ComparisonEvaluation(settings, plan, losses, chosen, records, criterion, *names, seed).report()
@@ -129,9 +129,17 @@ def _open(
 
 
 def _observers(
-    settings: CompareSettings, plan: Plan, losses: int, console: Console, board: ComparisonTensorBoard
+    settings: CompareSettings,
+    plan: Plan,
+    losses: Sequence[ComparedLoss],
+    console: Console,
+    board: ComparisonTensorBoard,
 ) -> CompareObservers:
-    observers: list[CompareObserver] = [CompareProgress(console, losses=losses, trainings=plan.trainings)]
+    observers: list[CompareObserver] = [
+        CompareProgress(
+            console, tuning=[plan.tuning_trainings(each.loss) for each in losses], further=plan.further_trainings
+        )
+    ]
     if is_first():
         observers.append(board)
     if settings.save_checkpoints:

@@ -1,6 +1,7 @@
 """The observers of a comparison: checkpoints, TensorBoard and the progress display."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,15 +93,17 @@ class CompareProgress(CompareObserver):
 
     Args:
         console: Where to write.
-        losses: Number of losses.
-        trainings: Trainings of a loss whose grid needs no extension; the total follows those that do.
+        tuning: Trainings that tune each loss, in their order, if its grid needs no extension; the total follows those
+            that do.
+        further: Trainings of a loss once it is tuned.
     """
 
-    def __init__(self, console: Console, *, losses: int, trainings: int) -> None:
-        self._left = losses
-        self._trainings = trainings
+    def __init__(self, console: Console, *, tuning: Sequence[int], further: int) -> None:
+        self._left = deque(tuning)
+        self._further = further
+        self._is_tuning = False
         self.progress = Bars(console)
-        self._task = self.progress.add_task("trainings", total=losses * trainings, note="")
+        self._task = self.progress.add_task("trainings", total=self._of_others(), note="")
 
     def on_start(self) -> None:
         """Begin the display."""
@@ -112,9 +115,9 @@ class CompareProgress(CompareObserver):
 
     def on_loss(self, compared: ComparedLoss) -> None:  # noqa: ARG002
         """Count what is left from here."""
-        done = self.progress.tasks[self._task].completed
-        self.progress.update(self._task, total=done + self._left * self._trainings)
-        self._left -= 1
+        self._set_left(self._of_others())
+        self._left.popleft()
+        self._is_tuning = True
 
     def on_setting(self, compared: ComparedLoss, setting: Setting) -> None:
         """Show the setting that is tried."""
@@ -122,12 +125,22 @@ class CompareProgress(CompareObserver):
         self._note(compared, ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in chosen.items()))
 
     def on_seed(self, compared: ComparedLoss, seed: int) -> None:
-        """Show the seed that is trained."""
+        """Show the seed that is trained, and count what is left where the first one tells that the loss is tuned."""
+        if self._is_tuning:
+            self._set_left(self._further + self._of_others())
+            self._is_tuning = False
         self._note(compared, f"seed {seed}")
 
     def on_trained(self) -> None:
         """Count one training."""
         self.progress.update(self._task, advance=1)
+
+    def _of_others(self) -> int:
+        """Return the trainings of the losses that have not begun."""
+        return sum(self._left) + len(self._left) * self._further
+
+    def _set_left(self, trainings: int) -> None:
+        self.progress.update(self._task, total=self.progress.tasks[self._task].completed + trainings)
 
     def _note(self, compared: ComparedLoss, what: str) -> None:
         self.progress.update(self._task, note=f"{shortened(compared.label, _LONGEST_LABEL)}: {what}")

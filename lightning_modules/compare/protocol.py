@@ -1,13 +1,14 @@
 """The effectiveness test: every loss tuned on validation, trained with every seed, and tested once."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lightning_modules.compare.compared_losses import ComparedLoss
 from lightning_modules.compare.events import CompareObserver
 from lightning_modules.compare.records import ComparisonRecords
 from lightning_modules.compare.training import TRAINED, FullTraining, TrainingRun
+from lightning_modules.losses import LossObject
 from lightning_modules.training.tuning import Axis, Setting, Tuning
 
 
@@ -43,10 +44,25 @@ class Plan:
         tuning = Tuning(Axis.of(learning_rates), Axis.of(weight_decays), extensions, refinements, axes, trials)
         return cls(tuning, tuple(seeds), tuple(seeds[:tuning_seeds]))
 
+    def tuning_trainings(self, loss: LossObject) -> int:
+        """Return the number of trainings that tune a loss, without those that an extended grid adds."""
+        return self.tuning.of_loss(loss).at_least * len(self.tuning_seeds)
+
     @property
-    def trainings(self) -> int:
-        """The number of trainings a loss, without those that an extended grid adds."""
-        return self.tuning.at_least * len(self.tuning_seeds) + len(self.seeds) - len(self.tuning_seeds)
+    def further_trainings(self) -> int:
+        """The number of trainings of a loss with the setting that was chosen, beside those that chose it."""
+        return len(self.seeds) - len(self.tuning_seeds)
+
+    def shortfalls(self, losses: Sequence[ComparedLoss]) -> Iterator[str]:
+        """Yield what to say of losses that cannot be tried with as many settings as are asked for."""
+        for compared in losses:
+            tuning = self.tuning.of_loss(compared.loss)
+            if tuning.trials is not None and tuning.at_least < tuning.trials:
+                yield (
+                    f"--compare.trials is {tuning.trials}, but {compared.label} is tried with {tuning.at_least}: "
+                    "refinements lie between the values of --compare.learning_rates, --compare.weight_decays or "
+                    "--compare.grid, and none of those that it has leaves room for more. Give one of them two values"
+                )
 
 
 class EffectivenessTest:

@@ -140,10 +140,13 @@ class Tuning:
 
     @property
     def at_least(self) -> int:
-        """The number of settings that are tried for a loss whose best one is no end and has a weight decay."""
-        if self.trials is not None:
-            return self.trials
+        """The number of settings that are tried for a loss whose best one is no end and has a weight decay.
+
+        Fewer than ``trials`` where refinements cannot find so many, as there are no two values to lie between.
+        """
         neighbours = sum(len(axis.around(1.0, 1)) for axis in self.axes.values())
+        if self.trials is not None:
+            return min(self.trials, len(self.settings) + _FINEST * neighbours)
         return len(self.settings) + self.refinements * neighbours
 
     def of_loss(self, loss: LossObject) -> "Tuning":

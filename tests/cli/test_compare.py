@@ -132,7 +132,9 @@ def test_listwise_losses_are_compared_by_the_mean_over_users(capsys: pytest.Capt
         main(["compare", *data, *model, *TRAINER, *small, *tuned, "--losses=[PSL, DirectAU]", "--root=compared"]) == 0
     )
     assert yaml.safe_load(Path("compared/config.yaml").read_text())["compare"]["monitor"] == "val/ndcg@10"
-    assert "NDCG@10" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "NDCG@10" in said
+    assert "--compare.trials is 3, but DirectAU is tried with 1" in " ".join(said.split())
     results = pd.read_csv("compared/results.csv").set_index(["loss", "seed"])
     assert set(results.index.get_level_values("loss")) == {"SampledSoftmax", "PSL", "DirectAU"}
     assert results["loss.temperature"].isna().groupby("loss").all().to_dict() == {

@@ -70,7 +70,7 @@ def test_a_fresh_start_trains_as_often_as_planned_and_a_repetition_never(
 ) -> None:
     first, second = StubTraining(varied), StubTraining(varied)
     chosen = run(tmp_path, first, plan, LOSSES)
-    assert plan.trainings == trainings
+    assert plan.tuning_trainings(LOSSES[0].loss) + plan.further_trainings == trainings
     assert len(first.calls) == len(set(first.calls)) == trainings * len(LOSSES)
     before = (tmp_path / "results.csv").read_bytes()
     assert run(tmp_path, second, plan, LOSSES) == chosen
@@ -188,6 +188,7 @@ def test_observers_count_every_training_also_those_done_before_and_see_new_resul
     first, second = Counter(), Counter()
     for counter in (first, second):
         EffectivenessTest(StubTraining(varied), plan, ComparisonRecords(tmp_path), counter).run(LOSSES[0])
-    assert first.trained == second.trained == plan.trainings
+    trainings = plan.tuning_trainings(LOSSES[0].loss) + plan.further_trainings
+    assert first.trained == second.trained == trainings
     assert first.results == [("BCE", seed) for seed in plan.seeds]
     assert second.results == []

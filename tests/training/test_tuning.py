@@ -105,6 +105,16 @@ def test_every_loss_is_tried_as_often_as_asked(trials: int, peak: tuple[float, f
     assert best == max(landscape.scored, key=Landscape(*peak))
 
 
+@pytest.mark.parametrize(("rates", "reached"), [([0.02], 1), ([0.01, 0.02], 2 + 2 * 12)])
+def test_trials_that_refinements_cannot_reach_are_known_beforehand(rates: list[float], reached: int) -> None:
+    tuning = Tuning(Axis.of(rates), Axis.of([0.0]), trials=100)
+    scored: list[Setting] = []
+    # Off the points of the grid, so that every refinement has two new neighbours but for rounding.
+    tuning.best(lambda setting: scored.append(setting) or -abs(math.log(setting.learning_rate / 0.0133)))
+    assert tuning.at_least == reached
+    assert min(reached, 9) <= len(scored) <= reached
+
+
 def test_a_grid_larger_than_the_trials_is_refused() -> None:
     with pytest.raises(ValueError, match=r"--compare.trials is 5, but the grid of Focal alone has 12 settings"):
         Tuning(RATES, DECAYS, options={"gamma": GAMMA}, trials=5).of_loss(Focal())
