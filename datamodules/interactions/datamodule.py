@@ -9,7 +9,9 @@ import torch
 
 from datamodules.batches import Batch, PairBatch, PredictionBatch
 from datamodules.fingerprint import Values
+from datamodules.implicit.loaders import CatalogueLoader
 from datamodules.in_memory import InMemoryDataModule
+from datamodules.interactions.catalogues import catalogue_loader
 from datamodules.interactions.encoding import encode, warn_of_single_label
 from datamodules.interactions.pairs import PairLoader
 from datamodules.interactions.reading import exact_integer_ids, read_interactions
@@ -80,6 +82,7 @@ class InteractionsDataModule(InMemoryDataModule[Batch]):
         self.ratios = ratios
         self.split_seed = split_seed
         self._checked = False
+        self._catalogues: dict[str, tuple[dict[str, Batch], CatalogueLoader]] = {}
 
     @property
     def num_users(self) -> int:
@@ -142,6 +145,22 @@ class InteractionsDataModule(InMemoryDataModule[Batch]):
         """Return the test rows in their order, with their numbers."""
         rows = self._rows("test")
         return BatchLoader(PredictionBatch(*rows, row=torch.arange(len(rows.user))), self.eval_batch_size)
+
+    def catalogues(self, split: str) -> CatalogueLoader:
+        """Return the users of a held-out split to be ranked all items for; see :func:`catalogue_loader`.
+
+        Args:
+            split: "validation" or "test".
+
+        Raises:
+            ValueError: If none of its rows can be found in the catalogue.
+        """
+        train, held_out = self._rows("train"), self._rows(split)
+        rows, loader = self._catalogues.get(split, (None, None))
+        if loader is None or rows is not self.rows:
+            loader = catalogue_loader(train, held_out, self.num_users, self.num_items)
+            self._catalogues[split] = self.rows, loader
+        return loader
 
     def decode(self, batch: Batch | PredictionBatch) -> pd.DataFrame:
         """Return the original ids of a batch in the columns ``user`` and ``item``.

@@ -133,18 +133,18 @@ class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation split."""
-        self._log_metrics("val")
+        self._log_metrics("val", self.metrics)
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the test split."""
-        self._log_metrics("test")
+        self._log_metrics("test", self.metrics)
 
-    def _log_metrics(self, split: str) -> None:
-        for name, value in self.metrics.compute().items():
+    def _log_metrics(self, split: str, metrics: Metric) -> None:
+        for name, value in metrics.compute().items():
             self.log(
                 f"{split}/{name}", value, prog_bar=f"val/{name}" == self.validation_metric, sync_dist=True, batch_size=1
             )
-        self.metrics.reset()
+        metrics.reset()
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer of all parameters."""

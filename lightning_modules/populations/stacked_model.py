@@ -104,6 +104,8 @@ def check_decisive_methods(recommender: nn.Module, registry: Collection[type]) -
             "Register a function of its own with lightning_modules.populations.stacked.register, or train one "
             "candidate at a time"
         )
+    if getattr(recommender, "catalogue_metrics", None) is not None:
+        raise UnmatchedError(f"{name} has cutoffs, and populations and compiled training rank no catalogues")
 
 
 def overridden_methods(

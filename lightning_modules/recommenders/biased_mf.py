@@ -47,3 +47,8 @@ class BiasedMF(Recommender):
         interaction: Tensor = (self.user_embedding(user) * self.item_embedding(item)).sum(dim=-1)
         bias: Tensor = self.user_bias(user) + self.item_bias(item)
         return interaction + bias.squeeze(-1) + self.global_bias
+
+    def catalogue_logits(self, user: Tensor) -> Tensor:
+        """Return the logits of all items for some users, int64 [n] -> float [n, num_items], out of one product."""
+        bias = self.user_bias(user) + self.item_bias.weight.T + self.global_bias
+        return torch.addmm(bias, self.user_embedding(user), self.item_embedding.weight.T)

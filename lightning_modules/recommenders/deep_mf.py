@@ -1,6 +1,7 @@
 """A deep scorer over user and item embeddings."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, cast
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from lightning_modules.layers import MLP
 from lightning_modules.layers.mlp import without_bias_gradient
-from lightning_modules.recommenders.base import Recommender, normal_embedding
+from lightning_modules.recommenders.base import PAIRS, Recommender, normal_embedding
 
 
 class DeepMF(Recommender):
@@ -54,3 +55,16 @@ class DeepMF(Recommender):
         embeddings = torch.cat([self.user_embedding(user), self.item_embedding(item)], dim=-1)
         logit: Tensor = self.mlp(embeddings)
         return logit.squeeze(-1)
+
+    def catalogue_logits(self, user: Tensor) -> Tensor:
+        """Return the logits of all items for some users, int64 [n] -> float [n, num_items].
+
+        What the first layer makes of a user or an item it makes once, and not for every pair.
+        """
+        first, rest = cast(nn.Linear, self.mlp[0]), nn.Sequential(*islice(self.mlp, 1, None))
+        of_users, of_items = first.weight.split(self.user_embedding.embedding_dim, dim=1)
+        users = self.user_embedding(user) @ of_users.T
+        items = torch.addmm(first.bias, self.item_embedding.weight, of_items.T)
+        blocks = users.split(max(1, PAIRS // self.num_items))
+        logits = [rest((block.unsqueeze(1) + items).flatten(0, 1)) for block in blocks]
+        return torch.cat(logits).view(len(user), self.num_items)
