@@ -135,11 +135,8 @@ def _observers(
     console: Console,
     board: ComparisonTensorBoard,
 ) -> CompareObservers:
-    observers: list[CompareObserver] = [
-        CompareProgress(
-            console, tuning=[plan.tuning_trainings(each.loss) for each in losses], further=plan.further_trainings
-        )
-    ]
+    tuning = [plan.tuning_trainings(each.loss) for each in losses]
+    observers: list[CompareObserver] = [CompareProgress(console, tuning=tuning, further=plan.further_trainings)]
     if is_first():
         observers.append(board)
     if settings.save_checkpoints:
