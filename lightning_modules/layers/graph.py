@@ -1,10 +1,15 @@
 """Propagation of vectors between users and items."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+# Of all edges: if those of some nodes are more, the product of all nodes takes less time.
+_LARGEST_SHARE = 0.6
 
 
 class InteractionGraph(nn.Module):
@@ -34,31 +39,74 @@ class InteractionGraph(nn.Module):
         node, neighbour = node[order], neighbour[order]
         degree = torch.bincount(node, minlength=self.num_nodes)
         scale = degree.float().rsqrt()
-        self.register_buffer("first", nn.functional.pad(degree.cumsum(0), (1, 0)), persistent=False)
+        self.register_buffer("first", _with_zero(degree.cumsum(0)), persistent=False)
         self.register_buffer("neighbour", neighbour, persistent=False)
         self.register_buffer("weight", scale[node] * scale[neighbour], persistent=False)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return the weighted sum of every node's neighbours, float [num_nodes, d] -> [num_nodes, d]."""
-        size = (self.num_nodes, self.num_nodes)
-        matrix = torch.sparse_csr_tensor(self.first, self.neighbour, self.weight, size, check_invariants=False)
-        # torch gives `apply` no types.
-        propagated: Tensor = _SymmetricProduct.apply(matrix, vectors)  # type: ignore[no-untyped-call]
+        matrix = _matrix(self.first, self.neighbour, self.weight, self.num_nodes)
+        # The matrix is symmetric. torch gives `apply` no types.
+        propagated: Tensor = _Product.apply(matrix, lambda: matrix, vectors)  # type: ignore[no-untyped-call]
         return propagated
 
+    def of_nodes(self, vectors: Tensor, node: Tensor) -> Tensor:
+        """Return the weighted sums of some nodes' neighbours, the rows ``node`` of what ``forward`` returns.
 
-class _SymmetricProduct(torch.autograd.Function):
-    """The product of a symmetric sparse matrix, which is its own transpose backwards."""
+        On a CPU only the edges of these nodes are looked at, forwards and backwards, if they are not most of all.
+
+        Args:
+            vectors: Of all nodes, float [num_nodes, d].
+            node: The nodes, none twice, int64 [n].
+
+        Returns:
+            Float [n, d].
+        """
+        count = self.first[node + 1] - self.first[node]
+        # An accelerator would wait for the number of edges longer than for the product.
+        if vectors.device.type != "cpu" or count.sum() > _LARGEST_SHARE * len(self.neighbour):
+            return self(vectors)[node]
+        propagated: Tensor = _Product.apply(  # type: ignore[no-untyped-call]  # torch gives `apply` no types
+            self._rows(node, count), partial(self._columns, node), vectors
+        )
+        return propagated
+
+    def _rows(self, node: Tensor, count: Tensor) -> Tensor:
+        """Return the matrix's rows of some nodes, of which ``count`` are the edges, sparse [n, num_nodes]."""
+        first = _with_zero(count.cumsum(0))
+        edge = torch.arange(int(first[-1])) + (self.first[node] - first[:-1]).repeat_interleave(count)
+        return _matrix(first, self.neighbour[edge], self.weight[edge], self.num_nodes)
+
+    def _columns(self, node: Tensor) -> Tensor:
+        """Return the matrix's columns of some nodes, sparse [num_nodes, n]."""
+        place = torch.full((self.num_nodes,), -1).index_copy_(0, node, torch.arange(len(node)))
+        column = place[self.neighbour]
+        is_kept = column >= 0
+        first = _with_zero(is_kept.cumsum(0))[self.first]
+        return _matrix(first, column[is_kept], self.weight[is_kept], len(node))
+
+
+def _with_zero(sums: Tensor) -> Tensor:
+    return nn.functional.pad(sums, (1, 0))
+
+
+def _matrix(first: Tensor, column: Tensor, value: Tensor, num_columns: int) -> Tensor:
+    """Return a matrix of compressed sparse rows, whose begins are ``first``."""
+    return torch.sparse_csr_tensor(first, column, value, (len(first) - 1, num_columns), check_invariants=False)
+
+
+class _Product(torch.autograd.Function):
+    """The product of a sparse matrix, whose transpose is asked for backwards."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, vectors: Tensor) -> Tensor:
-        ctx.matrix = matrix
+    def forward(ctx: Any, matrix: Tensor, transpose: Callable[[], Tensor], vectors: Tensor) -> Tensor:
+        ctx.transpose = transpose
         return _product(matrix, vectors)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        return None, _product(ctx.matrix, gradient)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:
+        return None, None, _product(ctx.transpose(), gradient)
 
 
 def _product(matrix: Tensor, vectors: Tensor) -> Tensor:

@@ -67,10 +67,18 @@ class LightGCN(TopNRecommender):
 
     def forward(self, user: Tensor | None, item: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return vectors of users and items, as they are scored: int64 [n] and [m] -> float [n, d] and [m, d]."""
-        users, items = self._propagated().split([self.num_users, self.num_items])
+        if user is not None and item is not None:
+            return self._of_batch(user, item)
+        users, items = self._propagated(None).split([self.num_users, self.num_items])
         users = users if user is None else users[user]
         items = items if item is None else items[item]
         return self.as_scored(users), self.as_scored(items)
+
+    def _of_batch(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        """Return vectors of some users and items, each computed once, however often it is named."""
+        node, place = torch.cat([user, item + self.num_users]).unique(return_inverse=True)
+        users, items = self.as_scored(self._propagated(node)).index_select(0, place).split([len(user), len(item)])
+        return users, items
 
     def inference_graph(self) -> InferenceGraph:
         """Return what scores the catalogue, with the vectors of this moment, or those of its checkpoint, as constants.
@@ -107,13 +115,22 @@ class LightGCN(TopNRecommender):
             raise ValueError(f"{_VECTORS} of the checkpoint are no finite vectors of shape {list(size)}")
         self._stored_vectors = found
 
-    def _propagated(self) -> Tensor:
-        """Return the mean over the layers of every user and item, float [num_users + num_items, d]."""
+    def _propagated(self, node: Tensor | None) -> Tensor:
+        """Return the mean over the layers of some users and items, or of all, which are numbered after the users.
+
+        Args:
+            node: The users and items, none twice, int64 [n]; None for all.
+
+        Returns:
+            Float [n, d].
+        """
         if self.graph is None:
             raise MisconfigurationException("LightGCN has no graph yet; train it with a Trainer, or call build_graph")
         layer = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
         total = layer
-        for _ in range(self.num_layers):
+        for number in range(self.num_layers):
+            if number == self.num_layers - 1 and node is not None:
+                return (total[node] + self.graph.of_nodes(layer, node)) / (self.num_layers + 1)
             layer = self.graph(layer)
             total = total + layer
-        return total / (self.num_layers + 1)
+        return (total if node is None else total[node]) / (self.num_layers + 1)

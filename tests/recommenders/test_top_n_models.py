@@ -6,6 +6,7 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from datamodules import TopNBatch
+from lightning_modules.layers import graph as graph_module
 from lightning_modules.layers.graph import InteractionGraph
 from lightning_modules.losses import SampledSoftmax
 from lightning_modules.recommenders import MF, LightGCN, TopNRecommender
@@ -67,6 +68,38 @@ def test_the_gradient_goes_through_the_propagation() -> None:
     graph = InteractionGraph(*PAIRS, USERS, ITEMS).double()
     vectors = torch.randn(USERS + ITEMS, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda each: graph(graph(each)), (vectors,))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["all edges", "edges of the nodes"])
+@pytest.mark.parametrize("node", [[0, 3, 6, 9], [8], [3], [], [*range(USERS + ITEMS)]], ids=str)
+def test_some_nodes_are_those_of_all(share: float, node: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph_module, "_LARGEST_SHARE", share)
+    graph = InteractionGraph(*PAIRS, USERS, ITEMS).double()
+    vectors = torch.randn(USERS + ITEMS, 3, dtype=torch.float64, requires_grad=True)
+    nodes = torch.tensor(node, dtype=torch.int64)
+    found, expected = graph.of_nodes(vectors, nodes), graph(vectors)[nodes]
+    torch.testing.assert_close(found, expected)
+    weight = torch.randn(len(node), 3, dtype=torch.float64)
+    gradients = [torch.autograd.grad((each * weight).sum(), vectors)[0] for each in (found, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("num_layers", [0, 1, 2, 3])
+@pytest.mark.parametrize("kind", ["float", "double"])
+def test_a_batch_has_the_vectors_and_gradients_of_the_whole_graph(
+    num_layers: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_module, "_LARGEST_SHARE", 1.0)
+    model = getattr(built(LightGCN, "cosine"), kind)()
+    model.num_layers = num_layers
+    user, item = torch.tensor([2, 0, 2]), torch.tensor([6, 0, 0, 4])
+    outcomes = []
+    for sides in (model(user, item), [each[rows] for each, rows in zip(model(None, None), (user, item), strict=True)]):
+        model.zero_grad()
+        (sides[0] @ sides[1].T).square().sum().backward()
+        outcomes.append([*sides, *(each.grad.clone() for each in model.parameters())])
+    for each, other in zip(*outcomes, strict=True):
+        torch.testing.assert_close(each, other)
 
 
 def batch_of(*, shared: bool, log_q: bool = False) -> TopNBatch:
