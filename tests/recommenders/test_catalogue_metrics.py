@@ -11,6 +11,7 @@ from datamodules import SyntheticInteractions
 from datamodules.batches import Batch
 from datamodules.interactions.catalogues import catalogue_loader
 from lightning_modules.populations import UnmatchedError
+from lightning_modules.populations.fused import biased_mf as _registered  # noqa: F401
 from lightning_modules.populations.fused.fused_model import check_fused
 from lightning_modules.populations.stacked_model import check_decisive_methods, stacked
 from lightning_modules.recommenders import MF, BiasedMF, DeepMF, RankNet, Recommender
