@@ -19,7 +19,7 @@ ALLOWED = {
     "callbacks": {"utilities"},
     "losses": {"utilities"},
     "core": {"utilities", "losses", "datamodules"},
-    "layers": {"core"},
+    "layers": {"utilities", "core"},
     "recommenders": {"statistics", "losses", "core", "layers", "datamodules"},
     "multitask": {"utilities", "statistics", "losses", "core", "layers", "datamodules", "callbacks"},
     "agents": {"utilities", "losses", "core", "layers", "multitask", "datamodules", "callbacks"},

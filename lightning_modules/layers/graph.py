@@ -1,12 +1,12 @@
 """Propagation of vectors between users and items."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from lightning_modules.utilities.compiled import is_available
 
 # Of all edges: if those of some nodes are more, the product of all nodes takes less time.
 _LARGEST_SHARE = 0.6
@@ -39,77 +39,119 @@ class InteractionGraph(nn.Module):
         node, neighbour = node[order], neighbour[order]
         degree = torch.bincount(node, minlength=self.num_nodes)
         scale = degree.float().rsqrt()
-        self.register_buffer("first", _with_zero(degree.cumsum(0)), persistent=False)
-        self.register_buffer("neighbour", neighbour, persistent=False)
+        # Sparse products copy indices of 64 bits to 32.
+        kind = torch.int32 if len(node) < 2**31 else torch.int64
+        self.register_buffer("first", nn.functional.pad(degree.cumsum(0), (1, 0)).to(kind), persistent=False)
+        self.register_buffer("neighbour", neighbour.to(kind), persistent=False)
         self.register_buffer("weight", scale[node] * scale[neighbour], persistent=False)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return the weighted sum of every node's neighbours, float [num_nodes, d] -> [num_nodes, d]."""
-        matrix = _matrix(self.first, self.neighbour, self.weight, self.num_nodes)
-        # The matrix is symmetric. torch gives `apply` no types.
-        propagated: Tensor = _Product.apply(matrix, lambda: matrix, vectors)  # type: ignore[no-untyped-call]
+        # torch gives `apply` no types.
+        propagated: Tensor = _Propagation.apply(self, vectors)  # type: ignore[no-untyped-call]
         return propagated
 
-    def of_nodes(self, vectors: Tensor, node: Tensor) -> Tensor:
-        """Return the weighted sums of some nodes' neighbours, the rows ``node`` of what ``forward`` returns.
+    def mean_of_layers(self, vectors: Tensor, num_layers: int, node: Tensor) -> Tensor:
+        """Return the mean of some nodes' vectors and of those after one step of propagation, two, and so on.
 
-        On a CPU only the edges of these nodes are looked at, forwards and backwards, if they are not most of all.
+        The last step is made for these nodes alone, and so is its gradient; it can be differentiated once.
 
         Args:
             vectors: Of all nodes, float [num_nodes, d].
+            num_layers: Number of steps.
             node: The nodes, none twice, int64 [n].
 
         Returns:
             Float [n, d].
         """
-        count = self.first[node + 1] - self.first[node]
+        mean: Tensor = _MeanOfLayers.apply(self, vectors, num_layers, node)  # type: ignore[no-untyped-call]
+        return mean
+
+    def sums(self, vectors: Tensor) -> Tensor:
+        """Return what ``forward`` returns, without gradient."""
+        return _product(_matrix(self.first, self.neighbour, self.weight, self.num_nodes), vectors)
+
+    def sums_of(self, vectors: Tensor, node: Tensor) -> Tensor:
+        """Return the rows ``node`` of :meth:`sums`, int64 [n] -> float [n, d]."""
+        begin = self.first[node]
+        count = self.first[node + 1] - begin
+        if not self._pays(vectors, count):
+            return self.sums(vectors)[node]
+        first = nn.functional.pad(count.cumsum(0, dtype=count.dtype), (1, 0))
+        edge = torch.arange(int(first[-1])) + (begin - first[:-1]).repeat_interleave(count)
+        return _product(_matrix(first, self.neighbour[edge], self.weight[edge], self.num_nodes), vectors)
+
+    def sums_from(self, vectors: Tensor, node: Tensor) -> Tensor:
+        """Return :meth:`sums` of vectors that are those of some nodes and 0 elsewhere.
+
+        Args:
+            vectors: Of these nodes, float [n, d].
+            node: The nodes, none twice, int64 [n].
+
+        Returns:
+            Float [num_nodes, d].
+        """
+        result = vectors.new_zeros(self.num_nodes, vectors.shape[1])
+        if not (self._pays(vectors, self.first[node + 1] - self.first[node]) and is_available()):
+            return self.sums(result.index_copy_(0, node, vectors))
+        from lightning_modules.layers.graph_kernel import add_to_neighbours  # compiles when it is first called
+
+        add_to_neighbours(vectors, node, self.first, self.neighbour, self.weight, result)
+        return result
+
+    def _pays(self, vectors: Tensor, count: Tensor) -> bool:
+        """Return whether to look at the edges of some nodes alone, whose numbers are ``count``."""
         # An accelerator would wait for the number of edges longer than for the product.
-        if vectors.device.type != "cpu" or count.sum() > _LARGEST_SHARE * len(self.neighbour):
-            return self(vectors)[node]
-        propagated: Tensor = _Product.apply(  # type: ignore[no-untyped-call]  # torch gives `apply` no types
-            self._rows(node, count), partial(self._columns, node), vectors
-        )
-        return propagated
-
-    def _rows(self, node: Tensor, count: Tensor) -> Tensor:
-        """Return the matrix's rows of some nodes, of which ``count`` are the edges, sparse [n, num_nodes]."""
-        first = _with_zero(count.cumsum(0))
-        edge = torch.arange(int(first[-1])) + (self.first[node] - first[:-1]).repeat_interleave(count)
-        return _matrix(first, self.neighbour[edge], self.weight[edge], self.num_nodes)
-
-    def _columns(self, node: Tensor) -> Tensor:
-        """Return the matrix's columns of some nodes, sparse [num_nodes, n]."""
-        place = torch.full((self.num_nodes,), -1).index_copy_(0, node, torch.arange(len(node)))
-        column = place[self.neighbour]
-        is_kept = column >= 0
-        first = _with_zero(is_kept.cumsum(0))[self.first]
-        return _matrix(first, column[is_kept], self.weight[is_kept], len(node))
+        return vectors.device.type == "cpu" and int(count.sum()) <= _LARGEST_SHARE * len(self.neighbour)
 
 
-def _with_zero(sums: Tensor) -> Tensor:
-    return nn.functional.pad(sums, (1, 0))
-
-
-def _matrix(first: Tensor, column: Tensor, value: Tensor, num_columns: int) -> Tensor:
-    """Return a matrix of compressed sparse rows, whose begins are ``first``."""
-    return torch.sparse_csr_tensor(first, column, value, (len(first) - 1, num_columns), check_invariants=False)
-
-
-class _Product(torch.autograd.Function):
-    """The product of a sparse matrix, whose transpose is asked for backwards."""
+class _Propagation(torch.autograd.Function):
+    """The product with the matrix, which is its own transpose backwards."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, transpose: Callable[[], Tensor], vectors: Tensor) -> Tensor:
-        ctx.transpose = transpose
-        return _product(matrix, vectors)
+    def forward(ctx: Any, graph: InteractionGraph, vectors: Tensor) -> Tensor:
+        ctx.graph = graph
+        return graph.sums(vectors)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, Tensor]:
-        return None, None, _product(ctx.transpose(), gradient)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        return None, ctx.graph.sums(gradient)
+
+
+class _MeanOfLayers(torch.autograd.Function):
+    """The mean of layers, of which no more than the nodes' vectors is ever added up."""
+
+    @staticmethod
+    def forward(ctx: Any, graph: InteractionGraph, vectors: Tensor, num_layers: int, node: Tensor) -> Tensor:
+        ctx.graph, ctx.num_layers, ctx.node = graph, num_layers, node
+        layer, total = vectors, vectors.index_select(0, node)
+        for _ in range(num_layers - 1):
+            layer = graph.sums(layer)
+            total += layer.index_select(0, node)
+        if num_layers > 0:
+            total += graph.sums_of(layer, node)
+        return total.div_(num_layers + 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None, None]:
+        graph, node, own = ctx.graph, ctx.node, gradient / (ctx.num_layers + 1)
+        if ctx.num_layers == 0:
+            return None, own.new_zeros(graph.num_nodes, own.shape[1]).index_copy_(0, node, own), None, None
+        total = graph.sums_from(own, node).index_add_(0, node, own)
+        for _ in range(ctx.num_layers - 1):
+            total = graph.sums(total).index_add_(0, node, own)
+        return None, total, None, None
+
+
+def _matrix(first: Tensor, column: Tensor, value: Tensor, num_columns: int) -> Tensor:
+    """Return a matrix of compressed sparse rows, of which ``first`` says where each begins."""
+    return torch.sparse_csr_tensor(first, column, value, (len(first) - 1, num_columns), check_invariants=False)
 
 
 def _product(matrix: Tensor, vectors: Tensor) -> Tensor:
     # Sparse products know no half precision.
     with torch.autocast(vectors.device.type, enabled=False):
-        return matrix @ vectors.to(matrix.dtype)
+        product: Tensor = matrix @ vectors.to(matrix.dtype)
+        return product

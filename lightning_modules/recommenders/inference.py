@@ -66,6 +66,9 @@ class VectorGraph(InferenceGraph):
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"user": ("rows",)}
     outputs: ClassVar[tuple[str, ...]] = ("score",)
 
+    users: Tensor
+    items: Tensor
+
     def __init__(self, users: Tensor, items: Tensor) -> None:
         super().__init__()
         self.register_buffer("users", users.detach())
@@ -89,6 +92,8 @@ class ConstantGraph(InferenceGraph):
 
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"user": ("rows",)}
     outputs: ClassVar[tuple[str, ...]] = ("score",)
+
+    scores: Tensor
 
     def __init__(self, scores: Tensor) -> None:
         super().__init__()
@@ -114,6 +119,8 @@ class HistoryGraph(InferenceGraph):
 
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"history": ("rows", "items")}
     outputs: ClassVar[tuple[str, ...]] = ("score",)
+
+    weight: Tensor
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()

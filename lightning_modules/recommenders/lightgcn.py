@@ -127,10 +127,10 @@ class LightGCN(TopNRecommender):
         if self.graph is None:
             raise MisconfigurationException("LightGCN has no graph yet; train it with a Trainer, or call build_graph")
         layer = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
+        if node is not None:
+            return self.graph.mean_of_layers(layer, self.num_layers, node)
         total = layer
-        for number in range(self.num_layers):
-            if number == self.num_layers - 1 and node is not None:
-                return (total[node] + self.graph.of_nodes(layer, node)) / (self.num_layers + 1)
+        for _ in range(self.num_layers):
             layer = self.graph(layer)
             total = total + layer
-        return (total if node is None else total[node]) / (self.num_layers + 1)
+        return total / (self.num_layers + 1)
