@@ -169,6 +169,7 @@ class WholeGraph(LightGCN):
     """Propagates every layer over the whole graph, as published code does, before it reads the batch's vectors."""
 
     def forward(self, user: Tensor | None, item: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return vectors of users and items, as they are scored."""
         users, items = super().forward(None, None)
         return users[user], items[item]
 
