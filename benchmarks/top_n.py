@@ -28,7 +28,7 @@ from lightning_modules.compare.compared_losses import HAND_MADE, ComparedLoss
 from lightning_modules.compare.criteria import MeanOverUsers
 from lightning_modules.compare.protocol import EffectivenessTest, Plan
 from lightning_modules.compare.records import ComparisonRecords
-from lightning_modules.compare.training import TRAINED, FullTraining
+from lightning_modules.compare.training import MeasuredTraining
 from lightning_modules.losses import (
     BSL,
     CCL,
@@ -44,6 +44,7 @@ from lightning_modules.losses import (
 )
 from lightning_modules.recommenders import EASE, IALS, MF, LightGCN, MostPopular
 from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
+from lightning_modules.training.full_training import TRAINED
 from lightning_modules.training.quiet import quiet_training
 
 _METRIC = "ndcg@20"
@@ -144,7 +145,7 @@ def _of_arm(name: str, options: argparse.Namespace) -> list[str]:
     recipe = {"accelerator": "cpu", "devices": 1, "max_epochs": options.epochs, "check_val_every_n_epoch": 5}
     criterion, monitor = MeanOverUsers(_METRIC), f"val/{_METRIC}"
     build = partial(_model, options, data, arm)
-    training = FullTraining(build, data, recipe, criterion=criterion, monitor=monitor, patience=4)
+    training = MeasuredTraining(build, data, recipe, criterion=criterion, monitor=monitor, patience=4)
     plan = Plan.of(
         arm.learning_rates,
         arm.weight_decays,

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from datamodules import InteractionsDataModule
-from lightning_modules.compare.training import TRAINED, FullTraining
+from lightning_modules.compare.training import MeasuredTraining
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders import BiasedMF, DeepMF, Recommender
+from lightning_modules.training.full_training import TRAINED
 from lightning_modules.training.tuning import Setting
 
 MODELS: dict[str, type[BiasedMF] | type[DeepMF]] = {"BiasedMF": BiasedMF, "DeepMF": DeepMF}
@@ -50,7 +51,7 @@ def full_training(data: InteractionsDataModule, loss: Loss, seed: int, model: st
     data.batch_size = 1024
     budget = TrialBudget("Adam", FULL_LEARNING_RATE, FULL_EPOCHS)
     build = partial(budget.model, data, seed, model)
-    training = FullTraining(build, data, budget.recipe, patience=FULL_PATIENCE, fused=True)
+    training = MeasuredTraining(build, data, budget.recipe, patience=FULL_PATIENCE, fused=True)
     runs = [training.train(loss, seed, Setting(FULL_LEARNING_RATE, decay)) for decay in FULL_WEIGHT_DECAYS]
     best = max(runs, key=lambda run: run.score)
     if best.status != TRAINED:

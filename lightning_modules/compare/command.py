@@ -19,9 +19,10 @@ from lightning_modules.compare.protocol import EffectivenessTest, Plan
 from lightning_modules.compare.records import ComparisonRecords
 from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.compare.settings import CompareSettings
-from lightning_modules.compare.training import TRAINED, FullTraining
+from lightning_modules.compare.training import MeasuredTraining
 from lightning_modules.core.run_config import continue_with_data
 from lightning_modules.training.convergence import builder
+from lightning_modules.training.full_training import TRAINED
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
@@ -150,8 +151,8 @@ def _training(
     build: Callable[[], pl.LightningModule],
     datamodule: pl.LightningDataModule,
     recipe: Mapping[str, Any],
-) -> FullTraining:
-    return FullTraining(
+) -> MeasuredTraining:
+    return MeasuredTraining(
         build,
         datamodule,
         recipe,

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from lightning_modules.compare.compared_losses import ComparedLoss
-from lightning_modules.compare.training import TrainingRun
+from lightning_modules.training.full_training import TrainingRun
 from lightning_modules.training.tuning import Setting
 
 

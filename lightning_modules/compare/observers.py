@@ -15,7 +15,7 @@ from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.events import CompareObserver
 from lightning_modules.compare.records import readable
 from lightning_modules.compare.report import ComparisonReport
-from lightning_modules.compare.training import TrainingRun
+from lightning_modules.training.full_training import TrainingRun
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.messages import shortened

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from lightning_modules.compare.compared_losses import ComparedLoss
 from lightning_modules.compare.events import CompareObserver
 from lightning_modules.compare.records import ComparisonRecords
-from lightning_modules.compare.training import TRAINED, FullTraining, TrainingRun
+from lightning_modules.compare.training import MeasuredTraining
 from lightning_modules.losses import LossObject
+from lightning_modules.training.full_training import TRAINED, TrainingRun
 from lightning_modules.training.tuning import Axis, Setting, Tuning
 
 
@@ -80,7 +81,7 @@ class EffectivenessTest:
 
     def __init__(
         self,
-        training: FullTraining,
+        training: MeasuredTraining,
         plan: Plan,
         records: ComparisonRecords,
         observers: CompareObserver | None = None,

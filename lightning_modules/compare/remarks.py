@@ -8,8 +8,8 @@ import pandas as pd
 from lightning_modules.compare.audit import Audit
 from lightning_modules.compare.protocol import Plan
 from lightning_modules.compare.results import LossResult
-from lightning_modules.compare.training import TRAINED
 from lightning_modules.statistics.significance import resolvable_difference
+from lightning_modules.training.full_training import TRAINED
 from lightning_modules.training.tuning import Axis, Tuning
 from lightning_modules.utilities.markdown import short
 

@@ -9,8 +9,8 @@ import pandas as pd
 from lightning_modules.compare.compared_losses import ComparedLoss
 from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.resampling import Resampled
-from lightning_modules.compare.training import TRAINED
 from lightning_modules.statistics.significance import Difference, holm
+from lightning_modules.training.full_training import TRAINED
 from lightning_modules.training.tuning import Setting
 
 

@@ -1,57 +1,13 @@
-"""One training of a comparison: a fresh model with one loss and setting, trained to convergence, and its test."""
+"""The trainings of a comparison, and the test of a trained model."""
 
-import logging
-import math
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import pytorch_lightning as pl
-
-from callbacks.reward import RewardCallback
 from lightning_modules.compare.criteria import AreaUnderCurve, Criterion
-from lightning_modules.losses import LossObject
-from lightning_modules.populations import UnmatchedError
-from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
-from lightning_modules.training.fused_convergence import FusedConvergenceTrainer
+from lightning_modules.training.full_training import FullTraining, TrainingRun
 from lightning_modules.training.predictions import Scores
-from lightning_modules.training.quiet import quiet_lightning, quiet_training
-from lightning_modules.training.tuning import Setting
-
-_log = logging.getLogger(__name__)
-
-TRAINED, DIVERGED, FAILED = "trained", "diverged", "failed"
-
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """The outcome of one training to convergence.
-
-    Attributes:
-        status: ``trained``; ``diverged`` if a loss or metric was not finite at any time; ``failed`` with an error.
-        score: The best validation metric, negated where less is better; -inf unless trained.
-        epoch: The epoch of the best validation, counted from 1; 0 if there is none.
-        epochs: Epochs that were trained.
-        converged: Whether the metric stopped improving before the last epoch that the Trainer allows.
-        metrics: Validation metrics of the best epoch.
-        seconds: Wall time.
-        error: The exception of a failed training, empty otherwise.
-        trainer: The Trainer, to evaluate with; ``None`` if the training failed.
-        model: The model with the weights of the best epoch; ``None`` if there are none.
-    """
-
-    status: str
-    score: float
-    epoch: int = 0
-    epochs: int = 0
-    converged: bool = False
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    error: str = ""
-    trainer: pl.Trainer | None = None
-    model: pl.LightningModule | None = None
+from lightning_modules.training.quiet import quiet_lightning
 
 
 @dataclass(frozen=True)
@@ -69,71 +25,18 @@ class Measured:
     test: Scores
 
 
-class FullTraining:
-    """Trains models to convergence; the same seed gives every loss the same start and the same batches.
+class MeasuredTraining(FullTraining):
+    """Trains models to convergence and tests them; see :class:`FullTraining`.
 
     Args:
-        build: Returns a freshly initialised model.
-        datamodule: What it is trained, validated and tested on.
-        recipe: Arguments of its Trainer; early stopping and checkpoints of its own are left out.
+        arguments: Those of :class:`FullTraining`.
         criterion: What trained models are measured for; by default the AUC.
-        monitor: The validation metric that decides when to stop and which epoch is best.
-        mode: Whether more (max) or less (min) of it is better.
-        patience: Validations without a better metric before a training ends.
-        fused: Whether compiled kernels train where they match; the log says once why if they do not.
+        options: Its other arguments; its data module also has the test rows.
     """
 
-    def __init__(
-        self,
-        build: Callable[[], pl.LightningModule],
-        datamodule: pl.LightningDataModule,
-        recipe: Mapping[str, Any],
-        *,
-        criterion: Criterion | None = None,
-        monitor: str = "val/auc",
-        mode: Literal["max", "min"] = "max",
-        patience: int = 5,
-        fused: bool = False,
-    ) -> None:
-        self.build = build
-        self.datamodule = datamodule
-        self.recipe = recipe
+    def __init__(self, *arguments: Any, criterion: Criterion | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.criterion = AreaUnderCurve() if criterion is None else criterion
-        self.monitor = monitor
-        self.mode = mode
-        self.patience = patience
-        self.fused = fused
-        self._said: set[str] = set()
-
-    def train(self, loss: LossObject, seed: int, setting: Setting) -> TrainingRun:
-        """Train one model; an error in its training is an outcome too.
-
-        Raises:
-            KeyboardInterrupt: If the user interrupted the training.
-            MisconfigurationException: If the Trainer cannot be built.
-        """
-        if self.fused:
-            try:
-                return self._trained(FusedConvergenceTrainer, loss, seed, setting)
-            except UnmatchedError as error:
-                # Asked of every training anew, so that none depends on which ones came before.
-                self._say_once(f"Compiled training is not used: {error}.")
-        return self._trained(ConvergenceTrainer, loss, seed, setting)
-
-    def _trained(self, kind: type[ConvergenceTrainer], loss: LossObject, seed: int, setting: Setting) -> TrainingRun:
-        start, guard = time.perf_counter(), RewardCallback(self.monitor, self.mode)
-        settings = TrainingSettings(None, self.patience, setting.learning_rate, setting.weight_decay)
-        with quiet_lightning():
-            convergence = kind(self.recipe, self.monitor, self.mode, settings, callbacks=[guard])
-        try:
-            with quiet_training():
-                model = convergence.fit(partial(self._model, setting.of_loss(loss)), self.datamodule, seed)
-        except UnmatchedError:
-            raise
-        except Exception as error:
-            message = f"{type(error).__name__}: {error}"
-            return TrainingRun(FAILED, -math.inf, seconds=time.perf_counter() - start, error=message)
-        return _outcome(convergence, guard, model, time.perf_counter() - start)
 
     def measure(self, run: TrainingRun) -> Measured:
         """Test a trained model, and measure it on the validation and test rows."""
@@ -145,31 +48,3 @@ class FullTraining:
             validation = self.criterion.measure(trainer, model, self.datamodule.val_dataloader())
             test = self.criterion.measure(trainer, model, self.datamodule.test_dataloader())
         return Measured(metrics, validation, test)
-
-    def _model(self, loss: LossObject) -> pl.LightningModule:
-        model = self.build()
-        model.loss = loss
-        return model
-
-    def _say_once(self, message: str) -> None:
-        if message not in self._said:
-            self._said.add(message)
-            _log.warning(message)
-
-
-def _outcome(
-    convergence: ConvergenceTrainer, guard: RewardCallback, model: pl.LightningModule, seconds: float
-) -> TrainingRun:
-    """Return the outcome of a training that raised no error."""
-    best, trained = convergence.best, guard.status == "trained"
-    return TrainingRun(
-        status=TRAINED if trained else DIVERGED,
-        score=best.score if trained else -math.inf,
-        epoch=best.epoch,
-        epochs=convergence.trainer.current_epoch,
-        converged=convergence.converged,
-        metrics=convergence.validation_metrics,
-        seconds=seconds,
-        trainer=convergence.trainer,
-        model=model if best.weights else None,
-    )

@@ -9,7 +9,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_modules.cli.main import main
-from lightning_modules.compare.training import FullTraining
+from lightning_modules.training.full_training import FullTraining
 from tests.cli.cli_helpers import DATA, MODEL, REPOSITORY, SEARCH, TRAINER, write_split
 
 GRID = ["--learning_rates", "1e-2", "--weight_decays", "0", "1e-3"]

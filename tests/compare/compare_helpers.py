@@ -16,12 +16,13 @@ from datamodules import SyntheticInteractions
 from lightning_modules.compare.compared_losses import HAND_MADE, ComparedLoss
 from lightning_modules.compare.criteria import AreaUnderCurve
 from lightning_modules.compare.results import LossResult
-from lightning_modules.compare.training import DIVERGED, FAILED, TRAINED, FullTraining, Measured, TrainingRun
+from lightning_modules.compare.training import Measured, MeasuredTraining
 from lightning_modules.losses import BCE, FormulaLoss, Loss
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.statistics.significance import Difference
+from lightning_modules.training.full_training import DIVERGED, FAILED, TRAINED, TrainingRun
 from lightning_modules.training.predictions import Scores
 from lightning_modules.training.tuning import Setting
 
@@ -40,11 +41,11 @@ def builder_of(data: SyntheticInteractions, embedding_dim: int = 4) -> Callable[
     return partial(BiasedMF, data.num_users, data.num_items, embedding_dim=embedding_dim, init_std=0.1)
 
 
-def full_training(data: SyntheticInteractions | None = None, **options: Any) -> FullTraining:
+def full_training(data: SyntheticInteractions | None = None, **options: Any) -> MeasuredTraining:
     """Return a training on small data; what is no option of it belongs to the recipe of the Trainer."""
     data = small_data() if data is None else data
     own = {name: options.pop(name) for name in ("monitor", "mode", "patience", "fused") if name in options}
-    return FullTraining(options.pop("build", builder_of(data)), data, {**RECIPE, **options}, **own)
+    return MeasuredTraining(options.pop("build", builder_of(data)), data, {**RECIPE, **options}, **own)
 
 
 def trained(score: float, **fields: Any) -> TrainingRun:
@@ -73,7 +74,7 @@ def measured(noise_seed: int, *, skill: float = 1.0, auc: float = 0.7) -> Measur
     return Measured(metrics, scores_of(1, noise_seed, skill=skill), scores_of(2, noise_seed, skill=skill))
 
 
-class StubTraining(FullTraining):
+class StubTraining(MeasuredTraining):
     """Trains nothing; counts its calls.
 
     Args:

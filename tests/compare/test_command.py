@@ -17,9 +17,9 @@ from lightning_modules.compare.command import run_compare
 from lightning_modules.compare.compared_losses import GIVEN, HAND_MADE, SEARCH
 from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.compare.settings import CompareSettings
-from lightning_modules.compare.training import FullTraining
 from lightning_modules.losses import BPR, MSE, Loss, MisfitError, RankNetLoss
 from lightning_modules.recommenders import BiasedMF
+from lightning_modules.training.full_training import FullTraining
 from tests.broken_losses import Raising
 from tests.compare.compare_helpers import RECIPE, builder_of, small_data, table_rows, write_study
 

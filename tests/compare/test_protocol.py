@@ -9,7 +9,7 @@ from lightning_modules.compare.compared_losses import ComparedLoss
 from lightning_modules.compare.events import CompareObserver
 from lightning_modules.compare.protocol import EffectivenessTest, Plan
 from lightning_modules.compare.records import ComparisonRecords
-from lightning_modules.compare.training import TrainingRun
+from lightning_modules.training.full_training import TrainingRun
 from lightning_modules.training.tuning import Setting
 from tests.compare.compare_helpers import StubTraining, compared, diverged, failed, trained
 

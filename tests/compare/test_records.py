@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from lightning_modules.compare.records import ComparisonRecords
-from lightning_modules.compare.training import TrainingRun
+from lightning_modules.training.full_training import TrainingRun
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.files import save_arrays
 from tests.compare.compare_helpers import FAST, SLOW, diverged, failed, measured, trained

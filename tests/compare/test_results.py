@@ -9,8 +9,9 @@ from lightning_modules.compare.criteria import AreaUnderCurve
 from lightning_modules.compare.records import ComparisonRecords
 from lightning_modules.compare.resampling import Resampled, resample
 from lightning_modules.compare.results import LossResult, loss_results
-from lightning_modules.compare.training import DIVERGED, TRAINED, Measured
+from lightning_modules.compare.training import Measured
 from lightning_modules.statistics.significance import holm
+from lightning_modules.training.full_training import DIVERGED, TRAINED
 from lightning_modules.training.predictions import Scores
 from tests.compare.compare_helpers import FAST, compared, diverged, loss_result, measured, runs_of, scores_of, trained
 

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules import SyntheticInteractions
-from lightning_modules.compare.training import FullTraining, TrainingRun
+from lightning_modules.compare.training import MeasuredTraining
 from lightning_modules.losses import BCE
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.statistics.auc import auc_standard_error
+from lightning_modules.training.full_training import TrainingRun
 from lightning_modules.training.predictions import load_scores, save_scores, scores
 from lightning_modules.utilities.files import save_arrays
 from tests.compare.compare_helpers import FAST, full_training, small_data
@@ -36,12 +37,12 @@ def data() -> SyntheticInteractions:
 
 
 @pytest.fixture(scope="module")
-def train(data: SyntheticInteractions) -> FullTraining:
+def train(data: SyntheticInteractions) -> MeasuredTraining:
     return full_training(data)
 
 
 @pytest.fixture(scope="module")
-def training(train: FullTraining) -> TrainingRun:
+def training(train: MeasuredTraining) -> TrainingRun:
     return train.train(BCE(), 0, FAST)
 
 
@@ -61,7 +62,7 @@ def test_every_row_has_its_logit_in_its_place(data: SyntheticInteractions, train
     assert (result.score.dtype, result.user.dtype) == (torch.float32, torch.int64)
 
 
-def test_their_auc_is_that_of_the_test(train: FullTraining, training: TrainingRun) -> None:
+def test_their_auc_is_that_of_the_test(train: MeasuredTraining, training: TrainingRun) -> None:
     measured = train.measure(training)
     assert training.model is not None
     auc = roc_auc_score(measured.test.label, measured.test.score)

@@ -12,8 +12,8 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoi
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from lightning_modules.compare.training import DIVERGED, FAILED, TRAINED, TrainingRun
 from lightning_modules.losses import BCE, MSE, Loss
+from lightning_modules.training.full_training import DIVERGED, FAILED, TRAINED, TrainingRun
 from lightning_modules.training.tuning import Setting
 from tests.broken_losses import Raising
 from tests.compare.compare_helpers import FAST, SLOW, builder_of, full_training, small_data

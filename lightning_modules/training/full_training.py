@@ -1,0 +1,144 @@
+"""One full training: a fresh model with one loss and setting, trained to convergence."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+
+from callbacks.reward import RewardCallback
+from lightning_modules.losses import LossObject
+from lightning_modules.populations import UnmatchedError
+from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
+from lightning_modules.training.fused_convergence import FusedConvergenceTrainer
+from lightning_modules.training.quiet import quiet_lightning, quiet_training
+from lightning_modules.training.tuning import Setting
+
+_log = logging.getLogger(__name__)
+
+TRAINED, DIVERGED, FAILED = "trained", "diverged", "failed"
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """The outcome of one training to convergence.
+
+    Attributes:
+        status: ``trained``; ``diverged`` if a loss or metric was not finite at any time; ``failed`` with an error.
+        score: The best validation metric, negated where less is better; -inf unless trained.
+        epoch: The epoch of the best validation, counted from 1; 0 if there is none.
+        epochs: Epochs that were trained.
+        converged: Whether the metric stopped improving before the last epoch that the Trainer allows.
+        metrics: Validation metrics of the best epoch.
+        seconds: Wall time.
+        error: The exception of a failed training, empty otherwise.
+        trainer: The Trainer, to evaluate with; ``None`` if the training failed.
+        model: The model with the weights of the best epoch; ``None`` if there are none.
+    """
+
+    status: str
+    score: float
+    epoch: int = 0
+    epochs: int = 0
+    converged: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: str = ""
+    trainer: pl.Trainer | None = None
+    model: pl.LightningModule | None = None
+
+
+class FullTraining:
+    """Trains models to convergence; the same seed gives every loss the same start and the same batches.
+
+    Args:
+        build: Returns a freshly initialised model.
+        datamodule: What it is trained and validated on.
+        recipe: Arguments of its Trainer; early stopping and checkpoints of its own are left out.
+        monitor: The validation metric that decides when to stop and which epoch is best.
+        mode: Whether more (max) or less (min) of it is better.
+        patience: Validations without a better metric before a training ends.
+        fused: Whether compiled kernels train where they match; the log says once why if they do not.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], pl.LightningModule],
+        datamodule: pl.LightningDataModule,
+        recipe: Mapping[str, Any],
+        *,
+        monitor: str = "val/auc",
+        mode: Literal["max", "min"] = "max",
+        patience: int = 5,
+        fused: bool = False,
+    ) -> None:
+        self.build = build
+        self.datamodule = datamodule
+        self.recipe = recipe
+        self.monitor = monitor
+        self.mode = mode
+        self.patience = patience
+        self.fused = fused
+        self._said: set[str] = set()
+
+    def train(self, loss: LossObject, seed: int, setting: Setting) -> TrainingRun:
+        """Train one model; an error in its training is an outcome too.
+
+        Raises:
+            KeyboardInterrupt: If the user interrupted the training.
+            MisconfigurationException: If the Trainer cannot be built.
+        """
+        if self.fused:
+            try:
+                return self._trained(FusedConvergenceTrainer, loss, seed, setting)
+            except UnmatchedError as error:
+                # Asked of every training anew, so that none depends on which ones came before.
+                self._say_once(f"Compiled training is not used: {error}.")
+        return self._trained(ConvergenceTrainer, loss, seed, setting)
+
+    def _trained(self, kind: type[ConvergenceTrainer], loss: LossObject, seed: int, setting: Setting) -> TrainingRun:
+        start, guard = time.perf_counter(), RewardCallback(self.monitor, self.mode)
+        settings = TrainingSettings(None, self.patience, setting.learning_rate, setting.weight_decay)
+        with quiet_lightning():
+            convergence = kind(self.recipe, self.monitor, self.mode, settings, callbacks=[guard])
+        try:
+            with quiet_training():
+                model = convergence.fit(partial(self._model, setting.of_loss(loss)), self.datamodule, seed)
+        except UnmatchedError:
+            raise
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            return TrainingRun(FAILED, -math.inf, seconds=time.perf_counter() - start, error=message)
+        return _outcome(convergence, guard, model, time.perf_counter() - start)
+
+    def _model(self, loss: LossObject) -> pl.LightningModule:
+        model = self.build()
+        model.loss = loss
+        return model
+
+    def _say_once(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            _log.warning(message)
+
+
+def _outcome(
+    convergence: ConvergenceTrainer, guard: RewardCallback, model: pl.LightningModule, seconds: float
+) -> TrainingRun:
+    """Return the outcome of a training that raised no error."""
+    best, trained = convergence.best, guard.status == "trained"
+    return TrainingRun(
+        status=TRAINED if trained else DIVERGED,
+        score=best.score if trained else -math.inf,
+        epoch=best.epoch,
+        epochs=convergence.trainer.current_epoch,
+        converged=convergence.converged,
+        metrics=convergence.validation_metrics,
+        seconds=seconds,
+        trainer=convergence.trainer,
+        model=model if best.weights else None,
+    )
