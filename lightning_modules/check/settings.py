@@ -17,7 +17,7 @@ class CheckSettings:
     Args:
         run: Folder of a search; all its formulas are checked, best first.
         formulas: Formulas to check, or RUN#RANK for the formula of that rank in a search, or RUN#front:4 for its best
-            one with at most four operators.
+            one with at most four operators, or RUN#answer.
         file: A file of formulas: formulas.csv of a study, a CSV or TSV file with a column formula, or one a line.
         losses: Hand-made losses to check.
         root: Folder for check.csv and the figures; by default that of the search, or else runs/check.

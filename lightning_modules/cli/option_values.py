@@ -44,7 +44,7 @@ def as_trainable_loss(text: str) -> str:
 
 
 def as_loss(text: str) -> str:
-    """Return a class, a formula, or ``RUN#RANK`` or ``RUN#front:OPERATORS`` of a study as JSON.
+    """Return a class, a formula, or ``RUN#RANK``, ``RUN#front:OPERATORS`` or ``RUN#answer`` as JSON.
 
     The parser takes it for no file.
 

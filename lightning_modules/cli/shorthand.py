@@ -53,7 +53,7 @@ def spell_out(arguments: Sequence[str], shorthand: Shorthand | None = None) -> l
     A verb's own options need no prefix (``--rounds 5`` for ``--search.rounds 5``, ``--space.nodes 8`` for
     ``--search.space.nodes 8``), those that are lists take several values (``--losses BCE MSE``), and switches none
     (``--overwrite``). ``--model.loss``, ``--model.loss.base``, the loss that another one builds on, and a verb's own
-    losses take the text of a formula, or ``RUN#RANK`` or ``RUN#front:OPERATORS`` for one of a study.
+    losses take the text of a formula, or ``RUN#RANK``, ``RUN#front:OPERATORS`` or ``RUN#answer`` for one of a study.
 
     Args:
         arguments: The arguments after the verb.

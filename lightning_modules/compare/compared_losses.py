@@ -131,10 +131,15 @@ class _SearchedLosses:
         self.sources.remarks.append(f"'{study.root}' has only {found} formulas that pass the check")
 
     def _passing_check(self, study: Study) -> Iterable[tuple[int, FormulaLoss]]:
-        for rank in distinct_ranks(study.candidates[study.candidates["status"] == "trained"]):
+        answers = {*study.candidates.loc[study.candidates["is_answer"], "rank"]}
+        for rank in distinct_ranks(study.validated_first):
             loss = study.loss(rank)
-            if check_loss(loss, generator=torch.Generator().manual_seed(self.points_seed)).keep:
+            # What was trained to convergence and won has shown more than a check can.
+            if rank in answers or check_loss(loss, generator=self._points()).keep:
                 yield rank, loss
+
+    def _points(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.points_seed)
 
     def _random_study(self, root: str) -> Study:
         study = self.sources.read(root)

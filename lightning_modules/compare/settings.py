@@ -7,6 +7,7 @@ from typing import Literal
 import pytorch_lightning as pl
 
 from lightning_modules.losses import LossObject, Numerics
+from lightning_modules.training.tuning import EXTENSIONS, LEARNING_RATES, REFINEMENTS, WEIGHT_DECAYS
 
 #: What is monitored where the model does not say.
 _METRIC = "val/auc"
@@ -22,10 +23,11 @@ class CompareSettings:
         root: Folder of the comparison: results.csv, summary.md, intervals.png and TensorBoard run. Named again, it is
             continued: what is trained is not trained again.
         formulas: Formulas to compare, or RUN#RANK for the formula of that rank in a study, or RUN#front:4 for its best
-            one with at most four operators.
+            one with at most four operators, or RUN#answer.
         losses: Hand-made losses to compare; by default all that suit the model, pointwise or listwise.
         file: A file of formulas, such as formulas.csv or check.csv of a study.
-        study: Folder of a search; its best formulas that pass the validation check are compared and audited.
+        study: Folder of a search; its answer, if it has one, and its best formulas that pass the validation check are
+            compared and audited.
         random_study: Folder of a RandomSearch study to audit the search against.
         top: Formulas to take of each study.
         baseline: The loss that all others are compared with; by default BCE, or SampledSoftmax among listwise losses.
@@ -63,12 +65,12 @@ class CompareSettings:
     baseline: LossObject | None = None
     numerics: Numerics | str | None = None
     seeds: int = 5
-    learning_rates: list[float] = field(default_factory=lambda: [1e-3, 1e-2])
-    weight_decays: list[float] = field(default_factory=lambda: [1e-5, 1e-4])
+    learning_rates: list[float] = field(default_factory=lambda: [*LEARNING_RATES])
+    weight_decays: list[float] = field(default_factory=lambda: [*WEIGHT_DECAYS])
     grid: dict[str, list[float]] = field(default_factory=dict)
     trials: int | None = None
-    extensions: int = 2
-    refinements: int = 2
+    extensions: int = EXTENSIONS
+    refinements: int = REFINEMENTS
     tuning_seeds: int = 1
     monitor: str | None = None
     mode: Literal["max", "min"] = "max"

@@ -13,6 +13,7 @@ from rich.console import Console
 from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
 from lightning_modules.search.events import SearchObserver, SearchObservers
 from lightning_modules.search.executors import ExecutorOptions, TrialExecutor, executor_named
+from lightning_modules.search.finalist_setup import finalist_training, finalists_of, measurement_of
 from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.ledger import Ledger
@@ -22,6 +23,7 @@ from lightning_modules.search.reports.picture import PictureFile
 from lightning_modules.search.reports.progress import ProgressDisplay
 from lightning_modules.search.reports.summary import FormulasFile, print_summary
 from lightning_modules.search.reports.tensorboard import SearchTensorBoard
+from lightning_modules.search.reports.validation import Measurement, print_validation
 from lightning_modules.search.rewards import spread_remark
 from lightning_modules.search.sampling import Sampler
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
@@ -69,18 +71,22 @@ def run_search(
     data = _reward_data(datamodule, settings.holdout, seed)
     evaluator = _evaluator(settings, trainers, data)
     _check_model(settings, recommender, evaluator)
+    finalists = finalist_training(settings, recommender, datamodule, data, trainer_recipe, seed)
     console = Console()
     with _writing(folder, settings):
         folder.open(save_config, datamodule)
         # Before the observers are there, so that an error here leaves no live display behind.
         schedule = _schedule(settings, recommender, _single(settings, trainers, data))
         with _executor(settings) as executor:
-            search = _search(settings, _trials(settings, folder, executor, evaluator, schedule, seed), seed)
+            trials = _trials(settings, folder, executor, evaluator, schedule, seed)
+            search = _search(settings, trials, seed)
+            if finalists is not None:
+                search.finalists = finalists_of(settings, folder, executor, finalists)
             folder.announce(console)
             _watch(search, settings, folder, console)
             search.run(folder.state)
     if folder.writes:
-        _print_results(console, search, settings, folder)
+        _print_results(console, search, settings, folder, measurement_of(settings, trainer_recipe))
     return search
 
 
@@ -128,10 +134,14 @@ def _watch(search: LossSearch, settings: SearchSettings, folder: StudyFolder, co
         search.observers = SearchObservers(_observers(settings, folder.ledger, console))
 
 
-def _print_results(console: Console, search: LossSearch, settings: SearchSettings, folder: StudyFolder) -> None:
+def _print_results(
+    console: Console, search: LossSearch, settings: SearchSettings, folder: StudyFolder, measurement: Measurement
+) -> None:
     spread = spread_remark(search.candidates) if settings.relative else None
     remarks = [*search.trials.baseline.remarks, *([spread] if spread else [])]
     print_summary(console, search.candidates, folder.root, settings.top, remarks)
+    if search.validation is not None:
+        print_validation(console, search.validation, search.candidates, measurement, folder.root)
 
 
 def _check_state(settings: SearchSettings, seed: int, state: Any) -> None:
@@ -169,7 +179,9 @@ def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
         numerics=settings.named_numerics,
         references=settings.named_references,
         node_price=settings.node_price,
-        limits=SearchLimits(settings.rounds, settings.warmup_updates, settings.most_failures, settings.top),
+        limits=SearchLimits(
+            settings.rounds, settings.warmup_updates, settings.most_failures, settings.top, settings.validate_every
+        ),
     )
 
 
@@ -246,6 +258,7 @@ def _observers(settings: SearchSettings, ledger: Ledger, console: Console) -> li
         candidates=settings.candidates,
         warmup_updates=settings.warmup_updates,
         references=len(settings.named_references),
+        finalists=settings.finalists,
     )
     root = Path(settings.root)
     report = SearchTensorBoard(root, settings.named_space, settings.named_numerics)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lightning_modules.losses import Formula
+from lightning_modules.search.answer import FinalistRun, Validation
 from lightning_modules.search.screening import Screened
 from lightning_modules.search.space import Programs
 from lightning_modules.search.trial import Trial
@@ -134,6 +135,12 @@ class SearchObserver:
     def on_round(self, summary: RoundSummary) -> None:
         """Called at the end of every round."""
 
+    def on_finalist(self, runs: Sequence[FinalistRun]) -> None:
+        """Called as soon as the trainings of a finalist or of the baseline beside them are known."""
+
+    def on_validation(self, validation: Validation) -> None:
+        """Called when all finalists are known, with the answer."""
+
     def on_end(self) -> None:
         """Called exactly once, however the search ended."""
 
@@ -169,6 +176,16 @@ class SearchObservers(SearchObserver):
         """Pass the event on."""
         for observer in self.observers:
             observer.on_round(summary)
+
+    def on_finalist(self, runs: Sequence[FinalistRun]) -> None:
+        """Pass the event on."""
+        for observer in self.observers:
+            observer.on_finalist(runs)
+
+    def on_validation(self, validation: Validation) -> None:
+        """Pass the event on."""
+        for observer in self.observers:
+            observer.on_validation(validation)
 
     def on_end(self) -> None:
         """Pass the event on to every observer, then raise the first error of one, if there was any."""

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lightning_modules.losses import Formula
 from lightning_modules.search.events import Candidate
@@ -84,6 +85,10 @@ class SearchHistory:
         reward = known[signature]
         broken = reward == -math.inf
         return Outcome(samples.programs, samples.screened, reward.masked_fill(broken, self.failure_reward), broken)
+
+    def revise(self, signature: Tensor, reward: Tensor) -> None:
+        """Replace the rewards ``[count]`` that programs with gradient signatures ``[count]`` are told later."""
+        self._signature_rewards[signature] = reward
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything as plain values and tensors."""

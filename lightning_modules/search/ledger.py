@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from lightning_modules.search.answer import FinalistRun, ValidatedFormula, Validation
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
+from lightning_modules.search.finalist_tables import (
+    insert_finalist,
+    insert_validation,
+    make_finalist_tables,
+    select_finalists,
+    select_validated,
+)
 from lightning_modules.search.ledger_checks import limit, refuse_programs, refuse_wrong_types
 from lightning_modules.search.ledger_tables import (
     ADDED,
@@ -35,7 +43,8 @@ class Ledger(SearchObserver):
     """Writes the trials and candidates of one study.
 
     The table ``children`` holds every trial, in the order in which they ended, so that a continued search does not
-    repeat it; it is on disk before the search goes on. ``baseline_components`` holds the contribution of every reward
+    repeat it; it is on disk before the search goes on. So does ``finalists`` with the full trainings of the finalists,
+    and ``validated`` holds what these came to. ``baseline_components`` holds the contribution of every reward
     row to a baseline's score, and ``candidates`` the candidates in the order of the search. Candidates follow from
     trials, so they are written with the next of these: one write to the disk may take as long as a fast trial.
 
@@ -55,6 +64,7 @@ class Ledger(SearchObserver):
         with self._errors():
             self._connection = sqlite3.connect(self.path)
             make_tables(self._connection)
+            make_finalist_tables(self._connection)
             self._known = set(self._connection.execute("SELECT round, kind, position FROM candidates"))
         self._waiting: list[Candidate] = []
         self._of_use = bool(self._known) or any(trial.score is not None for trial in read_trials(root).values())
@@ -91,6 +101,16 @@ class Ledger(SearchObserver):
                 insert_trials(self._connection, trials)
             self._waiting.clear()
             self._of_use |= any(evaluation.score is not None for _, evaluation in trials)
+
+    def record_finalist(self, runs: Sequence[FinalistRun]) -> None:
+        """Write the trainings of a finalist to disk, all of them or none; raises like :meth:`record`."""
+        with deferred_signals(), self._errors(), self._connection:
+            insert_finalist(self._connection, runs)
+
+    def on_validation(self, validation: Validation) -> None:
+        """Write what became of the finalists to disk; raises like :meth:`record`."""
+        with deferred_signals(), self._errors(), self._connection:
+            insert_validation(self._connection, validation)
 
     def on_end(self) -> None:
         """Close the file."""
@@ -161,6 +181,20 @@ def read_trials(root: str | Path) -> Mapping[TrialKey, Evaluation]:
     with _opened(root) as connection:
         refuse_wrong_types(connection, "children", StoredTrial)
         return select_trials(connection)
+
+
+def read_finalists(root: str | Path) -> Mapping[str, Sequence[FinalistRun]]:
+    """Read the full trainings of a study's finalists by name; raises like :func:`read_ledger`."""
+    with _opened(root) as connection:
+        refuse_wrong_types(connection, "finalists", FinalistRun)
+        return select_finalists(connection)
+
+
+def read_validated(root: str | Path) -> tuple[ValidatedFormula, ...]:
+    """Read what became of a study's finalists when they were last compared; raises like :func:`read_ledger`."""
+    with _opened(root) as connection:
+        refuse_wrong_types(connection, "validated", ValidatedFormula)
+        return select_validated(connection)
 
 
 @contextmanager

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lightning_modules.losses import FormulaLoss, Loss, Numerics
+from lightning_modules.search.answer import Validation
 from lightning_modules.search.contenders import Contenders
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchObservers, SearchProgress
+from lightning_modules.search.finalists import Finalists, best_distinct, lessons_of
 from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.sampling import Sampler, Samples
 from lightning_modules.search.snapshots import Snapshots, Stateful
@@ -33,12 +35,14 @@ class SearchLimits:
         warmup_updates: Updates of the strategy on screening alone, before the first round.
         most_failures: The number of failed candidates in a row that ends the search.
         top: Number of best formulas to report after every round.
+        validate_every: Rounds after which finalists are trained; 0 trains them at the end alone.
     """
 
     rounds: int
     warmup_updates: int = 0
     most_failures: int = 5
     top: int = 10
+    validate_every: int = 0
 
 
 class LossSearch:
@@ -54,8 +58,12 @@ class LossSearch:
         references: Hand-made losses, by name, trained under the longest budget.
         limits: The length of the search.
         node_price: Subtracted from the reward that the strategy is told, for every node that a program uses.
+        finalists: Trains the best candidates to convergence; ``None`` leaves that out.
         observers: Receive the events.
         snapshots: Keeps the state of the search.
+
+    Attributes:
+        validation: What became of the finalists when they were last trained; ``None`` until then.
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class LossSearch:
         references: Mapping[str, Loss],
         limits: SearchLimits,
         node_price: float = 0.0,
+        finalists: Finalists | None = None,
         observers: Sequence[SearchObserver] = (),
         snapshots: Snapshots | None = None,
     ) -> None:
@@ -78,11 +87,13 @@ class LossSearch:
         self.references = references
         self.limits = limits
         self.node_price = node_price
+        self.finalists = finalists
         self.observers = SearchObservers(observers)
         self.snapshots = snapshots
         self.history = SearchHistory(limits.most_failures)
         self.warm_up = 0
         self.rounds = 0
+        self.validation: Validation | None = None
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -105,7 +116,10 @@ class LossSearch:
             self._train_references()
             self._warm_up()
             while self.rounds < self.limits.rounds:
+                self._teach_finalists()
                 self._round(self.rounds + 1)
+            if self.finalists is not None:
+                self._validate(self.finalists)
 
     @contextmanager
     def _ended_observers(self) -> Iterator[None]:
@@ -151,6 +165,29 @@ class LossSearch:
         summary = RoundSummary(number, samples.programs, samples.screened, rewards, top, figures, accepted)
         self.observers.on_round(summary)
         self._offer_snapshot(needed=bool(accepted) or number == self.limits.rounds)
+
+    def _teach_finalists(self) -> None:
+        """Train the finalists if it is time, and let the search go on with what became of them.
+
+        It is done before a round and not after one, so that an interrupted search does it again.
+        """
+        every = self.limits.validate_every
+        if self.finalists is None or not every or not self.rounds or self.rounds % every:
+            return
+        lessons = lessons_of(self._validate(self.finalists), self.candidates)
+        self.history.revise(lessons.signature, lessons.reward)
+        self.strategy.revise(lessons.signature, lessons.reward - self.node_price * lessons.nodes)
+
+    def _validate(self, finalists: Finalists) -> Validation:
+        """Train the best candidates to convergence, and tell the observers which of them is the answer."""
+        chosen = best_distinct(self.candidates, finalists.count)
+        losses = [FormulaLoss(formula, self.numerics) for formula in chosen]
+        with closing(finalists.train(losses)) as finished:
+            for runs in finished:
+                self.observers.on_finalist(runs)
+        self.validation = finalists.validation(self.rounds, chosen)
+        self.observers.on_validation(self.validation)
+        return self.validation
 
     def _train_candidates(self, number: int, samples: Samples) -> list[Trial]:
         formulas = self.strategy.space.decode(samples.programs[samples.chosen])

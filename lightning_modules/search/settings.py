@@ -17,6 +17,10 @@ StrategyFactory = Callable[[SearchSpace, torch.Generator], Strategy]
 
 #: The longest time that a timer can be set to, in seconds.
 _LONGEST_TIMEOUT = 1e9
+_NOT_NEGATIVE = (
+    *("node_price", "warmup_updates", "threads", "workers", "child_timeout", "gpus_per_child"),
+    *("finalists", "validate_every"),
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class SearchSettings:
             says.
         tuning: Tune learning rate and weight decay of the baseline, then train every loss with a small grid around the
             best ones and early stopping; the best of the grid is rewarded. By default all have the optimizer's own.
+        finalists: Best formulas to train to convergence when the search ends, beside the tuned baseline. The one that
+            beats it on the validation rows by more than the standard error is the answer. 0 leaves this out.
+        finalist_seeds: Trainings of each finalist.
+        finalist_epochs: The most epochs of such a training, which ends when the metric no longer improves.
+        validate_every: Train the finalists also every so many rounds, and let the strategy learn from the results; 0
+            trains them at the end alone.
         log_candidates: Write the curves of every candidate to TensorBoard.
         threads: CPU threads of torch for the whole search; 0 leaves torch's own number. The operations of a
             training are too small to gain from more threads, which slow them down on busy cores.
@@ -96,6 +106,10 @@ class SearchSettings:
     fused: bool = True
     ladder: list[int] | None = None
     tuning: RewardTuning | None = None
+    finalists: int = 0
+    finalist_seeds: int = 3
+    finalist_epochs: int = 100
+    validate_every: int = 0
     log_candidates: bool = False
     threads: int = 1
 
@@ -113,7 +127,7 @@ class SearchSettings:
                 raise ValueError(f"--search.{name} is {getattr(self, name)}, but a share lies in [0, 1)")
         if self.largest_gradient is not None and not self.largest_gradient > 0:
             raise ValueError(f"--search.largest_gradient is {self.largest_gradient}, but a limit is more than 0")
-        for name in ("node_price", "warmup_updates", "threads", "workers", "child_timeout", "gpus_per_child"):
+        for name in _NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"--search.{name} is {getattr(self, name)}, but cannot be negative")
         if not self.child_timeout <= _LONGEST_TIMEOUT:
@@ -125,7 +139,21 @@ class SearchSettings:
             raise ValueError(
                 "--search.tuning tunes the baseline, and --search.relative false has none: leave one of them out"
             )
+        self._check_finalists()
         self.halving  # noqa: B018 (refuses numbers that make no ladder)
+
+    def _check_finalists(self) -> None:
+        if self.finalist_epochs < 1:
+            raise ValueError(f"--search.finalist_epochs is {self.finalist_epochs}, but a training needs at least 1")
+        if self.finalist_seeds < 2:
+            raise ValueError(
+                f"--search.finalist_seeds is {self.finalist_seeds}, but the spread between trainings takes at least 2"
+            )
+        if self.validate_every and not self.finalists:
+            raise ValueError(
+                f"--search.validate_every is {self.validate_every}, but there are no finalists to train: give their "
+                "number with --search.finalists"
+            )
 
     @property
     def halving(self) -> SuccessiveHalving:
@@ -145,7 +173,12 @@ class SearchSettings:
     @property
     def named_baseline(self) -> Loss | None:
         """The baseline of relative rewards; ``None`` if rewards are the metric itself."""
-        return (self.baseline or BCE()) if self.relative else None
+        return self.compared_baseline if self.relative else None
+
+    @property
+    def compared_baseline(self) -> Loss:
+        """The loss that finalists are compared with, whatever rewards are."""
+        return self.baseline or BCE()
 
     @property
     def named_references(self) -> dict[str, Loss]:

@@ -13,14 +13,14 @@ from lightning_modules.core.run_config import CONFIG_NAME
 from lightning_modules.losses import Formula, FormulaLoss, Numerics
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.front import front, with_operators
-from lightning_modules.search.ledger import read_ledger
-from lightning_modules.search.reports.summary import ranking
+from lightning_modules.search.ledger import read_ledger, read_validated
+from lightning_modules.search.reports.summary import ranking, with_validation
 from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.untrusted_data import built, read_settings
 
 _SHOWN = 40
-_REFERENCE = re.compile(r"(?P<root>.+)#(?P<place>\d+|front\b.*)")
-_PLACE = re.compile(r"(?P<rank>\d+)|front:(?P<operators>\d+)")
+_REFERENCE = re.compile(r"(?P<root>.+)#(?P<place>\d+|front\b.*|answer)")
+_PLACE = re.compile(r"(?P<rank>\d+)|front:(?P<operators>\d+)|answer")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Study:
         missing = sorted({field.name for field in fields(Candidate) if field.default is MISSING} - {*ledger})
         if missing:
             raise ValueError(f"the ledger of '{root}' has no column {missing[0]}; name the folder of a search")
-        losses = with_operators(ranking(ledger))
+        losses = with_validation(with_operators(ranking(ledger)), read_validated(root))
         settings = settings_of(Path(root)).get("search", {})
         try:
             numerics = _numerics(settings.get("numerics", "protected"))
@@ -67,6 +67,12 @@ class Study:
     def candidates(self) -> pd.DataFrame:
         """The rows of the searched formulas, best first."""
         return self.losses[self.losses["kind"] == "candidate"]
+
+    @property
+    def validated_first(self) -> pd.DataFrame:
+        """The rows of the trained formulas: the answer, the other finalists by their results, then the rest."""
+        trained = self.candidates[self.candidates["status"] == "trained"]
+        return trained.sort_values(["is_answer", "validated"], ascending=False, kind="stable")
 
     @cached_property
     def front(self) -> pd.DataFrame:
@@ -111,24 +117,42 @@ class Study:
         return Formula.parse(self.candidates["formula"].iloc[rank - 1])
 
     def rank_at(self, place: str) -> int:
-        """Return the rank at a place: a rank, such as ``3``, or ``front:4``, the best with at most four operators.
+        """Return the rank at a place: ``answer``, a rank, such as ``3``, or ``front:4``.
+
+        The last one is the best formula with at most four operators.
 
         Raises:
-            ValueError: If the text is no place, or no formula is that short.
+            ValueError: If the text is no place, or no formula is there.
         """
         match = _PLACE.fullmatch(place)
         if match is None:
             raise ValueError(
                 f"'{shortened(place, _SHOWN)}' is no place in '{self.root}': name a rank, as in {self.root}#1, or the "
-                f"largest number of operators, as in {self.root}#front:4"
+                f"largest number of operators, as in {self.root}#front:4, or {self.root}#answer"
             )
         if match["rank"]:
             return int(match["rank"])
+        if match["operators"] is None:
+            return self._answer_rank()
         short = self.front[self.front["operators"] <= int(match["operators"])]
         if short.empty:
             least = f": the shortest has {self.front['operators'].iloc[0]}" if len(self.front) else ""
             raise ValueError(f"'{self.root}' has no formula with at most {match['operators']} operators{least}")
         return int(short["rank"].iloc[-1])
+
+    def _answer_rank(self) -> int:
+        answer = self.candidates[self.candidates["is_answer"]]
+        if not answer.empty:
+            return int(answer["rank"].iloc[0])
+        if self.candidates["validated"].notna().any():
+            raise ValueError(
+                f"the answer of '{self.root}' is that nothing that beats the baseline was found, so that there is no "
+                f"formula to take; {self.root}#1 is the one with the highest reward"
+            )
+        raise ValueError(
+            f"'{self.root}' has no answer, since none of its formulas was trained to convergence: give the command of "
+            f"its search again with --search.finalists 10, or take the one with the highest reward, {self.root}#1"
+        )
 
     def loss(self, rank: int) -> FormulaLoss:
         """Return the formula of a rank as a loss with the numerics of the search; raises like :meth:`formula`."""
@@ -143,7 +167,7 @@ def numerics_of(given: Numerics | str | None, study: Study | None) -> Numerics |
 
 
 def loss_of(reference: str) -> FormulaLoss | None:
-    """Return the loss that ``RUN#RANK`` or ``RUN#front:OPERATORS`` names; ``None`` if the text has another form.
+    """Return the loss that ``RUN#RANK``, ``RUN#front:OPERATORS`` or ``RUN#answer`` names; ``None`` for other texts.
 
     ``runs/shop#1`` is the best formula of that study, ``runs/shop#front:4`` the best with at most four operators.
 

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from lightning_modules.core.run_config import CONFIG_NAME, continue_with, continue_with_data
-from lightning_modules.search.ledger import LEDGER_NAME, Ledger, check_ledger, read_trials
+from lightning_modules.search.answer import FinalistRun
+from lightning_modules.search.ledger import LEDGER_NAME, Ledger, check_ledger, read_finalists, read_trials
 from lightning_modules.search.schedule import BestCandidate
 from lightning_modules.search.snapshots import Snapshots
 from lightning_modules.search.trial import Evaluation, TrialKey
@@ -23,6 +24,8 @@ _FREE = (
     *(f"search.{name}" for name in ("executor", "workers", "child_timeout", "ray_address", "gpus_per_child")),
     # Kernels train to the same results up to rounding, and studies of earlier versions do not name them.
     "search.fused",
+    # Nor how finalists are trained, which changes no trial.
+    *(f"search.{name}" for name in ("finalists", "finalist_seeds", "finalist_epochs", "validate_every")),
     # Nor these, which matter before the first round alone.
     *(f"search.strategy.init_args.{name}" for name in ("warmup_batch", "warmup_least_uniform")),
     *(f"trainer.{name}" for name in ("logger", "enable_progress_bar", "enable_model_summary")),
@@ -42,6 +45,7 @@ class StudyFolder:
     Attributes:
         state: The newest snapshot of the search; ``None`` in a new study, or if all are damaged.
         known: The finished trials.
+        finalists: The trainings of the finished finalists, by name.
         ledger: Records trials and candidates; ``None`` in a process that does not write.
     """
 
@@ -51,6 +55,7 @@ class StudyFolder:
         self.snapshots = Snapshots(root, check=check_state)
         self.state: dict[str, Any] | None = None
         self.known: Mapping[TrialKey, Evaluation] = {}
+        self.finalists: Mapping[str, Sequence[FinalistRun]] = {}
         self.ledger: Ledger | None = None
 
     @contextmanager
@@ -84,7 +89,7 @@ class StudyFolder:
             ValueError: If the study was begun with other settings or data, or cannot be continued.
         """
         self.state = self.snapshots.newest()
-        self.known = self._known_trials()
+        self._read_ledger()
         if not self.begun:
             # Failures alone may come from a command that was corrected since.
             self.known = {}
@@ -105,6 +110,11 @@ class StudyFolder:
         if self.ledger is not None:
             self.ledger.record(trials)
 
+    def record_finalist(self, runs: Sequence[FinalistRun]) -> None:
+        """Write the trainings of a finalist to disk, in the process that writes."""
+        if self.ledger is not None:
+            self.ledger.record_finalist(runs)
+
     def best_candidate(self) -> BestCandidate:
         """Return the weights of a round's best candidate as they are kept in the folder."""
         return BestCandidate(self.root / "best_child.pt", writes=self.writes)
@@ -115,17 +125,18 @@ class StudyFolder:
             return
         rounds = 0 if self.state is None else self.state["rounds"]
         trained = f"{len(self.known)} finished trials" if self.known else "no finished trials"
-        console.print(f"Continuing the study in {self.root}: {trained}, state of round {rounds}.", highlight=False)
+        finalists = f", {len(self.finalists)} trained finalists" if self.finalists else ""
+        line = f"Continuing the study in {self.root}: {trained}{finalists}, state of round {rounds}."
+        console.print(line, highlight=False)
 
-    def _known_trials(self) -> Mapping[TrialKey, Evaluation]:
+    def _read_ledger(self) -> None:
         if not (self.root / LEDGER_NAME).exists():
-            return {}
+            return
         try:
             check_ledger(self.root)
-            return read_trials(self.root)
+            self.known, self.finalists = read_trials(self.root), read_finalists(self.root)
         except ValueError as error:
             self._set_ledger_aside(error)
-            return {}
 
     def _set_ledger_aside(self, error: ValueError) -> None:
         """Rename the ledger, so that a new one is filled with the candidates of the snapshot's finished rounds."""

@@ -4,6 +4,10 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+#: More sums than these say no more about the spread.
+_MOST_BLOCKS = 65_536
 
 
 @runtime_checkable
@@ -72,3 +76,44 @@ def standard_error(components: Tensor | None, baseline: Tensor | None = None) ->
         return None
     paired = components.double() if baseline is None else components.double() - baseline.double()
     return float(paired.norm())
+
+
+def in_blocks(components: Tensor | None, most: int = _MOST_BLOCKS) -> Tensor | None:
+    """Return the sums of components over blocks of neighbouring rows, whose squares add up to the same in the mean.
+
+    Args:
+        components: What :func:`components_of` returned, of shape [n].
+        most: The largest number of blocks.
+
+    Returns:
+        Of shape [n] if there are no more rows than that, else [blocks].
+    """
+    if components is None or len(components) <= most:
+        return components
+    size = -(-len(components) // most)
+    padded = functional.pad(components, (0, -len(components) % size))
+    return padded.reshape(-1, size).sum(1)
+
+
+def seeds_standard_error(differences: Tensor, components: Tensor | None) -> float:
+    """Return the standard error of a mean difference over the draw of the rows and of the seeds.
+
+    In the crossed layout of rows and seeds (Obuchowski and Rockette, Communications in Statistics 1995,
+    https://doi.org/10.1080/03610919508813243) the mean over S seeds has the variance ``rows + (seeds + interaction) /
+    S``. The variance between the observed differences is ``seeds + interaction``. It is never taken for less than
+    ``interaction``, which the components tell: differences of few seeds may be equal by chance.
+
+    Args:
+        differences: The difference with every seed, of shape [S], S at least 2.
+        components: The differences of the structural components with every seed, of shape [S, n]; ``None`` where there
+            are none, so that the rows are taken as given.
+    """
+    seeds = len(differences)
+    between = differences.double().var()
+    if components is None:
+        return float((between / seeds).sqrt())
+    paired = components.double()
+    mean = paired.mean(0)
+    interaction = (paired - mean).square().sum() / (seeds - 1)
+    rows = (mean.square().sum() - interaction / seeds).clamp(min=0)
+    return float((rows + between.clamp(min=interaction) / seeds).sqrt())

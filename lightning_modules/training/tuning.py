@@ -10,6 +10,10 @@ from lightning_modules.losses import LossObject
 
 AnyLoss = TypeVar("AnyLoss", bound=LossObject)
 
+#: The grid that every loss gets where no other is asked for, and how often it is extended and refined.
+LEARNING_RATES, WEIGHT_DECAYS = (1e-3, 1e-2), (1e-5, 1e-4)
+EXTENSIONS = REFINEMENTS = 2
+
 # Halved this often, the distance between neighbours is below the three figures that are kept.
 _FINEST = 12
 
@@ -123,6 +127,11 @@ class Tuning:
     refinements: int = 0
     options: Mapping[str, Axis] = field(default_factory=dict)
     trials: int | None = None
+
+    @classmethod
+    def default(cls) -> "Tuning":
+        """Return the tuning that every loss gets where no other is asked for."""
+        return cls(Axis.of(LEARNING_RATES), Axis.of(WEIGHT_DECAYS), EXTENSIONS, REFINEMENTS)
 
     @property
     def axes(self) -> Mapping[str, Axis]:

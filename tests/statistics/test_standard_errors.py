@@ -9,8 +9,16 @@ from torchmetrics import MeanMetric
 
 from lightning_modules.multitask.metrics import MultiTaskMetrics
 from lightning_modules.recommenders.metrics import RecommenderMetrics
+from lightning_modules.statistics.bootstrap import bootstrap_aucs
 from lightning_modules.statistics.ranking import auc, dense_ranks
-from lightning_modules.statistics.standard_errors import auc_components, components_of, standard_error
+from lightning_modules.statistics.significance import difference
+from lightning_modules.statistics.standard_errors import (
+    auc_components,
+    components_of,
+    in_blocks,
+    seeds_standard_error,
+    standard_error,
+)
 
 ROWS = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3), st.booleans()), min_size=4, max_size=40)
 
@@ -108,3 +116,35 @@ def test_components_take_about_a_millisecond() -> None:
         components_of(metrics, "auc")
         taken.append(time.thread_time() - start)
     assert min(taken) < 0.01
+
+
+def test_over_rows_and_seeds_they_are_those_of_a_bootstrap() -> None:
+    generator = torch.Generator().manual_seed(0)
+    label = (torch.rand(600, generator=generator) < 0.5).float()
+    taste = 0.5 * torch.randn(600, generator=generator)
+    scores = [
+        torch.stack([label * skill + taste + torch.randn(600, generator=generator) for _ in range(4)])
+        for skill in (1.0, 0.8)
+    ]
+    aucs = [torch.stack([auc(score, label.bool()) for score in each]) for each in scores]
+    parts = [torch.stack([auc_components(dense_ranks(score), label.bool()) for score in each]) for each in scores]
+    resampled = bootstrap_aucs(scores, label, torch.arange(600), resamples=2000, generator=generator)
+    told = difference(*resampled, *aucs, generator)
+    assert seeds_standard_error(aucs[0] - aucs[1], parts[0] - parts[1]) == pytest.approx(told.standard_error, rel=0.1)
+
+
+def test_seeds_that_agree_by_chance_leave_the_spread_of_the_rows() -> None:
+    parts = torch.randn(3, 40, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = seeds_standard_error(torch.full((3,), 0.01), parts)
+    assert found == pytest.approx(float(parts.mean(0).norm()), rel=1e-9)
+
+
+def test_blocks_of_rows_spread_as_the_rows_do() -> None:
+    parts = torch.randn(100_001, generator=torch.Generator().manual_seed(2))
+    blocks = in_blocks(parts, most=1000)
+    assert blocks is not None
+    assert len(blocks) <= 1000
+    assert float(blocks.sum()) == pytest.approx(float(parts.sum()), abs=1e-2)
+    assert float(blocks.norm()) == pytest.approx(float(parts.norm()), rel=0.1)
+    assert in_blocks(parts, most=100_001) is parts
+    assert in_blocks(None) is None

@@ -44,7 +44,8 @@ class PictureFile(SearchObserver):
             return
         study = Study.read(self.root)
         if study.num_candidates:
-            write_picture(study, self.root / PICTURE_NAME)
+            answer = study.candidates[study.candidates["is_answer"]]
+            write_picture(study, self.root / PICTURE_NAME, 1 if answer.empty else int(answer["rank"].iloc[0]))
 
 
 def write_picture(study: Study, path: Path, rank: int = 1) -> None:
@@ -84,12 +85,15 @@ def _title(study: Study, rank: int) -> str:
     formula = study.formula(rank).shortest()
     lines = textwrap.wrap(formula, _TITLE_WIDTH, max_lines=_TITLE_LINES, placeholder=" ...")
     found = study.candidates.iloc[rank - 1]
-    return "\n".join([f"formula of rank {rank}, reward {_reward(found)}", *lines])
+    name = f"{'the answer, ' if found['is_answer'] else ''}formula of rank {rank}"
+    validated = (
+        "" if pd.isna(found["validated"]) else f"; validated {_words(found['validated'], found['validated_se'])}"
+    )
+    return "\n".join([f"{name}, reward {_words(found['reward'], found['standard_error'])}{validated}", *lines])
 
 
-def _reward(found: pd.Series) -> str:
-    error = found["standard_error"]
-    return f"{found['reward']:+.4f}" + ("" if pd.isna(error) else f", standard error {error:.4f}")
+def _words(value: float, error: float) -> str:
+    return f"{value:+.4f}" + ("" if pd.isna(error) else f", standard error {error:.4f}")
 
 
 def _draw_rewards(axes: Axes, study: Study) -> None:
@@ -110,16 +114,36 @@ def _draw_rewards(axes: Axes, study: Study) -> None:
             capsize=3,
             label="its standard error",
         )
+    validated = _draw_validated(axes, found, found["round"] + 0.7 * offset)
     axes.plot(_best_so_far(found), color="tab:blue", linewidth=2, drawstyle="steps-post", label="best so far")
     hand_made = study.losses[study.losses["kind"] == "reference"]
     references = hand_made.groupby(hand_made["reward"].round(6))["formula"].agg(", ".join)
     linear = max(abs(study.candidates["reward"].iloc[0]), _LEAST_LINEAR)
-    _scale_rewards(axes, linear, [*found["reward"], *references.index])
+    _scale_rewards(axes, linear, [*found["reward"], *references.index, *validated])
     axes.set(xlim=(found["round"].min() - 0.6, found["round"].max() + 0.6), xlabel="round")
     axes.set_ylabel(f"reward (logarithmic beyond ±{linear:.2g})")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(study.progress, fontsize=9)
     _draw_references(axes, references)
+
+
+def _draw_validated(axes: Axes, found: pd.DataFrame, place: pd.Series) -> list[float]:
+    """Draw the finalists' results above their rewards, and return them."""
+    finalists = found[found["validated"].notna()]
+    if finalists.empty:
+        return []
+    axes.errorbar(
+        place[finalists.index],
+        finalists["validated"],
+        finalists["validated_se"].fillna(0.0),
+        fmt="D",
+        markersize=4,
+        color="tab:green",
+        capsize=3,
+        linewidth=1,
+        label="validated, trained fully",
+    )
+    return [float(each) for each in finalists["validated"]]
 
 
 def _best_so_far(found: pd.DataFrame) -> pd.Series:

@@ -1,10 +1,11 @@
 """The progress bars of a search in the terminal."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
+from lightning_modules.search.answer import FinalistRun
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
 from lightning_modules.utilities.progress import Bars
 
@@ -18,9 +19,19 @@ class ProgressDisplay(SearchObserver):
         candidates: Candidates a round.
         warmup_updates: Updates of the strategy before the first round.
         references: Number of reference losses.
+        finalists: Number of finalists; 0 for none.
     """
 
-    def __init__(self, console: Console, *, rounds: int, candidates: int, warmup_updates: int, references: int) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        rounds: int,
+        candidates: int,
+        warmup_updates: int,
+        references: int,
+        finalists: int = 0,
+    ) -> None:
         self.rounds = rounds
         self.candidates = candidates
         self.progress = Bars(console)
@@ -28,6 +39,8 @@ class ProgressDisplay(SearchObserver):
         self._references = self.progress.add_task("reference losses", total=references, note="", visible=references > 0)
         self._warm_up = self.progress.add_task("warm-up", total=warmup_updates, note="", visible=warmup_updates > 0)
         self._search = self.progress.add_task("candidates", total=rounds * candidates, note="", visible=False)
+        # The baseline is trained beside them.
+        self._finalists = self.progress.add_task("finalists", total=finalists + 1, note="", visible=False)
         self.progress.start()
 
     def on_resume(self, progress: SearchProgress) -> None:
@@ -56,6 +69,13 @@ class ProgressDisplay(SearchObserver):
     def on_round(self, summary: RoundSummary) -> None:
         """Count candidates that the round found no programs for as done."""
         self.progress.update(self._search, completed=summary.round * self.candidates, visible=True)
+
+    def on_finalist(self, runs: Sequence[FinalistRun]) -> None:  # noqa: ARG002
+        """Count the finalist; after all of them others are counted from 1."""
+        task = self.progress.tasks[self._finalists]
+        done = 1 if task.finished else task.completed + 1
+        note = "each tuned and trained to convergence"
+        self.progress.update(self._finalists, completed=done, visible=True, note=note)
 
     def on_end(self) -> None:
         """Stop the display and leave it on the screen."""

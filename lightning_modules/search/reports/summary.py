@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_modules.losses import Formula, FormulaError
+from lightning_modules.search.answer import ValidatedFormula, Validation
 from lightning_modules.search.events import Candidate, SearchObserver, SearchProgress
 from lightning_modules.search.front import with_operators
 from lightning_modules.search.rewards import with_failure_rewards
@@ -34,6 +35,9 @@ _COLUMNS = [
     "learning_rate",
     "weight_decay",
     "best_epoch",
+    "validated",
+    "validated_se",
+    "is_answer",
 ]
 _HEADINGS = ("rank", "loss", "reward (se)", "metric", "right signs", "round", "seconds")
 _LONGEST_SHOWN = 117
@@ -60,6 +64,16 @@ def as_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
     return with_operators(with_failure_rewards(pd.DataFrame(rows, columns=list(Candidate.__annotations__))))
 
 
+def with_validation(losses: pd.DataFrame, formulas: Sequence[ValidatedFormula]) -> pd.DataFrame:
+    """Return a table of losses with what became of the finalists: ``validated``, ``validated_se`` and ``is_answer``."""
+    names = losses["formula"].where(losses["kind"] == "candidate")
+    return losses.assign(
+        validated=names.map({each.formula: each.difference for each in formulas}).astype(float),
+        validated_se=names.map({each.formula: each.standard_error for each in formulas}).astype(float),
+        is_answer=names.isin([each.formula for each in formulas if each.is_answer]),
+    )
+
+
 class FormulasFile(SearchObserver):
     """Writes ``formulas.csv``, all losses sorted by reward, when a search ends, successful or not.
 
@@ -70,6 +84,7 @@ class FormulasFile(SearchObserver):
     def __init__(self, root: Path) -> None:
         self.path = root / "formulas.csv"
         self._candidates: list[Candidate] = []
+        self._validated: Sequence[ValidatedFormula] = ()
 
     def on_resume(self, progress: SearchProgress) -> None:
         """Keep the candidates of finished rounds."""
@@ -79,9 +94,13 @@ class FormulasFile(SearchObserver):
         """Keep the candidate."""
         self._candidates.append(candidate)
 
+    def on_validation(self, validation: Validation) -> None:
+        """Keep what became of the finalists."""
+        self._validated = validation.formulas
+
     def on_end(self) -> None:
         """Write the file."""
-        table = ranking(as_table(self._candidates))[_COLUMNS]
+        table = with_validation(ranking(as_table(self._candidates)), self._validated)[_COLUMNS]
         replace_file(self.path, lambda path: table.to_csv(path, index=False))
 
 

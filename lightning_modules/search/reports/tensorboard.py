@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from callbacks.scalar_layout import Layout, write_layout
 from lightning_modules.losses import Formula, FormulaLoss, Numerics
 from lightning_modules.losses.figures import drawn, loss_figure
+from lightning_modules.search.answer import Validation
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
 from lightning_modules.search.screening import ScreeningResult
 from lightning_modules.search.space import SearchSpace
@@ -97,6 +98,19 @@ class SearchTensorBoard(SearchObserver):
         self._summary = summary
         if time.perf_counter() >= self._drawn + self.patience * self._seconds:
             self._draw(summary)
+        self.writer.flush()
+
+    @deferred_signals()
+    def on_validation(self, validation: Validation) -> None:
+        """Write the finalists' results and the answer."""
+        found = [(each.difference, each) for each in validation.formulas if each.difference is not None]
+        if found:
+            self.writer.add_scalar("validated/best", max(difference for difference, _ in found), validation.round)
+        lines = [f"1. **{difference:+.5f}** `{Formula.parse(each.formula).shortest()}`" for difference, each in found]
+        self.writer.add_text("validated_formulas", "\n".join(lines), validation.round)
+        answer = validation.answer
+        words = f"`{answer.formula}`" if answer else f"nothing that beats {validation.baseline} was found"
+        self.writer.add_text("answer", words, validation.round)
         self.writer.flush()
 
     @deferred_signals()

@@ -90,6 +90,14 @@ class Strategy(ABC):
     def tell(self, outcome: Outcome) -> dict[str, float]:
         """Learn from all programs asked for since the last call, in their order, and return figures to log."""
 
+    def revise(self, signature: Tensor, reward: Tensor) -> None:  # noqa: B027 (not every strategy has a memory)
+        """Replace the rewards of remembered programs by those of longer trainings.
+
+        Args:
+            signature: Numbers of gradient signatures, int64 ``[count]``.
+            reward: What the programs with each of them are worth, float64 ``[count]``.
+        """
+
     def warm_up(self, screening: Screening, updates: int) -> Iterator[dict[str, float]]:  # noqa: ARG002
         """Learn from screening alone, before any trial, and yield figures to log after each update."""
         return iter(())

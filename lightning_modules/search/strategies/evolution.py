@@ -37,13 +37,14 @@ class RegularizedEvolution(Strategy):
         self.population_size = population_size
         self.tournament_size = tournament_size
         self.most_changes = most_changes
-        self._members: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=population_size)
+        # Operators, operands, reward and number of the gradient signature of each.
+        self._members: deque[tuple[Tensor, Tensor, float, int]] = deque(maxlen=population_size)
 
     def ask(self, count: int) -> Programs:
         """Mutate tournament winners; until the population is complete, sample uniformly."""
         if len(self._members) < self.population_size:
             return self.space.uniform(count, self.generator)
-        rewards = torch.tensor([reward for _, _, reward in self._members], dtype=torch.float64)
+        rewards = torch.tensor([reward for _, _, reward, _ in self._members], dtype=torch.float64)
         entrants = torch.randint(len(rewards), (count, self.tournament_size), generator=self.generator)
         parents = entrants.gather(1, rewards[entrants].argmax(1, keepdim=True)).squeeze(1)
         population = Programs(*(torch.stack(column) for column in list(zip(*self._members, strict=True))[:2]))
@@ -52,9 +53,16 @@ class RegularizedEvolution(Strategy):
     def tell(self, outcome: Outcome) -> dict[str, float]:
         """Add the trained programs to the population, in their order."""
         succeeded = outcome.succeeded
-        for program, reward in zip(succeeded.nonzero().squeeze(1), outcome.reward[succeeded].tolist(), strict=True):
-            self._members.append((outcome.programs.operators[program], outcome.programs.operands[program], reward))
+        told = outcome.programs[succeeded]
+        values = outcome.reward[succeeded].tolist(), outcome.screened.signature[succeeded].tolist()
+        self._members.extend(zip(told.operators, told.operands, *values, strict=True))
         return {"population": float(len(self._members))}
+
+    def revise(self, signature: Tensor, reward: Tensor) -> None:
+        """Replace the rewards of members."""
+        found = dict(zip(signature.tolist(), reward.tolist(), strict=True))
+        members = [(*program, found.get(number, told), number) for *program, told, number in self._members]
+        self._members = deque(members, maxlen=self.population_size)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the generator's state and the population."""
@@ -63,4 +71,6 @@ class RegularizedEvolution(Strategy):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state that :meth:`state_dict` returned."""
         super().load_state_dict(state)
-        self._members = deque(state["members"], maxlen=self.population_size)
+        # Earlier versions kept no signature, which is the number of none here.
+        members = [(*member, -1)[:4] for member in state["members"]]
+        self._members = deque(members, maxlen=self.population_size)

@@ -1,8 +1,10 @@
 """Programs that a policy imitates: an archive of valid losses, and the elites with the highest rewards."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lightning_modules.search.screening import Screened, ScreeningResult, first_of_each
 from lightning_modules.search.space import Programs
@@ -82,6 +84,7 @@ class Elites:
         self.capacity = capacity
         self.programs: Programs | None = None
         self.rewards = torch.empty(0, dtype=torch.float64)
+        self._signatures = torch.empty(0, dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -89,11 +92,19 @@ class Elites:
     def update(self, outcome: Outcome) -> None:
         """Add the trained programs of an outcome."""
         succeeded = outcome.succeeded
-        programs, rewards = outcome.programs[succeeded], outcome.reward[succeeded]
+        told = [outcome.programs[succeeded]]
+        programs = Programs.concatenate(told if self.programs is None else [self.programs, *told])
+        rewards = torch.cat([self.rewards, outcome.reward[succeeded]])
+        self._keep_best(programs, rewards, torch.cat([self._signatures, outcome.screened.signature[succeeded]]))
+
+    def revise(self, signature: Tensor, reward: Tensor) -> None:
+        """Replace the rewards ``[count]`` of members with gradient signatures ``[count]``."""
         if self.programs is not None:
-            programs, rewards = Programs.concatenate([self.programs, programs]), torch.cat([self.rewards, rewards])
+            self._keep_best(self.programs, revised(self.rewards, self._signatures, signature, reward), self._signatures)
+
+    def _keep_best(self, programs: Programs, rewards: Tensor, signatures: Tensor) -> None:
         best = rewards.argsort(descending=True, stable=True)[: self.capacity]
-        self.programs, self.rewards = programs[best], rewards[best]
+        self.programs, self.rewards, self._signatures = programs[best], rewards[best], signatures[best]
 
     def sample(self, count: int, generator: torch.Generator) -> Programs:
         """Sample ``count`` members uniformly, with replacement."""
@@ -104,9 +115,28 @@ class Elites:
         """Return the members as tensors."""
         if self.programs is None:
             return {}
-        return {"operators": self.programs.operators, "operands": self.programs.operands, "rewards": self.rewards}
+        tensors = {"operators": self.programs.operators, "operands": self.programs.operands}
+        return {**tensors, "rewards": self.rewards, "signatures": self._signatures}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state that :meth:`state_dict` returned."""
         if state:
             self.programs, self.rewards = Programs(state["operators"], state["operands"]), state["rewards"]
+            self._signatures = stored_signatures(state, len(self.rewards))
+
+
+def revised(rewards: Tensor, signatures: Tensor, signature: Tensor, reward: Tensor) -> Tensor:
+    """Return rewards ``[n]`` with others ``[count]`` where signatures ``[n]`` are among these ``[count]``."""
+    if not len(signature):
+        return rewards
+    matches = signatures[:, None] == signature
+    found = matches.any(1)
+    result = rewards.clone()
+    result[found] = reward[matches[found].int().argmax(1)]
+    return result
+
+
+def stored_signatures(state: Mapping[str, Any], count: int) -> Tensor:
+    """Return the signatures of a state; -1, which no program has, in a state of an earlier version."""
+    signatures: Tensor = state.get("signatures", torch.full((count,), -1))
+    return signatures

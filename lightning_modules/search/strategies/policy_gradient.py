@@ -183,6 +183,11 @@ class PolicyGradient(Strategy):
         figures = self._update(outcome.programs[told], advantage[told], weight[told]) if told.any() else {}
         return figures | {"baseline": self.advantages.baseline or 0.0, "archive": float(len(self.archive))}
 
+    def revise(self, signature: Tensor, reward: Tensor) -> None:
+        """Replace the rewards of elites, and of what the surrogate learns from."""
+        self.elites.revise(signature, reward)
+        self.surrogate.revise(signature, reward)
+
     def _update(self, programs: Programs, advantage: Tensor, weight: Tensor) -> dict[str, float]:
         used = programs.used(len(self.space.leaves))[:, :, None]
         # Dividing by the standard deviation makes the weights of the other terms independent of the values' scale.

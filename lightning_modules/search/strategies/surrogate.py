@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.search.strategies.base import Outcome
+from lightning_modules.search.strategies.memory import revised, stored_signatures
 
 
 class Surrogate:
@@ -23,6 +24,7 @@ class Surrogate:
         self.neighbours = neighbours
         self._shapes: Tensor | None = None
         self._rewards = torch.empty(0, dtype=torch.float64)
+        self._signatures = torch.empty(0, dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self._rewards)
@@ -32,6 +34,11 @@ class Surrogate:
         shapes = _shape(outcome.screened.gradient[outcome.trained])
         self._shapes = shapes if self._shapes is None else torch.cat([self._shapes, shapes])
         self._rewards = torch.cat([self._rewards, outcome.order[outcome.trained]])
+        self._signatures = torch.cat([self._signatures, outcome.screened.signature[outcome.trained]])
+
+    def revise(self, signature: Tensor, reward: Tensor) -> None:
+        """Replace the rewards ``[count]`` of programs with gradient signatures ``[count]``."""
+        self._rewards = revised(self._rewards, self._signatures, signature, reward)
 
     def predict(self, gradient: Tensor) -> Tensor:
         """Return the predicted quantile of the reward ``[count]`` of programs with gradients ``[count, points]``."""
@@ -44,11 +51,13 @@ class Surrogate:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the shapes and rewards of the programs."""
-        return {"shapes": self._shapes, "rewards": self._rewards}
+        state = {"shapes": self._shapes, "rewards": self._rewards}
+        return {**state, "signatures": self._signatures} if len(self) else state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state that :meth:`state_dict` returned."""
         self._shapes, self._rewards = state["shapes"], state["rewards"]
+        self._signatures = stored_signatures(state, len(self._rewards))
 
 
 def _shape(gradient: Tensor) -> Tensor:

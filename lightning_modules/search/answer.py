@@ -1,0 +1,127 @@
+"""The answer of a search: the finalist that beats the tuned baseline on the validation rows, or none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightning_modules.statistics.standard_errors import seeds_standard_error
+
+
+@dataclass(frozen=True)
+class FinalistRun:
+    """One training of a finalist to convergence, with the setting that was chosen for it.
+
+    Attributes:
+        name: The formula, or the name of the baseline.
+        seed: Seed of the training.
+        status: ``trained``, ``diverged`` or ``failed``.
+        score: The monitored metric on the validation rows, negated where less is better; ``None`` unless trained.
+        epoch: The epoch of the weights, counted from 1; 0 if there are none.
+        learning_rate: Learning rate of the setting; ``None`` if the process died.
+        weight_decay: Weight decay of the setting; ``None`` if the process died.
+        seconds: Wall time; that of the first seed includes the tuning.
+        error: The exception of a failed training; empty otherwise.
+        components: The contribution of every validation row, or of blocks of them, to the score, float32 [n]; ``None``
+            unless the metric is an AUC.
+    """
+
+    name: str
+    seed: int
+    status: str
+    score: float | None
+    epoch: int
+    learning_rate: float | None
+    weight_decay: float | None
+    seconds: float
+    error: str = ""
+    components: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class ValidatedFormula:
+    """A finalist beside the tuned baseline, both trained to convergence with the same seeds.
+
+    Attributes:
+        formula: The formula.
+        difference: Its mean score on the validation rows less the baseline's; ``None`` if a training failed.
+        standard_error: Of the difference, over rows and seeds.
+        is_answer: Whether it is the answer.
+    """
+
+    formula: str
+    difference: float | None
+    standard_error: float | None
+    is_answer: bool = False
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What became of the finalists on the validation rows.
+
+    Attributes:
+        round: The last finished round.
+        baseline: Name of the baseline.
+        baseline_score: The baseline's mean score over the seeds.
+        formulas: The finalists, in the order of their rewards.
+    """
+
+    round: int
+    baseline: str
+    baseline_score: float
+    formulas: tuple[ValidatedFormula, ...]
+
+    @property
+    def answer(self) -> ValidatedFormula | None:
+        """The answer; ``None`` if no finalist beats the baseline."""
+        return next((each for each in self.formulas if each.is_answer), None)
+
+
+def validated_formulas(
+    baseline: Sequence[FinalistRun], finalists: Mapping[str, Sequence[FinalistRun]], operators: Mapping[str, int]
+) -> tuple[ValidatedFormula, ...]:
+    """Compare finalists with the baseline, and mark the answer if there is one.
+
+    The answer beats the baseline by more than the standard error of the difference. Of the formulas that do, the best
+    one and those less than a standard error of their difference below it are equals; the shortest of these is taken.
+
+    Args:
+        baseline: The baseline's trainings.
+        finalists: The trainings of every finalist, with the same seeds, by formula.
+        operators: The number of operators of every formula.
+    """
+    compared = {formula: difference_of(runs, baseline) for formula, runs in finalists.items()}
+    beating = {formula: found for formula, found in compared.items() if found is not None and found[0] > found[1]}
+    best = max(beating, key=lambda formula: beating[formula][0], default="")
+    equals = [formula for formula in beating if _is_equal(finalists[best], finalists[formula])]
+    answer = min(equals, key=lambda formula: (operators[formula], -beating[formula][0]), default=None)
+    results = ((formula, found or (None, None)) for formula, found in compared.items())
+    return tuple(ValidatedFormula(formula, gap, error, formula == answer) for formula, (gap, error) in results)
+
+
+def difference_of(runs: Sequence[FinalistRun], others: Sequence[FinalistRun]) -> tuple[float, float] | None:
+    """Return the mean difference of two losses' scores, and its standard error over rows and seeds.
+
+    Args:
+        runs: Trainings of one loss.
+        others: Trainings of the other one, with the same seeds in the same order.
+
+    Returns:
+        The two; ``None`` if a training of either has no score.
+    """
+    gaps, paired = [], []
+    for one, other in zip(runs, others, strict=True):
+        if one.score is None or other.score is None:
+            return None
+        gaps.append(one.score - other.score)
+        if one.components is not None and other.components is not None:
+            paired.append(one.components - other.components)
+    differences = torch.tensor(gaps, dtype=torch.float64)
+    components = torch.stack(paired) if len(paired) == len(gaps) else None
+    return float(differences.mean()), seeds_standard_error(differences, components)
+
+
+def _is_equal(best: Sequence[FinalistRun], other: Sequence[FinalistRun]) -> bool:
+    found = difference_of(best, other)
+    return found is not None and found[0] <= found[1]

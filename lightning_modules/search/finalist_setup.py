@@ -1,0 +1,81 @@
+"""Builds the last stage of a search, in which finalists are trained to convergence, from the options."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lightning_modules.search.executors import TrialExecutor
+from lightning_modules.search.finalist_training import FinalistTraining
+from lightning_modules.search.finalists import Finalists
+from lightning_modules.search.reports.validation import Measurement
+from lightning_modules.search.settings import SearchSettings
+from lightning_modules.search.study_folder import StudyFolder
+from lightning_modules.training.convergence import builder
+from lightning_modules.training.tuning import Tuning
+
+
+def finalist_training(
+    settings: SearchSettings,
+    recommender: pl.LightningModule,
+    datamodule: pl.LightningDataModule,
+    reward_data: pl.LightningDataModule,
+    recipe: Mapping[str, Any],
+    seed: int,
+) -> FinalistTraining | None:
+    """Return what trains finalists; ``None`` if there are none.
+
+    Args:
+        settings: The options.
+        recommender: A model with its hyper-parameters saved; every training starts from a new one like it.
+        datamodule: The data whose validation rows finalists are compared on.
+        reward_data: The data of the trials.
+        recipe: Arguments of every Trainer.
+        seed: Seed of the first training; the next has one more, and so on.
+
+    Raises:
+        ValueError: If nothing is known of how to make a new model.
+    """
+    if not settings.finalists:
+        return None
+    try:
+        build = builder(recommender)
+    except ValueError as error:
+        raise ValueError(f"{error}; --search.finalists 0 searches without training anything to convergence") from error
+    return FinalistTraining(
+        build,
+        reward_data,
+        datamodule,
+        {**recipe, "max_epochs": settings.finalist_epochs},
+        tuning=Tuning.default(),
+        seeds=tuple(range(seed, seed + settings.finalist_seeds)),
+        monitor=settings.monitor,
+        mode=settings.mode,
+        fused=settings.fused,
+    )
+
+
+def finalists_of(
+    settings: SearchSettings, folder: StudyFolder, executor: TrialExecutor, training: FinalistTraining
+) -> Finalists:
+    """Return the stage that trains the finalists which the folder does not hold yet."""
+    return Finalists(
+        executor,
+        training,
+        baseline=settings.compared_baseline,
+        count=settings.finalists,
+        known=folder.finalists,
+        record=folder.record_finalist,
+    )
+
+
+def measurement_of(settings: SearchSettings, recipe: Mapping[str, Any]) -> Measurement:
+    """Return how rewards and finalists are measured, for reports."""
+    epochs = settings.halving.longest or recipe.get("max_epochs")
+    return Measurement(
+        monitor=settings.monitor,
+        reward="training" if epochs is None else "1 epoch" if epochs == 1 else f"{epochs} epochs",
+        holds_out=settings.holdout > 0,
+        seeds=settings.finalist_seeds,
+        most_epochs=settings.finalist_epochs,
+    )

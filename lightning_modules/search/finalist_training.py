@@ -1,0 +1,124 @@
+"""Trains a finalist of a search to convergence, tuned, with several seeds, and scores it on the validation rows."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from lightning_modules.losses import LossObject
+from lightning_modules.search.answer import FinalistRun
+from lightning_modules.search.evaluation import RewardRows
+from lightning_modules.search.executors import Shared
+from lightning_modules.statistics.standard_errors import in_blocks
+from lightning_modules.training.full_training import DIVERGED, TRAINED, FullTraining, TrainingRun
+from lightning_modules.training.quiet import quiet_lightning
+from lightning_modules.training.trainers import scoring_trainer
+from lightning_modules.training.tuning import Setting, Tuning
+
+
+class FinalistTraining:
+    """Trains finalists as a comparison trains its losses, and leaves the test rows alone.
+
+    Args:
+        build: Returns a freshly initialised model.
+        training_data: The training rows, and the rows that tell when to stop and which setting is best.
+        validation_data: Its validation rows are those that finalists are scored on.
+        recipe: Arguments of every Trainer.
+        tuning: Finds the setting of a finalist, with the first seed.
+        seeds: Seeds of the trainings.
+        monitor: The metric.
+        mode: Whether more (max) or less (min) of it is better.
+        patience: Validations without a better metric before a training ends.
+        fused: Whether compiled kernels train where they match.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], pl.LightningModule],
+        training_data: pl.LightningDataModule,
+        validation_data: pl.LightningDataModule,
+        recipe: Mapping[str, Any],
+        *,
+        tuning: Tuning,
+        seeds: tuple[int, ...],
+        monitor: str = "val/auc",
+        mode: Literal["max", "min"] = "max",
+        patience: int = 5,
+        fused: bool = True,
+    ) -> None:
+        self.validation_data = validation_data
+        self.recipe = recipe
+        self.tuning = tuning
+        self.seeds = seeds
+        self.monitor = monitor
+        self.mode = mode
+        self._training = FullTraining(
+            build, training_data, recipe, monitor=monitor, mode=mode, patience=patience, fused=fused
+        )
+
+    def train(self, loss: LossObject) -> list[FinalistRun]:
+        """Tune a loss, train it with every seed and score it; what it raises is an outcome too.
+
+        Raises:
+            KeyboardInterrupt: If the user interrupted a training.
+            MisconfigurationException: If a Trainer cannot be built.
+        """
+        start = time.perf_counter()
+        setting, run = self._tune(loss)
+        runs = [self._validated(loss, self.seeds[0], setting, run, start)]
+        for seed in self.seeds[1:]:
+            start = time.perf_counter()
+            run = self._training.train(loss, seed, setting)
+            runs.append(self._validated(loss, seed, setting, run, start))
+        return runs
+
+    def _tune(self, loss: LossObject) -> tuple[Setting, TrainingRun]:
+        """Return the best setting and its training."""
+        best: list[TrainingRun] = []
+
+        def score(setting: Setting) -> float:
+            run = self._training.train(loss, self.seeds[0], setting)
+            if not best or run.score > best[0].score:
+                best[:] = [run]
+            return run.score
+
+        setting = self.tuning.of_loss(loss).best(score)
+        return setting, best[0]
+
+    def _validated(self, loss: LossObject, seed: int, setting: Setting, run: TrainingRun, start: float) -> FinalistRun:
+        """Return a training that began at a time, with its score on the validation rows."""
+        status, score, components = self._score(run)
+        return FinalistRun(
+            name=loss.title,
+            seed=seed,
+            status=status,
+            score=score,
+            epoch=run.epoch,
+            learning_rate=setting.learning_rate,
+            weight_decay=setting.weight_decay,
+            seconds=time.perf_counter() - start,
+            error=run.error,
+            components=components,
+        )
+
+    def _score(self, run: TrainingRun) -> tuple[str, float | None, Tensor | None]:
+        """Return the status of a training, its score on the validation rows, and what these contribute to it."""
+        if run.status != TRAINED or run.model is None:
+            return run.status, None, None
+        rows = RewardRows(self.monitor)
+        with quiet_lightning():
+            trainer = scoring_trainer(self.recipe, [rows], limit_val_batches=1.0)
+            # A copy, since a data module keeps a reference to its Trainer.
+            data = copy.copy(self.validation_data)
+            (metrics,) = trainer.validate(run.model, datamodule=data, verbose=False)
+        score = metrics[self.monitor] if self.mode == "max" else -metrics[self.monitor]
+        return (TRAINED, score, in_blocks(rows.components)) if math.isfinite(score) else (DIVERGED, None, None)
+
+
+def train_finalist(training: Shared[FinalistTraining], loss: LossObject) -> list[FinalistRun]:
+    """Train a finalist in the process that calls this."""
+    return training.get().train(loss)

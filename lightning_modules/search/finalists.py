@@ -1,0 +1,143 @@
+"""The last stage of a search: its best formulas are trained to convergence beside the tuned baseline."""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lightning_modules.losses import Formula, LossObject
+from lightning_modules.losses.formulas.nodes import Operation
+from lightning_modules.search.answer import FinalistRun, Validation, validated_formulas
+from lightning_modules.search.events import Candidate
+from lightning_modules.search.executors import TrialExecutor
+from lightning_modules.search.executors.dispatch import Death, dispatch
+from lightning_modules.search.finalist_training import FinalistTraining, train_finalist
+from lightning_modules.search.front import front
+from lightning_modules.search.reports.summary import as_table, ranking
+from lightning_modules.training.full_training import FAILED
+
+#: Writes the trainings of a finalist to disk, all of them or none.
+RecordFinalist = Callable[[Sequence[FinalistRun]], object]
+
+
+class Lessons(NamedTuple):
+    """What finalists teach of the programs with their gradients.
+
+    Attributes:
+        signature: Numbers of gradient signatures, int64 ``[count]``.
+        reward: The validated difference of each, float64 ``[count]``.
+        nodes: The number of nodes of its formula, int64 ``[count]``.
+    """
+
+    signature: Tensor
+    reward: Tensor
+    nodes: Tensor
+
+
+class Finalists:
+    """Trains the finalists of a search on an executor, each once in a study, and compares them with the baseline.
+
+    Args:
+        executor: Where finalists are trained.
+        training: Trains one of them.
+        baseline: The loss that they are compared with.
+        count: The largest number of finalists.
+        known: The trainings of finished finalists, by name, which are not trained again with the same seeds.
+        record: Writes the trainings of a finalist to disk before they are yielded.
+    """
+
+    def __init__(
+        self,
+        executor: TrialExecutor,
+        training: FinalistTraining,
+        *,
+        baseline: LossObject,
+        count: int,
+        known: Mapping[str, Sequence[FinalistRun]],
+        record: RecordFinalist,
+    ) -> None:
+        self.baseline = baseline
+        self.count = count
+        self.seeds = training.seeds
+        self.known = {name: runs for name, runs in known.items() if tuple(run.seed for run in runs) == self.seeds}
+        self.record = record
+        self._executor = executor
+        self._training = executor.share(training)
+
+    def train(self, losses: Sequence[LossObject]) -> Generator[Sequence[FinalistRun]]:
+        """Train the baseline and the finalists whose trainings are unknown, and yield those of each as it is finished.
+
+        Raises:
+            OSError: If they cannot be written to disk.
+        """
+        entered = {loss.title: loss for loss in (self.baseline, *losses)}
+        yield from (self.known[name] for name in entered if name in self.known)
+        missing = [loss for name, loss in entered.items() if name not in self.known]
+
+        def on_done(number: int, outcome: list[FinalistRun] | Death) -> None:
+            name = missing[number].title
+            runs = self._killed(name, outcome) if isinstance(outcome, Death) else outcome
+            self.record(runs)
+            self.known[name] = runs
+
+        for number in dispatch(self._executor, train_finalist, [(self._training, loss) for loss in missing], on_done):
+            yield self.known[missing[number].title]
+
+    def validation(self, number: int, formulas: Sequence[str]) -> Validation:
+        """Compare trained finalists with the trained baseline after a round.
+
+        Raises:
+            RuntimeError: If the baseline has no score.
+        """
+        baseline = self.known[self.baseline.title]
+        if lost := [run for run in baseline if run.score is None]:
+            reason = lost[0].error or "Its loss or metric is not finite: look at the learning rates and the labels."
+            raise RuntimeError(
+                f"the baseline {self.baseline.title} could not be trained to convergence ({lost[0].status}), so that "
+                f"no finalist can be compared with it. {reason}"
+            )
+        finalists = {formula: self.known[formula] for formula in formulas}
+        operators = {formula: Formula.parse(formula).num_operators for formula in formulas}
+        validated = validated_formulas(baseline, finalists, operators)
+        score = fmean(run.score for run in baseline if run.score is not None)
+        return Validation(number, self.baseline.title, score, validated)
+
+    def _killed(self, name: str, death: Death) -> list[FinalistRun]:
+        error = f"its process died, and so it did on a second try: {death.reason}"
+        return [FinalistRun(name, seed, FAILED, None, 0, None, None, 0.0, error) for seed in self.seeds]
+
+
+def best_distinct(candidates: Sequence[Candidate], count: int) -> list[str]:
+    """Return the formulas to train to convergence: those on the front, then those with the highest rewards.
+
+    Of formulas with the same gradient the first one is taken.
+    """
+    ranked = ranking(as_table(candidates))
+    trained = ranked[(ranked["kind"] == "candidate") & (ranked["status"] == "trained")]
+    ordered = pd.concat([front(ranked)[::-1], trained]).drop_duplicates("formula")
+    distinct = ordered[ordered["signature"].isna() | ~ordered["signature"].duplicated()]
+    formulas: list[str] = distinct["formula"].head(count).tolist()
+    return formulas
+
+
+def lessons_of(validation: Validation, candidates: Sequence[Candidate]) -> Lessons:
+    """Return what validated formulas teach; those whose training failed teach nothing."""
+    signatures = {each.formula: each.signature for each in candidates}
+    known = [
+        (signature, each.difference, _num_nodes(Formula.parse(each.formula)))
+        for each in validation.formulas
+        if each.difference is not None and (signature := signatures[each.formula]) is not None
+    ]
+    signature, reward, nodes = zip(*known, strict=True) if known else ((), (), ())
+    return Lessons(
+        torch.tensor(signature, dtype=torch.int64),
+        torch.tensor(reward, dtype=torch.float64),
+        torch.tensor(nodes, dtype=torch.int64),
+    )
+
+
+def _num_nodes(formula: Formula) -> int:
+    return sum(isinstance(node, Operation) for node in formula.nodes)

@@ -1,0 +1,139 @@
+"""The stage of the finalists: which formulas, on what executor, each once, and what is written of them."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lightning_modules.losses import BCE, FormulaLoss, LossObject
+from lightning_modules.search.answer import FinalistRun, ValidatedFormula, Validation
+from lightning_modules.search.finalist_training import FinalistTraining
+from lightning_modules.search.finalists import Finalists, best_distinct
+from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_finalists, read_validated
+from tests.search.fake_executor import FakeExecutor
+from tests.search.observer_helpers import candidate, reference
+
+SQUARE, ABSOLUTE = "(label - pred)**2", "abs(label - pred)"
+VALUES = {"BCE": 0.7, SQUARE: 0.72, ABSOLUTE: 0.69}
+
+
+class Stub(FinalistTraining):
+    """Trains nothing, and counts what it was asked for."""
+
+    def __init__(self, seeds: tuple[int, ...] = (3, 4), score: float | None = 0.0) -> None:
+        self.seeds = seeds
+        self.score = score
+        self.trained: list[str] = []
+
+    def train(self, loss: LossObject) -> list[FinalistRun]:
+        self.trained.append(loss.title)
+        return finished(loss.title, self.seeds, None if self.score is None else self.score + VALUES[loss.title])
+
+
+def finished(name: str, seeds: Sequence[int] = (3, 4), score: float | None = 0.7) -> list[FinalistRun]:
+    status = "trained" if score is not None else "diverged"
+    return [
+        FinalistRun(name, seed, status, score, 5, 1e-3, 1e-5, 2.0, components=torch.arange(4.0) * seed)
+        for seed in seeds
+    ]
+
+
+def stage(training: FinalistTraining, executor: FakeExecutor | None = None, **options: Any) -> Finalists:
+    defaults: dict[str, Any] = {"baseline": BCE(), "count": 5, "known": {}, "record": lambda runs: None}
+    return Finalists(executor or FakeExecutor(), training, **{**defaults, **options})
+
+
+LOSSES = [FormulaLoss(SQUARE), FormulaLoss(ABSOLUTE)]
+
+
+def test_every_finalist_and_the_baseline_is_one_call_recorded_when_it_is_done() -> None:
+    written: list[str] = []
+    executor = FakeExecutor()
+    finalists = stage(Stub(), executor, record=lambda runs: written.extend({run.name for run in runs}))
+    seen = []
+    for runs in finalists.train(LOSSES):
+        assert runs[0].name in written
+        seen.append(runs[0].name)
+    assert sorted(seen) == sorted(written) == sorted(VALUES)
+    assert len(executor.submitted) == 3
+    validation = finalists.validation(4, [SQUARE, ABSOLUTE])
+    assert (validation.round, validation.baseline, validation.baseline_score) == (4, "BCE", 0.7)
+    assert [each.difference for each in validation.formulas] == pytest.approx([0.02, -0.01])
+    assert validation.answer is not None
+    assert validation.answer.formula == SQUARE
+
+
+def test_what_is_known_with_the_same_seeds_is_not_trained_again() -> None:
+    known = {"BCE": finished("BCE"), SQUARE: finished(SQUARE, (3,)), ABSOLUTE: finished(ABSOLUTE)}
+    training = Stub()
+    finalists = stage(training, known=known)
+    assert [runs[0].name for runs in finalists.train(LOSSES)] == ["BCE", ABSOLUTE, SQUARE]
+    assert training.trained == [SQUARE]
+    list(finalists.train(LOSSES))
+    assert training.trained == [SQUARE]
+
+
+def test_a_finalist_whose_process_dies_twice_has_failed_and_the_others_have_not() -> None:
+    executor = FakeExecutor(deadly=lambda arguments: arguments[1].title == ABSOLUTE)
+    finalists = stage(Stub(), executor)
+    list(finalists.train(LOSSES))
+    validation = finalists.validation(1, [SQUARE, ABSOLUTE])
+    assert [each.difference is None for each in validation.formulas] == [False, True]
+    assert all("died" in run.error for run in finalists.known[ABSOLUTE])
+    assert len(finalists.known[ABSOLUTE]) == 2
+
+
+def test_a_baseline_that_cannot_be_trained_is_an_error_with_its_reason() -> None:
+    finalists = stage(Stub(score=None))
+    list(finalists.train([]))
+    with pytest.raises(RuntimeError, match=r"BCE could not be trained to convergence \(diverged\).*learning rate"):
+        finalists.validation(1, [])
+
+
+def test_finalists_are_those_on_the_front_then_the_best_with_other_gradients() -> None:
+    candidates = [
+        reference("MSE", 0.5),
+        candidate(formula="log(pred) * (pred + label) - pred * label", reward=0.10, signature=1, operators=5),
+        candidate(formula="max(pred, label) - log(pred)", reward=0.09, signature=2, operators=3),
+        candidate(formula="max(pred, label) - log(pred + pred)", reward=0.09, signature=2, operators=4),
+        candidate(formula="square(pred) + square(label) * pred", reward=0.08, signature=3, operators=4),
+        candidate(formula="pred * label", reward=0.01, signature=4, operators=1),
+        candidate(formula="broken(pred)", reward=0.9, signature=5, operators=1, status="failed", metric=None),
+    ]
+    signatures = {each.formula: each.signature for each in candidates}
+    assert [signatures[formula] for formula in best_distinct(candidates, 9)] == [1, 2, 4, 3]
+    assert len(best_distinct(candidates, 2)) == 2
+    assert best_distinct([], 3) == []
+
+
+def test_the_ledger_returns_what_was_written_of_finalists(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.on_candidate(candidate())
+    ledger.record_finalist([*finished(SQUARE, (3, 4)), *finished("BCE", (3, 4), None)])
+    ledger.record_finalist([replace(run, components=None) for run in finished(SQUARE, (3, 4, 5))])
+    formulas = (ValidatedFormula(SQUARE, 0.02, 0.01, is_answer=True), ValidatedFormula("pred", None, None))
+    for number, written in ((2, formulas[1:]), (3, ()), (3, formulas)):
+        ledger.on_validation(Validation(number, "BCE", 0.7, written))
+    ledger.close()
+    found = read_finalists(tmp_path)
+    assert found[SQUARE] == [replace(run, components=None) for run in finished(SQUARE, (3, 4, 5))]
+    assert [run.components.tolist() for run in found["BCE"] if run.components is not None] == [
+        [0.0, 3.0, 6.0, 9.0],
+        [0.0, 4.0, 8.0, 12.0],
+    ]
+    assert read_validated(tmp_path) == formulas
+
+
+def test_finalists_of_another_type_than_the_ledger_writes_are_refused(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.on_candidate(candidate())
+    ledger.record_finalist(finished(SQUARE))
+    ledger.close()
+    with sqlite3.connect(tmp_path / LEDGER_NAME) as connection:
+        connection.execute("UPDATE finalists SET score = 'much'")
+    with pytest.raises(ValueError, match="table finalists has text 'much' in the column score"):
+        read_finalists(tmp_path)
