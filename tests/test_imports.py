@@ -27,10 +27,7 @@ ALLOWED = {
     "training": {"utilities", "statistics", "losses", "populations", "callbacks"},
     "search": {"utilities", "statistics", "losses", "core", "populations", "training", "callbacks"},
     "check": {"utilities", "losses", "search"},
-    "compare": {
-        *("utilities", "statistics", "losses", "core", "populations", "training", "search", "check"),
-        "callbacks",
-    },
+    "compare": {"utilities", "statistics", "losses", "core", "training", "search", "check"},
     "polish": {
         "utilities",
         "statistics",
