@@ -23,6 +23,7 @@ class FinalistRun:
         weight_decay: Weight decay of the setting; ``None`` if the process died.
         seconds: Wall time; that of the first seed includes the tuning.
         error: The exception of a failed training; empty otherwise.
+        most_epochs: The most epochs that it might have taken.
         components: The contribution of every validation row, or of blocks of them, to the score, float32 [n]; ``None``
             unless the metric is an AUC.
     """
@@ -36,6 +37,7 @@ class FinalistRun:
     weight_decay: float | None
     seconds: float
     error: str = ""
+    most_epochs: int = 0
     components: Tensor | None = None
 
 

@@ -14,6 +14,9 @@ from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.training.convergence import builder
 from lightning_modules.training.tuning import Tuning
 
+#: As in a comparison.
+_PATIENCE = 5
+
 
 def finalist_training(
     settings: SearchSettings,
@@ -47,10 +50,11 @@ def finalist_training(
         reward_data,
         datamodule,
         {**recipe, "max_epochs": settings.finalist_epochs},
-        tuning=Tuning.default(),
+        tuning=Tuning.default() if settings.tuning is None else settings.tuning.of_baseline,
         seeds=tuple(range(seed, seed + settings.finalist_seeds)),
         monitor=settings.monitor,
         mode=settings.mode,
+        patience=_PATIENCE if settings.tuning is None else settings.tuning.patience,
         fused=settings.fused,
     )
 
@@ -72,9 +76,11 @@ def finalists_of(
 def measurement_of(settings: SearchSettings, recipe: Mapping[str, Any]) -> Measurement:
     """Return how rewards and finalists are measured, for reports."""
     epochs = settings.halving.longest or recipe.get("max_epochs")
+    length = "training" if epochs is None else "1 epoch" if epochs == 1 else f"{epochs} epochs"
+    tuned = f"at most {length} with the best of a few settings around {settings.compared_baseline.title}'s best"
     return Measurement(
         monitor=settings.monitor,
-        reward="training" if epochs is None else "1 epoch" if epochs == 1 else f"{epochs} epochs",
+        reward=length if settings.tuning is None else tuned,
         holds_out=settings.holdout > 0,
         seeds=settings.finalist_seeds,
         most_epochs=settings.finalist_epochs,

@@ -15,7 +15,8 @@ _CREATE = """
 BEGIN;
 CREATE TABLE IF NOT EXISTS finalists (
     name TEXT NOT NULL, seed INTEGER NOT NULL, status TEXT NOT NULL, score REAL, epoch INTEGER NOT NULL,
-    learning_rate REAL, weight_decay REAL, seconds REAL NOT NULL, error TEXT NOT NULL, components BLOB,
+    learning_rate REAL, weight_decay REAL, seconds REAL NOT NULL, error TEXT NOT NULL, most_epochs INTEGER NOT NULL,
+    components BLOB,
     PRIMARY KEY (name, seed)
 );
 CREATE TABLE IF NOT EXISTS validated (
@@ -24,7 +25,7 @@ CREATE TABLE IF NOT EXISTS validated (
 );
 COMMIT;
 """
-_INSERT_RUN = "INSERT INTO finalists VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_RUN = "INSERT INTO finalists VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_VALIDATED = "INSERT INTO validated VALUES (?, ?, ?, ?, ?)"
 _STORED = np.dtype("<f4")
 

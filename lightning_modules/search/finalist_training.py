@@ -27,7 +27,7 @@ class FinalistTraining:
         build: Returns a freshly initialised model.
         training_data: The training rows, and the rows that tell when to stop and which setting is best.
         validation_data: Its validation rows are those that finalists are scored on.
-        recipe: Arguments of every Trainer.
+        recipe: Arguments of every Trainer, ``max_epochs`` among them.
         tuning: Finds the setting of a finalist, with the first seed.
         seeds: Seeds of the trainings.
         monitor: The metric.
@@ -54,6 +54,7 @@ class FinalistTraining:
         self.recipe = recipe
         self.tuning = tuning
         self.seeds = seeds
+        self.most_epochs = int(recipe["max_epochs"])
         self.monitor = monitor
         self.mode = mode
         self._training = FullTraining(
@@ -102,6 +103,7 @@ class FinalistTraining:
             weight_decay=setting.weight_decay,
             seconds=time.perf_counter() - start,
             error=run.error,
+            most_epochs=self.most_epochs,
             components=components,
         )
 

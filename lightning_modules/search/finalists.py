@@ -45,7 +45,7 @@ class Finalists:
         training: Trains one of them.
         baseline: The loss that they are compared with.
         count: The largest number of finalists.
-        known: The trainings of finished finalists, by name, which are not trained again with the same seeds.
+        known: The trainings of finished finalists, by name, which are not trained again for as long with the same seeds.
         record: Writes the trainings of a finalist to disk before they are yielded.
     """
 
@@ -61,8 +61,9 @@ class Finalists:
     ) -> None:
         self.baseline = baseline
         self.count = count
-        self.seeds = training.seeds
-        self.known = {name: runs for name, runs in known.items() if tuple(run.seed for run in runs) == self.seeds}
+        self.asked = [(seed, training.most_epochs) for seed in training.seeds]
+        same = (name for name, runs in known.items() if [(run.seed, run.most_epochs) for run in runs] == self.asked)
+        self.known = {name: known[name] for name in same}
         self.record = record
         self._executor = executor
         self._training = executor.share(training)
@@ -107,7 +108,7 @@ class Finalists:
 
     def _killed(self, name: str, death: Death) -> list[FinalistRun]:
         error = f"its process died, and so it did on a second try: {death.reason}"
-        return [FinalistRun(name, seed, FAILED, None, 0, None, None, 0.0, error) for seed in self.seeds]
+        return [FinalistRun(name, seed, FAILED, None, 0, None, None, 0.0, error, most) for seed, most in self.asked]
 
 
 def best_distinct(candidates: Sequence[Candidate], count: int) -> list[str]:

@@ -12,7 +12,7 @@ import torch
 from lightning_modules.losses import BCE, FormulaLoss, LossObject
 from lightning_modules.search.answer import FinalistRun, ValidatedFormula, Validation
 from lightning_modules.search.finalist_training import FinalistTraining
-from lightning_modules.search.finalists import Finalists, best_distinct
+from lightning_modules.search.finalists import Finalists, best_distinct, lessons_of
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_finalists, read_validated
 from tests.search.fake_executor import FakeExecutor
 from tests.search.observer_helpers import candidate, reference
@@ -26,6 +26,7 @@ class Stub(FinalistTraining):
 
     def __init__(self, seeds: tuple[int, ...] = (3, 4), score: float | None = 0.0) -> None:
         self.seeds = seeds
+        self.most_epochs = 9
         self.score = score
         self.trained: list[str] = []
 
@@ -37,8 +38,7 @@ class Stub(FinalistTraining):
 def finished(name: str, seeds: Sequence[int] = (3, 4), score: float | None = 0.7) -> list[FinalistRun]:
     status = "trained" if score is not None else "diverged"
     return [
-        FinalistRun(name, seed, status, score, 5, 1e-3, 1e-5, 2.0, components=torch.arange(4.0) * seed)
-        for seed in seeds
+        FinalistRun(name, seed, status, score, 5, 1e-3, 1e-5, 2.0, "", 9, torch.arange(4.0) * seed) for seed in seeds
     ]
 
 
@@ -68,13 +68,14 @@ def test_every_finalist_and_the_baseline_is_one_call_recorded_when_it_is_done() 
 
 
 def test_what_is_known_with_the_same_seeds_is_not_trained_again() -> None:
-    known = {"BCE": finished("BCE"), SQUARE: finished(SQUARE, (3,)), ABSOLUTE: finished(ABSOLUTE)}
+    shorter = [replace(run, most_epochs=8) for run in finished("BCE")]
+    known = {"BCE": shorter, SQUARE: finished(SQUARE, (3,)), ABSOLUTE: finished(ABSOLUTE)}
     training = Stub()
     finalists = stage(training, known=known)
-    assert [runs[0].name for runs in finalists.train(LOSSES)] == ["BCE", ABSOLUTE, SQUARE]
-    assert training.trained == [SQUARE]
+    assert sorted(runs[0].name for runs in finalists.train(LOSSES)) == sorted(VALUES)
+    assert sorted(training.trained) == [SQUARE, "BCE"]
     list(finalists.train(LOSSES))
-    assert training.trained == [SQUARE]
+    assert len(training.trained) == 2
 
 
 def test_a_finalist_whose_process_dies_twice_has_failed_and_the_others_have_not() -> None:
@@ -137,3 +138,13 @@ def test_finalists_of_another_type_than_the_ledger_writes_are_refused(tmp_path: 
         connection.execute("UPDATE finalists SET score = 'much'")
     with pytest.raises(ValueError, match="table finalists has text 'much' in the column score"):
         read_finalists(tmp_path)
+
+
+def test_what_finalists_teach_are_their_results_by_signature() -> None:
+    formulas = (ValidatedFormula(SQUARE, 0.02, 0.01), ValidatedFormula(ABSOLUTE, None, None))
+    trained = [reference("BCE", 0.0), candidate(formula=SQUARE, signature=7), candidate(formula=ABSOLUTE, signature=8)]
+    lessons = lessons_of(Validation(1, "BCE", 0.7, formulas), trained)
+    assert (lessons.signature.tolist(), lessons.reward.tolist()) == ([7], [0.02])
+    # Negation, sum and square.
+    assert lessons.nodes.tolist() == [3]
+    assert [len(part) for part in lessons_of(Validation(1, "BCE", 0.7, formulas[1:]), trained)] == [0, 0, 0]
