@@ -45,7 +45,7 @@ class Finalists:
         training: Trains one of them.
         baseline: The loss that they are compared with.
         count: The largest number of finalists.
-        known: The trainings of finished finalists, by name, which are not trained again for as long with the same seeds.
+        known: The trainings of finished finalists, by name; those with the same seeds and epochs are not repeated.
         record: Writes the trainings of a finalist to disk before they are yielded.
     """
 
@@ -127,16 +127,12 @@ def best_distinct(candidates: Sequence[Candidate], count: int) -> list[str]:
 def lessons_of(validation: Validation, candidates: Sequence[Candidate]) -> Lessons:
     """Return what validated formulas teach; those whose training failed teach nothing."""
     signatures = {each.formula: each.signature for each in candidates}
-    known = [
-        (signature, each.difference, _num_nodes(Formula.parse(each.formula)))
-        for each in validation.formulas
-        if each.difference is not None and (signature := signatures[each.formula]) is not None
-    ]
-    signature, reward, nodes = zip(*known, strict=True) if known else ((), (), ())
+    known = [each for each in validation.formulas if each.difference is not None]
+    known = [each for each in known if signatures[each.formula] is not None]
     return Lessons(
-        torch.tensor(signature, dtype=torch.int64),
-        torch.tensor(reward, dtype=torch.float64),
-        torch.tensor(nodes, dtype=torch.int64),
+        torch.tensor([signatures[each.formula] for each in known], dtype=torch.int64),
+        torch.tensor([each.difference for each in known], dtype=torch.float64),
+        torch.tensor([_num_nodes(Formula.parse(each.formula)) for each in known], dtype=torch.int64),
     )
 
 
