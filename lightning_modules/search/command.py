@@ -159,6 +159,7 @@ def _strategy_and_screening(settings: SearchSettings, seed: int) -> tuple[Strate
         _generator(seed),
         least_right_share=settings.least_right_share,
         largest_gradient=settings.largest_gradient,
+        most_operators=settings.most_operators,
     )
     return settings.strategy(space, _generator(seed)), screening
 

@@ -57,7 +57,7 @@ class LossSearch:
         numerics: Numeric protection of the formulas.
         references: Hand-made losses, by name, trained under the longest budget.
         limits: The length of the search.
-        node_price: Subtracted from the reward that the strategy is told, for every node that a program uses.
+        node_price: Subtracted from the reward that the strategy is told, for every operator of a program's expression.
         finalists: Trains the best candidates to convergence; ``None`` leaves that out.
         observers: Receive the events.
         snapshots: Keeps the state of the search.

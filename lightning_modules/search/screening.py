@@ -24,6 +24,7 @@ class ScreeningResult(IntEnum):
     WRONG_DIRECTION = 2
     DUPLICATE = 3
     LARGE_GRADIENT = 4
+    TOO_LONG = 5
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Screened:
     occurrences: Tensor
     gradient: Tensor
 
+    @property
+    def unfit(self) -> Tensor:
+        """Mark programs that are too steep or too long, whatever their signs, bool ``[count]``."""
+        return (self.result == ScreeningResult.LARGE_GRADIENT) | (self.result == ScreeningResult.TOO_LONG)
+
     @staticmethod
     def concatenate(parts: Sequence["Screened"]) -> "Screened":
         """Join batches one after the other."""
@@ -67,6 +73,7 @@ class Screening:
         least_right_share: Formulas with a smaller share of right signs have the wrong direction; 0 disables the check.
         largest_gradient: Formulas with a larger derivative between .1 and .9, or one that is not finite between 0 and
             1, are not trained; None allows all.
+        most_operators: Formulas with more operators, shared ones counted at each use, are not trained; None allows all.
         by_direction: Compare gradients by their direction instead: those with a cosine above .9998 are duplicates.
     """
 
@@ -80,12 +87,14 @@ class Screening:
         tolerance: float = 1e-4,
         least_right_share: float = 0.6,
         largest_gradient: float | None = None,
+        most_operators: int | None = None,
         by_direction: bool = False,
     ) -> None:
         self.space = space
         self.numerics = numerics
         self.tolerance = tolerance
         self.least_right_share = least_right_share
+        self.most_operators = most_operators
         predictions = 0.1 + 0.8 * torch.rand(probes, generator=generator, dtype=torch.float64)
         self._pred = predictions.repeat(2)
         self._label = torch.cat([torch.zeros(probes), torch.ones(probes)]).double()
@@ -104,14 +113,21 @@ class Screening:
         right_share = right.double().mean((0, 2))
         signature = self._signatures.number(gradient)
         self._count(signature)
+        too_long = self._too_long(programs)
         result = torch.full((len(programs),), int(ScreeningResult.TRAINABLE))
-        result[self._taken[signature] | ~first_of_each(signature)] = ScreeningResult.DUPLICATE
+        result[self._taken[signature] | ~_first_fit(signature, too_long)] = ScreeningResult.DUPLICATE
+        result[too_long] = ScreeningResult.TOO_LONG
         # A share equal to the threshold passes whatever its rounding.
         result[right_share < self.least_right_share - 1e-9] = ScreeningResult.WRONG_DIRECTION
         result[~(gradient.abs().amax(1) >= self.tolerance)] = ScreeningResult.ZERO_GRADIENT
         self._look_for_large_gradients(programs, signature, result)
         joint_share = right.all(0).double().mean(1)
         return Screened(result, right_share, joint_share, signature, self._occurrences[signature], gradient)
+
+    def _too_long(self, programs: Programs) -> Tensor:
+        if self.most_operators is None:
+            return torch.zeros(len(programs), dtype=torch.bool)
+        return programs.sizes(len(self.space.leaves)) > self.most_operators
 
     def _look_for_large_gradients(self, programs: Programs, signature: Tensor, result: Tensor) -> None:
         """Change the result of programs that are too steep; only signatures that would be trained are looked at."""
@@ -158,6 +174,11 @@ class Screening:
         self._large = torch.cat([self._large, self._large.new_full((missing,), -1)])
         self._occurrences = torch.cat([self._occurrences, self._occurrences.new_zeros(missing)])
         self._occurrences += torch.bincount(signature, minlength=len(self._occurrences))
+
+
+def _first_fit(numbers: Tensor, unfit: Tensor) -> Tensor:
+    """Mark the first occurrence of each number that is not unfit, and all unfit ones, bool ``[count]``."""
+    return first_of_each(torch.where(unfit, -1 - torch.arange(len(numbers)), numbers))
 
 
 def first_of_each(numbers: Tensor) -> Tensor:

@@ -39,8 +39,10 @@ class SearchSettings:
         least_right_share: Formulas with a smaller share of right gradient signs are not trained; 0 trains all.
         largest_gradient: Formulas with a larger gradient between predictions of .1 and .9, or one that is not finite
             between 0 and 1, are not trained; by default all are.
-        node_price: Subtracted from the reward that the strategy is told, for every node that a formula uses, so that it
-            prefers short ones; reports have the reward itself.
+        most_operators: Formulas with more operators, counted as they were sampled and at each use, are not trained; by
+            default all are.
+        node_price: Subtracted from the reward that the strategy is told for every operator, so that it prefers short
+            formulas; reports have the reward itself.
         warmup_updates: Updates of the strategy on screening alone, before the first round.
         holdout: Share of the training rows that rewards are measured on; 0 measures them on the validation split.
         monitor: The metric of the rewards.
@@ -86,6 +88,7 @@ class SearchSettings:
     most_draws: int = 200_000
     least_right_share: float = 0.6
     largest_gradient: float | None = None
+    most_operators: int | None = None
     node_price: float = 0.0
     warmup_updates: int = 65
     holdout: float = 0.1
@@ -125,8 +128,6 @@ class SearchSettings:
         for name in ("holdout", "least_right_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"--search.{name} is {getattr(self, name)}, but a share lies in [0, 1)")
-        if self.largest_gradient is not None and not self.largest_gradient > 0:
-            raise ValueError(f"--search.largest_gradient is {self.largest_gradient}, but a limit is more than 0")
         for name in _NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise ValueError(f"--search.{name} is {getattr(self, name)}, but cannot be negative")
@@ -140,6 +141,7 @@ class SearchSettings:
                 "--search.tuning tunes the baseline, and --search.relative false has none: leave one of them out"
             )
         self._check_finalists()
+        self._refuse_limits_that_leave_no_formula()
         self.halving  # noqa: B018 (refuses numbers that make no ladder)
 
     def _check_finalists(self) -> None:
@@ -154,6 +156,12 @@ class SearchSettings:
                 f"--search.validate_every is {self.validate_every}, but there are no finalists to train: give their "
                 "number with --search.finalists"
             )
+
+    def _refuse_limits_that_leave_no_formula(self) -> None:
+        for name in ("largest_gradient", "most_operators"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise ValueError(f"--search.{name} is {limit}, which leaves no formula to train; it is more than 0")
 
     @property
     def halving(self) -> SuccessiveHalving:

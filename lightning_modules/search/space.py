@@ -45,6 +45,16 @@ class Programs:
         """Mark the leaves that the last node depends on, bool ``[count, leaves]``."""
         return self._read(leaves)[:, :leaves]
 
+    def sizes(self, leaves: int) -> Tensor:
+        """Return the number of operators of each expression, int64 ``[count]``; shared nodes count at each use."""
+        count, nodes = self.operators.shape
+        sizes = torch.zeros(count, leaves + nodes, dtype=torch.int64)
+        is_binary = self.operands[..., 0] != self.operands[..., 1]
+        for node in range(nodes):
+            first, second = sizes.gather(1, self.operands[:, node]).unbind(1)
+            sizes[:, leaves + node] = 1 + first + is_binary[:, node] * second
+        return sizes[:, -1]
+
     def _read(self, leaves: int) -> Tensor:
         count, nodes = self.operators.shape
         read = torch.zeros(count, leaves + nodes, dtype=torch.bool)

@@ -33,12 +33,12 @@ def reference(name: str, reward: float) -> Candidate:
 
 
 def round_summary(number: int, space: SearchSpace, **fields: Any) -> RoundSummary:
-    """Return a round of ten programs with two of each result."""
-    programs = space.uniform(10, torch.Generator().manual_seed(number))
-    share = torch.zeros(10, dtype=torch.float64)
-    result = torch.arange(10) % len(ScreeningResult)
-    ones = torch.ones(10, dtype=torch.int64)
-    screened = Screened(result, share, share, torch.arange(10), ones, torch.zeros(10, 4, dtype=torch.float64))
+    """Return a round of twelve programs with two of each result."""
+    programs = space.uniform(12, torch.Generator().manual_seed(number))
+    share = torch.zeros(12, dtype=torch.float64)
+    result = torch.arange(12) % len(ScreeningResult)
+    ones = torch.ones(12, dtype=torch.int64)
+    screened = Screened(result, share, share, torch.arange(12), ones, torch.zeros(12, 4, dtype=torch.float64))
     defaults: dict[str, Any] = {
         "rewards": (0.02, -0.04),
         "top": ((Formula.parse("(pred - label)**2"), 0.02), (Formula.parse("pred - label"), -0.04)),

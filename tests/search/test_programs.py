@@ -31,6 +31,18 @@ def naive_mask(program: Programs, space: SearchSpace) -> list[bool]:
     return marked
 
 
+def test_sizes_count_the_operators_of_the_expressions_at_each_use() -> None:
+    def operators(formula: Formula, position: int) -> int:
+        node = formula.nodes[position]
+        return 1 + sum(operators(formula, each) for each in node.operands) if isinstance(node, Operation) else 0
+
+    space = SearchSpace(["add", "multiply", "negative"], nodes=8)
+    programs = space.uniform(300, seeded())
+    expected = [operators(formula, len(formula.nodes) - 1) for formula in space.decode(programs)]
+    assert programs.sizes(len(space.leaves)).tolist() == expected
+    assert max(expected) > space.nodes
+
+
 def test_used_is_what_a_recursion_from_the_last_node_reaches() -> None:
     space = full_space(nodes=8)
     programs = space.uniform(200, seeded())

@@ -143,7 +143,7 @@ def test_occurrences_count_all_draws_of_a_signature_so_far() -> None:
 
 def test_random_draws_split_into_results_that_their_findings_explain() -> None:
     space = SearchSpace(nodes=6)
-    screen = screening(space, largest_gradient=10.0)
+    screen = screening(space, largest_gradient=1.7, most_operators=5)
     screened = Screened.concatenate([screen.screen(space.uniform(3000, seeded(seed))) for seed in range(2)])
     assert len(screened.result) == 6000
     assert set(screened.result.tolist()) == set(ScreeningResult)
@@ -236,6 +236,33 @@ def test_a_stored_screening_knows_what_is_too_large_and_one_without_a_limit_stor
     limited = screening(space, largest_gradient=2.0)
     limited.load_state_dict(screening(space).state_dict())
     assert len(limited.screen(programs).result) == 3000
+
+
+def test_long_formulas_are_not_trained_and_hide_no_short_one_of_the_same_gradient() -> None:
+    # A sum with the label has the gradient of the formula without it, and a square that is used twice counts twice.
+    longer: list[WrittenNode] = [*SQUARED_ERROR, ("add", 5, 1)]
+    twice: list[WrittenNode] = [("negative", 1), ("add", 0, 3), ("square", 4), ("identity", 5), ("add", 5, 6)]
+    space = SearchSpace(nodes=5)
+    assert written(space, longer, SQUARED_ERROR, twice).sizes(3).tolist() == [5, 5, 8]
+    short = SearchSpace(nodes=4)
+    screen = screening(short, most_operators=4)
+    programs = written(short, longer, SQUARED_ERROR, longer)
+    assert screen.screen(programs).result.tolist() == [ScreeningResult.TRAINABLE, *[ScreeningResult.DUPLICATE] * 2]
+    screen = screening(space, most_operators=7)
+    screened = screen.screen(written(space, twice, SQUARED_ERROR, twice, longer))
+    too_long, new, again = ScreeningResult.TOO_LONG, ScreeningResult.TRAINABLE, ScreeningResult.DUPLICATE
+    assert screened.result.tolist() == [too_long, new, too_long, again]
+    assert screened.unfit.tolist() == [True, False, True, False]
+
+
+def test_a_long_formula_does_not_stand_for_a_short_one_that_follows_in_its_batch() -> None:
+    space = SearchSpace(nodes=6)
+    nested: list[WrittenNode] = [("negative", 1), ("negative", 3), ("add", 0, 3), ("add", 5, 4), ("add", 6, 3)]
+    direct: list[WrittenNode] = [*SQUARED_ERROR]
+    long: list[WrittenNode] = [*nested, ("square", 7)]
+    assert written(space, long, direct).sizes(3).tolist() == [8, 6]
+    results = screening(space, most_operators=6).screen(written(space, long, direct, direct)).result.tolist()
+    assert results == [ScreeningResult.TOO_LONG, ScreeningResult.TRAINABLE, ScreeningResult.DUPLICATE]
 
 
 def test_scaled_copies_are_duplicates_by_direction_alone() -> None:

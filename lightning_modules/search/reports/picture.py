@@ -1,4 +1,4 @@
-"""The picture of a search: rewards over its rounds, and the curve of a formula beside that of BCE."""
+"""The picture of a search: rewards over its rounds, their front, and the curve of a formula beside that of BCE."""
 
 import math
 import textwrap
@@ -59,7 +59,7 @@ def write_picture(study: Study, path: Path, rank: int = 1) -> None:
 
 
 def search_figure(study: Study, rank: int = 1) -> Figure:
-    """Draw all rewards over the rounds with those of hand-made losses, and the curve of a formula beside BCE's.
+    """Draw all rewards over rounds and operators with those of hand-made losses, and a formula's curve beside BCE's.
 
     Args:
         study: A search, finished or not.
@@ -69,13 +69,16 @@ def search_figure(study: Study, rank: int = 1) -> Figure:
         ValueError: If the study has no such rank.
     """
     formula = study.loss(rank)
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    over_rounds, over_pred = figure.subplots(1, 2, width_ratios=(2, 1))
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    grid = figure.add_gridspec(1, 3, width_ratios=(2, 1, 1))
+    over_rounds, over_pred = figure.add_subplot(grid[0]), figure.add_subplot(grid[2])
+    over_operators = figure.add_subplot(grid[1], sharey=over_rounds)
     _draw_rewards(over_rounds, study)
+    _draw_front(over_operators, study)
     draw_beside(over_pred, {"formula": formula, "BCE": BCE()})
     over_pred.set(xlabel="pred", yticks=[])
     over_pred.set_title("this formula and BCE over pred,\nfrom the least value up, slopes alike", fontsize=9)
-    for axes, columns in ((over_rounds, 3), (over_pred, 2)):
+    for axes, columns in ((over_rounds, 3), (over_operators, 1), (over_pred, 2)):
         axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=columns)
     figure.suptitle(_title(study, rank), fontsize=8.5, family="monospace").set(parse_math=False)
     return figure
@@ -144,6 +147,20 @@ def _draw_validated(axes: Axes, found: pd.DataFrame, place: pd.Series) -> list[f
         label="validated, trained fully",
     )
     return [float(each) for each in finalists["validated"]]
+
+
+def _draw_front(axes: Axes, study: Study) -> None:
+    """Draw rewards over numbers of operators, with the scale and the reference lines of the rewards over rounds."""
+    found = study.candidates
+    axes.scatter(found["operators"], found["reward"], s=9, color="tab:blue", alpha=0.3, linewidths=0)
+    front = study.front.astype({"operators": int})
+    operators, rewards = front["operators"], front["reward"]
+    (steps,) = axes.plot(operators, rewards, "o-", color="tab:blue", markersize=4, label="best with at most so many")
+    steps.set_drawstyle("steps-post")
+    axes.set(xlabel="operators", title="by number of operators")
+    axes.title.set_fontsize(9)
+    axes.tick_params(labelleft=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _best_so_far(found: pd.DataFrame) -> pd.Series:

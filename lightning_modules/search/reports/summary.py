@@ -13,7 +13,7 @@ from rich.table import Table
 from lightning_modules.losses import Formula, FormulaError
 from lightning_modules.search.answer import ValidatedFormula, Validation
 from lightning_modules.search.events import Candidate, SearchObserver, SearchProgress
-from lightning_modules.search.front import with_operators
+from lightning_modules.search.front import front, with_operators
 from lightning_modules.search.rewards import with_failure_rewards
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.messages import shortened
@@ -40,6 +40,7 @@ _COLUMNS = [
     "is_answer",
 ]
 _HEADINGS = ("rank", "loss", "reward (se)", "metric", "right signs", "round", "seconds")
+_FRONT_HEADINGS = ("operators", "rank", "reward (se)", "formula")
 _LONGEST_SHOWN = 117
 
 
@@ -107,8 +108,9 @@ class FormulasFile(SearchObserver):
 def print_summary(
     console: Console, candidates: Sequence[Candidate], root: Path, top: int, remarks: Sequence[str] = ()
 ) -> None:
-    """Print the best formulas and the hand-made losses, remarks on their rewards, and where all results are."""
+    """Print the front, the best formulas and the hand-made losses, remarks on rewards, and where all results are."""
     ranked = ranking(as_table(candidates))
+    _print_front(console, front(ranked), root)
     references = ranked[ranked["kind"] == "reference"]
     best = ranked[ranked["kind"] == "candidate"].head(top)
     table = Table(*_HEADINGS, title="Best formulas, in their shortest form, and hand-made losses")
@@ -123,11 +125,31 @@ def print_summary(
     _tell(console, f"How the search got there:    tensorboard --logdir {root}")
 
 
+def _print_front(console: Console, best: pd.DataFrame, root: Path) -> None:
+    """Print a line for every formula of the front, cut at the width of a terminal and whole where it goes to a file."""
+    if best.empty:
+        return
+    _tell(console, "The best formula with at most so many operators, from the shortest to the best of all:")
+    rows = [_FRONT_HEADINGS, *(_front_cells(row) for row in best.itertuples())]
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    for *figures, formula in rows:
+        line = "  ".join([*map(str.rjust, figures, widths), formula])
+        cut = console.is_terminal and len(line) > console.width
+        _tell(console, f"{line[: console.width - 3]}..." if cut else line)
+    _tell(console, f"Wherever a loss is named, {root}#front:{best['operators'].iloc[-1]} is the last of them.\n")
+
+
+def _front_cells(row: Any) -> tuple[str, ...]:
+    reward = reward_words(row.reward, row.standard_error)
+    return str(row.operators), str(row.rank), reward, _shortest(row.formula, row.simplified)
+
+
 def _cells(row: Any) -> list[str]:
     hand_made = row.kind == "reference"
+    formula = f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula, row.simplified)
     return [
         "" if hand_made else str(row.rank),
-        f"[bold]{row.formula}[/bold]" if hand_made else _shortest(row.formula, row.simplified),
+        shortened(formula, _LONGEST_SHOWN),
         reward_words(row.reward, row.standard_error),
         "-" if pd.isna(row.metric) else f"{row.metric:.4f}",
         "" if hand_made else f"{row.right_share:.0%}",
@@ -142,12 +164,11 @@ def reward_words(reward: float, standard_error: float | None) -> str:
 
 
 def _shortest(formula: str, simplified: str) -> str:
-    """Return the shortest text of a formula, truncated to a few lines of the table."""
-    text = min(formula, simplified, key=len)
+    """Return the shortest text of a formula."""
     # A formula may be too long for the parser.
     with suppress(FormulaError):
-        text = min(text, str(Formula.parse(simplified).without_offset()), key=len)
-    return shortened(text, _LONGEST_SHOWN)
+        return Formula.parse(formula).shortest()
+    return min(formula, simplified, key=len)
 
 
 def _tell(console: Console, line: str) -> None:

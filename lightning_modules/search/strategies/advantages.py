@@ -16,7 +16,7 @@ class AdvantageEstimator:
     The value of a program with a reward is its rank: the share of all rewards so far that are lower, less
     ``novelty_penalty`` for every doubling of the number of samples of its gradient signature. Rewards themselves are
     nearly equal among good formulas and far apart among bad ones. The value of a program that screening rejects is the
-    share of probes at which it is right for both labels, less 1, and -1 if its gradient is too large. Mutants count
+    share of probes at which it is right for both labels, less 1, and -1 if it is too steep or too long. Mutants count
     only if they are better than the moving average: the policy did not sample them, and their failures would lower the
     probability of the elites they came from.
 
@@ -48,10 +48,10 @@ class AdvantageEstimator:
         self._rewards = torch.cat([self._rewards, outcome.order[outcome.trained]]).sort().values
         rewarded = outcome.reward.isfinite()
         result = outcome.screened.result
-        large = result == ScreeningResult.LARGE_GRADIENT
+        unfit = outcome.screened.unfit
         wrong = (result == ScreeningResult.ZERO_GRADIENT) | (result == ScreeningResult.WRONG_DIRECTION)
-        rejected = (wrong | large) & ~rewarded & ~mutant
-        share = outcome.screened.joint_share.masked_fill(large, 0.0)
+        rejected = (wrong | unfit) & ~rewarded & ~mutant
+        share = outcome.screened.joint_share.masked_fill(unfit, 0.0)
         value = torch.where(rewarded, self._reward_value(outcome), share - 1)
         baseline = self._move_baseline(value[rewarded & ~mutant])
         if self.filter_rewards:

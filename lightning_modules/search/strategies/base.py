@@ -45,16 +45,16 @@ class Outcome:
         return self.reward if self.broken is None else self.reward.masked_fill(self.broken, -torch.inf)
 
     def priced(self, price: float, leaves: int) -> "Outcome":
-        """Return the outcome with rewards less a price for every node that a program uses.
+        """Return the outcome with rewards less a price for every operator of a program's expression.
 
-        A program with the signature of an earlier one pays for its own nodes, so that of two that train alike the
+        A program with the signature of an earlier one pays for its own operators, so that of two that train alike the
         shorter one has the higher reward. Those of failed trials stay.
 
         Args:
-            price: The price of a node.
+            price: The price of an operator.
             leaves: Number of leaves of the search space.
         """
-        prices = price * self.programs.used(leaves).sum(1).double()
+        prices = price * self.programs.sizes(leaves).double()
         if self.broken is not None:
             prices = prices.masked_fill(self.broken, 0.0)
         return replace(self, reward=self.reward - prices)

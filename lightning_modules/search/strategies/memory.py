@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.search.screening import Screened, ScreeningResult, first_of_each
+from lightning_modules.search.screening import Screened, first_of_each
 from lightning_modules.search.space import Programs
 from lightning_modules.search.strategies.base import Outcome
 
@@ -14,8 +14,8 @@ from lightning_modules.search.strategies.base import Outcome
 class Archive:
     """Collects programs that are right for both labels, one per gradient signature.
 
-    Programs without the label are right for one label at a time and are not collected, and neither are those with too
-    large a gradient, so that imitating the archive teaches the policy to sample valid and different losses. A fixed
+    Programs without the label are right for one label at a time and are not collected, and neither are too steep or too
+    long ones, so that imitating the archive teaches the policy to sample valid and different losses. A fixed
     share of every sample was sampled uniformly: trained on its own samples alone, a policy collapses to one family of
     formulas.
 
@@ -48,7 +48,7 @@ class Archive:
         missing = int(screened.signature.max()) + 1 - len(self._known)
         self._known = torch.cat([self._known, self._known.new_zeros(max(0, missing))])
         right = (screened.joint_share >= self.least_joint_share) & ~self._known[screened.signature]
-        new = (right & (screened.result != ScreeningResult.LARGE_GRADIENT)).nonzero().squeeze(1)
+        new = (right & ~screened.unfit).nonzero().squeeze(1)
         new = new[first_of_each(screened.signature[new])]
         self._known[screened.signature[new]] = True
         parts = [programs[new]] if self.programs is None else [self.programs, programs[new]]

@@ -53,6 +53,14 @@ def test_every_reward_is_a_dot_with_the_mean_and_the_best_of_the_rounds(tmp_path
     assert line(figure, 0, "best so far") == ([1, 2, 3], [0.002, 0.002, 0.004])
 
 
+def test_the_front_is_a_line_over_the_operators_among_all_rewards(tmp_path: Path) -> None:
+    figure = search_figure(study_of(tmp_path, CANDIDATES))
+    dots = np.asarray(figure.axes[2].collections[0].get_offsets())
+    assert {tuple(dot) for dot in dots.tolist()} == {(1, -0.04), (2, 0.002), (0, -1.0), (1, 0.001), (2, 0.004)}
+    assert line(figure, 2, "best with at most so many") == ([1, 2], [0.001, 0.004])
+    assert figure.axes[2].get_ylim() == figure.axes[0].get_ylim()
+
+
 def test_hand_made_losses_are_lines_with_their_names(tmp_path: Path) -> None:
     figure = search_figure(study_of(tmp_path, CANDIDATES))
     heights = {np.asarray(line.get_ydata())[0] for line in figure.axes[0].lines if line.get_linestyle() == "--"}
@@ -90,7 +98,7 @@ def test_all_of_a_long_formula_is_shown_and_nothing_lies_outside(tmp_path: Path)
 @pytest.mark.parametrize("formula", ["label", "log(log(pred))", "1 / label"], ids=["flat", "not real", "pole"])
 def test_any_formula_can_be_drawn(tmp_path: Path, formula: str) -> None:
     write_picture(study_of(tmp_path, [candidate(formula=formula, reward=-1.0)]), tmp_path / "any.png")
-    assert imread(tmp_path / "any.png").shape == (750, 1350, 4)
+    assert imread(tmp_path / "any.png").shape == (750, 1650, 4)
 
 
 def test_a_search_leaves_its_picture_unless_nothing_was_found(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_shares_of_verdicts_and_operators_are_shares(tmp_path: Path) -> None:
     report.on_round(summary)
     report.on_end()
     events = read(tmp_path)
-    for verdict in ("trainable", "zero_gradient", "wrong_direction", "duplicate", "large_gradient"):
-        assert scalars(events, f"drawn/{verdict}") == [(1, pytest.approx(0.2))]
+    for verdict in ("trainable", "zero_gradient", "wrong_direction", "duplicate", "large_gradient", "too_long"):
+        assert scalars(events, f"drawn/{verdict}") == [(1, pytest.approx(1 / 6))]
     applied: list[str] = []
     for row, used in enumerate(summary.programs.used(3).tolist()):
         numbers = summary.programs.operators[row].tolist()

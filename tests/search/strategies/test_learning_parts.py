@@ -132,11 +132,11 @@ def test_a_large_gradient_is_worth_least_and_not_archived() -> None:
     assert equal(archive.programs, outcome.programs[:1])
 
 
-def test_a_node_has_its_price_for_every_program_that_did_not_fail() -> None:
+def test_an_operator_has_its_price_for_every_program_that_did_not_fail() -> None:
     programs = drawn(4)
     reward = torch.tensor([0.5, math.nan, -1.0, 0.25])
     outcome = told(programs, reward, broken=torch.tensor([False, False, True, False]))
-    nodes = programs.used(len(SPACE.leaves)).sum(1)
+    nodes = programs.sizes(len(SPACE.leaves))
     priced = outcome.priced(0.01, len(SPACE.leaves)).reward
     assert priced[[0, 3]].tolist() == pytest.approx((reward - 0.01 * nodes)[[0, 3]].tolist())
     assert priced[1].isnan()
