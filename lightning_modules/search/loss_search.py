@@ -16,6 +16,7 @@ from lightning_modules.search.answer import Validation
 from lightning_modules.search.contenders import Contenders
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchObservers, SearchProgress
 from lightning_modules.search.finalists import Finalists, best_distinct, lessons_of
+from lightning_modules.search.gradient_scale import GradientScale
 from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.sampling import Sampler, Samples
 from lightning_modules.search.snapshots import Snapshots, Stateful
@@ -59,6 +60,7 @@ class LossSearch:
         limits: The length of the search.
         node_price: Subtracted from the reward that the strategy is told, for every operator of a program's expression.
         finalists: Trains the best candidates to convergence; ``None`` leaves that out.
+        scale: Multiplies every formula before it is trained; ``None`` trains all as they are.
         observers: Receive the events.
         snapshots: Keeps the state of the search.
 
@@ -77,6 +79,7 @@ class LossSearch:
         limits: SearchLimits,
         node_price: float = 0.0,
         finalists: Finalists | None = None,
+        scale: GradientScale | None = None,
         observers: Sequence[SearchObserver] = (),
         snapshots: Snapshots | None = None,
     ) -> None:
@@ -88,6 +91,7 @@ class LossSearch:
         self.limits = limits
         self.node_price = node_price
         self.finalists = finalists
+        self.scale = scale
         self.observers = SearchObservers(observers)
         self.snapshots = snapshots
         self.history = SearchHistory(limits.most_failures)
@@ -193,6 +197,8 @@ class LossSearch:
         formulas = self.strategy.space.decode(samples.programs[samples.chosen])
         trials: dict[int, Trial] = {}
         losses = [FormulaLoss(formula, self.numerics) for formula in formulas]
+        if self.scale is not None:
+            losses = [self.scale.scaled(loss) for loss in losses]
         with closing(self._final(number, losses)) as results:
             for index, trial in results:
                 trials[index] = trial
@@ -200,14 +206,14 @@ class LossSearch:
                 self._add(
                     replace(
                         Candidate.of_trial(trial, self._reward(trial)),
-                        simplified=str(formulas[index].simplify()),
-                        operators=formulas[index].num_operators,
+                        simplified=str(losses[index].formula.simplify()),
+                        operators=losses[index].formula.num_operators,
                         right_share=float(samples.screened.right_share[sampled]),
                         signature=int(samples.screened.signature[sampled]),
                     )
                 )
                 self.history.check()
-        return [trials[index] for index in range(len(formulas))]
+        return [trials[index] for index in range(len(losses))]
 
     def _final(self, number: int, losses: Sequence[FormulaLoss]) -> Generator[tuple[int, Trial]]:
         """Train candidates, the best of all so far twice, and yield each with its index when its result is final."""

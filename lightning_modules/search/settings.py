@@ -65,6 +65,8 @@ class SearchSettings:
         ladder: Budgets of successive halving, rising numbers of epochs such as 1,3,10: all candidates of a round are
             trained for the first, the best of them anew for the next; by default all are trained as long as the trainer
             says.
+        normalize_scale: Multiply every formula by a constant, which becomes part of it, so that its mean gradient is as
+            large as the baseline's.
         tuning: Tune learning rate and weight decay of the baseline, then train every loss with a small grid around the
             best ones and early stopping; the best of the grid is rewarded. By default all have the optimizer's own.
         finalists: Best formulas to train to convergence when the search ends, beside the tuned baseline. The one that
@@ -108,6 +110,7 @@ class SearchSettings:
     population: int = 1
     fused: bool = True
     ladder: list[int] | None = None
+    normalize_scale: bool = False
     tuning: RewardTuning | None = None
     finalists: int = 0
     finalist_seeds: int = 3

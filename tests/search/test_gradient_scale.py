@@ -1,0 +1,75 @@
+"""Formulas are compared by their shape: all have a gradient as large as the baseline's."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss, Loss, Numerics
+from lightning_modules.search.gradient_scale import GradientScale, mean_gradient
+from lightning_modules.search.ledger import read_ledger
+from lightning_modules.search.space import SearchSpace
+from tests.search.small_studies import search, without_figures
+
+SCALE = GradientScale(BCE())
+
+
+def gradients(loss: Loss) -> torch.Tensor:
+    """Return derivatives by differences, far from kinks or not."""
+    prediction = torch.linspace(0.1, 0.9, 20, dtype=torch.float64)
+    both = [loss(prediction + step, torch.full_like(prediction, label)) for label in (0, 1) for step in (-1e-6, 1e-6)]
+    return torch.cat([(both[1] - both[0]) / 2e-6, (both[3] - both[2]) / 2e-6])
+
+
+def test_the_mean_gradient_is_that_of_differences() -> None:
+    for loss in (BCE(), MSE(), FormulaLoss("(label - pred)**2 / pred")):
+        assert mean_gradient(loss) == pytest.approx(float(gradients(loss).abs().mean()), rel=1e-6)
+
+
+def test_random_formulas_keep_their_shape_and_get_the_baselines_size() -> None:
+    space, scaled = SearchSpace(), 0
+    for formula in space.decode(space.uniform(60, torch.Generator().manual_seed(3))):
+        loss = FormulaLoss(formula)
+        result = SCALE.scaled(loss)
+        if result is loss:
+            continue
+        scaled += 1
+        assert mean_gradient(result) == pytest.approx(mean_gradient(BCE()), rel=0.01)
+        shapes = torch.stack([gradients(loss), gradients(result)])
+        assert float(torch.cosine_similarity(*shapes, dim=0)) == pytest.approx(1.0, abs=1e-6)
+        assert SCALE.scaled(result) is not None
+        assert Formula.parse(str(result.formula)) == result.formula
+        assert result.formula.num_operators == formula.num_operators
+    assert scaled > 10
+
+
+def test_the_factor_has_three_figures_and_is_none_where_it_is_1() -> None:
+    half = GradientScale(MSE()).scaled(FormulaLoss("0.3 * (label - pred)**2"))
+    assert str(half.formula) == "3.33 * (0.3 * (label - pred)**2)"
+    own = FormulaLoss("(label - pred)**2")
+    assert GradientScale(MSE()).scaled(own).formula == own.formula
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        FormulaLoss("label"),
+        FormulaLoss("log(pred - pred)"),
+        # The product would be clamped.
+        FormulaLoss("(label - pred)**2", Numerics(eps=1e-6, low=0.99, high=1.5)),
+    ],
+)
+def test_what_no_factor_makes_comparable_stays_as_it_is(loss: FormulaLoss) -> None:
+    assert SCALE.scaled(loss) is loss
+
+
+def test_a_baseline_without_a_gradient_is_refused() -> None:
+    with pytest.raises(ValueError, match="baseline with a gradient"):
+        GradientScale(FormulaLoss("label + 0 * pred"))
+
+
+def test_a_search_trains_and_records_the_scaled_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_figures(monkeypatch)
+    search(tmp_path, strategy="random", rounds=1, references=[], normalize_scale=True)
+    formulas = read_ledger(tmp_path)["formula"].tolist()
+    assert [mean_gradient(FormulaLoss(text)) for text in formulas] == pytest.approx([SCALE.size] * 3, rel=0.01)
