@@ -3,6 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -14,6 +15,7 @@ from lightning_modules.core.trained_module import QuickHooks
 from lightning_modules.losses import Loss
 from lightning_modules.populations.gradient_table import SlopeTable
 from lightning_modules.populations.validations import CopyValidation, LastValidations
+from lightning_modules.statistics.single_metric import metrics_of
 from lightning_modules.statistics.standard_errors import components_of
 
 # Number of rows of a validation batch that are processed at a time.
@@ -80,22 +82,42 @@ class MeasuredPopulation(QuickHooks, pl.LightningModule, ABC):
         self._logits += [self.logits(part, self.validations.running) for part in _parts(batch)]
 
     def on_validation_epoch_end(self) -> None:
-        """Compute the metrics of the candidates that are still trained, and end the training with the last of them."""
+        """Measure the candidates that are still trained, and end the training with the last of them."""
         logits, label = torch.cat(self._logits).T.contiguous(), torch.cat(self._labels)
-        running = zip(self.validations.running, logits, strict=True)
-        self.validations.add({number: self._measured(logit, label) for number, logit in running}, self)
+        for number, logit in zip([*self.validations.running], logits, strict=True):
+            self._measure(number, logit, label)
         for number, finite in enumerate(self.is_finite):
             if not finite and number in self.validations.running:
                 self.validations.end(number)
         if not self.validations.running:
             self.trainer.should_stop = True
 
-    def _measured(self, logit: Tensor, label: Tensor) -> CopyValidation:
+    def _measure(self, number: int, logit: Tensor, label: Tensor) -> None:
+        """Take in the validation of a candidate."""
+        self._feed(logit, label)
+        metrics = {name: float(value) for name, value in metrics_of(self.metrics, self.validations.metric).items()}
+        found = CopyValidation(self.trainer.current_epoch + 1, metrics, logit)
+        if self.validations.counts(number, found):
+            weights = self.weights([number])[0] if self.validations.keep_weights else None
+            self.validations.counted[number] = replace(found, weights=weights)
+
+    def components(self) -> list[Tensor | None]:
+        """Return the contribution of every row to each candidate's monitored metric in the validation that counts.
+
+        Returns:
+            Float [n] for every candidate; ``None`` for one that was not validated, and for a metric that is no AUC.
+        """
+        return [self._components(validation.logit) for validation in self.validations.counted]
+
+    def _components(self, logit: Tensor | None) -> Tensor | None:
+        if logit is None:
+            return None
+        self._feed(logit, torch.cat(self._labels))
+        return components_of(self.metrics, self.monitor)
+
+    def _feed(self, logit: Tensor, label: Tensor) -> None:
         self.metrics.reset()
         self.metrics.update(logit, label)
-        metrics = {name: float(value) for name, value in self.metrics.compute().items()}
-        epoch = self.trainer.current_epoch + 1
-        return CopyValidation(epoch, metrics, components_of(self.metrics, self.monitor))
 
 
 def _parts(batch: Any) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from torch import Tensor
@@ -13,15 +13,15 @@ class CopyValidation:
     """What a validation has found of one copy.
 
     Attributes:
-        epoch: The epoch, counted from 1; 0 before the first validation, and where the last one counts.
+        epoch: The epoch, counted from 1; 0 before the first validation.
         metrics: The metrics by name.
-        components: The contribution of every row to the monitored metric, float [n]; ``None`` for one that is no AUC.
+        logit: The logit of every row, float [n]; ``None`` before the first validation.
         weights: The copy's weights at that time as a state of the recommender; ``None`` if they are not kept.
     """
 
     epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
-    components: Tensor | None = None
+    logit: Tensor | None = None
     weights: dict[str, Tensor] | None = None
 
 
@@ -41,19 +41,28 @@ class LastValidations:
     Attributes:
         counted: The validation that counts, of every copy.
         running: Numbers of the copies that go on training.
+        metric: Name of the metric that decides; ``None`` for none.
+        keep_weights: Whether validations that count are to hold the weights.
     """
+
+    metric: str | None = None
+    keep_weights: bool = False
 
     def __init__(self, count: int) -> None:
         self.counted = [CopyValidation()] * count
         self.running = list(range(count))
 
-    def add(self, found: Mapping[int, CopyValidation], population: HasWeights) -> None:  # noqa: ARG002
-        """Take in a validation of copies, by their numbers."""
-        for number, validation in found.items():
-            self.counted[number] = replace(validation, epoch=0)
+    def counts(self, number: int, validation: CopyValidation) -> bool:  # noqa: ARG002
+        """Take in a validation of a copy that runs, and return whether it counts from now on."""
+        return True
 
     def end(self, number: int) -> None:
         """Take in that the training of a copy has failed."""
+
+    @property
+    def best_epochs(self) -> list[int]:
+        """The epoch of every copy's best validation, counted from 1; 0 where the last one counts."""
+        return [0] * len(self.counted)
 
     def weights(self, population: HasWeights) -> list[dict[str, Tensor]]:
         """Return every copy's weights at the end."""
@@ -83,15 +92,8 @@ class BestValidations(LastValidations):
         self.keep_weights = keep_weights
         self._waited = [0] * count
 
-    def add(self, found: Mapping[int, CopyValidation], population: HasWeights) -> None:
-        """Take in a validation of copies that run, by their numbers."""
-        better = [number for number, validation in found.items() if self._is_better(number, validation)]
-        weights = population.weights(better) if self.keep_weights and better else [None] * len(better)
-        for number, kept in zip(better, weights, strict=True):
-            self.counted[number] = replace(found[number], weights=kept)
-
-    def _is_better(self, number: int, validation: CopyValidation) -> bool:
-        """Return whether a validation counts from now on, and end the copy if it is time."""
+    def counts(self, number: int, validation: CopyValidation) -> bool:
+        """Take in a validation of a copy that runs, end the copy if it is time, and return whether it counts."""
         score = self._score(validation)
         if not math.isfinite(score):
             self.end(number)
@@ -106,11 +108,16 @@ class BestValidations(LastValidations):
         return False
 
     def _score(self, validation: CopyValidation) -> float:
-        return self.sign * validation.metrics.get(self.metric, math.nan)
+        return self.sign * validation.metrics.get(self.metric or "", math.nan)
 
     def end(self, number: int) -> None:
         """Take in that the training of a copy has ended."""
         self.running.remove(number)
+
+    @property
+    def best_epochs(self) -> list[int]:
+        """The epoch of every copy's best validation, counted from 1; 0 if there is none."""
+        return [validation.epoch for validation in self.counted]
 
     def weights(self, population: HasWeights) -> list[dict[str, Tensor]]:  # noqa: ARG002
         """Return every copy's weights of its best validation; empty ones where they were not kept."""

@@ -68,6 +68,15 @@ class RecommenderMetrics(Metric):
         }
         return values | self._thresholded(probability, target)
 
+    def compute_one(self, name: str) -> Tensor | None:
+        """Return ``auc`` alone, as :meth:`compute` does; ``None`` for others."""
+        if name != "auc":
+            return None
+        logit, label = dim_zero_cat(self.logit), dim_zero_cat(self.label)
+        if not torch.isfinite(logit).all():
+            return logit.new_tensor(torch.nan)
+        return self._auc(logit, label.long())
+
     def _thresholded(self, probability: Tensor, target: Tensor) -> dict[str, Tensor]:
         counts = binary_stat_scores(probability, target, threshold=self.threshold, validate_args=False)
         true_positive, false_positive, true_negative, false_negative, _ = counts.float().unbind()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
+from torch import Tensor
 
 from lightning_modules.losses import BCE
 from lightning_modules.populations import MeasuredPopulation, Population, UnmatchedError
@@ -112,12 +113,13 @@ class GroupEvaluator(ABC):
             seconds, reason = (time.perf_counter() - start) / count, f"{type(error).__name__}: {error}"
             return [Evaluation("failed", None, seconds, reason, setting=point.setting) for point in points]
         seconds = (time.perf_counter() - start) / count
-        counted = population.validations.counted
-        weights = population.validations.weights(population) if assignment.keep_weights else [None] * count
-        results = zip(population.errors, population.is_finite, scores, counted, weights, points, strict=True)
+        validations = population.validations
+        weights = validations.weights(population) if assignment.keep_weights else [None] * count
+        found = zip(scores, population.components(), validations.best_epochs, strict=True)
+        results = zip(population.errors, population.is_finite, found, weights, points, strict=True)
         return [
-            replace(_evaluation(*result), seconds=seconds, weights=own, setting=point.setting)
-            for *result, own, point in results
+            replace(_evaluation(error, finite, *each), seconds=seconds, weights=own, setting=point.setting)
+            for error, finite, each, own, point in results
         ]
 
     def _trained(
@@ -170,12 +172,12 @@ class PopulationEvaluator(GroupEvaluator):
         )
 
 
-def _evaluation(error: str, is_finite: bool, score: float, counted: CopyValidation) -> Evaluation:
+def _evaluation(error: str, is_finite: bool, score: float, components: Tensor | None, best_epoch: int) -> Evaluation:
     if error:
         return Evaluation("failed", None, 0.0, error)
     if not (is_finite and math.isfinite(score)):
         return Evaluation("non-finite", None, 0.0)
-    return Evaluation("trained", score, 0.0, components=counted.components, epoch=counted.epoch)
+    return Evaluation("trained", score, 0.0, components=components, epoch=best_epoch)
 
 
 def _title(points: Sequence[GridPoint]) -> str:

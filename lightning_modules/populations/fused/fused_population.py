@@ -83,6 +83,11 @@ class FusedPopulation(MeasuredPopulation):
         """
         plan = self._copies[0].planned(batch)
         alive = [number for number in self.validations.running if self._finite[number]]
+        if torch.get_num_threads() == 1:
+            # To start a thread takes as long as some steps.
+            for number in alive:
+                self._finite[number] = self._train(number, plan)
+            return
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             trained = [threads.submit(self._train, number, plan) for number in alive]
             try:
