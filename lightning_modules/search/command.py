@@ -162,6 +162,7 @@ def _strategy_and_screening(settings: SearchSettings, seed: int) -> tuple[Strate
         least_right_share=settings.least_right_share,
         largest_gradient=settings.largest_gradient,
         most_operators=settings.most_operators,
+        by_direction=settings.normalize_scale,
     )
     return settings.strategy(space, _generator(seed)), screening
 

@@ -31,7 +31,7 @@ _FREE = (
     *(f"trainer.{name}" for name in ("logger", "enable_progress_bar", "enable_model_summary")),
 )
 #: The settings that studies of earlier versions do not have, and what they did.
-_ADDED = {"search.node_price": 0.0}
+_ADDED = {"search.node_price": 0.0, "search.normalize_scale": False}
 
 
 class StudyFolder:
