@@ -10,7 +10,6 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
-from lightning_modules.losses import BCE
 from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
 from lightning_modules.search.events import SearchObserver, SearchObservers
 from lightning_modules.search.executors import ExecutorOptions, TrialExecutor, executor_named
@@ -183,7 +182,7 @@ def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
         numerics=settings.named_numerics,
         references=settings.named_references,
         node_price=settings.node_price,
-        scale=GradientScale(settings.baseline or BCE()) if settings.normalize_scale else None,
+        scale=GradientScale(settings.compared_baseline) if settings.normalize_scale else None,
         limits=SearchLimits(
             settings.rounds, settings.warmup_updates, settings.most_failures, settings.top, settings.validate_every
         ),
