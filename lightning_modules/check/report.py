@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lightning_modules.losses import Loss
 from lightning_modules.utilities.files import replace_file
-from lightning_modules.utilities.messages import shortened
+from lightning_modules.utilities.messages import listed, shortened
 from lightning_modules.utilities.progress import counted
 
 #: Name of the table inside the folder of a check, and of the folder with its figures.
@@ -23,6 +23,8 @@ _ROWS_SHOWN = 20
 # Longer names have no room in the table and are listed below it.
 _LONGEST_NAME = 22
 _LONGEST_SHOWN = 197
+# What a warning has room for.
+_MOST_NAMED, _LONGEST_NAMED = 5, 60
 
 
 def write_table(table: pd.DataFrame, folder: Path) -> Path:
@@ -70,7 +72,20 @@ def print_results(console: Console, table: pd.DataFrame, path: Path) -> None:
     _tell(console, *(f"{name}: {shortened(text, _LONGEST_SHOWN)}" for name, text in texts.items()), "")
     hidden = len(table) - _ROWS_SHOWN
     lines = [f"{hidden} more rows are in the file."] if hidden > 0 else []
-    _tell(console, *lines, f"Kept: {table['keep'].sum()} of {len(table)}.", f"Everything that was found: {path}")
+    lines += [f"Kept: {table['keep'].sum()} of {len(table)}.", *_order_remarks(table)]
+    _tell(console, *lines, f"Everything that was found: {path}")
+
+
+def _order_remarks(table: pd.DataFrame) -> list[str]:
+    """Return the warning for losses that are kept though the predictions that they train do not keep the order."""
+    kept = table[table["keep"] & (table["keeps_order"] == "no")]
+    if kept.empty:
+        return []
+    names = [shortened(shortest(row), _LONGEST_NAMED) for row in kept.to_dict("records")]
+    return [
+        f"Warning: keeps_order is no for {len(kept)} of those, so that rows with a higher share of label 1 may get a "
+        f"lower prediction, which is wrong for ranking: {listed(names, _MOST_NAMED)}."
+    ]
 
 
 def _empty_table() -> Table:

@@ -32,7 +32,8 @@ def with_operators(losses: pd.DataFrame) -> pd.DataFrame:
     operators = losses["operators"] if "operators" in losses else pd.Series(pd.NA, losses.index)
     operators = operators.astype("Int64")
     missing = losses["formula"].where((losses["kind"] == "candidate") & operators.isna()).dropna()
-    return losses.assign(operators=operators.fillna(missing.map(_num_operators).astype("Int64")))
+    counted = missing.map({formula: _num_operators(formula) for formula in missing.unique()})
+    return losses.assign(operators=operators.fillna(counted.astype("Int64")))
 
 
 def _num_operators(formula: str) -> int | None:

@@ -38,6 +38,21 @@ def test_a_study_is_checked_best_first(study: Path, capsys: pytest.CaptureFixtur
     assert "Kept: 2 of 3." in told
 
 
+def test_what_is_kept_without_keeping_the_order_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bent, dropped = "(label - pred)**2 * (pred - 1.1)**2", "max(label / pred, pred / label)"
+    formulas = ["(label - pred)**2", bent, dropped]
+    table = run_check(CheckSettings(formulas=formulas, root=str(tmp_path), figures=0), seed=1)
+    assert table[["keep", "keeps_order"]].to_numpy().tolist() == [[True, "strictly"], [True, "no"], [False, "no"]]
+    told = capsys.readouterr().out
+    assert "Warning: keeps_order is no for 1 of those, " in told
+    shortest = min(bent, table["simplified"][1], key=len)
+    assert f"wrong for ranking: {shortest}." in told
+    run_check(CheckSettings(formulas=formulas[::2], root=str(tmp_path), figures=0), seed=1)
+    assert "Warning" not in capsys.readouterr().out
+
+
 def test_the_numerics_of_the_study_unless_others_are_named(study: Path) -> None:
     # The study's clamp at 2 cuts the pole off, so that the largest slope is 4 of 1 / p at p = 0.5.
     options = {"run": str(study), "formulas": ["label / pred"], "top": 1, "figures": 0}
