@@ -29,12 +29,12 @@ class Lessons(NamedTuple):
     Attributes:
         signature: Numbers of gradient signatures, int64 ``[count]``.
         reward: The validated difference of each, float64 ``[count]``.
-        nodes: The number of nodes of its formula, int64 ``[count]``.
+        operators: The number of operators of its formula's expression, int64 ``[count]``.
     """
 
     signature: Tensor
     reward: Tensor
-    nodes: Tensor
+    operators: Tensor
 
 
 class Finalists:
@@ -132,9 +132,14 @@ def lessons_of(validation: Validation, candidates: Sequence[Candidate]) -> Lesso
     return Lessons(
         torch.tensor([signatures[each.formula] for each in known], dtype=torch.int64),
         torch.tensor([each.difference for each in known], dtype=torch.float64),
-        torch.tensor([_num_nodes(Formula.parse(each.formula)) for each in known], dtype=torch.int64),
+        torch.tensor([_num_operators(Formula.parse(each.formula)) for each in known], dtype=torch.int64),
     )
 
 
-def _num_nodes(formula: Formula) -> int:
-    return sum(isinstance(node, Operation) for node in formula.nodes)
+def _num_operators(formula: Formula) -> int:
+    """Return the number of operators as a program's size counts them: shared nodes at each use."""
+    counts: list[int] = []
+    for node in formula.nodes:
+        operands = node.operands if isinstance(node, Operation) else ()
+        counts.append(bool(operands) + sum(counts[operand] for operand in operands))
+    return counts[-1]

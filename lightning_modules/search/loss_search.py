@@ -180,7 +180,7 @@ class LossSearch:
             return
         lessons = lessons_of(self._validate(self.finalists), self.candidates)
         self.history.revise(lessons.signature, lessons.reward)
-        self.strategy.revise(lessons.signature, lessons.reward - self.node_price * lessons.nodes)
+        self.strategy.revise(lessons.signature, lessons.reward - self.node_price * lessons.operators)
 
     def _validate(self, finalists: Finalists) -> Validation:
         """Train the best candidates to convergence, and tell the observers which of them is the answer."""
