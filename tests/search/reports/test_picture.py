@@ -6,6 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from lightning_modules.search.answer import ValidatedFormula, Validation
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.reports.picture import PICTURE_NAME, PictureFile, search_figure, spread, write_picture
@@ -124,3 +125,21 @@ def test_a_search_leaves_its_picture_unless_nothing_was_found(tmp_path: Path) ->
 )
 def test_labels_move_apart_around_where_they_were(positions: list[float], expected: list[float]) -> None:
     assert spread(positions, 0.1) == pytest.approx(expected)
+
+
+def test_finalists_are_drawn_where_they_ended_and_the_answer_is_named(tmp_path: Path) -> None:
+    study_of(tmp_path, CANDIDATES)
+    ledger = Ledger(tmp_path)
+    answer = ValidatedFormula("label * pred", 0.01, 0.004, is_answer=True)
+    ledger.on_validation(Validation(3, "BCE", 0.7, (answer, ValidatedFormula("label - pred", -0.03, None))))
+    ledger.close()
+    figure = search_figure(Study.read(tmp_path), rank=3)
+    assert "the answer, formula of rank 3, reward +0.0010; validated +0.0100, standard error 0.0040" in (
+        figure.get_suptitle()
+    )
+    drawn = [
+        container for container in figure.axes[0].containers if container.get_label() == "validated, trained fully"
+    ]
+    assert sorted(np.asarray(drawn[0].lines[0].get_ydata())) == [-0.03, 0.01]  # type: ignore[attr-defined]
+    PictureFile(tmp_path).on_end()
+    assert (tmp_path / PICTURE_NAME).exists()

@@ -5,6 +5,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_modules.losses import Formula, Numerics
+from lightning_modules.search.answer import ValidatedFormula, Validation
 from lightning_modules.search.reports.tensorboard import SearchTensorBoard
 from tests.search.observer_helpers import candidate, reference, round_summary
 from tests.search.search_helpers import full_space
@@ -111,3 +112,20 @@ def test_a_round_that_found_nothing_is_written(tmp_path: Path) -> None:
     assert "drawn/duplicate" in tags["scalars"]
     assert not [tag for tag in tags["scalars"] if tag.startswith("reward/")]
     assert tags["images"] == []
+
+
+def test_finalists_and_the_answer_are_written_when_they_are_known(tmp_path: Path) -> None:
+    report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=0)
+    found = [("pred * label", -0.01), ("(pred - label)**2", 0.02), ("log(pred)", None)]
+    formulas = tuple(ValidatedFormula(text, gap, 0.01, gap == 0.02) for text, gap in found)
+    report.on_validation(Validation(5, "BCE", 0.7, formulas[:1]))
+    report.on_validation(Validation(10, "BCE", 0.7, formulas))
+    report.on_end()
+    events = read(tmp_path)
+    assert scalars(events, "validated/best") == [(5, -0.01), (10, 0.02)]
+    answers, texts = (
+        [event.tensor_proto.string_val[0].decode() for event in events.Tensors(f"{name}/text_summary")]
+        for name in ("answer", "validated_formulas")
+    )
+    assert answers == ["nothing that beats BCE was found", "`(pred - label)**2`"]
+    assert texts[1] == "1. **-0.01000** `pred * label`\n1. **+0.02000** `(pred - label)**2`"
