@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import Batch
-from lightning_modules.populations.fused import kernels
+from lightning_modules.populations.fused.factor_kernels import logits
 from lightning_modules.populations.fused.fused_model import FusedModel, fused, refuse_fixed, rows_of
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, Floats, SlopeCells, StepPlan
 from lightning_modules.populations.fused.optimizers import TableFactory
+from lightning_modules.populations.fused.plan_kernels import plan_steps
 from lightning_modules.recommenders import BiasedMF
 
 
@@ -36,7 +37,7 @@ class FusedBiasedMF(FusedModel):
         """Return the plan of training steps; see :class:`FusedModel`."""
         label = samples.label.numpy().astype(np.int32)
         num_rows = 1 + self._num_users + self._num_items
-        return kernels.plan_steps(*rows_of(samples, self._num_users), label, np.asarray(steps, np.int64), num_rows)
+        return plan_steps(*rows_of(samples, self._num_users), label, np.asarray(steps, np.int64), num_rows)
 
     def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         """Take the steps of a plan; see :class:`FusedModel`."""
@@ -44,7 +45,7 @@ class FusedBiasedMF(FusedModel):
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the logit of every row of a batch, float [n]."""
-        return torch.from_numpy(kernels.logits(self._weights(), *rows_of(batch, self._num_users)))
+        return torch.from_numpy(logits(self._weights(), *rows_of(batch, self._num_users)))
 
     def state(self) -> dict[str, Tensor]:
         """Return the weights as a state of :class:`BiasedMF`."""

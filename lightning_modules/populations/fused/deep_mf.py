@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.batches import Batch
-from lightning_modules.populations.fused import kernels
 from lightning_modules.populations.fused.dense_layers import DenseLayers
 from lightning_modules.populations.fused.fused_model import FusedModel, fused, refuse_fixed, rows_of
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, SlopeCells, StepPlan
 from lightning_modules.populations.fused.optimizers import TableFactory
+from lightning_modules.populations.fused.plan_kernels import plan_steps
 from lightning_modules.recommenders import DeepMF
 
 
@@ -35,9 +35,7 @@ class FusedDeepMF(FusedModel):
     def plan(self, samples: Batch, steps: Sequence[int]) -> StepPlan:
         """Return the plan of training steps, whose dropped units are drawn here; see :class:`FusedModel`."""
         starts, num_rows = np.asarray(steps, np.int64), 1 + self._num_users + self._num_items
-        plan = kernels.plan_steps(
-            *rows_of(samples, self._num_users), samples.label.numpy().astype(np.int32), starts, num_rows
-        )
+        plan = plan_steps(*rows_of(samples, self._num_users), samples.label.numpy().astype(np.int32), starts, num_rows)
         draws, draw_starts = self._layers.draws(starts)
         return plan._replace(draws=draws, draw_starts=draw_starts)
 

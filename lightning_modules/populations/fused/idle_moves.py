@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from lightning_modules.populations.fused.kernel_arguments import IdleTables
-from lightning_modules.populations.fused.kernels import sums_to_infinity
+from lightning_modules.populations.fused.kernel_arguments import Doubles, IdleTables
+from lightning_modules.utilities.compiled import compiled
 
 # Powers of the g_s whose sums are kept, as in lightning_modules.populations.lazy_adam.
 _POWERS = (-2, -1, 0, 1)
@@ -37,7 +37,7 @@ def idle_tables(beta1: float, beta2: float, shrinkage: float) -> IdleTables:
     step = np.arange(1, _steps_to_vanish(beta2) + 1, dtype=np.float64)
     correction = 1 - beta2**step
     sums = [
-        sums_to_infinity(correction ** ((1 + power) / 2) / (1 - beta1**step), ratio)
+        _sums_to_infinity(correction ** ((1 + power) / 2) / (1 - beta1**step), ratio)
         for power, ratio in zip(_POWERS, ratios, strict=True)
     ]
     decays = np.arange(_steps_to_vanish(max(ratios)) + 1)
@@ -60,3 +60,15 @@ def _powers(ratio: float, steps: np.ndarray) -> np.ndarray:
     powers = ratio ** steps.astype(np.float64)
     powers[-1] = 0.0
     return powers
+
+
+@compiled
+def _sums_to_infinity(moves: Doubles, ratio: float) -> Doubles:
+    """Return ``sum_k ratio^k moves[t + k]`` for every t, where all moves behind the last one equal it."""
+    result = np.empty_like(moves)
+    total = moves[-1] / (1 - ratio)
+    result[-1] = total
+    for place in range(len(moves) - 2, -1, -1):
+        total = moves[place] + ratio * total
+        result[place] = total
+    return result

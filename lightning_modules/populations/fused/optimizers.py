@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from lightning_modules.populations.fused import kernels
+from lightning_modules.populations.fused.adagrad_kernels import train_adagrad
+from lightning_modules.populations.fused.dense_adam_kernels import train_dense_adam
 from lightning_modules.populations.fused.idle_moves import idle_tables
 from lightning_modules.populations.fused.kernel_arguments import (
     AdagradSettings,
@@ -17,6 +18,8 @@ from lightning_modules.populations.fused.kernel_arguments import (
     SlopeCells,
     StepPlan,
 )
+from lightning_modules.populations.fused.lazy_adam_kernels import adam_weights, train_adam
+from lightning_modules.populations.fused.sgd_kernels import sgd_weights, train_sgd
 
 
 class TableFactory(Protocol):
@@ -30,8 +33,8 @@ class FusedTable(ABC):
     """A table of weights that is trained by one of torch's optimizers.
 
     Args:
-        weights: Float32 [rows, width], see :mod:`lightning_modules.populations.fused.kernels`, in C order; trained in
-            place.
+        weights: Float32 [rows, width], in C order, see :mod:`lightning_modules.populations.fused.step_kernels`; trained
+            in place.
         network: The layers on the table's rows, which are trained too; changed in place.
         settings: The group of parameters of the optimizer.
 
@@ -73,11 +76,11 @@ class SGDTable(FusedTable):
 
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         settings = self._learning_rate, self._shrinkage
-        return kernels.train_sgd(self._table, self._last, plan, slopes, limits, *settings, self.steps, self._network)
+        return train_sgd(self._table, self._last, plan, slopes, limits, *settings, self.steps, self._network)
 
     def weights(self) -> Floats:
         """Return the weights with the weight decay that is due."""
-        return kernels.sgd_weights(self._table, self._last, self._shrinkage, self.steps)
+        return sgd_weights(self._table, self._last, self._shrinkage, self.steps)
 
 
 class AdagradTable(FusedTable):
@@ -96,7 +99,7 @@ class AdagradTable(FusedTable):
 
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         state = self._table, self._square
-        return kernels.train_adagrad(*state, plan, slopes, limits, self._settings, self.steps, self._network)
+        return train_adagrad(*state, plan, slopes, limits, self._settings, self.steps, self._network)
 
 
 class _AdamTable(FusedTable):
@@ -133,12 +136,12 @@ class LazyAdamTable(_AdamTable):
 
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         state = self._table, self._mean, self._square, self._last
-        return kernels.train_adam(*state, plan, slopes, limits, self._idle, self._settings, self.steps, self._network)
+        return train_adam(*state, plan, slopes, limits, self._idle, self._settings, self.steps, self._network)
 
     def weights(self) -> Floats:
         """Return the weights with the moves that are due."""
         state = self._table, self._mean, self._square, self._last
-        return kernels.adam_weights(*state, self._idle, self._settings, self.steps)
+        return adam_weights(*state, self._idle, self._settings, self.steps)
 
 
 class DenseAdamTable(_AdamTable):
@@ -149,4 +152,4 @@ class DenseAdamTable(_AdamTable):
 
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         state = self._table, self._mean, self._square
-        return kernels.train_dense_adam(*state, plan, slopes, limits, self._settings, self.steps, self._network)
+        return train_dense_adam(*state, plan, slopes, limits, self._settings, self.steps, self._network)

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_modules.losses import BCE
-from lightning_modules.populations.fused import kernels
 from lightning_modules.populations.fused.fused_population import slope_cells
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, StepPlan
 from lightning_modules.populations.fused.matching import matched_table
+from lightning_modules.populations.fused.plan_kernels import plan_steps
 from lightning_modules.populations.gradient_table import SlopeTable
 
 USERS, ITEMS, WIDTH = 5, 7, 3
@@ -36,7 +36,7 @@ def samples(count: int, seed: int) -> Samples:
 
 
 def planned(columns: Samples, steps: list[int]) -> StepPlan:
-    return kernels.plan_steps(*columns, np.asarray(steps, np.int64), 1 + USERS + ITEMS)
+    return plan_steps(*columns, np.asarray(steps, np.int64), 1 + USERS + ITEMS)
 
 
 def initial_weights() -> np.ndarray:

@@ -1,0 +1,171 @@
+"""Compiled steps of lazy Adam.
+
+It updates a row of a table only in the steps that read it, and first makes the updates that are due from the steps
+between; see :func:`lightning_modules.populations.fused.idle_moves.idle_tables`.
+"""
+
+import math
+
+import numpy as np
+
+from lightning_modules.populations.fused.dense_adam_kernels import step_network_adam
+from lightning_modules.populations.fused.kernel_arguments import (
+    AdamSettings,
+    ClippingLimits,
+    Doubles,
+    Floats,
+    IdleTables,
+    Network,
+    Offsets,
+    Rows,
+    SlopeCells,
+    StepPlan,
+)
+from lightning_modules.populations.fused.step_kernels import all_rows, clipped_gradients, step_memory
+from lightning_modules.utilities.compiled import compiled, compiled_part
+
+# Columns of the coefficients of a row's idle updates.
+_WEIGHT, _WEIGHT_2, _EPS, _EPS_2, _MEAN, _SQUARE, _SHRINKAGE, _COLUMNS = range(8)
+
+# A variance below this, relative to the squared mean, is that of a single move, or negligible.
+_LEAST_VARIANCE = 1e-9
+
+
+@compiled_part
+def _idle_coefficients(
+    rows: Rows, last: Offsets, now: int, idle: IdleTables, settings: AdamSettings, result: Doubles
+) -> None:
+    """Write what the updates of the steps from the last one of each row to the one before ``now`` do to it.
+
+    A weight is multiplied by the shrinkage, then ``mean * (weight / (root + eps) + weight_2 / (root + eps_2))`` is
+    taken off it, where ``root`` is that of its squares. The result has a row of :data:`_COLUMNS` for each row.
+    """
+    totals, powers, mean_decay, square_decay = idle
+    learning_rate, eps, kept = settings.learning_rate, settings.eps, settings.shrinkage
+    for place in range(len(rows)):
+        begin = last[rows[place]]
+        steps = now - begin
+        result[place, _MEAN] = mean_decay[min(steps, len(mean_decay) - 1)]
+        result[place, _SQUARE] = square_decay[min(steps, len(square_decay) - 1)]
+        # A row that was never trained has had no gradient, but every step before this one has shrunk it.
+        shrinkage = kept ** (steps - (begin == 0)) if kept != 1.0 else 1.0
+        result[place, _SHRINKAGE] = shrinkage
+        result[place, _WEIGHT], result[place, _WEIGHT_2] = 0.0, 0.0
+        result[place, _EPS], result[place, _EPS_2] = 1.0, 1.0
+        if begin > 0:
+            begin, end = min(begin, totals.shape[1] - 1), min(now, totals.shape[1] - 1)
+            decay = min(steps, powers.shape[1] - 1)
+            total = totals[0, begin] - powers[0, decay] * totals[0, end]
+            mean = (totals[1, begin] - powers[1, decay] * totals[1, end]) / total
+            square = (totals[2, begin] - powers[2, decay] * totals[2, end]) / total
+            cube = (totals[3, begin] - powers[3, decay] * totals[3, end]) / total
+            above, below, deviation = _quadrature(mean, square, cube)
+            node, node_2 = mean + deviation * above, mean + deviation * below
+            scale = learning_rate * shrinkage / kept * total
+            result[place, _WEIGHT] = scale * node * node / (1 + above * above)
+            result[place, _WEIGHT_2] = scale * node_2 * node_2 / (1 + below * below)
+            result[place, _EPS], result[place, _EPS_2] = eps * node, eps * node_2
+
+
+@compiled_part
+def _quadrature(mean: float, square: float, cube: float) -> tuple[float, float, float]:
+    """Return the two nodes of a distribution with these moments, in deviations from the mean, and the deviation."""
+    variance, deviation, half_skewness = square - mean * mean, 0.0, 0.0
+    # The variance and skewness of one move are rounding errors.
+    if variance > _LEAST_VARIANCE * mean * mean:
+        deviation = math.sqrt(variance)
+        half_skewness = 0.5 * (cube - mean * (3 * variance + mean * mean)) / (variance * deviation)
+    distance = math.sqrt(half_skewness * half_skewness + 1)
+    return half_skewness + distance, half_skewness - distance, deviation
+
+
+@compiled_part
+def _make_idle_updates(table: Floats, mean: Floats, square: Floats, rows: Rows, coefficients: Doubles) -> None:
+    """Make the updates that are due to the weights of rows; the moments stay those of a row's last step."""
+    for place in range(len(rows)):
+        row = rows[place]
+        weight, weight_2 = np.float32(coefficients[place, _WEIGHT]), np.float32(coefficients[place, _WEIGHT_2])
+        eps, eps_2 = np.float32(coefficients[place, _EPS]), np.float32(coefficients[place, _EPS_2])
+        shrinkage = np.float32(coefficients[place, _SHRINKAGE])
+        for column in range(table.shape[1]):
+            root = np.sqrt(square[row, column])
+            first, second = root + eps, root + eps_2
+            # Both quotients over one denominator: a division takes as long as ten multiplications.
+            moves = mean[row, column] * (weight * second + weight_2 * first) / (first * second)
+            table[row, column] = shrinkage * table[row, column] - moves
+
+
+@compiled_part
+def _add_to_moments(
+    gradients: Floats, mean: Floats, square: Floats, rows: Rows, coefficients: Doubles, settings: AdamSettings
+) -> None:
+    mean_share, square_share = np.float32(1 - settings.beta1), np.float32(1 - settings.beta2)
+    for place in range(len(rows)):
+        row = rows[place]
+        mean_decay, square_decay = np.float32(coefficients[place, _MEAN]), np.float32(coefficients[place, _SQUARE])
+        for column in range(gradients.shape[1]):
+            gradient = gradients[place, column]
+            mean[row, column] = mean_decay * mean[row, column] + mean_share * gradient
+            square[row, column] = square_decay * square[row, column] + square_share * gradient * gradient
+
+
+@compiled
+def train_adam(
+    table: Floats,
+    mean: Floats,
+    square: Floats,
+    last: Offsets,
+    plan: StepPlan,
+    slopes: SlopeCells,
+    limits: ClippingLimits,
+    idle: IdleTables,
+    settings: AdamSettings,
+    done: int,
+    network: Network | None,
+) -> bool:
+    """Take the steps of a plan with lazy Adam or AdamW.
+
+    Args:
+        table: The weights, up to the step before a row's last one.
+        mean: Mean of the gradients at that step, as large as the table.
+        square: Mean of their squares at that step.
+        last: Number of each row's last step, from 1; 0 for none.
+        plan: The steps.
+        slopes: The derivatives of the loss.
+        limits: Clipping of the gradients.
+        idle: Sums of idle moves.
+        settings: Adam's settings.
+        done: Number of earlier steps.
+        network: The layers on the rows; none for a factorisation, whose logit is their product.
+
+    Returns:
+        Whether all slopes were finite; training ends where one is not.
+    """
+    gradients = np.empty((plan.most_rows, table.shape[1]), np.float32)
+    coefficients = np.empty((plan.most_rows, _COLUMNS), np.float64)
+    slope, work = np.empty(plan.most_samples, np.float32), step_memory(plan, table.shape[1], network)
+    for step in range(len(plan.steps) - 1):
+        now = done + step + 1
+        rows = plan.rows[plan.row_starts[step] : plan.row_starts[step + 1]]
+        _idle_coefficients(rows, last, now, idle, settings, coefficients)
+        _make_idle_updates(table, mean, square, rows, coefficients)
+        if not clipped_gradients(table, plan, step, slopes, limits, slope, gradients, network, work):
+            return False
+        _add_to_moments(gradients, mean, square, rows, coefficients, settings)
+        for row in rows:
+            last[row] = now
+        if network is not None:
+            step_network_adam(network, settings, now)
+    return True
+
+
+@compiled
+def adam_weights(
+    table: Floats, mean: Floats, square: Floats, last: Offsets, idle: IdleTables, settings: AdamSettings, done: int
+) -> Floats:
+    """Return the weights after ``done`` steps, with the updates that are due in the table; see :func:`train_adam`."""
+    result, coefficients = table.copy(), np.empty((len(table), _COLUMNS), np.float64)
+    rows = all_rows(table)
+    _idle_coefficients(rows, last, done + 1, idle, settings, coefficients)
+    _make_idle_updates(result, mean, square, rows, coefficients)
+    return result
