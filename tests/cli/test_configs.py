@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("_undrawn")
 TINY = [
     *("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.accelerator=cpu"),
     *("--search.rounds=1", "--search.candidates=2", "--search.warmup_updates=1", "--search.most_draws=2048"),
-    *("--search.references=[]", "--search.root=study"),
+    *("--search.references=[]", "--search.root=study", "--search.finalists=1", "--search.finalist_epochs=1"),
 ]
 
 
