@@ -54,7 +54,11 @@ def print_validation(
 ) -> None:
     """Print the finalists, best first, the answer, how it was found, and what to do next."""
     console.print(_table(validation, candidates, measurement))
-    for line in (*_answer(validation, measurement), *_explained(validation, measurement), *_next_steps(root)):
+    for line in (
+        *_answer(validation, measurement),
+        *_explained(validation, measurement),
+        *_next_steps(validation, root),
+    ):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -62,8 +66,8 @@ def _table(validation: Validation, candidates: Sequence[Candidate], measurement:
     rewards = {each.formula: each for each in candidates if each.kind == "candidate"}
     better = f"{measurement.metric} better than tuned {validation.baseline}'s by (se)"
     table = Table("finalist", "operators", better, "reward (se)", "", title="Finalists, trained to convergence")
-    worst = float("-inf")
-    for each in sorted(validation.formulas, key=lambda each: worst if each.difference is None else -each.difference):
+    last = float("inf")
+    for each in sorted(validation.formulas, key=lambda each: last if each.difference is None else -each.difference):
         formula, found = Formula.parse(each.formula), rewards[each.formula]
         table.add_row(
             shortened(formula.shortest(), _LONGEST_SHOWN),
@@ -114,6 +118,9 @@ def _explained(validation: Validation, measurement: Measurement) -> list[str]:
     return lines
 
 
-def _next_steps(root: Path) -> list[str]:
+def _next_steps(validation: Validation, root: Path) -> list[str]:
     study, comparison = shlex.quote(str(root)), shlex.quote(f"{root}_compare")
-    return [f"Next, on the test rows:      python train.py compare --study {study} --root {comparison}"]
+    compared = f"Next, on the test rows:      python train.py compare --study {study} --root {comparison}"
+    if validation.answer is None:
+        return [compared, "To search on:                the same command with more --search.rounds"]
+    return [compared, f"To train with the answer:    --model.loss {shlex.quote(f'{root}#answer')}"]
