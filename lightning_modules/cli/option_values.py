@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 
 from lightning_modules.cli.type_hints import argument_hints, bases_in
-from lightning_modules.losses import FormulaLoss, LossObject
+from lightning_modules.losses import Formula, LossObject, loss_of_formula
 from lightning_modules.search.study import loss_of
 from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.serialization import is_file
@@ -35,7 +35,8 @@ def as_trainable_loss(text: str) -> str:
     spelled = as_loss(text)
     if spelled == text or "init_args" not in (spec := json.loads(spelled)):
         return spelled
-    if "pred" not in spec["init_args"]["formula"]:
+    formula = Formula.parse(spec["init_args"]["formula"])
+    if not formula.variables.intersection(formula.dialect.predicted):
         shown = shortened(text, _LONGEST_SHOWN)
         raise ValueError(
             f"loss '{shown}' has no pred, so that a model learns nothing from it; one is (label - pred)**2"
@@ -56,7 +57,7 @@ def as_loss(text: str) -> str:
         return text
     if _CLASS_NAME.fullmatch(text):
         return json.dumps({"class_path": text}) if os.path.lexists(text) else text
-    return json.dumps((loss_of(text) or FormulaLoss(text)).spec())
+    return json.dumps((loss_of(text) or loss_of_formula(text)).spec())
 
 
 def takes_losses(hint: Any) -> bool:

@@ -3,7 +3,10 @@
 from lightning_modules.losses.base import Loss
 from lightning_modules.losses.contract import MisfitError, Prediction
 from lightning_modules.losses.direct_au import DirectAU
+from lightning_modules.losses.formula_based import FormulaBased
 from lightning_modules.losses.formula_loss import FormulaLoss
+from lightning_modules.losses.formula_losses import loss_of_formula
+from lightning_modules.losses.formulas.dialect import POINTWISE, RANKING, Dialect
 from lightning_modules.losses.formulas.formula import Formula
 from lightning_modules.losses.formulas.nodes import Constant, FormulaError, Node, Operation, Variable
 from lightning_modules.losses.formulas.numerics import PRESETS, Numerics
@@ -14,6 +17,7 @@ from lightning_modules.losses.listwise_loss import ListwiseLoss, ScoredBatch
 from lightning_modules.losses.loss_object import LossObject
 from lightning_modules.losses.pairwise import BPR, RankNetLoss
 from lightning_modules.losses.pointwise import BCE, MSE, Focal, Hinge, LogMin, MaxR, SumR
+from lightning_modules.losses.ranking_formula_loss import RankingFormulaLoss
 from lightning_modules.losses.sampled_softmax import BSL, PSL, SampledSoftmax
 from lightning_modules.losses.slatk import SLatK
 from lightning_modules.losses.talos import Talos
@@ -26,12 +30,16 @@ __all__ = [
     "MSE",
     "OPERATORS",
     "OPERATOR_BY_NAME",
+    "POINTWISE",
     "PRESETS",
     "PSL",
+    "RANKING",
     "Constant",
+    "Dialect",
     "DirectAU",
     "Focal",
     "Formula",
+    "FormulaBased",
     "FormulaError",
     "FormulaLoss",
     "Hinge",
@@ -48,6 +56,7 @@ __all__ = [
     "Operator",
     "Prediction",
     "RankNetLoss",
+    "RankingFormulaLoss",
     "SLatK",
     "SampledBCE",
     "SampledBPR",
@@ -57,4 +66,5 @@ __all__ = [
     "SumR",
     "Talos",
     "Variable",
+    "loss_of_formula",
 ]

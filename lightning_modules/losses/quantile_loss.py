@@ -47,13 +47,20 @@ class QuantileLoss(BatchLoss):
                 negatives.
         """
         check_shapes(scored.positive, scored.negative)
+        return self.of_quantile(scored.positive, scored.negative, self.quantiles(scored), scored.log_weight)
+
+    def quantiles(self, scored: ScoredBatch) -> Tensor:
+        """Return the quantile of every row's user, float [n].
+
+        Raises:
+            ValueError: If the loss is not prepared.
+        """
         if not len(self.quantile):
             raise ValueError(
                 f"{self.title} holds a quantile for every user and knows none: call prepare(user, item, num_users, "
                 "num_items) before training"
             )
-        quantile = self.quantile[scored.user].to(scored.positive.dtype)
-        return self.of_quantile(scored.positive, scored.negative, quantile, scored.log_weight)
+        return self.quantile[scored.user].to(scored.positive.dtype)
 
     def prepare(self, user: Tensor, item: Tensor, num_users: int, num_items: int) -> None:  # noqa: ARG002
         """Begin with a quantile of 0 for every user.

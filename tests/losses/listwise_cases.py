@@ -143,6 +143,7 @@ LISTWISE = [
     ListwiseCase(losses.SLatK(k=5, samples=10), _weighted_softmax, ignores_shift=False),
     ListwiseCase(losses.Talos(), _talos(0.15), ignores_shift=False),
     ListwiseCase(losses.Talos(k=5, temperature=1.0), _talos(1.0), ignores_shift=False),
+    ListwiseCase(losses.RankingFormulaLoss(temperature=0.2), lambda s: _softmax(0.2)(s) - np.log(4)),
     ListwiseCase(losses.DirectAU(), _direct_au(1.0)),
     ListwiseCase(losses.DirectAU(gamma=0.3), _direct_au(0.3)),
 ]

@@ -28,6 +28,7 @@ LOSSES: list[ListwiseLoss] = [
     losses.CCL(margin=0.1, weight=2.0),
     losses.SampledWARP(),
     losses.DirectAU(),
+    losses.RankingFormulaLoss("sigmoid(pos - beta) * logmeanexp(gap_t) / (1 + log_popularity)", temperature=0.2, k=5),
 ]
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
 

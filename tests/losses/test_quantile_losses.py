@@ -120,7 +120,7 @@ def test_impossible_arguments_are_refused(arguments: dict[str, int], said: str) 
 def test_a_quantile_is_the_kth_largest_of_positives_and_sampled_items(
     samples: int, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lightning_modules.losses.slatk._SCORES_AT_ONCE", at_once)
+    monkeypatch.setattr("lightning_modules.losses.renewed_quantiles._SCORES_AT_ONCE", at_once)
     loss = started(SLatK(k=3, samples=samples))
     loss.start_epoch(0, catalogue, torch.Generator().manual_seed(4))
     generator, every = torch.Generator().manual_seed(4), torch.arange(NUM_USERS)

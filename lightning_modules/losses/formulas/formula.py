@@ -1,6 +1,6 @@
 """A loss formula as an immutable, hashable value with a text form."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,9 +8,19 @@ import torch
 from torch import Tensor
 
 from lightning_modules.losses.formulas import printing, simplification
-from lightning_modules.losses.formulas.nodes import Constant, Node, NodeTable, Operation, Variable, canonical
+from lightning_modules.losses.formulas.dialect import POINTWISE, Dialect, dialect_with
+from lightning_modules.losses.formulas.nodes import (
+    Constant,
+    FormulaError,
+    Node,
+    NodeTable,
+    Operation,
+    Variable,
+    canonical,
+    reaching,
+)
 from lightning_modules.losses.formulas.numerics import Numerics
-from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME
+from lightning_modules.losses.formulas.operators import EVERY_OPERATOR, Negatives
 from lightning_modules.losses.formulas.parsing import parse
 
 
@@ -25,7 +35,8 @@ class Formula:
         nodes: The program; every operation follows its operands, and the result is last.
 
     Raises:
-        FormulaError: If there is no node, an operand is not an earlier node, or the formula is too deep.
+        FormulaError: If there is no node, an operand is not an earlier node, the formula is too deep, or no dialect has
+            all of its variables and operators.
 
     Example:
         >>> Formula.parse("(Label - Pred) ^ 2")
@@ -37,15 +48,22 @@ class Formula:
     def __post_init__(self) -> None:
         """Reduce the program to its canonical form."""
         object.__setattr__(self, "nodes", canonical(self.nodes))
+        if dialect_with(self.names) is None:
+            variables = ", ".join(sorted(self.variables))
+            raise FormulaError(f"{variables} and the operators in one formula are of no one kind of loss")
 
     @classmethod
-    def parse(cls, text: str) -> "Formula":
+    def parse(cls, text: str, dialect: Dialect | None = None) -> "Formula":
         """Read a formula, such as ``max(label / pred, pred / label)``.
+
+        Args:
+            text: The formula.
+            dialect: Its dialect; None takes the one that has most of the text's names.
 
         Raises:
             FormulaError: If the text is not a formula; the message shows the place and the reason.
         """
-        return cls(tuple(parse(text)))
+        return cls(tuple(parse(text, dialect)))
 
     def __str__(self) -> str:
         return printing.to_text(self.nodes)
@@ -54,13 +72,28 @@ class Formula:
         return f"Formula.parse({str(self)!r})" if self.size <= 1000 else f"Formula(nodes={self.nodes!r})"
 
     def latex(self) -> str:
-        r"""Return LaTeX for the formula, with ``\hat{y}`` for ``pred`` and ``y`` for ``label``."""
+        """Return LaTeX for the formula, with the symbols of its dialect."""
         return printing.to_latex(self.nodes)
 
     @cached_property
     def variables(self) -> frozenset[str]:
         """Names of the variables in the formula."""
         return frozenset(node.name for node in self.nodes if isinstance(node, Variable))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the variables and operators in the formula."""
+        return self.variables | {node.operator for node in self.nodes if isinstance(node, Operation)}
+
+    @property
+    def dialect(self) -> Dialect:
+        """The first dialect that has these names; a formula without variables may also be of a later one."""
+        return dialect_with(self.names) or POINTWISE
+
+    @cached_property
+    def has_gradient(self) -> bool:
+        """Whether the formula depends on a predicted variable, and not through ``detach`` alone."""
+        return reaching(self.nodes, self.dialect.predicted)[-1]
 
     @cached_property
     def depth(self) -> int:
@@ -82,8 +115,8 @@ class Formula:
         return Formula(simplification.simplify(self.nodes))
 
     def without_offset(self) -> "Formula":
-        """Return the canonical form without terms that do not depend on ``pred``, which have no gradient."""
-        return Formula(simplification.without_offset(self.nodes))
+        """Return the canonical form without terms that have no gradient."""
+        return Formula(simplification.without_offset(self.nodes, self.dialect.predicted))
 
     @cached_property
     def shown(self) -> "Formula":
@@ -123,7 +156,7 @@ class Formula:
         return None, self
 
     def evaluate(self, pred: Tensor, label: Tensor, numerics: Numerics) -> Tensor:
-        """Return the formula's value for every element.
+        """Return the value of a formula of one prediction for every element.
 
         Args:
             pred: Predicted probabilities.
@@ -133,17 +166,30 @@ class Formula:
         Returns:
             A tensor in the shape and type of ``pred``.
         """
+        return self.compute({"pred": pred, "label": label}, pred, numerics)
+
+    def compute(
+        self, leaves: Mapping[str, Tensor], like: Tensor, numerics: Numerics, negatives: Negatives | None = None
+    ) -> Tensor:
+        """Return the formula's value.
+
+        Args:
+            leaves: The values of its variables.
+            like: A tensor whose shape and type constants have.
+            numerics: Protection of the operators, and the clamp applied after each of them.
+            negatives: What aggregations take beside their operand.
+        """
         values: list[Tensor] = []
         for node in self.nodes:
             if isinstance(node, Operation):
-                values.append(_applied(node, values, numerics))
+                values.append(_applied(node, values, numerics, negatives))
             elif isinstance(node, Constant):
-                values.append(torch.full_like(pred, min(node.value, torch.finfo(pred.dtype).max)))
+                values.append(torch.full_like(like, min(node.value, torch.finfo(like.dtype).max)))
             else:
-                values.append(pred if node.name == "pred" else label)
+                values.append(leaves[node.name])
         return values[-1]
 
 
-def _applied(node: Operation, values: Sequence[Tensor], numerics: Numerics) -> Tensor:
+def _applied(node: Operation, values: Sequence[Tensor], numerics: Numerics, negatives: Negatives | None) -> Tensor:
     operands = (values[operand] for operand in node.operands)
-    return numerics.clamp(OPERATOR_BY_NAME[node.operator](*operands, eps=numerics.eps))
+    return numerics.clamp(EVERY_OPERATOR[node.operator](*operands, eps=numerics.eps, negatives=negatives))

@@ -2,14 +2,13 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME
+from lightning_modules.losses.formulas.dialect import VARIABLES
+from lightning_modules.losses.formulas.operators import EVERY_OPERATOR
 from lightning_modules.utilities.messages import shortened
-
-VARIABLES: tuple[str, ...] = ("pred", "label")
 
 #: Most operators on one path from the result to a leaf, so that a recursive parser can read every formula.
 MAX_DEPTH = 64
@@ -24,7 +23,7 @@ class Variable:
     """A leaf that is an argument of the loss.
 
     Attributes:
-        name: ``pred``, the predicted probability, or ``label``.
+        name: One of the variables of a :class:`Dialect`, such as ``pred``.
     """
 
     name: str
@@ -65,7 +64,7 @@ class Operation:
     """An operator applied to earlier nodes.
 
     Attributes:
-        operator: Name of an operator in ``OPERATORS``.
+        operator: Name of an operator of a :class:`Dialect`.
         operands: Positions of the operands in the formula's ``nodes``, as many as the operator's arity.
     """
 
@@ -79,8 +78,8 @@ class Operation:
             FormulaError: If there is no such operator, or its arity differs.
         """
         object.__setattr__(self, "operands", tuple(self.operands))
-        if self.operator not in OPERATOR_BY_NAME:
-            raise FormulaError(unknown_name(self.operator, OPERATOR_BY_NAME))
+        if self.operator not in EVERY_OPERATOR:
+            raise FormulaError(unknown_name(self.operator, EVERY_OPERATOR))
         check_arity(self.operator, len(self.operands))
 
 
@@ -101,7 +100,7 @@ def check_arity(operator: str, operands: int) -> None:
     Raises:
         FormulaError: If ``operands`` is not the arity of ``operator``.
     """
-    arity = OPERATOR_BY_NAME[operator].arity
+    arity = EVERY_OPERATOR[operator].arity
     if operands != arity:
         hint = f"; nest the calls, as in {operator}(1, {operator}(pred, label))" if operands > arity > 1 else ""
         raise FormulaError(f"'{operator}' takes {arity} operand{'s' * (arity > 1)}, got {operands}{hint}")
@@ -148,6 +147,17 @@ class NodeTable:
                 f"formula has more than {MAX_DEPTH} operators on one way to a leaf; split it or simplify it"
             )
         return depth
+
+
+def reaching(nodes: Iterable[Node], variables: Container[str]) -> list[bool]:
+    """Return which nodes have a gradient by one of the variables, whatever its value."""
+    known: list[bool] = []
+    for node in nodes:
+        if isinstance(node, Operation):
+            known.append(node.operator != "detach" and any(known[operand] for operand in node.operands))
+        else:
+            known.append(isinstance(node, Variable) and node.name in variables)
+    return known
 
 
 def canonical(nodes: Iterable[Node]) -> tuple[Node, ...]:

@@ -1,12 +1,13 @@
 """Formulas as sums of products with exact coefficients, the normal form in which they are simplified."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from lightning_modules.losses.formulas.nodes import VARIABLES, Constant, Node, NodeTable, Operation, Variable
-from lightning_modules.losses.formulas.operators import OPERATORS
+from lightning_modules.losses.formulas.dialect import VARIABLES
+from lightning_modules.losses.formulas.nodes import Constant, Node, NodeTable, Operation, Variable, reaching
+from lightning_modules.losses.formulas.operators import EVERY_OPERATOR
 
 #: A node's position, how often a product is multiplied by it, and how often it is divided by it.
 Factor: TypeAlias = tuple[int, int, int]
@@ -15,8 +16,8 @@ Product: TypeAlias = tuple[Factor, ...]
 Sum: TypeAlias = dict[Product, Fraction]
 
 _ONE: Product = ()
-_NEVER_NEGATIVE = ("abs", "relu", "exp", "sigmoid", "square")
-_NUMBER_OF = {operator.name: number for number, operator in enumerate(OPERATORS)}
+_NEVER_NEGATIVE = ("abs", "relu", "exp", "sigmoid", "softplus", "square")
+_NUMBER_OF = {name: number for number, name in enumerate(EVERY_OPERATOR)}
 
 
 class InexactError(ArithmeticError):
@@ -107,12 +108,9 @@ class NormalForms:
         """Return whether the first coefficient of a sum is negative, which holds for one of ``x`` and ``-x``."""
         return bool(terms) and terms[self.first(terms)] < 0
 
-    def depending(self, terms: Sum, variable: Variable) -> Sum:
-        """Return the terms of a sum that depend on a variable."""
-        known: list[bool] = []
-        for node in self.table.nodes:
-            inside = isinstance(node, Operation) and any(known[operand] for operand in node.operands)
-            known.append(node == variable or inside)
+    def depending(self, terms: Sum, variables: Container[str]) -> Sum:
+        """Return the terms of a sum that have a gradient by one of the variables."""
+        known = reaching(self.table.nodes, variables)
         return {product: number for product, number in terms.items() if any(known[atom] for atom, *_ in product)}
 
     def as_product(self, terms: Sum) -> tuple[Fraction, Product]:

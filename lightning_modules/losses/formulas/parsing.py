@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple, NoReturn
 
+from lightning_modules.losses.formulas.dialect import Dialect, dialect_of
 from lightning_modules.losses.formulas.nodes import (
     MAX_DEPTH,
-    VARIABLES,
     Constant,
     FormulaError,
     Node,
@@ -14,7 +14,7 @@ from lightning_modules.losses.formulas.nodes import (
     Variable,
     unknown_name,
 )
-from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME, POWER, PRODUCT, SUM, UNARY
+from lightning_modules.losses.formulas.operators import POWER, PRODUCT, SUM, UNARY
 from lightning_modules.utilities.messages import shortened
 
 #: Length in characters of the longest text that is read or written.
@@ -41,17 +41,21 @@ _PRECEDENCES = {
 }
 
 
-def parse(text: str) -> list[Node]:
+def parse(text: str, dialect: Dialect | None = None) -> list[Node]:
     """Return the nodes of the formula in ``text``, the result last.
 
     Nothing is executed, and nested or long texts are refused before they exhaust the stack.
+
+    Args:
+        text: The formula.
+        dialect: Its dialect; None takes the one that has most of the text's names.
 
     Raises:
         FormulaError: If the text is not a formula; the message shows the place and the reason.
     """
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"formula has {len(text)} characters, at most {MAX_LENGTH} are read; write a shorter one")
-    return _Parser(text).formula()
+    return _Parser(text, dialect or dialect_of(text)).formula()
 
 
 class _Token(NamedTuple):
@@ -83,8 +87,9 @@ def _fail(text: str, position: int, reason: str) -> NoReturn:
 class _Parser:
     """One method per grammar rule; each returns the position of its result in the node table."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, dialect: Dialect) -> None:
         self.text = text
+        self.dialect = dialect
         self.tokens = _tokens(text)
         self.token = next(self.tokens)
         self.table = NodeTable()
@@ -131,10 +136,10 @@ class _Parser:
 
     def named(self) -> int:
         name = self.token
-        if name.text not in VARIABLES and name.text not in OPERATOR_BY_NAME:
-            self.fail(unknown_name(name.text, [*VARIABLES, *OPERATOR_BY_NAME]))
+        if not self.dialect.has([name.text]):
+            self.fail(unknown_name(name.text, self.dialect.names))
         self.take()
-        if name.text in VARIABLES:
+        if name.text in self.dialect.variables:
             return self.table.add(Variable(name.text))
         return self.operation(name, name.text, *self.operands(name))
 

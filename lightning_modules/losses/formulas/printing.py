@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from lightning_modules.losses.formulas.dialect import DIALECTS
 from lightning_modules.losses.formulas.nodes import Constant, FormulaError, Node, Operation, Variable
 from lightning_modules.losses.formulas.operators import ATOM, POWER, PRODUCT, SUM, UNARY
 from lightning_modules.losses.formulas.parsing import MAX_LENGTH
@@ -23,7 +24,7 @@ def to_text(nodes: Sequence[Node]) -> str:
 
 
 def to_latex(nodes: Sequence[Node]) -> str:
-    r"""Return the formula as LaTeX, also valid in mathtext, with ``\hat{y}`` for ``pred`` and ``y`` for ``label``.
+    """Return the formula as LaTeX, also valid in mathtext, with the symbols of its dialect.
 
     Raises:
         FormulaError: If the result, in which shared nodes are repeated, is too long.
@@ -143,8 +144,13 @@ class _TextWriter:
         return f"{operator}({operands})"
 
 
-_LATEX_VARIABLES = {"pred": r"\hat{y}", "label": "y"}
-_LATEX_FUNCTIONS = {name: rf"\{name}" for name in ("max", "min", "log", "tanh", "exp")} | {"sigmoid": r"\sigma"}
+_LATEX_VARIABLES = {name: symbol for dialect in DIALECTS for name, symbol in dialect.symbols.items()}
+_LATEX_FUNCTIONS = {
+    **{name: rf"\{name}" for name in ("max", "min", "log", "tanh", "exp")},
+    "sigmoid": r"\sigma",
+    "sum": r"\sum_{j}",
+    **{name: rf"\operatorname{{{name}}}_{{j}}" for name in ("mean", "logmeanexp", "hard")},
+}
 
 
 class _LatexWriter(_TextWriter):

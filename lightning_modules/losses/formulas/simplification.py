@@ -6,10 +6,10 @@ floating-point number, without rounding. With the numerics of a search, formulas
 different values, so a simplified formula does not replace the original in training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from fractions import Fraction
 
-from lightning_modules.losses.formulas.nodes import FormulaError, Node, Operation, Variable, canonical
+from lightning_modules.losses.formulas.nodes import FormulaError, Node, Operation, canonical
 from lightning_modules.losses.formulas.normal_form import (
     InexactError,
     NormalForms,
@@ -18,7 +18,7 @@ from lightning_modules.losses.formulas.normal_form import (
     exact,
     scaled,
 )
-from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME
+from lightning_modules.losses.formulas.operators import EVERY_OPERATOR
 
 #: Operators, their operands and values that are known exactly.
 _KNOWN_VALUES = (
@@ -42,12 +42,12 @@ def simplify(nodes: Sequence[Node]) -> tuple[Node, ...]:
     return _rewritten(nodes, lambda _, terms: terms)
 
 
-def without_offset(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Return :func:`simplify` of a formula without the terms that do not depend on ``pred``, which have no gradient.
+def without_offset(nodes: Sequence[Node], predicted: Container[str]) -> tuple[Node, ...]:
+    """Return :func:`simplify` of a formula without the terms that have no gradient by a predicted variable.
 
     A formula that has only such terms keeps them.
     """
-    return _rewritten(nodes, lambda forms, terms: forms.depending(terms, Variable("pred")) or terms)
+    return _rewritten(nodes, lambda forms, terms: forms.depending(terms, predicted) or terms)
 
 
 def _rewritten(nodes: Sequence[Node], change: Callable[[NormalForms, Sum], Sum]) -> tuple[Node, ...]:
@@ -96,7 +96,7 @@ class _Simplifier:
 
     def as_it_is(self, operator: str, *operands: Sum) -> Sum:
         positions = [self.forms.written(operand) for operand in operands]
-        if OPERATOR_BY_NAME[operator].commutative:
+        if EVERY_OPERATOR[operator].commutative:
             positions.sort(key=self.forms.keys.__getitem__)
         return self.forms.atom(self.forms.operation(operator, *positions))
 

@@ -5,7 +5,8 @@ from functools import partial
 
 from hypothesis import strategies as st
 
-from lightning_modules.losses import OPERATOR_BY_NAME, Constant, Formula, Operation, Variable
+from lightning_modules.losses import OPERATOR_BY_NAME, RANKING, Constant, Formula, Operation, Variable
+from lightning_modules.losses.formulas.operators import EVERY_OPERATOR
 
 ALL_OPERATORS = tuple(OPERATOR_BY_NAME)
 
@@ -19,15 +20,22 @@ def formulas(
     operators: Sequence[str] = ALL_OPERATORS,
     max_operations: int = 12,
     numbers: st.SearchStrategy[float] = simple_number,
+    variables: Sequence[str] = ("pred", "label"),
 ) -> Formula:
-    """Draw a program as a search would: three leaves, then operations on any earlier nodes, which are often shared."""
-    nodes = [Variable("pred"), Variable("label"), Constant(draw(numbers))]
+    """Draw a program as a search would: the leaves, then operations on any earlier nodes, which are often shared."""
+    nodes = [*map(Variable, variables), Constant(draw(numbers))]
     for _ in range(draw(st.integers(0, max_operations))):
         operator = draw(st.sampled_from(list(operators)))
         operand = st.integers(0, len(nodes) - 1)
-        arity = OPERATOR_BY_NAME[operator].arity
+        arity = EVERY_OPERATOR[operator].arity
         nodes.append(Operation(operator, tuple(draw(operand) for _ in range(arity))))
     return Formula(tuple(nodes[: draw(st.integers(1, len(nodes)))]) if draw(st.booleans()) else tuple(nodes))
+
+
+#: Draws formulas of scores.
+ranking_formulas = partial(
+    formulas, operators=[operator.name for operator in RANKING.operators], variables=RANKING.variables
+)
 
 
 @st.composite

@@ -1,0 +1,30 @@
+"""The loss that computes a formula, whatever its dialect."""
+
+from lightning_modules.losses.formula_loss import FormulaLoss
+from lightning_modules.losses.formulas.dialect import POINTWISE
+from lightning_modules.losses.formulas.formula import Formula
+from lightning_modules.losses.formulas.numerics import Numerics
+from lightning_modules.losses.ranking_formula_loss import RankingFormulaLoss
+
+#: What scores are divided by where a formula asks for it and nobody says otherwise.
+TEMPERATURE = 0.1
+
+
+def loss_of_formula(
+    formula: Formula | str, numerics: Numerics | str = "protected", temperature: float = TEMPERATURE
+) -> FormulaLoss | RankingFormulaLoss:
+    """Return the loss that computes a formula.
+
+    Args:
+        formula: The formula or its text.
+        numerics: Protection of the operators: ``protected``, ``autolossgen``, or ``eps``, ``low`` and ``high``.
+        temperature: Temperature of a formula of scores.
+
+    Raises:
+        FormulaError: If the text is not a formula.
+        ValueError: If there are no numerics of that name.
+    """
+    parsed = Formula.parse(formula) if isinstance(formula, str) else formula
+    if POINTWISE.has(parsed.names):
+        return FormulaLoss(parsed, numerics)
+    return RankingFormulaLoss(parsed, numerics, temperature)
