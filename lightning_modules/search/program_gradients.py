@@ -1,7 +1,7 @@
 """Values and derivatives of many programs at once, a node at a time."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,9 @@ from lightning_modules.losses.formulas.nodes import Constant
 from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.losses.formulas.operators import Operator
 from lightning_modules.search.space import Programs, SearchSpace
+
+#: Applies an operator to operands at all points, float [programs, points], and returns such a tensor.
+Apply = Callable[[Operator, Sequence[Tensor]], Tensor]
 
 
 class Evaluated(NamedTuple):
@@ -74,3 +77,43 @@ def _leaf_rows(space: SearchSpace, count: int, pred: Tensor, label: Tensor) -> t
         values[rows] = leaf.value if isinstance(leaf, Constant) else {"pred": pred, "label": label}[leaf.name]
         gradients[rows] = float(not isinstance(leaf, Constant) and leaf.name == "pred")
     return values, gradients
+
+
+def leaf_gradients(
+    programs: Programs, space: SearchSpace, leaves: Tensor, weight: Tensor, apply: Apply, numerics: Numerics
+) -> Tensor:
+    """Return the derivative of every program's weighted loss by its leaves at every point.
+
+    The derivative is taken in reverse mode, so that all leaves and points cost as much as one; otherwise the
+    computation is that of :func:`evaluate`.
+
+    Args:
+        programs: The programs.
+        space: Their search space.
+        leaves: Values of the leaves, floating point ``[leaves, points]``.
+        weight: Weight of the last node's value at every point, ``[points]``.
+        apply: Applies an operator, which may look at other points.
+        numerics: Numeric protection of each node.
+
+    Returns:
+        ``[leaves, count, points]``.
+    """
+    count = len(programs)
+    values = leaves.new_empty((len(space.leaves) + space.nodes) * count, len(weight))
+    values[: len(leaves) * count] = leaves.repeat_interleave(count, dim=0)
+    tape: list[tuple[list[Tensor], Tensor, Tensor, Tensor]] = []
+    for operator, target, sources in applications(programs, space):
+        with torch.enable_grad():
+            operands = [values.index_select(0, rows).requires_grad_() for rows in sources.unbind(1)]
+            result = numerics.clamp(apply(operator, operands))
+        values.index_copy_(0, target, result.detach())
+        tape.append((operands, result, target, sources))
+    slopes = torch.zeros_like(values)
+    slopes[-count:] = weight
+    for operands, result, target, sources in reversed(tape):
+        # The result of a detach has no derivative.
+        if result.requires_grad:
+            found = torch.autograd.grad(result, operands, slopes.index_select(0, target))
+            for rows, slope in zip(sources.unbind(1), found, strict=True):
+                slopes.index_add_(0, rows, slope)
+    return slopes[: len(leaves) * count].view(len(leaves), count, -1)

@@ -1,6 +1,5 @@
-"""Screening: sorts programs by their gradient on a probe of predictions, before any of them is trained."""
+"""Screening: sorts programs by their gradient on a probe, before any of them is trained."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -8,11 +7,10 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
-from lightning_modules.losses.formulas.nodes import Variable
+from lightning_modules.losses.formula_losses import TEMPERATURE
 from lightning_modules.losses.formulas.numerics import Numerics
-from lightning_modules.search.gradient_limit import GradientLimit
 from lightning_modules.search.gradient_signatures import DirectionIndex, GradientIndex, SignatureIndex
-from lightning_modules.search.program_gradients import evaluate
+from lightning_modules.search.probes import probe_of
 from lightning_modules.search.space import Programs, SearchSpace
 
 
@@ -33,11 +31,11 @@ class Screened:
 
     Attributes:
         result: A :class:`ScreeningResult`, int64 ``[count]``.
-        right_share: Share of the 2 x probes gradient signs that are right, float64 ``[count]``.
-        joint_share: Share of the probes at which the signs for both labels are right together, float64 ``[count]``.
+        right_share: Share of the gradient signs that are right, two for every probe, float64 ``[count]``.
+        joint_share: Share of the probes at which both signs are right together, float64 ``[count]``.
         signature: Number of the gradient signature, int64 ``[count]``; equal for programs that train alike.
         occurrences: How often that signature was sampled so far, this program included, int64 ``[count]``.
-        gradient: Derivative of the loss by the prediction on the probe, float64 ``[count, points]``.
+        gradient: Derivative of the loss by the prediction, or by the scores, on the probe, float64 ``[count, points]``.
     """
 
     result: Tensor
@@ -59,22 +57,24 @@ class Screened:
 
 
 class Screening:
-    """Screens programs by their gradient on a probe of predictions, each combined with both labels.
+    """Screens programs by their gradient on a probe of predictions, each combined with both labels, or of scores.
 
     The thresholds are those of AutoLossGen (Li et al., SIGIR 2022, https://arxiv.org/abs/2204.13160). A gradient sign
-    is right if it is negative for label 1 and positive for label 0.
+    is right if it is negative for label 1 and positive for label 0; or, by scores, if it is never positive for the
+    positive, and never negative for its negatives.
 
     Args:
         space: The search space.
         numerics: Numeric protection of each node.
-        generator: Samples the probe's predictions, uniform in [0.1, 0.9].
-        probes: Number of predictions.
+        generator: Samples the probe.
+        probes: Number of predictions; a probe of scores has rows of its own.
         tolerance: A gradient that is nowhere larger counts as zero; gradients that nowhere differ more are duplicates.
         least_right_share: Formulas with a smaller share of right signs have the wrong direction; 0 disables the check.
         largest_gradient: Formulas with a larger derivative between .1 and .9, or one that is not finite between 0 and
             1, are not trained; None allows all.
         most_operators: Formulas with more operators, shared ones counted at each use, are not trained; None allows all.
         by_direction: Compare gradients by their direction instead: those with a cosine above .9998 are duplicates.
+        temperature: What formulas of scores divide them by.
     """
 
     def __init__(
@@ -89,27 +89,26 @@ class Screening:
         largest_gradient: float | None = None,
         most_operators: int | None = None,
         by_direction: bool = False,
+        temperature: float = TEMPERATURE,
     ) -> None:
         self.space = space
         self.numerics = numerics
         self.tolerance = tolerance
         self.least_right_share = least_right_share
         self.most_operators = most_operators
-        predictions = 0.1 + 0.8 * torch.rand(probes, generator=generator, dtype=torch.float64)
-        self._pred = predictions.repeat(2)
-        self._label = torch.cat([torch.zeros(probes), torch.ones(probes)]).double()
+        self._probe = probe_of(space, generator, probes, temperature)
         index: type[GradientIndex] = DirectionIndex if by_direction else SignatureIndex
-        self._signatures = index(2 * probes, tolerance)
+        self._signatures = index(self._probe.points, tolerance)
         self._occurrences = torch.zeros(0, dtype=torch.int64)
         self._taken = torch.zeros(0, dtype=torch.bool)
-        self._limit = None if largest_gradient is None else GradientLimit(space, numerics, largest_gradient)
+        self._limit = None if largest_gradient is None else self._probe.limit(numerics, largest_gradient)
         # Of every signature, 1 if its gradient is too large, 0 if not, and -1 while that is unknown.
         self._large = torch.zeros(0, dtype=torch.int64)
 
     def screen(self, programs: Programs) -> Screened:
         """Screen a batch; a program is a duplicate of a trained one, or of an earlier one in the batch."""
-        gradient = evaluate(programs, self.space, self._pred, self._label, self.numerics).gradient
-        right = torch.stack([gradient[:, self._label == 0] > 0, gradient[:, self._label == 1] < 0])
+        gradient = self._probe.gradient(programs, self.numerics)
+        right = self._probe.right(gradient)
         right_share = right.double().mean((0, 2))
         signature = self._signatures.number(gradient)
         self._count(signature)
@@ -140,18 +139,8 @@ class Screening:
         result[chosen & (self._large[signature] > 0)] = ScreeningResult.LARGE_GRADIENT
 
     def sieve(self, programs: Programs, least_joint_share: float) -> Programs:
-        """Return all programs with at least a joint share, and few others; they are not counted as sampled.
-
-        So many probes are looked at that the signs are right together at one of them for every such program.
-        """
-        variables = [isinstance(leaf, Variable) for leaf in self.space.leaves]
-        programs = programs[programs.reads(len(variables))[:, variables].all(1)]
-        probes = len(self._pred) // 2
-        looked_at = min(probes, probes - math.ceil(least_joint_share * probes - 1e-9) + 1)
-        chosen = torch.arange(looked_at) + probes * torch.arange(2)[:, None]
-        pred, label = self._pred[chosen.flatten()], self._label[chosen.flatten()]
-        gradient = evaluate(programs, self.space, pred, label, self.numerics).gradient
-        return programs[((gradient[:, :looked_at] > 0) & (gradient[:, looked_at:] < 0)).any(1)]
+        """Return all programs with at least a joint share, and few others; they are not counted as sampled."""
+        return self._probe.sieve(programs, self.numerics, least_joint_share)
 
     def take(self, signature: Tensor) -> None:
         """Mark signatures as trained, so that later programs that have them are duplicates."""

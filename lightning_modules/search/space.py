@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lightning_modules.losses.formulas.dialect import DIALECTS, Dialect, dialect_with
 from lightning_modules.losses.formulas.formula import Formula
 from lightning_modules.losses.formulas.nodes import Constant, Node, Operation, Variable
-from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME, OPERATORS, Operator
+from lightning_modules.losses.formulas.operators import EVERY_OPERATOR, OPERATORS, Operator
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class Programs:
 
 _PUBLISHED_OPERATORS = tuple(operator.name for operator in OPERATORS[:9])
 
+_RANKING_OPERATORS = (
+    *("add", "multiply", "negative", "log", "exp", "square", "reciprocal", "sigmoid", "tanh", "relu", "softplus"),
+    *("mean", "sum", "logmeanexp", "hard", "detach"),
+)
+
 # The text of a formula repeats shared nodes, and grows by up to the golden ratio with every node.
 _MOST_NODES = 18
 
@@ -82,8 +88,11 @@ class SearchSpace:
         leaves: Names of variables and values of constants, in the order of their positions.
         nodes: Number of operator nodes, at most 18; the last one is the loss.
 
+    Attributes:
+        dialect: The dialect of the formulas, the first that has the operators and leaves.
+
     Raises:
-        ValueError: If an operator is unknown, or there are too few leaves or nodes.
+        ValueError: If an operator is unknown, there are too few leaves or nodes, or no dialect has them all.
     """
 
     def __init__(
@@ -92,14 +101,12 @@ class SearchSpace:
         leaves: Sequence[str | float] = ("pred", "label", 1.0),
         nodes: int = 10,
     ) -> None:
-        if unknown := [name for name in operators if name not in OPERATOR_BY_NAME]:
-            known = ", ".join(OPERATOR_BY_NAME)
-            raise ValueError(f"search space: operator '{unknown[0]}' is unknown; choose among {known}")
+        self.dialect = _dialect(operators, leaves)
         if nodes > _MOST_NODES:
             raise ValueError(f"search space: {nodes} nodes; more than {_MOST_NODES} cannot always be written as text")
-        if nodes < 1 or len(leaves) < 2 or "pred" not in leaves or not operators:
-            raise ValueError("search space: needs at least one operator, one node and two leaves, 'pred' among them")
-        self.operators: tuple[Operator, ...] = tuple(OPERATOR_BY_NAME[name] for name in operators)
+        if nodes < 1 or len(leaves) < 2 or not operators:
+            raise ValueError(_too_few(self.dialect))
+        self.operators: tuple[Operator, ...] = tuple(EVERY_OPERATOR[name] for name in operators)
         self.leaves: tuple[Variable | Constant, ...] = tuple(
             Variable(leaf) if isinstance(leaf, str) else Constant(float(leaf)) for leaf in leaves
         )
@@ -133,3 +140,50 @@ class SearchSpace:
             operator = self.operators[number]
             nodes.append(Operation(operator.name, tuple(positions[: operator.arity])))
         return Formula(tuple(nodes))
+
+
+class RankingSpace(SearchSpace):
+    """The space of losses of scores, for models that rank a catalogue: :class:`SearchSpace` with other defaults.
+
+    Args:
+        operators: Names of the operators that nodes may apply.
+        leaves: Names of variables and values of constants, in the order of their positions.
+        nodes: Number of operator nodes, at most 18; the last one is the loss.
+
+    Raises:
+        ValueError: If an operator is unknown, there are too few leaves or nodes, or no dialect has them all.
+    """
+
+    def __init__(
+        self,
+        operators: Sequence[str] = _RANKING_OPERATORS,
+        leaves: Sequence[str | float] = ("pos_t", "neg_t", "gap", "gap_t", 1.0),
+        nodes: int = 6,
+    ) -> None:
+        super().__init__(operators, leaves, nodes)
+
+
+def _dialect(operators: Sequence[str], leaves: Sequence[str | float]) -> Dialect:
+    """Return the dialect that has all operators and variables.
+
+    Raises:
+        ValueError: If there is none, or it needs a variable that depends on the model.
+    """
+    if unknown := [name for name in operators if name not in EVERY_OPERATOR]:
+        known = ", ".join(EVERY_OPERATOR)
+        raise ValueError(f"search space: operator '{unknown[0]}' is unknown; choose among {known}")
+    variables = [Variable(leaf).name for leaf in leaves if isinstance(leaf, str)]
+    dialect = dialect_with([*variables, *operators]) or dialect_with(variables)
+    if dialect is None:
+        known = " or ".join(", ".join(each.variables) for each in DIALECTS)
+        raise ValueError(f"search space: leaves {', '.join(variables)}; the variables of one loss are {known}")
+    if foreign := [name for name in operators if not dialect.has([name])]:
+        raise ValueError(f"search space: operator '{foreign[0]}' is not for losses of {', '.join(dialect.variables)}")
+    if not set(variables).intersection(dialect.predicted):
+        raise ValueError(_too_few(dialect))
+    return dialect
+
+
+def _too_few(dialect: Dialect) -> str:
+    predicted = " or ".join(f"'{name}'" for name in dialect.predicted)
+    return f"search space: needs at least one operator, one node and two leaves, {predicted} among them"

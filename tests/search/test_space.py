@@ -93,6 +93,9 @@ def test_leaves_may_be_other_constants() -> None:
         ({"leaves": ["pred"]}, "two leaves"),
         ({"leaves": ["label", 1.0]}, "'pred' among them"),
         ({"leaves": ["pred", "rating"]}, "unknown name 'rating'"),
+        ({"leaves": ["pred", "gap"]}, "leaves pred, gap; the variables of one loss are pred, label or pos, neg"),
+        ({"operators": ["add", "mean"]}, "operator 'mean' is not for losses of pred, label"),
+        ({"leaves": ["beta", 1.0]}, "'pos' or 'neg' or 'gap'.* among them"),
     ],
 )
 def test_spaces_without_formulas_are_refused(arguments: dict, message: str) -> None:
