@@ -7,11 +7,11 @@ import pandas as pd
 import torch
 from rich.console import Console
 
-from lightning_modules.check.properties import check_loss
+from lightning_modules.check.checking import checked
 from lightning_modules.check.report import draw, print_results, shortest, write_table
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.check.sources import RankedLoss, gather
-from lightning_modules.losses import FormulaLoss
+from lightning_modules.losses import FormulaBased
 from lightning_modules.utilities.processes import torch_threads
 from lightning_modules.utilities.progress import counted
 
@@ -24,8 +24,9 @@ def run_check(settings: CheckSettings, seed: int) -> pd.DataFrame:
         seed: Seed of the predictions at which signs are counted, the same ones for every loss.
 
     Returns:
-        The content of check.csv: a row for every loss, with the columns of :class:`CheckResult`, ``kind`` (``formula``,
-        or ``reference`` for a hand-made loss) and, where a search is checked, ``rank``.
+        The content of check.csv: a row for every loss, with the columns of :class:`CheckResult`, or, for losses of
+        scores, of :class:`ScoreCheckResult`, ``kind`` (``formula``, or ``reference`` for a hand-made loss) and, where a
+        search is checked, ``rank``.
 
     Raises:
         FileNotFoundError: If a search or file is not there.
@@ -50,8 +51,8 @@ def run_check(settings: CheckSettings, seed: int) -> pd.DataFrame:
 def _row(ranked: RankedLoss, settings: CheckSettings, seed: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seed)
     threshold = settings.least_right_signs
-    result = check_loss(ranked.loss, generator=generator, points=settings.points, threshold=threshold)
-    kind = "formula" if isinstance(ranked.loss, FormulaLoss) else "reference"
+    result = checked(ranked.loss, generator=generator, points=settings.points, threshold=threshold)
+    kind = "formula" if isinstance(ranked.loss, FormulaBased) else "reference"
     return {**result.as_row(), "kind": kind, "rank": ranked.rank}
 
 

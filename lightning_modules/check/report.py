@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lightning_modules.losses import Loss
+from lightning_modules.losses import LossObject
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.messages import listed, shortened
 from lightning_modules.utilities.progress import counted
@@ -17,7 +17,13 @@ from lightning_modules.utilities.progress import counted
 #: Name of the table inside the folder of a check, and of the folder with its figures.
 TABLE_NAME, FIGURES_NAME = "check.csv", "check"
 
-_HEADINGS = ("keep", "right signs", "un- clamped", "mono- tone", "finite", "max gradient", "proper", "least at .5")
+_HEADINGS = ("keep", "right signs", "un- clamped", "mono- tone", "finite", "max gradient")
+#: Further columns: the name in check.csv, the heading, and how a value is shown.
+_OF_PREDICTION = (("proper", "proper", str), ("least_at_0.5", "least at .5", "{:.4f}".format))
+_OF_SCORES = (
+    ("falls_with_positive", "falls with pos", "{:.1%}".format),
+    ("rises_with_negatives", "rises with neg", "{:.1%}".format),
+)
 _NARROWEST = 6
 _ROWS_SHOWN = 20
 # Longer names have no room in the table and are listed below it.
@@ -39,7 +45,7 @@ def write_table(table: pd.DataFrame, folder: Path) -> Path:
     return path
 
 
-def draw(losses: Sequence[tuple[str, Loss]], folder: Path, console: Console) -> None:
+def draw(losses: Sequence[tuple[str, LossObject]], folder: Path, console: Console) -> None:
     """Draw losses under their titles for TensorBoard, numbered from 1."""
     if not losses:
         return
@@ -62,12 +68,14 @@ def shortest(row: Mapping[str, Any]) -> str:
 
 def print_results(console: Console, table: pd.DataFrame, path: Path) -> None:
     """Print the first rows, how many losses were kept, and where the rest is."""
-    shown, texts = _empty_table(), {}
+    further = [each for each in (*_OF_PREDICTION, *_OF_SCORES) if each[0] in table]
+    shown, texts = _empty_table([*_HEADINGS, *(heading for _, heading, _ in further)]), {}
     for number, row in enumerate(table.head(_ROWS_SHOWN).to_dict("records"), 1):
         name = shortest(row)
         if len(name) > _LONGEST_NAME:
             name, texts[f"formula {number}"] = f"formula {number}", name
-        shown.add_row(Text(name), *_cells(row))
+        known = ("-" if pd.isna(row[column]) else show(row[column]) for column, _, show in further)
+        shown.add_row(Text(name), *_cells(row), *known)
     console.print(shown)
     _tell(console, *(f"{name}: {shortened(text, _LONGEST_SHOWN)}" for name, text in texts.items()), "")
     hidden = len(table) - _ROWS_SHOWN
@@ -88,12 +96,12 @@ def _order_remarks(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _empty_table() -> Table:
+def _empty_table(headings: Sequence[str]) -> Table:
     title = "Validation check; formulas in their shortest form"
     # Without lines between the columns the table fits into 80 characters.
     table = Table(title=title, box=None, padding=(0, 1, 0, 0), row_styles=["", "dim"])
     table.add_column("loss", overflow="fold")
-    for heading in _HEADINGS:
+    for heading in headings:
         table.add_column(heading, width=max(_NARROWEST, *map(len, heading.split())))
     return table
 
@@ -110,8 +118,6 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         _yes(row["monotone"]),
         _yes(row["finite"]),
         f"{row['max_gradient']:.3g}",
-        row["proper"],
-        f"{row['least_at_0.5']:.4f}",
     ]
 
 

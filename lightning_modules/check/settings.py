@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lightning_modules.losses import Loss, Numerics
+from lightning_modules.losses import LossObject, Numerics
 
 _DEFAULT_ROOT = "runs/check"
 # AutoLossGen keeps a formula with more than 1,200 right signs of 2,000.
@@ -23,7 +23,8 @@ class CheckSettings:
         root: Folder for check.csv and the figures; by default that of the search, or else runs/check.
         numerics: Protection of the formulas: protected, autolossgen, or eps, low and high; by default that of the
             search, or else protected.
-        points: Predictions at which gradient signs are counted; each meets label 0 and label 1.
+        points: Predictions at which gradient signs are counted, each of which meets label 0 and label 1; or rows of
+            scores, in which the signs of the positive and of its negatives count.
         threshold: A loss is kept if more than this many of the 2 x points signs are right; by default 60 % of them.
         top: Check only this many of the best formulas of the search.
         figures: Most kept losses to draw for TensorBoard; by default all, a search's 600 in half a minute.
@@ -32,7 +33,7 @@ class CheckSettings:
     run: str | None = None
     formulas: list[str] = field(default_factory=list)
     file: str | None = None
-    losses: list[Loss] | None = None
+    losses: list[LossObject] | None = None
     root: str | None = None
     numerics: Numerics | str | None = None
     points: int = 1000

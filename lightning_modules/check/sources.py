@@ -7,7 +7,8 @@ import pandas as pd
 
 from lightning_modules.check.formula_file import read_formulas
 from lightning_modules.check.settings import CheckSettings
-from lightning_modules.losses import Formula, FormulaError, FormulaLoss, Loss, Numerics
+from lightning_modules.losses import Formula, FormulaBased, FormulaError, LossObject, Numerics, loss_of_formula
+from lightning_modules.losses.formula_losses import TEMPERATURE
 from lightning_modules.search.study import Study, loss_of, numerics_of
 from lightning_modules.utilities.messages import shortened
 
@@ -42,15 +43,16 @@ class LossSources:
             self.remarks.append(f"'{root}' is unfinished: {study.progress}")
         return study
 
-    def of_formula(self, formula: Formula | str) -> FormulaLoss:
-        """Return the loss of a formula under the chosen numerics."""
-        return FormulaLoss(formula, self._numerics)
+    def of_formula(self, formula: Formula | str) -> FormulaBased:
+        """Return the loss of a formula under the chosen numerics, and the temperature of the study."""
+        temperature = TEMPERATURE if self.study is None else self.study.temperature
+        return loss_of_formula(formula, self._numerics, temperature)
 
-    def of_text(self, text: str) -> FormulaLoss:
+    def of_text(self, text: str) -> FormulaBased:
         """Return the loss of a formula's text, or the one that a reference such as ``RUN#1`` names in a study."""
         return loss_of(text) or self.of_formula(text)
 
-    def of_file(self, path: str | None) -> Iterator[FormulaLoss]:
+    def of_file(self, path: str | None) -> Iterator[FormulaBased]:
         """Yield the losses of a file of formulas, if there is one, with remarks on lines that cannot be read."""
         if path is not None:
             file = read_formulas(path)
@@ -73,7 +75,7 @@ class RankedLoss:
         rank: Its rank in the search that found it, if one did.
     """
 
-    loss: Loss
+    loss: LossObject
     rank: int | None = None
 
 

@@ -30,7 +30,7 @@ def as_trainable_loss(text: str) -> str:
     """Return the loss of a model as :func:`as_loss` does.
 
     Raises:
-        ValueError: If it is a formula without ``pred``, from which nothing is learned.
+        ValueError: If it is a formula of no prediction or score, from which nothing is learned.
     """
     spelled = as_loss(text)
     if spelled == text or "init_args" not in (spec := json.loads(spelled)):
@@ -38,9 +38,8 @@ def as_trainable_loss(text: str) -> str:
     formula = Formula.parse(spec["init_args"]["formula"])
     if not formula.variables.intersection(formula.dialect.predicted):
         shown = shortened(text, _LONGEST_SHOWN)
-        raise ValueError(
-            f"loss '{shown}' has no pred, so that a model learns nothing from it; one is (label - pred)**2"
-        )
+        predicted, example = " or ".join(formula.dialect.predicted), formula.dialect.example
+        raise ValueError(f"loss '{shown}' has no {predicted}, so that a model learns nothing from it; one is {example}")
     return spelled
 
 

@@ -10,10 +10,10 @@ import callbacks
 import datamodules
 from lightning_modules import agents, losses, multitask, recommenders
 from lightning_modules.cli.type_hints import class_at
-from lightning_modules.search import strategies
+from lightning_modules.search import space, strategies
 
 #: Imported so that their classes need no path, and their checkpoints load.
-_PACKAGES = (datamodules, callbacks, agents, losses, multitask, recommenders, strategies)
+_PACKAGES = (datamodules, callbacks, agents, losses, multitask, recommenders, space, strategies)
 
 #: The sections of a configuration that name a class, and what it must be.
 SECTIONS: Mapping[str, type] = {"model": LightningModule, "data": LightningDataModule}

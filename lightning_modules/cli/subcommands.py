@@ -31,8 +31,10 @@ class SearchVerb(TrainingVerb):
 
     def run(self, cli: CommandLine) -> None:
         """Search."""
+        settings = cli.option("search").of_model(cli.model)
+        cli.write_out("search.monitor", settings.monitor)
         run_search(
-            cli.option("search"),
+            settings,
             recommender=cli.model,
             datamodule=cli.datamodule,
             trainer_recipe=cli.option("trainer").as_dict(),

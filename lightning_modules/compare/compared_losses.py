@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
-from lightning_modules.check import check_loss
+from lightning_modules.check import checked
 from lightning_modules.check.sources import LossSources, distinct_ranks
 from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.settings import CompareSettings
-from lightning_modules.losses import FormulaLoss, LossObject
+from lightning_modules.losses import FormulaBased, LossObject
 from lightning_modules.search.study import Study
 
 #: The groups of losses.
@@ -130,12 +130,12 @@ class _SearchedLosses:
                 return
         self.sources.remarks.append(f"'{study.root}' has only {found} formulas that pass the check")
 
-    def _passing_check(self, study: Study) -> Iterable[tuple[int, FormulaLoss]]:
+    def _passing_check(self, study: Study) -> Iterable[tuple[int, FormulaBased]]:
         answers = {*study.candidates.loc[study.candidates["is_answer"], "rank"]}
         for rank in distinct_ranks(study.validated_first):
             loss = study.loss(rank)
             # What was trained to convergence and won has shown more than a check can.
-            if rank in answers or check_loss(loss, generator=self._points()).keep:
+            if rank in answers or checked(loss, generator=self._points()).keep:
                 yield rank, loss
 
     def _points(self) -> torch.Generator:

@@ -10,22 +10,8 @@ import torch
 from torch import Tensor
 
 from lightning_modules.check import check_loss
-from lightning_modules.losses import (
-    BCE,
-    BSL,
-    CCL,
-    PSL,
-    DirectAU,
-    Loss,
-    LossObject,
-    SampledBCE,
-    SampledBPR,
-    SampledSoftmax,
-    SampledWARP,
-    SLatK,
-    Talos,
-)
-from lightning_modules.search.settings import hand_made_losses
+from lightning_modules.losses import BCE, Loss, LossObject
+from lightning_modules.search.settings import hand_made_losses, listwise_losses
 from lightning_modules.statistics.auc import auc_standard_error, weighted_auc
 from lightning_modules.statistics.bootstrap import bootstrap_aucs, bootstrap_means
 from lightning_modules.training.predictions import Scores, scores, user_values
@@ -193,8 +179,7 @@ class MeanOverUsers(Criterion):
 
     def default_losses(self) -> Sequence[LossObject]:
         """Return sampled softmax and the other listwise losses."""
-        others = (SampledBPR, SampledBCE, BSL, PSL, SLatK, Talos, CCL, SampledWARP, DirectAU)
-        return [SampledSoftmax(), *(loss() for loss in others)]
+        return listwise_losses()
 
     def units(self, *, by_user: bool, user: Tensor) -> str:  # noqa: ARG002 (a row is a user)
         """Return the number of users: rows and users are the same here."""

@@ -24,13 +24,13 @@ class CompareSettings:
             continued: what is trained is not trained again.
         formulas: Formulas to compare, or RUN#RANK for the formula of that rank in a study, or RUN#front:4 for its best
             one with at most four operators, or RUN#answer.
-        losses: Hand-made losses to compare; by default all that suit the model, pointwise or listwise.
+        losses: Hand-made losses to compare; by default all that suit the model.
         file: A file of formulas, such as formulas.csv or check.csv of a study.
         study: Folder of a search; its answer, if it has one, and its best formulas that pass the validation check are
             compared and audited.
         random_study: Folder of a RandomSearch study to audit the search against.
         top: Formulas to take of each study.
-        baseline: The loss that all others are compared with; by default BCE, or SampledSoftmax among listwise losses.
+        baseline: The loss that all others are compared with; by default the usual one.
         numerics: Protection of the formulas given as text or file; by default that of the study, or else protected.
         seeds: Trainings of each loss; the first has the seed seed_everything, the next one more, and so on.
         learning_rates: Grid of learning rates to choose from for each loss, on validation.

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from lightning_modules.export.latex import write_latex
 from lightning_modules.export.python import write_python
+from lightning_modules.export.python_forms import FORMS
 from lightning_modules.export.settings import ExportSettings
-from lightning_modules.losses import FormulaLoss
+from lightning_modules.losses import FormulaBased
 from lightning_modules.search.study import Study, referred
 from lightning_modules.utilities.files import replaceable
 
@@ -26,14 +27,14 @@ def run_export(settings: ExportSettings) -> Path:
 
 
 def _export_formula(
-    settings: ExportSettings, *, suffix: str, write: Callable[[FormulaLoss, Path], None], usage: str
+    settings: ExportSettings, *, suffix: str, write: Callable[[FormulaBased, Path], None], usage: str
 ) -> Path:
     study, rank = _formula_of(settings)
     loss = study.loss(rank)
     output = _free_output(settings, study.root / f"loss_{rank}{suffix}")
     write(loss, output)
     _say(f"{output.read_text(encoding='utf-8')}\nWrote the formula of rank {rank} to {output}.")
-    _say(usage.format(module=output.stem))
+    _say(usage.format(module=output.stem, arguments=FORMS[loss.dialect.name].call))
     return output
 
 
@@ -97,7 +98,7 @@ _EXPORTS: dict[str, Callable[[ExportSettings], Path]] = {
         _export_formula,
         suffix=".py",
         write=write_python,
-        usage="Use it beside that file: from {module} import loss; loss(pred, label).mean().backward()",
+        usage="Use it beside that file: from {module} import loss; loss({arguments}).mean().backward()",
     ),
     "latex": partial(
         _export_formula,

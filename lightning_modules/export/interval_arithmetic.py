@@ -6,12 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_modules.losses import OPERATOR_BY_NAME, Constant, Node, Numerics, Operation
+from lightning_modules.losses import POINTWISE, Constant, Node, Numerics, Operation, Variable
+from lightning_modules.losses.formulas.operators import EVERY_OPERATOR
 
 _PRECISIONS = (torch.float32, torch.float64)
 _LARGEST_EPS = 1e30
 _PROTECTED = ("log", "reciprocal", "sqrt")
-_EXACT = ("max", "min", "negative", "identity", "relu", "abs")
+_EXACT = ("max", "min", "negative", "identity", "relu", "abs", "detach")
 #: Rounding errors of one operator, in units of the type's eps.
 _ROUNDINGS = 16
 
@@ -24,7 +25,9 @@ class Interval(NamedTuple):
 
 
 def needed_clamps(nodes: Sequence[Node], numerics: Numerics) -> list[bool]:
-    """Return for every node whether its clamp may change a value or a gradient, for ``pred`` and ``label`` in [0, 1].
+    """Return for every node whether its clamp may change a value or a gradient.
+
+    ``pred`` and ``label`` are in [0, 1], and scores may be any number.
 
     Holds in single and double precision; half precision overflows sooner.
     """
@@ -38,7 +41,7 @@ def needed_clamps(nodes: Sequence[Node], numerics: Numerics) -> list[bool]:
 
 
 def intervals(nodes: Sequence[Node], numerics: Numerics, dtype: torch.dtype) -> list[Interval | None]:
-    """Return bounds of every node before its clamp, for ``pred`` and ``label`` in [0, 1].
+    """Return bounds of every node before its clamp, for ``pred`` and ``label`` in [0, 1] and any scores.
 
     Moore, "Interval Analysis", 1966. Operands are taken as independent, so that bounds may be wider than necessary but
     never narrower. Operators are evaluated at the ends of their operands' intervals and around 0, between which they
@@ -60,10 +63,17 @@ def intervals(nodes: Sequence[Node], numerics: Numerics, dtype: torch.dtype) -> 
             found.append(_applied(node.operator, [clamped[each] for each in node.operands], numerics.eps, dtype))
             clamped.append(_clamped(found[-1], *limits))
         else:
-            number = _nearest(node.value, dtype) if isinstance(node, Constant) else None
-            found.append(Interval(0.0, 1.0) if number is None else Interval(number, number))
+            found.append(_of_leaf(node, dtype))
             clamped.append(found[-1])
     return found
+
+
+def _of_leaf(node: Constant | Variable, dtype: torch.dtype) -> Interval:
+    if isinstance(node, Constant):
+        number = _nearest(node.value, dtype)
+        return Interval(number, number)
+    largest = torch.finfo(dtype).max
+    return Interval(0.0, 1.0) if POINTWISE.has([node.name]) else Interval(-largest, largest)
 
 
 def _limits(numerics: Numerics, dtype: torch.dtype) -> tuple[float, float]:
@@ -84,10 +94,13 @@ def _applied(operator: str, operands: Sequence[Interval | None], eps: float, dty
     # An eps that vanishes or overflows divides 0 by 0.
     if operator in _PROTECTED and not limits.tiny / limits.eps <= eps <= _LARGEST_EPS:
         return None
+    # A sum grows with the number of negatives, and so does what rounding makes of a mean.
+    if EVERY_OPERATOR[operator].aggregates:
+        return None
     points = [_points(operand, dtype) for operand in operands if operand is not None]
     if len(points) < len(operands):
         return None
-    values = OPERATOR_BY_NAME[operator](*torch.meshgrid(*points, indexing="ij"), eps=eps)
+    values = EVERY_OPERATOR[operator](*torch.meshgrid(*points, indexing="ij"), eps=eps)
     if values.isnan().any():
         return None
     bound = Interval(values.min().item(), values.max().item())

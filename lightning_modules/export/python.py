@@ -7,11 +7,12 @@ import torch
 
 from lightning_modules.export.python_check import check_module
 from lightning_modules.export.python_expressions import Statements
-from lightning_modules.losses import FormulaLoss, Numerics
+from lightning_modules.export.python_forms import FORMS, ModuleForm
+from lightning_modules.losses import FormulaBased, Numerics
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.progress import working
 
-_MODULE = '''"""A loss for predicted probabilities, one value for every sample.
+_MODULE = '''"""{title}
 
 {formula}
 
@@ -24,8 +25,8 @@ _MODULE = '''"""A loss for predicted probabilities, one value for every sample.
 {functions}
 '''
 _VALIDITY = (
-    "Holds for ``pred`` and ``label`` in [0, 1], of one shape, in float32 and float64; half precision is not covered. "
-    "Its log, reciprocal and sqrt take absolute values and keep the sign. The formula above leaves aside how the code "
+    "Holds for {domain} Its log, reciprocal and sqrt take absolute values and keep the sign. The formula above leaves "
+    "aside how the code "
     "is protected: by eps = {eps} beside these absolute values, and by a clamp to [{low}, {high}] wherever a value can "
     "leave it."
 )
@@ -34,33 +35,52 @@ _HELPERS = {
     "_reciprocal": "def _reciprocal(x: Tensor) -> Tensor:\n    return torch.sign(x) / (x.abs() + {eps})",
     "_sqrt": "def _sqrt(x: Tensor) -> Tensor:\n    return torch.sign(x) * torch.sqrt(x.abs() + {eps})",
     "_exp": "def _exp(x: Tensor) -> Tensor:\n    return torch.exp(x.clamp(max=80.0))",
+    "_mean": "def _mean(x: Tensor) -> Tensor:\n    return x.mean(dim=-1, keepdim=True)",
+    "_sum": "def _sum(x: Tensor, neg: Tensor) -> Tensor:\n    return neg.shape[-1] * x.mean(dim=-1, keepdim=True)",
+    "_logmeanexp": (
+        "def _logmeanexp(x: Tensor) -> Tensor:\n"
+        "    return torch.logsumexp(x, dim=-1, keepdim=True) - math.log(x.shape[-1])"
+    ),
+    "_hard": (
+        "def _hard(x: Tensor, score: Tensor) -> Tensor:\n"
+        "    return (score.detach().softmax(dim=-1) * x).sum(dim=-1, keepdim=True)"
+    ),
 }
 _CLAMP = "def _clamp(x: Tensor) -> Tensor:\n    return x.clamp({low}, {high})"
 _WIDE_CLAMP = (
     "def _clamp(x: Tensor) -> Tensor:\n    largest = torch.finfo(x.dtype).max\n"
     "    return x.clamp(max({low}, -largest), min({high}, largest))"
 )
-_SIGNATURE = (
-    "def loss(pred: Tensor, label: Tensor) -> Tensor:\n"
-    '    """Return the loss of every sample, in the shape of ``pred``; ``label`` has that shape and type too."""\n'
-)
 
 
-def to_python(loss: FormulaLoss) -> str:
-    """Return the text of a module whose ``loss(pred, label)`` computes what the given loss computes.
+def to_python(loss: FormulaBased) -> str:
+    """Return the text of a module whose ``loss`` computes what the given loss computes.
 
     Raises:
         FormulaError: If the formula is too long to be written out.
     """
-    body = _SIGNATURE + textwrap.indent("\n".join(Statements(loss).lines), "    ")
+    form = FORMS[loss.dialect.name]
+    body = form.head(loss) + textwrap.indent("\n".join(_statements(loss, form)), "    ")
     functions = "\n\n\n".join([*_helpers(body, loss.numerics), body])
-    imports = "import torch\nfrom torch import Tensor" if "torch." in functions else "from torch import Tensor"
+    validity = _wrapped(_VALIDITY.format(domain=form.validity, **_numbers(loss.numerics)))
     formula = _wrapped(loss.formula.shortest(), indent="    ")
-    validity = _wrapped(_VALIDITY.format(**_numbers(loss.numerics)))
-    return _MODULE.format(formula=formula, validity=validity, imports=imports, functions=functions)
+    return _MODULE.format(
+        title=form.title, formula=formula, validity=validity, imports=_imports(functions), functions=functions
+    )
 
 
-def write_python(loss: FormulaLoss, path: Path) -> None:
+def _statements(loss: FormulaBased, form: ModuleForm) -> list[str]:
+    written = Statements(loss, form.like)
+    return [*form.opening(loss), *written.lines, form.closing(loss, written.result)]
+
+
+def _imports(functions: str) -> str:
+    needed = {"import math\n": "math.", "import torch": "torch."}
+    modules = [text for text, use in needed.items() if use in functions]
+    return "\n".join([*modules, "from torch import Tensor"])
+
+
+def write_python(loss: FormulaBased, path: Path) -> None:
     """Write the module of :func:`to_python` to a file, after checking its values and gradients against the loss.
 
     Raises:

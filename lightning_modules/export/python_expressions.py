@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from lightning_modules.export.interval_arithmetic import needed_clamps
-from lightning_modules.losses import Constant, FormulaLoss, Node, Operation, Variable
+from lightning_modules.losses import Constant, FormulaBased, Node, Operation, Variable
 from lightning_modules.losses.formulas.operators import ATOM, PRODUCT, SUM, UNARY
 
 # Leaves room for the indentation, a name and a clamp in a line of 120 characters.
@@ -31,6 +31,16 @@ TEMPLATES: dict[str, str] = {
     "sqrt": "_sqrt({})",
     "exp": "_exp({})",
 }
+#: Those of operators that only formulas of scores have.
+SCORE_TEMPLATES: dict[str, str] = {
+    "softplus": "torch.nn.functional.softplus({})",
+    "detach": "({}).detach()",
+    "mean": "_mean({})",
+    "sum": "_sum({}, neg)",
+    "logmeanexp": "_logmeanexp({})",
+    "hard": "_hard({}, neg / temperature)",
+}
+_EVERY_TEMPLATE = TEMPLATES | SCORE_TEMPLATES
 _NAMES = {
     "add": "total",
     "multiply": "product",
@@ -67,43 +77,48 @@ class _Expression(NamedTuple):
 
 
 class Statements:
-    """The body of a function of ``pred`` and ``label`` with the operations of a formula's loss, in the same order.
+    """The body of a function of a formula's variables with the operations of its loss, in the same order.
 
     Identities and clamps that never apply are left out; nodes that are used more than once become variables.
 
     Args:
         loss: The loss to write.
+        like: The name of a variable whose shape and type constants have.
 
     Attributes:
         lines: The statements.
+        result: The expression of the value.
     """
 
-    def __init__(self, loss: FormulaLoss) -> None:
+    def __init__(self, loss: FormulaBased, like: str) -> None:
+        self._like = like
         self._nodes = loss.formula.nodes
         self._clamps = needed_clamps(self._nodes, loss.numerics)
         self._uses = _uses(self._nodes, self._clamps)
         self._names: Counter[str] = Counter()
         self.lines: list[str] = []
-        self._infix: dict[str, Callable[..., _Expression]] = {"add": _sum, "multiply": _product, "negative": _negated}
+        self._infix: dict[str, Callable[..., _Expression]] = {
+            "add": self._sum,
+            "multiply": self._product,
+            "negative": _negated,
+        }
         pieces: list[_Expression] = []
         for position in range(len(self._nodes)):
             pieces.append(self._piece(position, pieces))
-        result = _as_tensor(pieces[-1]).text
-        # Backward needs a value that depends on pred.
-        self.lines.append(f"return {result}" if "pred" in loss.formula.variables else f"return {result} + 0 * pred")
+        self.result = self._tensor(pieces[-1]).text
 
     def _piece(self, position: int, pieces: Sequence[_Expression]) -> _Expression:
         node = self._nodes[position]
         if isinstance(node, Variable):
             return _Expression(node.name, ATOM)
         if isinstance(node, Constant):
-            return _constant(node.value)
+            return self._constant(node.value)
         operands = [pieces[operand] for operand in node.operands]
         if _is_dropped(node, self._clamps[position]):
             return operands[0]
         piece = self._operation(node.operator, operands)
         if self._clamps[position]:
-            piece = _Expression(f"_clamp({_as_tensor(piece).text})", ATOM, piece.meaning)
+            piece = _Expression(f"_clamp({self._tensor(piece).text})", ATOM, piece.meaning)
         return self._named(piece) if self._uses[position] > 1 and piece.can_be_named else piece
 
     def _operation(self, operator: str, operands: list[_Expression]) -> _Expression:
@@ -118,8 +133,33 @@ class Statements:
     def _written(self, operator: str, operands: Sequence[_Expression]) -> _Expression:
         if operator in self._infix:
             return self._infix[operator](*operands)
-        text = TEMPLATES[operator].format(*(_as_tensor(operand).text for operand in operands))
+        text = _EVERY_TEMPLATE[operator].format(*(self._tensor(operand).text for operand in operands))
         return _Expression(text, ATOM, _NAMES.get(operator, operator))
+
+    def _constant(self, value: float) -> _Expression:
+        if value <= torch.finfo(torch.float32).max:
+            return _Expression(repr(value), ATOM, is_number=True)
+        largest = f"torch.finfo({self._like}.dtype).max"
+        return _Expression(f"torch.full_like({self._like}, min({value!r}, {largest}))", ATOM, "constant")
+
+    def _tensor(self, piece: _Expression) -> _Expression:
+        if not piece.is_number:
+            return piece
+        return _Expression(f"torch.full_like({self._like}, {piece.text})", ATOM, "constant")
+
+    def _one_tensor(self, left: _Expression, right: _Expression) -> tuple[_Expression, _Expression]:
+        return (self._tensor(left), right) if right.is_number else (left, right)
+
+    def _sum(self, left: _Expression, right: _Expression) -> _Expression:
+        left, right = self._one_tensor(left, right)
+        if right.subtracted is not None:
+            return _Expression(f"{left.at(SUM)} - {right.subtracted.at(PRODUCT)}", SUM, "difference")
+        return _Expression(TEMPLATES["add"].format(left.at(SUM), right.at(PRODUCT)), SUM, _NAMES["add"])
+
+    def _product(self, left: _Expression, right: _Expression) -> _Expression:
+        left, right = self._one_tensor(left, right)
+        text = TEMPLATES["multiply"].format(left.at(PRODUCT), right.at(UNARY))
+        return _Expression(text, PRODUCT, _NAMES["multiply"])
 
     def _named(self, piece: _Expression) -> _Expression:
         self._names[piece.meaning] += 1
@@ -145,33 +185,6 @@ def _uses(nodes: Sequence[Node], clamps: Sequence[bool]) -> Counter[int]:
             origins.append(position)
             uses.update(read)
     return uses
-
-
-def _constant(value: float) -> _Expression:
-    if value <= torch.finfo(torch.float32).max:
-        return _Expression(repr(value), ATOM, is_number=True)
-    return _Expression(f"torch.full_like(pred, min({value!r}, torch.finfo(pred.dtype).max))", ATOM, "constant")
-
-
-def _as_tensor(piece: _Expression) -> _Expression:
-    return _Expression(f"torch.full_like(pred, {piece.text})", ATOM, "constant") if piece.is_number else piece
-
-
-def _one_tensor(left: _Expression, right: _Expression) -> tuple[_Expression, _Expression]:
-    return (_as_tensor(left), right) if right.is_number else (left, right)
-
-
-def _sum(left: _Expression, right: _Expression) -> _Expression:
-    left, right = _one_tensor(left, right)
-    if right.subtracted is not None:
-        return _Expression(f"{left.at(SUM)} - {right.subtracted.at(PRODUCT)}", SUM, "difference")
-    return _Expression(TEMPLATES["add"].format(left.at(SUM), right.at(PRODUCT)), SUM, _NAMES["add"])
-
-
-def _product(left: _Expression, right: _Expression) -> _Expression:
-    left, right = _one_tensor(left, right)
-    text = TEMPLATES["multiply"].format(left.at(PRODUCT), right.at(UNARY))
-    return _Expression(text, PRODUCT, _NAMES["multiply"])
 
 
 def _negated(piece: _Expression) -> _Expression:

@@ -1,9 +1,12 @@
-"""Curves of losses for TensorBoard and reports."""
+"""CurveKind of losses for TensorBoard and reports."""
 
 import math
 import statistics
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,21 +15,47 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lightning_modules.losses import Loss
+from lightning_modules.losses import BCE, Loss, LossObject, SampledSoftmax
+from lightning_modules.losses.score_curves import LossCurve, score_curve
 
 _POINTS = 400
 # Of the powers of ten on one side of an axis.
 _MOST_DECADES = 4
-_LABEL_COLOURS = {0: "tab:orange", 1: "tab:blue"}
+_COLOURS = ("tab:orange", "tab:blue", "tab:green")
 # Below it lies most of BCE's curve.
 _HIGHEST_SHOWN = 5.0
 
 
-def loss_figure(loss: Loss, title: str) -> Figure:
-    """Draw a loss and its derivative by the predicted probability, for labels 0 and 1.
+@dataclass(frozen=True)
+class CurveKind:
+    """The curves that losses of one kind are drawn by.
+
+    Attributes:
+        lines: What computes a loss's curve, by its name in the legend.
+        over: What is on the horizontal axis.
+        derivative: What the derivative is, in words.
+        limits: The ends of the horizontal axis.
+        usual: The loss that others are drawn beside.
+    """
+
+    lines: Mapping[str, Callable[[Any], LossCurve]]
+    over: str
+    derivative: str
+    limits: tuple[float, float]
+    usual: LossObject
+
+
+def curves_of(loss: LossObject) -> CurveKind:
+    """Return the curves that a loss is drawn by: over the prediction for both labels, or over the gap."""
+    return _OF_SCORES if loss.wants == "scores" else _OF_PREDICTION
+
+
+def loss_figure(loss: LossObject, title: str) -> Figure:
+    """Draw a loss and its derivative: by the predicted probability for labels 0 and 1, or by the gap to a negative.
 
     Args:
-        loss: Any pointwise loss; one that wants logits is drawn over the probability too.
+        loss: Any pointwise loss, one that wants logits is drawn over the probability too; or one of scores, which is
+            drawn for rows of 1, 8 and 64 negatives, one of which moves.
         title: The title, cut after four lines.
     """
     # TensorBoard shows figures in tiles of about 350 pixels, too narrow for two panels side by side.
@@ -34,12 +63,13 @@ def loss_figure(loss: Loss, title: str) -> Figure:
     # A tight layout, which measures every tick label, takes three quarters of the time.
     figure.subplots_adjust(left=0.2, right=0.96, bottom=0.1, top=0.84, hspace=0.1)
     value_axes, gradient_axes = figure.subplots(2, 1, sharex=True)
-    for label, colour in _LABEL_COLOURS.items():
-        probability, value, gradient = _curve(loss, float(label))
-        value_axes.plot(probability, value, color=colour, label=f"label {label}")
-        gradient_axes.plot(probability, gradient, color=colour, label=f"label {label}")
+    curves = curves_of(loss)
+    for (name, curve_of), colour in zip(curves.lines.items(), _COLOURS, strict=False):
+        curve = curve_of(loss)
+        value_axes.plot(curve.at, curve.value, color=colour, label=name)
+        gradient_axes.plot(curve.at, curve.gradient, color=colour, label=name)
     value_axes.set(ylabel="loss")
-    gradient_axes.set(ylabel="derivative by pred", xlabel="pred")
+    gradient_axes.set(ylabel=curves.derivative, xlabel=curves.over)
     for axes in (value_axes, gradient_axes):
         _scale(axes)
     gradient_axes.axhline(0, color="grey", linewidth=0.8)
@@ -68,25 +98,28 @@ def drawn(figure: Figure) -> NDArray[np.uint8]:
     return np.array(canvas.buffer_rgba(), dtype=np.uint8)[..., :3]  # type: ignore[no-untyped-call]
 
 
-def draw_beside(axes: Axes, losses: Mapping[str, Loss]) -> None:
-    """Draw losses over the predicted probability for labels 0 and 1, the first solid and the others dashed.
+def draw_beside_usual(axes: Axes, name: str, loss: LossObject) -> None:
+    """Draw a loss by the curves of its kind, and dashed the usual loss of that kind.
 
     An offset does not change training, nor does the scale with optimizers such as Adam. So every curve starts at 0 at
-    its minimum and is scaled to the median slope of the last loss.
+    its minimum and is scaled to the median slope of the usual loss.
 
     Args:
         axes: The axes to draw on.
-        losses: The losses by their names in the legend.
+        name: The loss's name in the legend.
+        loss: The loss.
     """
-    curves = {name: [_curve(loss, float(label)) for label in _LABEL_COLOURS] for name, loss in losses.items()}
-    slopes = {name: _median_slope([gradient for *_, gradient in pair]) for name, pair in curves.items()}
+    kind = curves_of(loss)
+    losses = {name: loss, kind.usual.title: kind.usual}
+    curves = {title: [curve_of(each) for curve_of in kind.lines.values()] for title, each in losses.items()}
+    slopes = {title: _median_slope([curve.gradient for curve in each]) for title, each in curves.items()}
     *_, usual = slopes.values()
-    for place, (name, pair) in enumerate(curves.items()):
-        for (label, colour), (probability, value, _) in zip(_LABEL_COLOURS.items(), pair, strict=True):
-            height = (np.array(value) - _least(value)) * usual / slopes[name]
+    for place, (title, each) in enumerate(curves.items()):
+        for line, colour, curve in zip(kind.lines, _COLOURS, each, strict=False):
+            height = (np.array(curve.value) - _least(curve.value)) * usual / slopes[title]
             style = "--" if place else "-"
-            axes.plot(probability, height, style, color=colour, linewidth=2 - place, label=f"{name}, label {label}")
-    axes.set(xlim=(0, 1), ylim=(-0.02 * _HIGHEST_SHOWN, _HIGHEST_SHOWN))
+            axes.plot(curve.at, height, style, color=colour, linewidth=2 - place, label=f"{title}, {line}")
+    axes.set(xlim=kind.limits, ylim=(-0.02 * _HIGHEST_SHOWN, _HIGHEST_SHOWN), xlabel=kind.over)
 
 
 def _median_slope(gradients: list[list[float]]) -> float:
@@ -98,8 +131,28 @@ def _least(value: list[float]) -> float:
     return min((each for each in value if math.isfinite(each)), default=0.0)
 
 
-def _curve(loss: Loss, label: float) -> tuple[list[float], list[float], list[float]]:
+def _prediction_curve(loss: Loss, label: float) -> LossCurve:
     probability = torch.linspace(0.005, 0.995, _POINTS, dtype=torch.float64).requires_grad_()
     value = loss.from_logit(torch.logit(probability), torch.full_like(probability, label))
     (gradient,) = torch.autograd.grad(value.sum(), probability)
-    return probability.tolist(), value.tolist(), gradient.tolist()
+    return LossCurve(probability.tolist(), value.tolist(), gradient.tolist())
+
+
+_OF_PREDICTION = CurveKind(
+    lines={f"label {label}": partial(_prediction_curve, label=float(label)) for label in (0, 1)},
+    over="pred",
+    derivative="derivative by pred",
+    limits=(0, 1),
+    usual=BCE(),
+)
+_OF_SCORES = CurveKind(
+    lines={
+        "1 negative": partial(score_curve, negatives=1),
+        "8 negatives": partial(score_curve, negatives=8),
+        "64 negatives": partial(score_curve, negatives=64),
+    },
+    over="gap of one negative",
+    derivative="derivative by it",
+    limits=(-1.5, 1.5),
+    usual=SampledSoftmax(),
+)

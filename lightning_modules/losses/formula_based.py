@@ -61,7 +61,10 @@ class FormulaBased(LossObject):
         simplified = self.formula.simplify() if self.has_gradient else self.formula
         if not simplified.has_gradient:
             equal = "" if simplified == self.formula else f", which is {simplified},"
-            raise MisfitError(f"nothing can be trained on the formula {self.title}{equal} as {self.dialect.advice}")
+            raise MisfitError(
+                f"nothing can be trained on the formula {self.title}{equal} as {self.dialect.advice}, "
+                f"for instance {self.dialect.example}"
+            )
 
     @property
     def title(self) -> str:
@@ -85,8 +88,12 @@ class FormulaBased(LossObject):
 
     def unclamped(self) -> Self:
         """Return the loss of the same formula and ``eps`` without the clamp after every operator."""
-        numerics = replace(self.numerics, low=-math.inf, high=math.inf)
-        return type(self)(**(self.init_args() | {"formula": self.formula, "numerics": numerics}))
+        return self.changed(numerics=replace(self.numerics, low=-math.inf, high=math.inf))
+
+    def changed(self, **arguments: Any) -> Self:
+        """Return the loss with other arguments."""
+        own = {**self.init_args(), "formula": self.formula, "numerics": self.numerics}
+        return type(self)(**(own | arguments))
 
     def init_args(self) -> dict[str, Any]:
         """Return the formula's text, the numerics and all else as plain values."""

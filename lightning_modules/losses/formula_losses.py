@@ -6,14 +6,17 @@ from lightning_modules.losses.formulas.formula import Formula
 from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.losses.ranking_formula_loss import RankingFormulaLoss
 
+#: A loss of a formula of any dialect; both kinds are built of other arguments alike.
+FormulaLike = FormulaLoss | RankingFormulaLoss
+
 #: What scores are divided by where a formula asks for it and nobody says otherwise.
 TEMPERATURE = 0.1
 
 
 def loss_of_formula(
     formula: Formula | str, numerics: Numerics | str = "protected", temperature: float = TEMPERATURE
-) -> FormulaLoss | RankingFormulaLoss:
-    """Return the loss that computes a formula.
+) -> FormulaLike:
+    """Return the loss that computes a formula, that of its dialect.
 
     Args:
         formula: The formula or its text.

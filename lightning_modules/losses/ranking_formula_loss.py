@@ -11,7 +11,7 @@ from lightning_modules.losses.formula_based import FormulaBased
 from lightning_modules.losses.formulas.dialect import RANKING, Dialect
 from lightning_modules.losses.formulas.formula import Formula
 from lightning_modules.losses.formulas.numerics import Numerics
-from lightning_modules.losses.formulas.operators import EVERY_OPERATOR, Negatives
+from lightning_modules.losses.formulas.operators import EVERY_OPERATOR, NegativeScores
 from lightning_modules.losses.formulas.score_leaves import score_leaves
 from lightning_modules.losses.listwise_loss import ScoredBatch, Scores, check_shapes
 from lightning_modules.losses.loss_object import above_zero
@@ -64,15 +64,15 @@ class RankingFormulaLoss(FormulaBased, RenewedQuantileLoss):
         Raises:
             MisfitError: If the formula needs more of a batch than its scores.
         """
-        return self._value(positive, negative, None, {})
+        return self.value_of(positive, negative, None, {})
 
     def weighted(self, positive: Tensor, negative: Tensor, log_weight: Tensor) -> Tensor:
         """Return the loss of every positive with the aggregations weighted."""
-        return self._value(positive, negative, log_weight, {})
+        return self.value_of(positive, negative, log_weight, {})
 
     def of_quantile(self, positive: Tensor, negative: Tensor, quantile: Tensor, log_weight: Tensor | None) -> Tensor:
         """Return the loss of every positive."""
-        return self._value(positive, negative, log_weight, {"beta": quantile})
+        return self.value_of(positive, negative, log_weight, {"beta": quantile})
 
     def of_batch(self, scored: ScoredBatch) -> Tensor:
         """Return the loss of every row of a batch, float [n]."""
@@ -82,7 +82,7 @@ class RankingFormulaLoss(FormulaBased, RenewedQuantileLoss):
             given["beta"] = self.quantiles(scored)
         if self._has("log_popularity"):
             given["log_popularity"] = self._log_popularity[scored.item].to(scored.positive.dtype)
-        return self._value(scored.positive, scored.negative, scored.log_weight, given)
+        return self.value_of(scored.positive, scored.negative, scored.log_weight, given)
 
     def prepare(self, user: Tensor, item: Tensor, num_users: int, num_items: int) -> None:
         """Count the items' training users, and begin with a quantile of 0 for every user, where they are asked for."""
@@ -95,6 +95,32 @@ class RankingFormulaLoss(FormulaBased, RenewedQuantileLoss):
         """Renew the quantiles of all users, where they are asked for and that is due."""
         if self._has("beta"):
             super().start_epoch(epoch, scores, generator)
+
+    def value_of(
+        self, positive: Tensor, negative: Tensor, log_weight: Tensor | None, of_row: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Return the loss of every row, float [n].
+
+        Args:
+            positive: Scores of items that users have, float [n].
+            negative: Scores of each one's negatives, float [n, N].
+            log_weight: Logarithms of the negatives' importance weights, float [N] or [n, N]; None where all are 1.
+            of_row: What variables that scores do not tell are in every row, float [n], by name.
+
+        Raises:
+            MisfitError: If one that the formula has is missing.
+        """
+        names = self.formula.variables
+        leaves = score_leaves(names, positive[:, None], negative, self.temperature)
+        leaves |= {name: value[:, None] for name, value in of_row.items()}
+        if missing := sorted(names - leaves.keys()):
+            raise MisfitError(f"the loss {self.title} needs {missing[0]}, which a batch has: call of_batch(scored)")
+        score = negative / self.temperature
+        negatives = NegativeScores(score, log_weight)
+        value = self.formula.compute(leaves, positive[:, None], self.numerics, negatives)
+        loss = _MEAN(value, eps=self.numerics.eps, negatives=negatives).squeeze(1)
+        # Training calls backward, which needs a value that depends on the scores.
+        return loss if self.has_gradient else loss + 0 * positive
 
     @property
     def identity(self) -> str:
@@ -112,18 +138,3 @@ class RankingFormulaLoss(FormulaBased, RenewedQuantileLoss):
 
     def _has(self, variable: str) -> bool:
         return variable in self.formula.variables
-
-    def _value(
-        self, positive: Tensor, negative: Tensor, log_weight: Tensor | None, of_row: Mapping[str, Tensor]
-    ) -> Tensor:
-        names = self.formula.variables
-        leaves = score_leaves(names, positive[:, None], negative, self.temperature)
-        leaves |= {name: value[:, None] for name, value in of_row.items()}
-        if missing := sorted(names - leaves.keys()):
-            raise MisfitError(f"the loss {self.title} needs {missing[0]}, which a batch has: call of_batch(scored)")
-        score = negative / self.temperature
-        negatives = Negatives(score, log_weight)
-        value = self.formula.compute(leaves, positive[:, None], self.numerics, negatives)
-        loss = _MEAN(value, eps=self.numerics.eps, negatives=negatives).squeeze(1)
-        # Training calls backward, which needs a value that depends on the scores.
-        return loss if self.has_gradient else loss + 0 * positive

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
+from lightning_modules.losses import Formula, LossObject, Variable, loss_of_formula
 from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
 from lightning_modules.search.events import SearchObserver, SearchObservers
 from lightning_modules.search.executors import ExecutorOptions, TrialExecutor, executor_named
@@ -31,6 +32,7 @@ from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.snapshots import check_state
+from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies import Strategy
 from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.search.trials import Trials
@@ -66,6 +68,7 @@ def run_search(
             process writes there.
     """
     _check_devices(settings, trainer_recipe)
+    settings = settings.of_model(recommender)
     # Only the first process writes; the others run the same search beside it.
     folder = StudyFolder(Path(settings.root), writes=is_first(), check_state=partial(_check_state, settings, seed))
     trainers = TrainerFactory(trainer_recipe, folder.root / "candidates" if settings.log_candidates else None)
@@ -93,9 +96,15 @@ def run_search(
 
 def _check_model(settings: SearchSettings, recommender: pl.LightningModule, evaluator: Evaluator) -> None:
     evaluator.check(recommender)
-    for loss in (*settings.named_references.values(), settings.named_baseline):
+    for loss in (*settings.named_references.values(), settings.named_baseline, _simplest(settings.named_space)):
         if loss is not None:
             loss.check_model(recommender)
+
+
+def _simplest(space: SearchSpace) -> LossObject:
+    """Return the loss of a space's simplest formula, which fits a model if others do."""
+    leaf = next(each for each in space.leaves if isinstance(each, Variable) and each.name in space.dialect.predicted)
+    return loss_of_formula(Formula((leaf,)))
 
 
 @contextmanager
@@ -162,6 +171,7 @@ def _strategy_and_screening(settings: SearchSettings, seed: int) -> tuple[Strate
         largest_gradient=settings.largest_gradient,
         most_operators=settings.most_operators,
         by_direction=settings.normalize_scale,
+        temperature=settings.named_temperature,
     )
     return settings.strategy(space, _generator(seed)), screening
 
@@ -174,6 +184,7 @@ def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
         candidates=settings.candidates,
         batch_size=settings.draws,
         limit=settings.most_draws,
+        seeds=settings.named_seeds,
     )
     return LossSearch(
         strategy=strategy,
@@ -186,6 +197,7 @@ def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
         limits=SearchLimits(
             settings.rounds, settings.warmup_updates, settings.most_failures, settings.top, settings.validate_every
         ),
+        temperature=settings.named_temperature,
     )
 
 
@@ -265,5 +277,5 @@ def _observers(settings: SearchSettings, ledger: Ledger, console: Console) -> li
         finalists=settings.finalists,
     )
     root = Path(settings.root)
-    report = SearchTensorBoard(root, settings.named_space, settings.named_numerics)
+    report = SearchTensorBoard(root, settings.named_space, settings.named_numerics, settings.named_temperature)
     return [progress, ledger, FormulasFile(root), PictureFile(root), report]

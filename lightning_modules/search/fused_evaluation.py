@@ -3,10 +3,11 @@
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytorch_lightning as pl
 
+from lightning_modules.losses import Loss
 from lightning_modules.populations import MeasuredPopulation, UnmatchedError
 from lightning_modules.populations.fused.steps import StepsDataModule
 from lightning_modules.populations.trainer_matching import WHOLE_EPOCHS, refuse_other_device, require_numba
@@ -69,7 +70,7 @@ class FusedEvaluator(GroupEvaluator):
 
         return FusedPopulation(
             recommender,
-            [point.loss for point in points],
+            [cast(Loss, point.loss) for point in points],
             limits=matched_limits(self.trainers.recipe),
             monitor=metric_name(self.monitor),
             settings=[point.setting for point in points],

@@ -1,14 +1,20 @@
 """The scale of losses: formulas are multiplied so that their gradient is as large as the baseline's."""
 
 import math
+from typing import cast
 
 import torch
+from torch import Tensor
 
-from lightning_modules.losses import FormulaLoss, Loss
+from lightning_modules.losses import ListwiseLoss, Loss, LossObject
+from lightning_modules.losses.formula_losses import FormulaLike
+from lightning_modules.losses.score_curves import of_scores
 
 # Predictions at which gradients are measured, as many as screening looks at.
 _PREDICTIONS = 20
 _LOWEST, _HIGHEST = 0.1, 0.9
+# Cosines of positives and of the negatives of each.
+_SCORES, _NEGATIVES = (-0.8, 0.8), 8
 # A clamp between makes a larger difference.
 _ROUNDING = 0.01
 
@@ -17,7 +23,8 @@ class GradientScale:
     """Multiplies losses by a constant, so that their mean absolute gradient by the prediction is a baseline's.
 
     Optimizers and weight decays act on the size of a gradient too, which would otherwise decide how well one setting
-    suits a loss. The gradient is measured at equidistant predictions between .1 and .9 with both labels.
+    suits a loss. The gradient is measured at equidistant predictions between .1 and .9 with both labels; that of losses
+    of scores at equidistant cosines of positives, each with eight negatives.
 
     Args:
         baseline: The baseline.
@@ -26,14 +33,14 @@ class GradientScale:
         ValueError: If the baseline has no gradient of that kind.
     """
 
-    def __init__(self, baseline: Loss) -> None:
+    def __init__(self, baseline: LossObject) -> None:
         self.size = mean_gradient(baseline)
         if not 0 < self.size < math.inf:
             raise ValueError(
                 f"--search.normalize_scale needs a baseline with a gradient, and {baseline.title} has none"
             )
 
-    def scaled(self, loss: FormulaLoss) -> FormulaLoss:
+    def scaled(self, loss: FormulaLike) -> FormulaLike:
         """Return a loss with a factor of three figures, or as it is where none makes its gradient the baseline's."""
         size = mean_gradient(loss)
         if not 0 < size < math.inf:
@@ -41,14 +48,27 @@ class GradientScale:
         factor = float(f"{self.size / size:.3g}")
         if not 0 < factor < math.inf:
             return loss
-        result = FormulaLoss(loss.formula.times(factor), loss.numerics)
+        result = loss.changed(formula=loss.formula.times(factor))
         return result if math.isclose(mean_gradient(result), self.size, rel_tol=_ROUNDING) else loss
 
 
-def mean_gradient(loss: Loss) -> float:
-    """Return the mean absolute derivative of a loss by the prediction; nan or infinite where it is."""
+def mean_gradient(loss: LossObject) -> float:
+    """Return the mean absolute derivative of a loss by the prediction, or the positive's score; nan where it is."""
+    gradient = _by_score(cast(ListwiseLoss, loss)) if loss.wants == "scores" else _by_prediction(cast(Loss, loss))
+    return float(gradient.abs().mean())
+
+
+def _by_score(loss: ListwiseLoss) -> Tensor:
+    positive = torch.linspace(*_SCORES, _PREDICTIONS, dtype=torch.float64).requires_grad_()
+    negative = torch.linspace(*_SCORES, _NEGATIVES, dtype=torch.float64).expand(_PREDICTIONS, -1)
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(of_scores(loss)(positive, negative).sum(), positive)
+    return gradient
+
+
+def _by_prediction(loss: Loss) -> Tensor:
     prediction = torch.linspace(_LOWEST, _HIGHEST, _PREDICTIONS, dtype=torch.float64).repeat(2).requires_grad_()
     label = torch.arange(2, dtype=torch.float64).repeat_interleave(_PREDICTIONS)
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(loss(prediction, label).sum(), prediction)
-    return float(gradient.abs().mean())
+    return gradient

@@ -11,7 +11,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lightning_modules.losses import FormulaLoss, Loss, Numerics
+from lightning_modules.losses import LossObject, Numerics, loss_of_formula
+from lightning_modules.losses.formula_losses import TEMPERATURE
 from lightning_modules.search.answer import Validation
 from lightning_modules.search.contenders import Contenders
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchObservers, SearchProgress
@@ -63,6 +64,7 @@ class LossSearch:
         scale: Multiplies every formula before it is trained; ``None`` trains all as they are.
         observers: Receive the events.
         snapshots: Keeps the state of the search.
+        temperature: Temperature of formulas of scores.
 
     Attributes:
         validation: What became of the finalists when they were last trained; ``None`` until then.
@@ -75,18 +77,20 @@ class LossSearch:
         sampler: Sampler,
         trials: Trials,
         numerics: Numerics,
-        references: Mapping[str, Loss],
+        references: Mapping[str, LossObject],
         limits: SearchLimits,
         node_price: float = 0.0,
         finalists: Finalists | None = None,
         scale: GradientScale | None = None,
         observers: Sequence[SearchObserver] = (),
         snapshots: Snapshots | None = None,
+        temperature: float = TEMPERATURE,
     ) -> None:
         self.strategy = strategy
         self.sampler = sampler
         self.trials = trials
         self.numerics = numerics
+        self.temperature = temperature
         self.references = references
         self.limits = limits
         self.node_price = node_price
@@ -153,7 +157,7 @@ class LossSearch:
             self._offer_snapshot()
 
     def _round(self, number: int) -> None:
-        samples = broadcast_from_first(self.sampler.sample())
+        samples = broadcast_from_first(self.sampler.sample(first=number == 1))
         trials = self._train_candidates(number, samples)
         rewards = tuple(self._reward(trial) for trial in trials)
         told = told_rewards(rewards, [trial.rung for trial in trials], self.history.failure_reward)
@@ -185,7 +189,7 @@ class LossSearch:
     def _validate(self, finalists: Finalists) -> Validation:
         """Train the best candidates to convergence, and tell the observers which of them is the answer."""
         chosen = best_distinct(self.candidates, finalists.count)
-        losses = [FormulaLoss(formula, self.numerics) for formula in chosen]
+        losses = [loss_of_formula(formula, self.numerics, self.temperature) for formula in chosen]
         with closing(finalists.train(losses)) as finished:
             for runs in finished:
                 self.observers.on_finalist(runs)
@@ -196,7 +200,7 @@ class LossSearch:
     def _train_candidates(self, number: int, samples: Samples) -> list[Trial]:
         formulas = self.strategy.space.decode(samples.programs[samples.chosen])
         trials: dict[int, Trial] = {}
-        losses = [FormulaLoss(formula, self.numerics) for formula in formulas]
+        losses = [loss_of_formula(formula, self.numerics, self.temperature) for formula in formulas]
         if self.scale is not None:
             losses = [self.scale.scaled(loss) for loss in losses]
         with closing(self._final(number, losses)) as results:
@@ -215,7 +219,7 @@ class LossSearch:
                 self.history.check()
         return [trials[index] for index in range(len(losses))]
 
-    def _final(self, number: int, losses: Sequence[FormulaLoss]) -> Generator[tuple[int, Trial]]:
+    def _final(self, number: int, losses: Sequence[LossObject]) -> Generator[tuple[int, Trial]]:
         """Train candidates, the best of all so far twice, and yield each with its index when its result is final."""
         contenders = Contenders(self.trials.retrained_share, self._longest_rewards(), len(losses))
         held: dict[int, Trial] = {}

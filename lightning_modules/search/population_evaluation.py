@@ -5,12 +5,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import pytorch_lightning as pl
 from torch import Tensor
 
-from lightning_modules.losses import BCE
+from lightning_modules.losses import BCE, Loss
 from lightning_modules.populations import MeasuredPopulation, Population, UnmatchedError
 from lightning_modules.populations.clipping import clipping_of
 from lightning_modules.populations.trainer_matching import SINGLE_PROCESS, difference
@@ -166,7 +166,8 @@ class PopulationEvaluator(GroupEvaluator):
         """Return copies of ``recommender`` in stacked tensors; see :class:`GroupEvaluator`."""
         if any(point.setting is not None for point in points):
             raise UnmatchedError("stacked tensors are trained with one learning rate and weight decay for all copies")
-        losses, clipping = [point.loss for point in points], clipping_of(self.trainers.recipe)
+        # Recommenders of other losses are refused by the check.
+        losses, clipping = [cast(Loss, point.loss) for point in points], clipping_of(self.trainers.recipe)
         return Population(
             recommender, losses, clipping=clipping, monitor=metric_name(self.monitor), validations=validations
         )

@@ -115,8 +115,9 @@ class PredictionProbe(Probe):
 class ScoreProbe(Probe):
     """Rows of a positive's score and those of 1, 8 or 64 negatives.
 
-    A sign is right if the loss does not rise in the positive's score, and falls somewhere; or does not fall in any
-    negative's of the row, and rises somewhere. Losses without a gradient for rows that are ranked well are right.
+    A row is right, in both signs together, if the loss does not rise with the positive's score nor fall with any of the
+    negatives', and falls and rises with them in some row. Losses without a gradient where a row is ranked well are
+    right, and those that are right for the positive alone are not.
 
     Args:
         space: The search space.
@@ -139,7 +140,8 @@ class ScoreProbe(Probe):
         falls, rises = self._rows.directions(gradient)
         moves = gradient.abs() > 0
         by_positive, by_negative = moves[:, : self._rows.count].any(1), moves[:, self._rows.count :].any(1)
-        return torch.stack([falls & by_positive[:, None], rises & by_negative[:, None]])
+        right = falls & rises & (by_positive & by_negative)[:, None]
+        return right.expand(2, -1, -1)
 
     def limit(self, numerics: Numerics, largest: float) -> Limit:
         """Return what looks at the rows."""

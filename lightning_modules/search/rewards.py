@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 from torch import Tensor
 
-from lightning_modules.losses import Loss
+from lightning_modules.losses import LossObject
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.trial import Evaluation
 from lightning_modules.statistics.standard_errors import standard_error
@@ -34,7 +34,7 @@ class Baseline:
         remarks: Warnings that concern every reward over the present scores.
     """
 
-    def __init__(self, loss: Loss | None) -> None:
+    def __init__(self, loss: LossObject | None) -> None:
         self.loss = loss
         self.remarks: list[str] = []
         self._scores: dict[int, float] = {}

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from lightning_modules.losses.formulas.nodes import Constant, Variable
 from lightning_modules.losses.formulas.numerics import Numerics
-from lightning_modules.losses.formulas.operators import Negatives, Operator
+from lightning_modules.losses.formulas.operators import NegativeScores, Operator
 from lightning_modules.losses.formulas.score_leaves import score_leaves
 from lightning_modules.search.program_gradients import leaf_gradients
 from lightning_modules.search.space import Programs, SearchSpace
 
 #: Numbers of rows and of each one's negatives.
-_BLOCKS = ((8, 1), (4, 8), (2, 64))
+_BLOCKS = ((4, 1), (4, 8), (2, 64))
 #: A derivative this much smaller than the largest of its kind is a rounding error.
 _ROUNDING = 1e-9
 
@@ -84,7 +84,7 @@ class ScoreRows:
         self.count = sum(rows for rows, _ in self.shapes)
         self.points = self.count + sum(self.sizes)
         self._leaves = torch.cat([block.leaves(space, temperature) for block in blocks], dim=1)
-        self._negatives = [Negatives(block.negative / temperature) for block in blocks]
+        self._negatives = [NegativeScores(block.negative / temperature) for block in blocks]
         sizes = [torch.full((shape.numel(),), float(shape[1]), dtype=torch.float64) for shape in self.shapes]
         self._number = torch.cat(sizes)
         self._by_positive, self._by_negative = self._slope(1.0, 0.0), self._slope(0.0, 1.0)

@@ -1,14 +1,40 @@
 """The options of a search."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import pytorch_lightning as pl
 import torch
 
-from lightning_modules.losses import BCE, MSE, Focal, Hinge, LogMin, Loss, MaxR, Numerics, SumR
+from lightning_modules.losses import (
+    BCE,
+    BSL,
+    CCL,
+    MSE,
+    PSL,
+    DirectAU,
+    Focal,
+    Formula,
+    Hinge,
+    LogMin,
+    Loss,
+    LossObject,
+    MaxR,
+    Numerics,
+    SampledBCE,
+    SampledBPR,
+    SampledSoftmax,
+    SampledWARP,
+    SLatK,
+    SumR,
+    Talos,
+)
+from lightning_modules.losses.formula_losses import TEMPERATURE
+from lightning_modules.losses.loss_object import above_zero
 from lightning_modules.search.reward_tuning import RewardTuning
-from lightning_modules.search.space import SearchSpace
+from lightning_modules.search.seeds import KNOWN, known_programs
+from lightning_modules.search.space import Programs, RankingSpace, SearchSpace
 from lightning_modules.search.strategies import PPO, Strategy
 from lightning_modules.search.successive_halving import SuccessiveHalving
 
@@ -17,6 +43,7 @@ StrategyFactory = Callable[[SearchSpace, torch.Generator], Strategy]
 
 #: The longest time that a timer can be set to, in seconds.
 _LONGEST_TIMEOUT = 1e9
+_MONITOR = "val/auc"
 _NOT_NEGATIVE = (
     *("node_price", "warmup_updates", "threads", "workers", "child_timeout", "gpus_per_child"),
     *("finalists", "validate_every"),
@@ -32,8 +59,11 @@ class SearchSettings:
         rounds: Rounds of the search; after each of them the strategy learns.
         candidates: Formulas to train per round.
         strategy: The search strategy: PPO, REINFORCE, RegularizedEvolution or RandomSearch.
-        space: Operators, leaves and nodes of the formulas; by default nine operators and ten nodes over pred, label, 1.
+        space: Operators, leaves and nodes of the formulas; by default nine operators and ten nodes over pred, label, 1,
+            or RankingSpace for models that rank a catalogue.
         numerics: Numeric protection of the formulas: protected, autolossgen, or eps, low and high.
+        temperature: What formulas of scores divide these by, and that of the default baseline; by default 0.1.
+        seeds: Formulas to train first, for the strategy to learn from; known stands for the known losses of the space.
         draws: Formulas to sample and screen at a time.
         most_draws: Largest number of formulas that a round samples; it then trains the candidates it has.
         least_right_share: Formulas with a smaller share of right gradient signs are not trained; 0 trains all.
@@ -45,11 +75,11 @@ class SearchSettings:
             formulas; reports have the reward itself.
         warmup_updates: Updates of the strategy on screening alone, before the first round.
         holdout: Share of the training rows that rewards are measured on; 0 measures them on the validation split.
-        monitor: The metric of the rewards.
+        monitor: The metric of the rewards; by default val/auc, or the NDCG of models that rank a catalogue.
         mode: Whether more (max) or less (min) of the metric is better.
         relative: Reward the difference to the baseline's metric instead of the metric itself.
-        baseline: The loss whose metric is subtracted from the others; by default BCE.
-        references: Hand-made losses to train under the longest budget; by default all pointwise ones.
+        baseline: The loss that rewards are over; by default the usual one.
+        references: Hand-made losses to train too; by default all that suit the model.
         alternate: Continue from the weights of a round's best formula, instead of training from scratch each time.
         most_failures: End the search after this many failed candidates in a row.
         top: Number of best formulas to report.
@@ -86,6 +116,8 @@ class SearchSettings:
     strategy: StrategyFactory = PPO
     space: SearchSpace | None = None
     numerics: Numerics | str = "protected"
+    temperature: float | None = None
+    seeds: list[str] | None = None
     draws: int = 1024
     most_draws: int = 200_000
     least_right_share: float = 0.6
@@ -94,11 +126,11 @@ class SearchSettings:
     node_price: float = 0.0
     warmup_updates: int = 65
     holdout: float = 0.1
-    monitor: str = "val/auc"
+    monitor: str = _MONITOR
     mode: Literal["max", "min"] = "max"
     relative: bool = True
-    baseline: Loss | None = None
-    references: list[Loss] | None = None
+    baseline: LossObject | None = None
+    references: list[LossObject] | None = None
     alternate: bool = False
     most_failures: int = 5
     top: int = 10
@@ -145,6 +177,7 @@ class SearchSettings:
             )
         self._check_finalists()
         self._refuse_limits_that_leave_no_formula()
+        above_zero("--search.temperature", self.named_temperature)
         self.halving  # noqa: B018 (refuses numbers that make no ladder)
 
     def _check_finalists(self) -> None:
@@ -166,6 +199,19 @@ class SearchSettings:
             if limit is not None and not limit > 0:
                 raise ValueError(f"--search.{name} is {limit}, which leaves no formula to train; it is more than 0")
 
+    def of_model(self, recommender: pl.LightningModule) -> "SearchSettings":
+        """Return the options with metric, space, baseline and references that suit a model, where none are named."""
+        if getattr(recommender, "gives", None) != "scores":
+            return self
+        own = getattr(recommender, "validation_metric", _MONITOR)
+        return replace(
+            self,
+            monitor=own if self.monitor == _MONITOR else self.monitor,
+            space=self.space or RankingSpace(),
+            baseline=self.baseline or SampledSoftmax(self.named_temperature),
+            references=listwise_losses() if self.references is None else self.references,
+        )
+
     @property
     def halving(self) -> SuccessiveHalving:
         """The budgets of a round."""
@@ -182,22 +228,46 @@ class SearchSettings:
         return Numerics.named(self.numerics) if isinstance(self.numerics, str) else self.numerics
 
     @property
-    def named_baseline(self) -> Loss | None:
+    def named_temperature(self) -> float:
+        """The temperature of formulas of scores."""
+        return TEMPERATURE if self.temperature is None else self.temperature
+
+    @property
+    def named_seeds(self) -> Programs | None:
+        """The programs that the first round begins with.
+
+        Raises:
+            ValueError: If one is no formula of the space.
+        """
+        texts = [text for text in self.seeds or () if text != KNOWN]
+        programs = [self.named_space.encode(Formula.parse(text)) for text in texts]
+        if KNOWN in (self.seeds or ()):
+            programs += known_programs(self.named_space)
+        return Programs.concatenate(programs) if programs else None
+
+    @property
+    def named_baseline(self) -> LossObject | None:
         """The baseline of relative rewards; ``None`` if rewards are the metric itself."""
         return self.compared_baseline if self.relative else None
 
     @property
-    def compared_baseline(self) -> Loss:
+    def compared_baseline(self) -> LossObject:
         """The loss that finalists are compared with, whatever rewards are."""
         return self.baseline or BCE()
 
     @property
-    def named_references(self) -> dict[str, Loss]:
+    def named_references(self) -> dict[str, LossObject]:
         """The reference losses by their titles."""
-        losses = hand_made_losses() if self.references is None else self.references
+        losses: Sequence[LossObject] = hand_made_losses() if self.references is None else self.references
         return {loss.title: loss for loss in losses}
 
 
 def hand_made_losses() -> list[Loss]:
     """Return the common pointwise losses."""
     return [BCE(), MSE(), Hinge(), Focal(), MaxR(), SumR(), LogMin()]
+
+
+def listwise_losses() -> list[LossObject]:
+    """Return the listwise losses, the sampled softmax first."""
+    kinds = (SampledSoftmax, SampledBPR, SampledBCE, BSL, PSL, SLatK, Talos, CCL, SampledWARP, DirectAU)
+    return [kind() for kind in kinds]

@@ -127,6 +127,38 @@ class SearchSpace:
         second = torch.where(self.binary[operators], other + (other >= first), first)
         return torch.stack([first, second], dim=-1)
 
+    def encode(self, formula: Formula) -> Programs:
+        """Return a formula as a program, whose other nodes come first and are not read.
+
+        Raises:
+            ValueError: If it is no formula of this space.
+        """
+        numbers = {operator.name: number for number, operator in enumerate(self.operators)}
+        operations = [node for node in formula.nodes if isinstance(node, Operation)]
+        idle = self.nodes - len(operations)
+        if not 0 <= idle < self.nodes:
+            raise ValueError(f"'{formula}' has {len(operations)} operators, and a program 1 to {self.nodes}")
+        operators, operands = [0] * idle, [[0, int(self.binary[0])] for _ in range(idle)]
+        places: list[int] = []
+        for node in formula.nodes:
+            if not isinstance(node, Operation):
+                places.append(self._leaf_place(node, formula))
+                continue
+            read = [places[operand] for operand in node.operands]
+            if node.operator not in numbers or len({*read}) < len(read):
+                reason = "twice on one operand" if node.operator in numbers else "not in the search space"
+                raise ValueError(f"'{formula}' has the operator '{node.operator}', which is {reason}")
+            places.append(len(self.leaves) + len(operators))
+            operators.append(numbers[node.operator])
+            operands.append([read[0], read[-1]])
+        return Programs(torch.tensor([operators]), torch.tensor([operands]))
+
+    def _leaf_place(self, leaf: Variable | Constant, formula: Formula) -> int:
+        if leaf not in self.leaves:
+            named = leaf.name if isinstance(leaf, Variable) else f"{leaf.value:g}"
+            raise ValueError(f"'{formula}' has the leaf {named}, which is not in the search space")
+        return self.leaves.index(leaf)
+
     def decode(self, programs: Programs) -> list[Formula]:
         """Return programs as formulas, each reduced to the nodes that its result depends on."""
         return [

@@ -1,5 +1,6 @@
 """``Study``: the results that a search, finished or not, left in its folder."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
@@ -10,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from lightning_modules.core.run_config import CONFIG_NAME
-from lightning_modules.losses import Formula, FormulaLoss, Numerics
+from lightning_modules.losses import Formula, FormulaBased, Numerics, loss_of_formula
+from lightning_modules.losses.formula_losses import TEMPERATURE
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.front import front, with_operators
 from lightning_modules.search.ledger import read_ledger, read_validated
@@ -33,6 +35,7 @@ class Study:
         numerics: Numeric protection of its formulas.
         strategy: Class name of the search strategy; empty if there are no settings.
         rounds: Rounds that the settings ask for; ``None`` if there are no settings.
+        temperature: Temperature of its formulas of scores.
     """
 
     root: Path
@@ -40,6 +43,7 @@ class Study:
     numerics: Numerics
     strategy: str
     rounds: int | None
+    temperature: float = TEMPERATURE
 
     @classmethod
     def read(cls, root: str | Path) -> "Study":
@@ -59,9 +63,10 @@ class Study:
             numerics = _numerics(settings.get("numerics", "protected"))
             strategy = _class_name(settings.get("strategy", ""))
             rounds = _rounds(settings.get("rounds"))
+            temperature = _temperature(settings.get("temperature"))
         except ValueError as error:
             raise ValueError(f"'{Path(root) / CONFIG_NAME}' does not hold the settings of a search: {error}") from error
-        return cls(Path(root), losses, numerics, strategy, rounds)
+        return cls(Path(root), losses, numerics, strategy, rounds, temperature)
 
     @cached_property
     def candidates(self) -> pd.DataFrame:
@@ -154,9 +159,9 @@ class Study:
             f"its search again with --search.finalists 10, or take the one with the highest reward, {self.root}#1"
         )
 
-    def loss(self, rank: int) -> FormulaLoss:
+    def loss(self, rank: int) -> FormulaBased:
         """Return the formula of a rank as a loss with the numerics of the search; raises like :meth:`formula`."""
-        return FormulaLoss(self.formula(rank), self.numerics)
+        return loss_of_formula(self.formula(rank), self.numerics, self.temperature)
 
 
 def numerics_of(given: Numerics | str | None, study: Study | None) -> Numerics | str:
@@ -166,7 +171,7 @@ def numerics_of(given: Numerics | str | None, study: Study | None) -> Numerics |
     return study.numerics if study is not None else "protected"
 
 
-def loss_of(reference: str) -> FormulaLoss | None:
+def loss_of(reference: str) -> FormulaBased | None:
     """Return the loss that ``RUN#RANK``, ``RUN#front:OPERATORS`` or ``RUN#answer`` names; ``None`` for other texts.
 
     ``runs/shop#1`` is the best formula of that study, ``runs/shop#front:4`` the best with at most four operators.
@@ -220,3 +225,11 @@ def _rounds(value: Any) -> int | None:
     if value is not None and (type(value) is not int or value < 0):
         raise ValueError(f"its rounds are {shortened(str(value), _SHOWN)}")
     return value
+
+
+def _temperature(value: Any) -> float:
+    if value is None:
+        return TEMPERATURE
+    if type(value) not in (int, float) or not 0 < value < math.inf:
+        raise ValueError(f"its temperature is {shortened(str(value), _SHOWN)}")
+    return float(value)

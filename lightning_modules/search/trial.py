@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from lightning_modules.losses import Loss
+from lightning_modules.losses import LossObject
 from lightning_modules.training.tuning import Setting
 
 
@@ -75,7 +75,7 @@ class GridPoint:
         setting: The setting; ``None`` leaves the optimizer's own.
     """
 
-    loss: Loss
+    loss: LossObject
     name: str
     setting: Setting | None = None
 
@@ -96,7 +96,7 @@ class Assignment:
             trains all epochs, and the last validation is the result.
     """
 
-    losses: tuple[Loss, ...]
+    losses: tuple[LossObject, ...]
     names: tuple[str, ...]
     seed: int
     epochs: int | None = None
@@ -181,7 +181,7 @@ class Trial:
     """
 
     key: TrialKey
-    loss: Loss
+    loss: LossObject
     rung: int
     evaluation: Evaluation
     reward: float

@@ -7,7 +7,7 @@ from itertools import groupby
 import pytorch_lightning as pl
 from torch import Tensor
 
-from lightning_modules.losses import Loss
+from lightning_modules.losses import LossObject
 from lightning_modules.search.evaluation import Evaluator
 from lightning_modules.search.executors import Shared, TrialExecutor
 from lightning_modules.search.executors.dispatch import Death, dispatch
@@ -43,7 +43,7 @@ class TrialRunner:
         evaluator: Evaluator,
         schedule: Schedule,
         *,
-        baseline: Loss | None,
+        baseline: LossObject | None,
         seed: int,
         known: Mapping[TrialKey, Evaluation],
         record: Record,
@@ -62,7 +62,7 @@ class TrialRunner:
         self._recommender: tuple[int, Shared[pl.LightningModule]] | None = None
 
     def train(
-        self, keys: Sequence[TrialKey], losses: Sequence[Loss], regimes: Sequence[Regime] | None = None
+        self, keys: Sequence[TrialKey], losses: Sequence[LossObject], regimes: Sequence[Regime] | None = None
     ) -> Generator[tuple[int, Evaluation]]:
         """Train every loss whose trial is unknown and yield all evaluations with their index, as they become known.
 
@@ -96,7 +96,7 @@ class TrialRunner:
         """Return how trials of a budget are trained."""
         return Regime()
 
-    def weights(self, key: TrialKey, loss: Loss) -> Mapping[str, Tensor]:
+    def weights(self, key: TrialKey, loss: LossObject) -> Mapping[str, Tensor]:
         """Return the weights of a candidate, which is trained again if they were lost.
 
         Raises:
@@ -131,7 +131,7 @@ class TrialRunner:
         return groups
 
     def _call(
-        self, keys: Sequence[TrialKey], losses: Sequence[Loss], regime: Regime
+        self, keys: Sequence[TrialKey], losses: Sequence[LossObject], regime: Regime
     ) -> tuple[Shared[Evaluator], Shared[pl.LightningModule], Assignment]:
         moves = self.schedule.moves
         if self._recommender is None or self._recommender[0] != moves:

@@ -5,7 +5,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from lightning_modules.losses import Loss
+from lightning_modules.losses import LossObject
 from lightning_modules.search.executors.dispatch import in_order
 from lightning_modules.search.reward_tuning import RewardTuning, best_setting
 from lightning_modules.search.rewards import Baseline
@@ -59,14 +59,14 @@ class Trials(TrialRunner):
         for epochs in self.halving.epochs:
             self._add_baseline(self.baseline, epochs, position=0)
 
-    def references(self, losses: Mapping[str, Loss]) -> Generator[Trial]:
+    def references(self, losses: Mapping[str, LossObject]) -> Generator[Trial]:
         """Train hand-made losses, given by name, under the longest budget and yield their trials in order."""
         epochs, rung = self.halving.longest, len(self.halving.epochs) - 1
         keys = [TrialKey(0, "reference", position, epochs, name) for position, name in enumerate(losses, start=1)]
         with closing(self._trials(keys, list(losses.values()), rung)) as trials:
             yield from trials
 
-    def candidates(self, number: int, losses: Sequence[Loss]) -> Generator[tuple[int, Trial]]:
+    def candidates(self, number: int, losses: Sequence[LossObject]) -> Generator[tuple[int, Trial]]:
         """Train a round's candidates by successive halving and yield the last trial of each with its index.
 
         Args:
@@ -113,7 +113,7 @@ class Trials(TrialRunner):
         ((_, evaluation),) = self.train([key], [baseline.loss])
         baseline.add(epochs, evaluation)
 
-    def _trials(self, keys: Sequence[TrialKey], losses: Sequence[Loss], rung: int) -> Generator[Trial]:
+    def _trials(self, keys: Sequence[TrialKey], losses: Sequence[LossObject], rung: int) -> Generator[Trial]:
         with closing(self.train(keys, losses)) as evaluations:
             for index, evaluation in in_order(evaluations):
                 reward = self.baseline_of(keys[index]).reward(evaluation, keys[index].epochs)

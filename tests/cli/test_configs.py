@@ -18,7 +18,7 @@ TINY = [
 
 
 def test_the_files_are_found() -> None:
-    assert [path.stem for path in SEARCHES] == ["ml100k_biased_mf", "ml100k_deep_mf", "quickstart"]
+    assert [path.stem for path in SEARCHES] == ["ml100k_biased_mf", "ml100k_deep_mf", "quickstart", "top_n"]
     folders = {"agents", "compare", "multitask", "recommenders", "search", "top_n"}
     assert {path.name for path in CONFIGS.iterdir()} == folders
 
@@ -32,7 +32,7 @@ def test_the_files_are_found() -> None:
     ],
 )
 def test_every_search_runs(path: Path, tmp_path: Path) -> None:
-    data = [] if path.stem == "quickstart" else [f"--data.root={write_split(tmp_path / 'shop')}"]
+    data = [] if path.stem in ("quickstart", "top_n") else [f"--data.root={write_split(tmp_path / 'shop')}"]
     assert main(["search", f"--config={path}", *data, *TINY]) == 0
     assert set(candidates(Path("study"))["status"]) == {"trained"}
 

@@ -186,8 +186,13 @@ def sample_of(batch: ScoredBatch, loss: ListwiseLoss) -> Sample:
         weight=weight,
         user_vector=batch.user_vector.numpy(),
         item_vector=batch.item_vector.numpy(),
-        quantile=loss.quantile[batch.user].numpy() if isinstance(loss, QuantileLoss) else np.zeros(len(batch.user)),
+        quantile=_quantiles(loss, batch),
     )
+
+
+def _quantiles(loss: ListwiseLoss, batch: ScoredBatch) -> np.ndarray:
+    has = isinstance(loss, QuantileLoss) and len(loss.quantile) > 0
+    return loss.quantile[batch.user].numpy() if has else np.zeros(len(batch.user))  # type: ignore[union-attr]
 
 
 def catalogue(user: Tensor) -> Tensor:
@@ -198,7 +203,9 @@ def catalogue(user: Tensor) -> Tensor:
 
 def prepared(loss: ListwiseLoss, **changes: Any) -> ListwiseLoss:
     """Return the loss as it is in the first epoch of a training, perhaps with other arguments."""
-    ready = type(loss)(**(loss.init_args() | changes)) if changes else copy.deepcopy(loss)
+    spec = loss.spec()
+    changed = {**spec, "init_args": spec["init_args"] | changes}
+    ready = type(loss).from_spec(changed) if changes else copy.deepcopy(loss)
     ready.prepare(*TRAINING, NUM_USERS, NUM_ITEMS)
     ready.start_epoch(0, catalogue, torch.Generator().manual_seed(1))
     # Some losses go on learning of the users in every step of a training.

@@ -8,7 +8,7 @@ from lightning_modules.losses.formulas.operators import EVERY_OPERATOR
 from lightning_modules.search.score_probe import ScoreRows
 from lightning_modules.search.screening import Screened, Screening, ScreeningResult
 from lightning_modules.search.space import Programs, RankingSpace, SearchSpace
-from lightning_modules.search.strategies.evolution import mutate
+from lightning_modules.search.strategies.mutation import mutate
 from tests.search.search_helpers import WrittenNode, seeded, written
 
 LEAVES = ["pos_t", "neg_t", "gap", "gap_t", 1.0]
@@ -63,7 +63,7 @@ def gradient_of(loss: RankingFormulaLoss, rows: ScoreRows) -> torch.Tensor:
     for block in rows.blocks:
         positive, negative = block.positive.squeeze(1).clone().requires_grad_(), block.negative.clone().requires_grad_()
         of_row = {name: value.squeeze(1) for name, value in block.of_row.items()}
-        total = loss._value(positive, negative, None, of_row).sum()
+        total = loss.value_of(positive, negative, None, of_row).sum()
         of_positive, of_negative = torch.autograd.grad(total, (positive, negative), materialize_grads=True)
         by_positive.append(of_positive)
         by_negative.append((of_negative * negative.shape[1] ** 0.5).flatten())
@@ -93,8 +93,8 @@ def test_what_falls_in_one_of_many_negatives_is_wrong_there() -> None:
     ]
     found = screened(SPACE, program)
     assert found.result.item() == ScreeningResult.WRONG_DIRECTION
-    # With one negative there is no gradient, which is not wrong.
-    assert 0.5 < found.right_share.item() < 0.8
+    # With one negative there is no gradient by it, which is not wrong.
+    assert found.right_share.item() == found.joint_share.item() == 0.4
 
 
 def test_the_sieve_keeps_all_that_are_right_and_few_others() -> None:
@@ -104,7 +104,7 @@ def test_the_sieve_keeps_all_that_are_right_and_few_others() -> None:
     kept = screening.sieve(programs, 0.6)
     again = Screening(space, Numerics(), seeded()).screen(kept).joint_share >= 0.6
     assert 0 < int(right.sum()) == int(again.sum())
-    assert len(kept) < 0.15 * len(programs)
+    assert len(kept) < 2 * int(right.sum()) < len(programs)
 
 
 def test_the_space_of_scores_has_its_own_dialect() -> None:
@@ -119,4 +119,4 @@ def test_mutants_of_a_known_loss_are_often_right() -> None:
     parents = Programs.concatenate([parent] * 300)
     mutants = Screening(SPACE, Numerics(), seeded()).screen(mutate(parents, SPACE, seeded(), 1))
     uniform = Screening(SPACE, Numerics(), seeded()).screen(SPACE.uniform(300, seeded(3)))
-    assert (mutants.joint_share >= 0.6).sum() > 3 * (uniform.joint_share >= 0.6).sum()
+    assert (mutants.joint_share >= 0.6).sum() > 2 * (uniform.joint_share >= 0.6).sum()

@@ -17,18 +17,22 @@ class Dialect:
     Attributes:
         name: Its name in options.
         symbols: The LaTeX symbol of every variable.
+        arguments: What the loss is a function of, in LaTeX.
         operators: Its operators.
         predicted: The variables that depend on the model, so that a formula of them can be trained.
         meaning: What the variables are, as LaTeX with the symbols; empty where the symbols are usual.
-        advice: What is wrong with a formula that has no gradient, and an example of one that has.
+        advice: What is wrong with a formula that has no gradient, and what to do.
+        example: A formula that can be trained.
     """
 
     name: str
     symbols: Mapping[str, str]
+    arguments: str
     operators: tuple[Operator, ...]
     predicted: tuple[str, ...]
     meaning: str
     advice: str
+    example: str
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -57,11 +61,12 @@ class Dialect:
 POINTWISE = Dialect(
     name="pointwise",
     symbols={"pred": r"\hat{y}", "label": "y"},
+    arguments=r"\hat{y}, y",
     operators=OPERATORS,
     predicted=("pred",),
     meaning="",
-    advice="it has no prediction in it: write pred where the predicted probability stands, for instance "
-    "(label - pred)**2",
+    advice="it has no prediction in it: write pred where the predicted probability stands",
+    example="(label - pred)**2",
 )
 #: Losses of the score of an item that a user has, and of those of its negatives. ``gap`` is ``neg - pos``, and what
 #: ends in ``_t`` is divided by the temperature. ``beta`` is the score from which on items are among the user's top K,
@@ -78,12 +83,15 @@ RANKING = Dialect(
         "beta": r"\beta",
         "log_popularity": r"\pi",
     },
+    arguments=r"s_{+}, s_{1}, \dots, s_{N}",
     operators=(*OPERATORS, *SCORE_OPERATORS, *AGGREGATIONS),
     predicted=("pos", "neg", "gap", "pos_t", "neg_t", "gap_t"),
     meaning=r"$s_{+}$ is the score of an item that the user has, $s_{j}$ that of one of $N$ negatives, "
-    r"$d_{j} = s_{j} - s_{+}$, and a bar divides by the temperature",
-    advice="it has no score with a gradient in it: write pos, neg or gap where scores stand, for instance "
-    "softplus(gap_t)",
+    r"$d_{j} = s_{j} - s_{+}$, a bar divides by the temperature, $\beta$ is the score from which on items are among "
+    r"the user's top $K$, $\pi$ the logarithm of the item's number of training users, and a value that differs between "
+    r"negatives is averaged over them",
+    advice="it has no score with a gradient in it: write pos, neg or gap where scores stand",
+    example="softplus(gap_t)",
 )
 
 #: A text or program without variables is of the first one that has its operators.

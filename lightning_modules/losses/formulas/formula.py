@@ -20,7 +20,7 @@ from lightning_modules.losses.formulas.nodes import (
     reaching,
 )
 from lightning_modules.losses.formulas.numerics import Numerics
-from lightning_modules.losses.formulas.operators import EVERY_OPERATOR, Negatives
+from lightning_modules.losses.formulas.operators import EVERY_OPERATOR, NegativeScores
 from lightning_modules.losses.formulas.parsing import parse
 
 
@@ -169,7 +169,7 @@ class Formula:
         return self.compute({"pred": pred, "label": label}, pred, numerics)
 
     def compute(
-        self, leaves: Mapping[str, Tensor], like: Tensor, numerics: Numerics, negatives: Negatives | None = None
+        self, leaves: Mapping[str, Tensor], like: Tensor, numerics: Numerics, negatives: NegativeScores | None = None
     ) -> Tensor:
         """Return the formula's value.
 
@@ -190,6 +190,6 @@ class Formula:
         return values[-1]
 
 
-def _applied(node: Operation, values: Sequence[Tensor], numerics: Numerics, negatives: Negatives | None) -> Tensor:
+def _applied(node: Operation, values: Sequence[Tensor], numerics: Numerics, negatives: NegativeScores | None) -> Tensor:
     operands = (values[operand] for operand in node.operands)
     return numerics.clamp(EVERY_OPERATOR[node.operator](*operands, eps=numerics.eps, negatives=negatives))

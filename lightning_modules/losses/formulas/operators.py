@@ -17,7 +17,7 @@ _LARGEST_EXPONENT = 80.0
 
 
 @dataclass(frozen=True, slots=True)
-class Negatives:
+class NegativeScores:
     """What aggregations over the negatives take beside their operand.
 
     Attributes:
@@ -49,7 +49,7 @@ class Operator:
     function: Callable[..., Tensor]
     aggregates: ClassVar[bool] = False
 
-    def __call__(self, *operands: Tensor, eps: float | Tensor, negatives: Negatives | None = None) -> Tensor:  # noqa: ARG002
+    def __call__(self, *operands: Tensor, eps: float | Tensor, negatives: NegativeScores | None = None) -> Tensor:  # noqa: ARG002
         """Apply the operator element by element; ``eps`` protects log, reciprocal and sqrt near zero."""
         return self.function(*operands, eps)
 
@@ -57,13 +57,13 @@ class Operator:
 class Aggregation(Operator):
     """An operator that makes one value of those of all negatives: float [..., N] or [..., 1] -> [..., 1].
 
-    A value of one column is that of every negative. ``function`` takes it and the :class:`Negatives`.
+    A value of one column is that of every negative. ``function`` takes it and the :class:`NegativeScores`.
     """
 
     __slots__ = ()
     aggregates: ClassVar[bool] = True
 
-    def __call__(self, *operands: Tensor, eps: float | Tensor, negatives: Negatives | None = None) -> Tensor:  # noqa: ARG002
+    def __call__(self, *operands: Tensor, eps: float | Tensor, negatives: NegativeScores | None = None) -> Tensor:  # noqa: ARG002
         """Aggregate over the last dimension."""
         return self.function(*operands, negatives)
 
@@ -84,21 +84,21 @@ def _bounded_exp(x: Tensor, _: float | Tensor) -> Tensor:
     return torch.exp(x.clamp(max=_LARGEST_EXPONENT))
 
 
-def _mean(x: Tensor, negatives: Negatives) -> Tensor:
+def _mean(x: Tensor, negatives: NegativeScores) -> Tensor:
     weighted = x if negatives.log_weight is None else x * negatives.log_weight.exp()
     return weighted.mean(dim=-1, keepdim=True)
 
 
-def _sum(x: Tensor, negatives: Negatives) -> Tensor:
+def _sum(x: Tensor, negatives: NegativeScores) -> Tensor:
     return negatives.score.shape[-1] * _mean(x, negatives)
 
 
-def _logmeanexp(x: Tensor, negatives: Negatives) -> Tensor:
+def _logmeanexp(x: Tensor, negatives: NegativeScores) -> Tensor:
     weighted = x if negatives.log_weight is None else x + negatives.log_weight
     return torch.logsumexp(weighted, dim=-1, keepdim=True) - math.log(weighted.shape[-1])
 
 
-def _hard(x: Tensor, negatives: Negatives) -> Tensor:
+def _hard(x: Tensor, negatives: NegativeScores) -> Tensor:
     score = negatives.score if negatives.log_weight is None else negatives.score + negatives.log_weight
     return (score.detach().softmax(dim=-1) * x).sum(dim=-1, keepdim=True)
 

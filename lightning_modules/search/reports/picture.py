@@ -1,4 +1,4 @@
-"""The picture of a search: rewards over its rounds, their front, and the curve of a formula beside that of BCE."""
+"""The picture of a search: rewards over its rounds, their front, and a formula beside the usual loss."""
 
 import math
 import textwrap
@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lightning_modules.losses import BCE
-from lightning_modules.losses.figures import draw_beside
+from lightning_modules.losses.figures import curves_of, draw_beside_usual
 from lightning_modules.search.events import SearchObserver
 from lightning_modules.search.ledger import LEDGER_NAME
 from lightning_modules.search.reports.summary import ranking
@@ -59,7 +58,7 @@ def write_picture(study: Study, path: Path, rank: int = 1) -> None:
 
 
 def search_figure(study: Study, rank: int = 1) -> Figure:
-    """Draw all rewards over rounds and operators with those of hand-made losses, and a formula's curve beside BCE's.
+    """Draw all rewards over rounds and operators with those of hand-made losses, and a formula beside the usual loss.
 
     Args:
         study: A search, finished or not.
@@ -71,14 +70,16 @@ def search_figure(study: Study, rank: int = 1) -> Figure:
     formula = study.loss(rank)
     figure = Figure(figsize=(11, 5), layout="constrained")
     grid = figure.add_gridspec(1, 3, width_ratios=(2, 1, 1))
-    over_rounds, over_pred = figure.add_subplot(grid[0]), figure.add_subplot(grid[2])
+    over_rounds, curves = figure.add_subplot(grid[0]), figure.add_subplot(grid[2])
     over_operators = figure.add_subplot(grid[1], sharey=over_rounds)
     _draw_rewards(over_rounds, study)
     _draw_front(over_operators, study)
-    draw_beside(over_pred, {"formula": formula, "BCE": BCE()})
-    over_pred.set(xlabel="pred", yticks=[])
-    over_pred.set_title("this formula and BCE over pred,\nfrom the least value up, slopes alike", fontsize=9)
-    for axes, columns in ((over_rounds, 3), (over_operators, 1), (over_pred, 2)):
+    draw_beside_usual(curves, "formula", formula)
+    curves.set(yticks=[])
+    kind = curves_of(formula)
+    title = f"this formula and {kind.usual.title} over {kind.over},\nfrom the least value up, slopes alike"
+    curves.set_title(title, fontsize=9)
+    for axes, columns in ((over_rounds, 3), (over_operators, 1), (curves, 2)):
         axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=columns)
     figure.suptitle(_title(study, rank), fontsize=8.5, family="monospace").set(parse_math=False)
     return figure

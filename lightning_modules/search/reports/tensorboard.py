@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from callbacks.scalar_layout import Layout, write_layout
-from lightning_modules.losses import Formula, FormulaLoss, Numerics
+from lightning_modules.losses import Formula, Numerics, loss_of_formula
 from lightning_modules.losses.figures import drawn, loss_figure
+from lightning_modules.losses.formula_losses import TEMPERATURE
 from lightning_modules.search.answer import Validation
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
 from lightning_modules.search.screening import ScreeningResult
@@ -47,17 +48,25 @@ class SearchTensorBoard(SearchObserver):
         root: The study's folder.
         space: The search space.
         numerics: Numeric protection of the formulas.
+        temperature: Temperature of formulas of scores.
         figures: Number of best formulas to draw.
         patience: Ratio of the time between figures to the time that they take.
     """
 
     def __init__(
-        self, root: Path, space: SearchSpace, numerics: Numerics, figures: int = 5, patience: float = 10.0
+        self,
+        root: Path,
+        space: SearchSpace,
+        numerics: Numerics,
+        temperature: float = TEMPERATURE,
+        figures: int = 5,
+        patience: float = 10.0,
     ) -> None:
         self.writer = SummaryWriter(str(root))
         write_layout(self.writer, LAYOUT)
         self.space = space
         self.numerics = numerics
+        self.temperature = temperature
         self.figures = figures
         self.patience = patience
         self._references: dict[str, float] = {}
@@ -155,4 +164,5 @@ class SearchTensorBoard(SearchObserver):
         self._seconds = self._drawn - begin
 
     def _image(self, formula: Formula, reward: float) -> NDArray[np.uint8]:
-        return drawn(loss_figure(FormulaLoss(formula, self.numerics), f"reward {reward:+.4f}: {formula.shortest()}"))
+        loss = loss_of_formula(formula, self.numerics, self.temperature)
+        return drawn(loss_figure(loss, f"reward {reward:+.4f}: {formula.shortest()}"))
