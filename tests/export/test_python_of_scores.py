@@ -68,7 +68,7 @@ def test_a_module_that_computes_something_else_is_refused(tmp_path: Path) -> Non
     with pytest.raises(RuntimeError, match="differs from the formula in value for rows of 1 negatives"):
         check_module(path, RankingFormulaLoss("softplus(gap_t) + 1"))
     with pytest.raises(RuntimeError, match="differs from the formula in gradient"):
-        check_module(path, RankingFormulaLoss("detach(softplus(gap_t)) + pos - detach(pos)"))
+        check_module(path, RankingFormulaLoss("detach(softplus(gap_t)) + (pos - detach(pos))"))
 
 
 def test_latex_says_what_the_symbols_are() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss, Loss, Numerics
+from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss, Loss, Numerics, RankingFormulaLoss, SampledSoftmax
 from lightning_modules.search.gradient_scale import GradientScale, mean_gradient
 from lightning_modules.search.ledger import read_ledger
 from lightning_modules.search.space import SearchSpace
@@ -73,3 +73,11 @@ def test_a_search_trains_and_records_the_scaled_formula(tmp_path: Path, monkeypa
     search(tmp_path, strategy="random", rounds=1, references=[], normalize_scale=True)
     formulas = read_ledger(tmp_path)["formula"].tolist()
     assert [mean_gradient(FormulaLoss(text)) for text in formulas] == pytest.approx([SCALE.size] * 3, rel=0.01)
+
+
+def test_formulas_of_scores_are_scaled_too() -> None:
+    scale = GradientScale(SampledSoftmax(0.2))
+    loss = scale.scaled(RankingFormulaLoss("softplus(gap_t)", temperature=0.2))
+    assert loss.temperature == 0.2
+    assert mean_gradient(loss) == pytest.approx(mean_gradient(SampledSoftmax(0.2)), rel=0.01)
+    assert mean_gradient(scale.scaled(loss)) == pytest.approx(mean_gradient(loss), rel=0.01)
