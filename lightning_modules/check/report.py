@@ -86,7 +86,8 @@ def print_results(console: Console, table: pd.DataFrame, path: Path) -> None:
 
 def _order_remarks(table: pd.DataFrame) -> list[str]:
     """Return the warning for losses that are kept though the predictions that they train do not keep the order."""
-    kept = table[table["keep"] & (table["keeps_order"] == "no")]
+    # Losses of scores have no such column.
+    kept = table[table["keep"] & (table["keeps_order"] == "no")] if "keeps_order" in table else table[:0]
     if kept.empty:
         return []
     names = [shortened(shortest(row), _LONGEST_NAMED) for row in kept.to_dict("records")]
