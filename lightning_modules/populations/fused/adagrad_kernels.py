@@ -12,8 +12,9 @@ from lightning_modules.populations.fused.kernel_arguments import (
     Rows,
     SlopeCells,
     StepPlan,
+    Workspace,
 )
-from lightning_modules.populations.fused.step_kernels import all_rows, clipped_gradients, step_memory
+from lightning_modules.populations.fused.step_kernels import all_rows, clipped_gradients
 from lightning_modules.utilities.compiled import compiled, compiled_inline, compiled_part
 
 
@@ -27,12 +28,13 @@ def train_adagrad(
     settings: AdagradSettings,
     done: int,
     network: Network | None,
+    work: Workspace | None,
 ) -> bool:
     """Take the steps of a plan with Adagrad; with weight decay every row is updated. See lazy Adam's ``train_adam``."""
     gradients = np.zeros((plan.most_rows + 1, table.shape[1]), np.float32)
     places = np.full(len(table), plan.most_rows, np.int64)
     everything = all_rows(table)
-    slope, work = np.empty(plan.most_samples, np.float32), step_memory(plan, table.shape[1], network)
+    slope = np.empty(plan.most_samples, np.float32)
     for step in range(len(plan.steps) - 1):
         rows = plan.rows[plan.row_starts[step] : plan.row_starts[step + 1]]
         rate = settings.learning_rate / (1 + (done + step) * settings.decay)

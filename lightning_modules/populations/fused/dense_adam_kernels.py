@@ -13,8 +13,9 @@ from lightning_modules.populations.fused.kernel_arguments import (
     Offsets,
     SlopeCells,
     StepPlan,
+    Workspace,
 )
-from lightning_modules.populations.fused.step_kernels import clipped_gradients, step_memory
+from lightning_modules.populations.fused.step_kernels import clipped_gradients
 from lightning_modules.utilities.compiled import compiled, compiled_inline, compiled_part
 
 
@@ -29,11 +30,12 @@ def train_dense_adam(
     settings: AdamSettings,
     done: int,
     network: Network | None,
+    work: Workspace | None,
 ) -> bool:
     """Take the steps of a plan with Adam whose weight decay is added to gradients; see lazy Adam's ``train_adam``."""
     gradients = np.zeros((plan.most_rows + 1, table.shape[1]), np.float32)
     places = np.full(len(table), plan.most_rows, np.int64)
-    slope, work = np.empty(plan.most_samples, np.float32), step_memory(plan, table.shape[1], network)
+    slope = np.empty(plan.most_samples, np.float32)
     for step in range(len(plan.steps) - 1):
         rows = plan.rows[plan.row_starts[step] : plan.row_starts[step + 1]]
         if not clipped_gradients(table, plan, step, slopes, limits, slope, gradients, network, work):

@@ -147,3 +147,37 @@ class Network(NamedTuple):
     gradients: Floats
     mean: Floats
     square: Floats
+
+
+class Workspace(NamedTuple):
+    """Memory for a step, flat, in which matrices of a step's size begin at multiples of their rows.
+
+    Attributes:
+        vectors: The step's rows, [distinct, width].
+        products: The first layer's products of these rows, [distinct, outputs].
+        weights: A transposed weight, [inputs, outputs].
+        linear: Outputs of every layer's Linear, [samples, outputs].
+        units: Outputs of every hidden layer, [samples, outputs].
+        mean: Mean of every output, [outputs].
+        inverse: Inverse deviation of every output, [outputs].
+        gradients: Of a layer's outputs, and of its inputs, each [samples, widest].
+    """
+
+    vectors: Floats
+    products: Floats
+    weights: Floats
+    linear: Floats
+    units: Floats
+    mean: Floats
+    inverse: Floats
+    gradients: Floats
+
+
+def workspace(network: Network, plan: StepPlan, width: int) -> Workspace:
+    """Return memory for the largest step of a plan, of a network on rows of so many elements."""
+    outputs = network.layers.outputs
+    first, units, widest = outputs[0], outputs.sum(), outputs.max()
+    largest = max([first * width, *(network.layers.inputs * outputs)[1:]])
+    rows, samples = plan.most_rows, plan.most_samples
+    sizes = rows * width, rows * first, largest, units * samples, units * samples, units, units, 2 * widest * samples
+    return Workspace(*(np.empty(size, np.float32) for size in sizes))

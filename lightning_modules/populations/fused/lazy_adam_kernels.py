@@ -20,8 +20,9 @@ from lightning_modules.populations.fused.kernel_arguments import (
     Rows,
     SlopeCells,
     StepPlan,
+    Workspace,
 )
-from lightning_modules.populations.fused.step_kernels import all_rows, clipped_gradients, step_memory
+from lightning_modules.populations.fused.step_kernels import all_rows, clipped_gradients
 from lightning_modules.utilities.compiled import compiled, compiled_part
 
 # Columns of the coefficients of a row's idle updates.
@@ -122,6 +123,7 @@ def train_adam(
     settings: AdamSettings,
     done: int,
     network: Network | None,
+    work: Workspace | None,
 ) -> bool:
     """Take the steps of a plan with lazy Adam or AdamW.
 
@@ -137,13 +139,14 @@ def train_adam(
         settings: Adam's settings.
         done: Number of earlier steps.
         network: The layers on the rows; none for a factorisation, whose logit is their product.
+        work: Memory for the network.
 
     Returns:
         Whether all slopes were finite; training ends where one is not.
     """
     gradients = np.empty((plan.most_rows, table.shape[1]), np.float32)
     coefficients = np.empty((plan.most_rows, _COLUMNS), np.float64)
-    slope, work = np.empty(plan.most_samples, np.float32), step_memory(plan, table.shape[1], network)
+    slope = np.empty(plan.most_samples, np.float32)
     for step in range(len(plan.steps) - 1):
         now = done + step + 1
         rows = plan.rows[plan.row_starts[step] : plan.row_starts[step + 1]]

@@ -4,10 +4,6 @@ The first layer's products are those of the distinct rows that a step reads, eac
 the sum of those of its user and of its item. Units are float32 [samples, units].
 """
 
-from typing import NamedTuple
-
-import numpy as np
-
 from lightning_modules.populations.fused.activations import (
     drop,
     measure,
@@ -16,54 +12,9 @@ from lightning_modules.populations.fused.activations import (
     rectify,
     rectify_normalised,
 )
-from lightning_modules.populations.fused.kernel_arguments import Floats, Network, StepPlan
+from lightning_modules.populations.fused.kernel_arguments import Floats, Network, StepPlan, Workspace
 from lightning_modules.populations.fused.products import add_product, add_row, column_sums, fill, fill_rows, transpose
 from lightning_modules.utilities.compiled import compiled_inline, compiled_part
-
-
-class Workspace(NamedTuple):
-    """Memory for a step, flat, in which matrices of a step's size begin at multiples of their rows.
-
-    Attributes:
-        vectors: The step's rows, [distinct, width].
-        products: The first layer's products of these rows, [distinct, outputs].
-        weights: A transposed weight, [inputs, outputs].
-        linear: Outputs of every layer's Linear, [samples, outputs].
-        units: Outputs of every hidden layer, [samples, outputs].
-        mean: Mean of every output, [outputs].
-        inverse: Inverse deviation of every output, [outputs].
-        gradients: Of a layer's outputs, and of its inputs, each [samples, widest].
-    """
-
-    vectors: Floats
-    products: Floats
-    weights: Floats
-    linear: Floats
-    units: Floats
-    mean: Floats
-    inverse: Floats
-    gradients: Floats
-
-
-@compiled_inline
-def workspace(network: Network, most_rows: int, most_samples: int, width: int) -> Workspace:
-    """Return memory for the largest step."""
-    layers = network.layers
-    first, units = layers[0].outputs, layers[-1].first_output + layers[-1].outputs
-    widest, largest = first, first * width
-    for layer in range(1, len(layers)):
-        widest = max(widest, layers[layer].outputs)
-        largest = max(largest, layers[layer].inputs * layers[layer].outputs)
-    return Workspace(
-        np.empty(most_rows * width, np.float32),
-        np.empty(most_rows * first, np.float32),
-        np.empty(largest, np.float32),
-        np.empty(units * most_samples, np.float32),
-        np.empty(units * most_samples, np.float32),
-        np.empty(units, np.float32),
-        np.empty(units, np.float32),
-        np.empty(2 * widest * most_samples, np.float32),
-    )
 
 
 @compiled_part

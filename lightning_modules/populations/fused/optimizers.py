@@ -17,6 +17,8 @@ from lightning_modules.populations.fused.kernel_arguments import (
     Network,
     SlopeCells,
     StepPlan,
+    Workspace,
+    workspace,
 )
 from lightning_modules.populations.fused.lazy_adam_kernels import adam_weights, train_adam
 from lightning_modules.populations.fused.sgd_kernels import sgd_weights, train_sgd
@@ -61,6 +63,12 @@ class FusedTable(ABC):
     @abstractmethod
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool: ...
 
+    def _layers(self, plan: StepPlan) -> tuple[Network, Workspace] | tuple[None, None]:
+        """Return the network and memory for a plan, as kernels take them."""
+        if self._network is None:
+            return None, None
+        return self._network, workspace(self._network, plan, self._table.shape[1])
+
     def weights(self) -> Floats:
         """Return the weights after the steps taken, float32 [rows, width]."""
         return self._table
@@ -76,7 +84,7 @@ class SGDTable(FusedTable):
 
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         settings = self._learning_rate, self._shrinkage
-        return train_sgd(self._table, self._last, plan, slopes, limits, *settings, self.steps, self._network)
+        return train_sgd(self._table, self._last, plan, slopes, limits, *settings, self.steps, *self._layers(plan))
 
     def weights(self) -> Floats:
         """Return the weights with the weight decay that is due."""
@@ -99,7 +107,7 @@ class AdagradTable(FusedTable):
 
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         state = self._table, self._square
-        return train_adagrad(*state, plan, slopes, limits, self._settings, self.steps, self._network)
+        return train_adagrad(*state, plan, slopes, limits, self._settings, self.steps, *self._layers(plan))
 
 
 class _AdamTable(FusedTable):
@@ -136,7 +144,7 @@ class LazyAdamTable(_AdamTable):
 
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         state = self._table, self._mean, self._square, self._last
-        return train_adam(*state, plan, slopes, limits, self._idle, self._settings, self.steps, self._network)
+        return train_adam(*state, plan, slopes, limits, self._idle, self._settings, self.steps, *self._layers(plan))
 
     def weights(self) -> Floats:
         """Return the weights with the moves that are due."""
@@ -152,4 +160,4 @@ class DenseAdamTable(_AdamTable):
 
     def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         state = self._table, self._mean, self._square
-        return train_dense_adam(*state, plan, slopes, limits, self._settings, self.steps, self._network)
+        return train_dense_adam(*state, plan, slopes, limits, self._settings, self.steps, *self._layers(plan))

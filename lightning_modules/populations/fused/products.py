@@ -3,15 +3,19 @@
 import numpy as np
 
 from lightning_modules.populations.fused.kernel_arguments import Floats
-from lightning_modules.utilities.compiled import compiled, compiled_inline, compiled_part
+from lightning_modules.utilities.compiled import compiled_inline, compiled_part
 
 
-@compiled
+@compiled_inline
 def add_product(result: Floats, left: Floats, right: Floats) -> None:
-    """Add ``left @ right``, of [rows, terms] and [terms, columns]; rows of the result and of the latter are contiguous.
+    """Add ``left @ right``, of [rows, terms] and [terms, columns]; rows of result and right are contiguous."""
+    # With a step, a matrix in any order is of one type, for which the kernel is compiled once.
+    _add_product(result, left[::1], right)
 
-    Blocks of rows and terms keep their factors in registers.
-    """
+
+@compiled_part
+def _add_product(result: Floats, left: Floats, right: Floats) -> None:
+    """Add a product, in blocks of rows and terms that keep their factors in registers."""
     rows, terms = left.shape
     whole_rows, whole_terms = rows - rows % 4, terms - terms % 4
     for row in range(0, whole_rows, 4):

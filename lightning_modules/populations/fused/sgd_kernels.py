@@ -11,8 +11,9 @@ from lightning_modules.populations.fused.kernel_arguments import (
     Rows,
     SlopeCells,
     StepPlan,
+    Workspace,
 )
-from lightning_modules.populations.fused.step_kernels import all_rows, clipped_gradients, step_memory
+from lightning_modules.populations.fused.step_kernels import all_rows, clipped_gradients
 from lightning_modules.utilities.compiled import compiled, compiled_part
 
 
@@ -36,13 +37,14 @@ def train_sgd(
     shrinkage: float,
     done: int,
     network: Network | None,
+    work: Workspace | None,
 ) -> bool:
     """Take the steps of a plan with SGD; ``shrinkage`` is what weight decay leaves of a weight in a step.
 
     ``last`` is the step up to which each row is up to date; see lazy Adam's ``train_adam``.
     """
     gradients = np.empty((plan.most_rows, table.shape[1]), np.float32)
-    slope, work = np.empty(plan.most_samples, np.float32), step_memory(plan, table.shape[1], network)
+    slope = np.empty(plan.most_samples, np.float32)
     for step in range(len(plan.steps) - 1):
         now = done + step + 1
         rows = plan.rows[plan.row_starts[step] : plan.row_starts[step + 1]]

@@ -17,17 +17,10 @@ from lightning_modules.populations.fused.kernel_arguments import (
     Rows,
     SlopeCells,
     StepPlan,
+    Workspace,
 )
-from lightning_modules.populations.fused.network_kernels import Workspace, network_gradients, network_logits, workspace
+from lightning_modules.populations.fused.network_kernels import network_gradients, network_logits
 from lightning_modules.utilities.compiled import compiled_inline, compiled_part
-
-
-@compiled_inline
-def step_memory(plan: StepPlan, width: int, network: Network | None) -> Workspace | None:
-    """Return what the steps need for a network."""
-    if network is None:
-        return None
-    return workspace(network, plan.most_rows, plan.most_samples, width)
 
 
 @compiled_inline
@@ -49,7 +42,7 @@ def clipped_gradients(
     if network is None:
         total = slopes_of_factors(table, plan, step, slopes, slope)
     else:
-        logit = network_logits(table, plan, step, network, work)  # type: ignore[arg-type]  # see step_memory
+        logit = network_logits(table, plan, step, network, work)  # type: ignore[arg-type]
         total = slopes_of_logits(logit, plan, step, slopes, slope)
     if not math.isfinite(total):
         return False
