@@ -289,7 +289,7 @@ def test_folder_that_is_a_file(failure: Failure) -> None:
 def test_full_disk(failure: Failure, monkeypatch: pytest.MonkeyPatch) -> None:
     class FullDisk(sqlite3.Connection):
         def executemany(self, statement: str, rows: Any) -> sqlite3.Cursor:
-            if "children" in statement and any(row[0] == 2 for row in rows):
+            if "children" in statement and any(row["round"] == 2 for row in rows):
                 raise sqlite3.OperationalError("database or disk is full")
             return super().executemany(statement, rows)
 

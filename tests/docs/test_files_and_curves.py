@@ -18,7 +18,8 @@ LAYOUT_TAG = "custom_scalars__config__"
 COMMANDS = r"""
 python train.py search --model BiasedMF --model.embedding_dim 4 --data SyntheticInteractions \
     --data.num_interactions 2000 --root runs/study --rounds 2 --candidates 2 --warmup_updates 1 --references MSE \
-    --alternate true --log_candidates true --trainer.max_epochs 1 --trainer.accelerator cpu
+    --alternate true --log_candidates true --finalists 1 --finalist_epochs 1 --finalist_seeds 2 --trainer.max_epochs 1 \
+    --trainer.accelerator cpu
 python train.py check runs/study --losses BCE
 python train.py export runs/study --to python
 python train.py compare --model BiasedMF --model.embedding_dim 4 --data SyntheticInteractions \
