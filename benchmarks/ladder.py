@@ -70,6 +70,9 @@ def search(data_root: Path, root: Path, arm: str, seed: int, rounds: int, warmup
     folder = root / f"{arm.replace(', ', '-').replace(' ', '-')}-{seed}"
     arguments = ["search", "--config", CONFIG, "--data.root", str(data_root), "--seed_everything", str(seed)]
     arguments += ["--search.root", str(folder), "--search.rounds", str(rounds), "--search.references=[]"]
+    # Budgets are those of single trainings.
+    arguments += ["--search.tuning", "null", "--search.normalize_scale", "false", "--search.population", "1"]
+    arguments += ["--trainer.max_epochs", "2"]
     run_command([*arguments, "--search.warmup_updates", str(warmup_updates), *ARMS[arm]])
     return folder
 

@@ -19,7 +19,11 @@ from lightning_modules.search.loss_search import LossSearch
 from lightning_modules.search.snapshots import SNAPSHOTS_NAME, Snapshots
 
 CONFIG = "configs/search/ml100k_biased_mf.yaml"
-TRIAL = ["--data.batch_size", "128", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
+TRIAL = [
+    *("--data.batch_size", "128", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"),
+    # One training a trial, and nothing after the last round.
+    *("--search.tuning", "null", "--search.normalize_scale", "false", "--search.population", "1"),
+]
 ARMS: Mapping[str, Sequence[str]] = {
     "one trial at a time": [],
     "two workers": ["--search.executor", "process", "--search.workers", "2"],

@@ -20,7 +20,7 @@ _SMALL = {
     "fit": _TRAINER,
     "search": [
         *("--rounds=1", "--candidates=2", "--warmup_updates=1", "--most_draws=2048", "--references=[]", "--workers=1"),
-        *("--finalists=1", "--finalist_seeds=2", "--finalist_epochs=1"),
+        *("--tuning=null", "--finalists=1", "--finalist_seeds=2", "--finalist_epochs=1"),
         *_TRAINER,
     ],
     "check": ["--figures=1"],
