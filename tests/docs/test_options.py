@@ -15,6 +15,7 @@ import datamodules
 from lightning_modules import agents, losses, multitask, recommenders
 from lightning_modules.cli.subcommands import OWN_VERBS
 from lightning_modules.search import space, strategies
+from lightning_modules.search.reward_tuning import RewardTuning
 from tests.docs.pages import DOCS, REPOSITORY
 
 # What was tried holds typos on purpose.
@@ -51,6 +52,7 @@ PARTS = {
     "data": arguments(datamodules) | {"help", "init_args"},
     "space": arguments(space),
     "strategy": arguments(strategies),
+    "tuning": {field.name for field in fields(RewardTuning)},
     "search": arguments(space, strategies) | {field.name for field in fields(OWN_VERBS["search"].settings)},
 }
 WHOLE = {*settings(), *PARTS, *_GENERAL, *_OTHERS}
