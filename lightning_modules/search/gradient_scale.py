@@ -70,5 +70,7 @@ def _by_prediction(loss: Loss) -> Tensor:
     prediction = torch.linspace(_LOWEST, _HIGHEST, _PREDICTIONS, dtype=torch.float64).repeat(2).requires_grad_()
     label = torch.arange(2, dtype=torch.float64).repeat_interleave(_PREDICTIONS)
     with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(loss(prediction, label).sum(), prediction)
+        # Some losses want logits, and gradients are compared by the probability.
+        value = loss.from_logit(torch.logit(prediction), label)
+        (gradient,) = torch.autograd.grad(value.sum(), prediction)
     return gradient

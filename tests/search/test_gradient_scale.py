@@ -17,13 +17,22 @@ SCALE = GradientScale(BCE())
 def gradients(loss: Loss) -> torch.Tensor:
     """Return derivatives by differences, far from kinks or not."""
     prediction = torch.linspace(0.1, 0.9, 20, dtype=torch.float64)
-    both = [loss(prediction + step, torch.full_like(prediction, label)) for label in (0, 1) for step in (-1e-6, 1e-6)]
+    places = [(torch.logit(prediction + step), float(label)) for label in (0, 1) for step in (-1e-6, 1e-6)]
+    both = [loss.from_logit(logit, torch.full_like(logit, label)) for logit, label in places]
     return torch.cat([(both[1] - both[0]) / 2e-6, (both[3] - both[2]) / 2e-6])
 
 
 def test_the_mean_gradient_is_that_of_differences() -> None:
     for loss in (BCE(), MSE(), FormulaLoss("(label - pred)**2 / pred")):
         assert mean_gradient(loss) == pytest.approx(float(gradients(loss).abs().mean()), rel=1e-6)
+
+
+def test_losses_of_logits_are_derived_by_the_probability_too() -> None:
+    prediction = torch.linspace(0.1, 0.9, 20)
+    assert mean_gradient(BCE()) == pytest.approx(float((1 / prediction).mean()), rel=1e-6)
+    assert mean_gradient(MSE()) == pytest.approx(1.0, rel=1e-6)
+    written_out = FormulaLoss("-label * log(pred) - (1 - label) * log(1 - pred)")
+    assert mean_gradient(written_out) == pytest.approx(mean_gradient(BCE()), rel=1e-4)
 
 
 def test_random_formulas_keep_their_shape_and_get_the_baselines_size() -> None:
