@@ -32,7 +32,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
         number = next(numbers)
         if number in (3, 4):
             raise ArithmeticError("broken")
-        (reward,) = (each for each in rest[0] if isinstance(each, RewardCallback))
+        (reward,) = (each for each in rest[0].callbacks if isinstance(each, RewardCallback))
         if self.mode == "min":
             reward.reward = -4.0 - number
 
