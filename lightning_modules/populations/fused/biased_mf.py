@@ -37,7 +37,9 @@ class FusedBiasedMF(FusedModel):
         """Return the plan of training steps; see :class:`FusedModel`."""
         label = samples.label.numpy().astype(np.int32)
         num_rows = 1 + self._num_users + self._num_items
-        return plan_steps(*rows_of(samples, self._num_users), label, np.asarray(steps, np.int64), num_rows)
+        return plan_steps(
+            *rows_of(samples, self._num_users, self._num_items), label, np.asarray(steps, np.int64), num_rows
+        )
 
     def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
         """Take the steps of a plan; see :class:`FusedModel`."""
@@ -45,7 +47,7 @@ class FusedBiasedMF(FusedModel):
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the logit of every row of a batch, float [n]."""
-        return torch.from_numpy(logits(self._weights(), *rows_of(batch, self._num_users)))
+        return torch.from_numpy(logits(self._weights(), *rows_of(batch, self._num_users, self._num_items)))
 
     def state(self) -> dict[str, Tensor]:
         """Return the weights as a state of :class:`BiasedMF`."""

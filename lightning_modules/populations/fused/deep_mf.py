@@ -35,7 +35,12 @@ class FusedDeepMF(FusedModel):
     def plan(self, samples: Batch, steps: Sequence[int]) -> StepPlan:
         """Return the plan of training steps, whose dropped units are drawn here; see :class:`FusedModel`."""
         starts, num_rows = np.asarray(steps, np.int64), 1 + self._num_users + self._num_items
-        plan = plan_steps(*rows_of(samples, self._num_users), samples.label.numpy().astype(np.int32), starts, num_rows)
+        plan = plan_steps(
+            *rows_of(samples, self._num_users, self._num_items),
+            samples.label.numpy().astype(np.int32),
+            starts,
+            num_rows,
+        )
         draws, draw_starts = self._layers.draws(starts)
         return plan._replace(draws=draws, draw_starts=draw_starts)
 
@@ -47,7 +52,9 @@ class FusedDeepMF(FusedModel):
     def logits(self, batch: Batch) -> Tensor:
         """Return the logit of every row of a batch, float [n]."""
         table, layers = self._weights()
-        vectors = [table.index_select(0, torch.from_numpy(rows)) for rows in rows_of(batch, self._num_users)]
+        vectors = [
+            table.index_select(0, torch.from_numpy(rows)) for rows in rows_of(batch, self._num_users, self._num_items)
+        ]
         logits: Tensor = layers(torch.cat(vectors, dim=1))
         return logits.squeeze(1)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
 
 from datamodules.batches import Batch
@@ -89,10 +90,28 @@ def check_fused(recommender: nn.Module) -> None:
         )
 
 
-def rows_of(batch: Batch, num_users: int) -> tuple[Rows, Rows]:
-    """Return the rows of a batch's users and items in a table of one other row, the users and the items."""
+def rows_of(batch: Batch, num_users: int, num_items: int) -> tuple[Rows, Rows]:
+    """Return the rows of a batch's users and items in a table of one other row, the users and the items.
+
+    Raises:
+        IndexError: If the model has no such user or item; a kernel would read and write beyond its table.
+    """
+    _refuse_unknown("user", batch.user, num_users)
+    _refuse_unknown("item", batch.item, num_items)
     user, item = (column.numpy().astype(np.int32) for column in (batch.user, batch.item))
     return user + np.int32(1), item + np.int32(1 + num_users)
+
+
+def _refuse_unknown(name: str, index: Tensor, size: int) -> None:
+    if not len(index):
+        return
+    least, largest = torch.aminmax(index)
+    if least < 0 or largest >= size:
+        unknown = int(least if least < 0 else largest)
+        raise IndexError(
+            f"the model has {size} {name}s, and a batch has the {name} number {unknown}: build the model with the "
+            f"data module's num_{name}s"
+        )
 
 
 def refuse_fixed(recommender: nn.Module, *, other_than: str) -> None:

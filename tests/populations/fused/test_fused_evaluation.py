@@ -102,6 +102,16 @@ def test_neither_the_group_nor_the_number_of_threads_changes_a_bit(recommender: 
             assert largest_difference(alone.weights or {}, other.weights or {}) == 0.0
 
 
+@pytest.mark.parametrize("recommender", [biased_mf(), deep_mf(ADAM)], ids=["BiasedMF", "DeepMF"])
+@pytest.mark.parametrize("larger", ["num_users", "num_items"])
+def test_data_with_more_users_or_items_than_the_model_are_refused(recommender: Any, larger: str) -> None:
+    data = planted_data(**{larger: 80})
+    (failed,) = evaluator(data=data).evaluate(recommender, assignment([BCE()]))
+    assert failed.status == "failed"
+    assert failed.error.startswith("IndexError: the model has ")
+    assert f"build the model with the data module's {larger}" in failed.error
+
+
 def test_losses_that_fail_leave_the_others_alone() -> None:
     task = assignment([BCE(), Infinite(), Raising(RuntimeError("boom")), InfiniteFarAway(), MSE()])
     recommender, recipe = biased_mf(SGD, init_bias=12.0), {"max_epochs": 1}
