@@ -22,6 +22,9 @@ class SyntheticInteractions(InteractionsDataModule):
         rank: Length of the planted factors.
         scale: Factor of the preferences' logit.
         offset: Logit of a pair without preference.
+        mislabelled: Share of the rows of every split whose label is the other one. Bounded losses are less misled by
+            them than BCE (Ghosh, Kumar and Sastry, "Robust Loss Functions under Label Noise for Deep Neural Networks",
+            AAAI 2017, https://arxiv.org/abs/1712.09482).
         data_seed: Seed of the preferences, pairs, labels and split.
         batch_size: Training rows, or pairs, a batch and process.
         eval_batch_size: Rows a batch and process in validation, test and prediction.
@@ -29,7 +32,8 @@ class SyntheticInteractions(InteractionsDataModule):
         ratios: Shares of training, validation and test rows.
 
     Raises:
-        ValueError: If there are more interactions than pairs of user and item.
+        ValueError: If there are more interactions than pairs of user and item, or ``mislabelled`` is no share below
+            1/2.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class SyntheticInteractions(InteractionsDataModule):
         rank: int = 4,
         scale: float = 1.25,
         offset: float = 0.0,
+        mislabelled: float = 0.0,
         data_seed: int = 0,
         batch_size: int = 512,
         eval_batch_size: int = 16384,
@@ -60,7 +65,12 @@ class SyntheticInteractions(InteractionsDataModule):
                 f"{num_interactions} interactions are more than the pairs of {num_users} users and {num_items} items; "
                 "ask for fewer"
             )
+        if not 0 <= mislabelled < 0.5:
+            raise ValueError(
+                f"mislabelled is {mislabelled:g}, but only a share of less than 1/2 leaves anything to learn"
+            )
         self.num_interactions = num_interactions
+        self.mislabelled = mislabelled
         self.rank = rank
         self.scale = scale
         self.offset = offset
@@ -93,5 +103,6 @@ class SyntheticInteractions(InteractionsDataModule):
         user_factors, item_factors = (generator.normal(0, self.rank**-0.25, (n, self.rank)) for n in self._size)
         user_bias, item_bias = (generator.normal(0, 0.5**0.5, n) for n in self._size)
         affinity = (user_factors[user] * item_factors[item]).sum(axis=1) + user_bias[user] + item_bias[item]
-        probability: np.ndarray = 1 / (1 + np.exp(-self.scale * affinity - self.offset))
+        preferred = 1 / (1 + np.exp(-self.scale * affinity - self.offset))
+        probability: np.ndarray = self.mislabelled + (1 - 2 * self.mislabelled) * preferred
         return probability

@@ -49,3 +49,16 @@ def test_data_seed_alone_decides_the_data() -> None:
 def test_more_interactions_than_pairs_are_refused() -> None:
     with pytest.raises(ValueError, match="26 interactions are more than the pairs of 5 users and 5 items"):
         SyntheticInteractions(num_users=5, num_items=5, num_interactions=26)
+
+
+def test_a_share_of_the_labels_is_the_other_one() -> None:
+    plain, noisy = tables(scale=1e4).train, tables(scale=1e4, mislabelled=0.2).train
+    assert plain[["user", "item"]].equals(noisy[["user", "item"]])
+    assert (plain.label != noisy.label).mean() == pytest.approx(0.2, abs=0.01)
+    assert noisy.probability.min() == pytest.approx(0.2)
+    assert noisy.probability.max() == pytest.approx(0.8)
+
+
+def test_labels_that_say_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"mislabelled is 0.5, but only a share of less than 1/2"):
+        tables(mislabelled=0.5)
