@@ -90,9 +90,7 @@ def test_its_formulas_are_compared(top_n_study: Path, tmp_path: Path) -> None:
     options = [
         "--top=1",
         "--seeds=2",
-        "--learning_rates",
-        "1e-2",
-        "--trials=1",
+        *("--learning_rates", "1e-2", "--weight_decays", "0", "--trials=1"),
         f"--compare.root={tmp_path / 'compared'}",
     ]
     assert main(["compare", "--study", str(top_n_study), "--losses=[]", *options, "--trainer.max_epochs=2"]) == 0
