@@ -52,7 +52,7 @@ def test_more_interactions_than_pairs_are_refused() -> None:
 
 
 def test_a_share_of_the_labels_is_the_other_one() -> None:
-    plain, noisy = tables(scale=1e4).train, tables(scale=1e4, mislabelled=0.2).train
+    plain, noisy = tables(scale=100).train, tables(scale=100, mislabelled=0.2).train
     assert plain[["user", "item"]].equals(noisy[["user", "item"]])
     assert (plain.label != noisy.label).mean() == pytest.approx(0.2, abs=0.01)
     assert noisy.probability.min() == pytest.approx(0.2)
