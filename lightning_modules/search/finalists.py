@@ -107,8 +107,9 @@ class Finalists:
         return Validation(number, self.baseline.title, score, validated)
 
     def _killed(self, name: str, death: Death) -> list[FinalistRun]:
-        error = f"its process died, and so it did on a second try: {death.reason}"
-        return [FinalistRun(name, seed, FAILED, None, 0, None, None, 0.0, error, most) for seed, most in self.asked]
+        return [
+            FinalistRun(name, seed, FAILED, None, 0, None, None, 0.0, death.error, most) for seed, most in self.asked
+        ]
 
 
 def best_distinct(candidates: Sequence[Candidate], count: int) -> list[str]:

@@ -172,4 +172,4 @@ def train_group(
 
 
 def _killed(death: Death) -> Evaluation:
-    return Evaluation("failed", None, 0.0, f"its process died, and so it did on a second try: {death.reason}")
+    return Evaluation("failed", None, 0.0, death.error)

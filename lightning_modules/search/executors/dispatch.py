@@ -18,6 +18,11 @@ class Death:
 
     reason: str
 
+    @property
+    def error(self) -> str:
+        """What a ledger says of the call."""
+        return f"its process died, and so it did on a second try: {self.reason}"
+
 
 def dispatch(
     executor: TrialExecutor,
