@@ -124,3 +124,23 @@ class LogMin(Loss):
         smaller = torch.minimum(label, prediction)
         logarithm = torch.log(1 / (smaller + self.smoothing) + self.smoothing)
         return logarithm * (smaller + label + prediction)
+
+
+class ScaledLoss(Loss):
+    """Another pointwise loss times a constant, which matters to optimizers with weight decay or gradient clipping.
+
+    Args:
+        loss: The loss.
+        factor: The constant, > 0.
+    """
+
+    def __init__(self, loss: Loss, factor: float) -> None:
+        super().__init__()
+        self.wants = loss.wants  # type: ignore[misc]  # only this class takes the kind of another loss
+        self.loss = loss
+        self.factor = above_zero("factor", factor)
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of every sample; ``prediction`` is of the kind that the other loss wants."""
+        values: Tensor = self.factor * self.loss(prediction, label)
+        return values

@@ -186,14 +186,18 @@ def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
         limit=settings.most_draws,
         seeds=settings.named_seeds,
     )
+    scale = GradientScale(settings.compared_baseline) if settings.normalize_scale else None
+    references = settings.named_references
+    if scale is not None:
+        references = {name: scale.scaled_reference(loss) for name, loss in references.items()}
     return LossSearch(
         strategy=strategy,
         sampler=sampler,
         trials=trials,
         numerics=settings.named_numerics,
-        references=settings.named_references,
+        references=references,
         node_price=settings.node_price,
-        scale=GradientScale(settings.compared_baseline) if settings.normalize_scale else None,
+        scale=scale,
         limits=SearchLimits(
             settings.rounds, settings.warmup_updates, settings.most_failures, settings.top, settings.validate_every
         ),

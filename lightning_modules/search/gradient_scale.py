@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lightning_modules.losses import ListwiseLoss, Loss, LossObject
+from lightning_modules.losses import ListwiseLoss, Loss, LossObject, ScaledLoss
 from lightning_modules.losses.formula_losses import FormulaLike
 from lightning_modules.losses.score_curves import of_scores
 
@@ -42,14 +42,25 @@ class GradientScale:
 
     def scaled(self, loss: FormulaLike) -> FormulaLike:
         """Return a loss with a factor of three figures, or as it is where none makes its gradient the baseline's."""
-        size = mean_gradient(loss)
-        if not 0 < size < math.inf:
-            return loss
-        factor = float(f"{self.size / size:.3g}")
-        if not 0 < factor < math.inf:
+        factor = self._factor(loss)
+        if factor is None:
             return loss
         result = loss.changed(formula=loss.formula.times(factor))
         return result if math.isclose(mean_gradient(result), self.size, rel_tol=_ROUNDING) else loss
+
+    def scaled_reference(self, loss: LossObject) -> LossObject:
+        """Return a hand-made pointwise loss times its factor; one of scores, trained without weight decay, as it is."""
+        factor = self._factor(loss)
+        if factor is None or factor == 1 or not isinstance(loss, Loss):
+            return loss
+        return ScaledLoss(loss, factor)
+
+    def _factor(self, loss: LossObject) -> float | None:
+        size = mean_gradient(loss)
+        if not 0 < size < math.inf:
+            return None
+        factor = float(f"{self.size / size:.3g}")
+        return factor if 0 < factor < math.inf else None
 
 
 def mean_gradient(loss: LossObject) -> float:

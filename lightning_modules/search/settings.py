@@ -96,7 +96,7 @@ class SearchSettings:
             trained for the first, the best of them anew for the next; by default all are trained as long as the trainer
             says.
         normalize_scale: Multiply every formula by a constant, which becomes part of it, so that its mean gradient is as
-            large as the baseline's.
+            large as the baseline's. Hand-made pointwise losses are multiplied too.
         tuning: Tune learning rate and weight decay of the baseline, then train every loss with a small grid around the
             best ones and early stopping; the best of the grid is rewarded. By default all have the optimizer's own.
         finalists: Best formulas to train to convergence when the search ends, beside the tuned baseline. The one that

@@ -55,6 +55,8 @@ CASES = [
     Case(losses.LogMin(smoothing=0.1), _log_min(0.1)),
     Case(losses.BPR(), lambda d, y: -log_expit(np.where(y == 1, d, -d))),
     Case(losses.RankNetLoss(), lambda d, y: -y * d + np.logaddexp(0, d)),
+    Case(losses.ScaledLoss(losses.MSE(), 2.5), lambda p, y: 2.5 * (y - p) ** 2),
+    Case(losses.ScaledLoss(losses.Hinge(), 0.3), lambda z, y: 0.3 * np.maximum(0, 1 - np.where(y == 1, 1, -1) * z)),
     Case(FormulaLoss("-label * log(pred)"), lambda p, y: -y * np.log(p + S)),
     Case(FormulaLoss("(label - pred)**2", "autolossgen"), lambda p, y: np.maximum((y + 1e-5) ** 2, 1e-5)),
 ]

@@ -5,7 +5,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss, Loss, Numerics, RankingFormulaLoss, SampledSoftmax
+from lightning_modules.losses import (
+    BCE,
+    MSE,
+    Focal,
+    Formula,
+    FormulaLoss,
+    Hinge,
+    Loss,
+    Numerics,
+    RankingFormulaLoss,
+    SampledSoftmax,
+    ScaledLoss,
+)
 from lightning_modules.search.gradient_scale import GradientScale, mean_gradient
 from lightning_modules.search.ledger import read_ledger
 from lightning_modules.search.space import SearchSpace
@@ -50,6 +62,23 @@ def test_random_formulas_keep_their_shape_and_get_the_baselines_size() -> None:
         assert Formula.parse(str(result.formula)) == result.formula
         assert result.formula.num_operators == formula.num_operators
     assert scaled > 10
+
+
+def test_hand_made_losses_are_scaled_too_and_keep_what_they_want() -> None:
+    logit, label = torch.linspace(-3, 3, 8, dtype=torch.float64), torch.arange(8).remainder(2).double()
+    for loss in (MSE(), Focal(), Hinge()):
+        scaled = SCALE.scaled_reference(loss)
+        assert isinstance(scaled, ScaledLoss)
+        assert scaled.wants == loss.wants
+        assert mean_gradient(scaled) == pytest.approx(mean_gradient(BCE()), rel=0.01)
+        factor = mean_gradient(scaled) / mean_gradient(loss)
+        torch.testing.assert_close(scaled.from_logit(logit, label), factor * loss.from_logit(logit, label))
+
+
+def test_the_baseline_and_losses_of_scores_stay_as_they_are() -> None:
+    baseline, of_scores = BCE(), SampledSoftmax(0.2)
+    assert SCALE.scaled_reference(baseline) is baseline
+    assert GradientScale(of_scores).scaled_reference(of_scores) is of_scores
 
 
 def test_the_factor_has_three_figures_and_is_none_where_it_is_1() -> None:
