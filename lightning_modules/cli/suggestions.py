@@ -8,6 +8,13 @@ from lightning_modules.utilities.messages import listed, shortened
 
 #: Arguments of the optimizer, which are often taken for those of the model.
 _OF_OPTIMIZERS = {"lr": "lr", "learning_rate": "lr", "weight_decay": "weight_decay"}
+#: What else people call an option.
+_ALSO_CALLED = {
+    "timeout": ("time_budget", "patience"),
+    "time_limit": ("time_budget",),
+    "max_time": ("time_budget",),
+    "early_stopping": ("patience",),
+}
 _LONGEST_SHOWN = 100
 # Names of a folder that a message has room for.
 _MOST_SHOWN = 12
@@ -38,7 +45,14 @@ def unknown_option(name: str, options: Iterable[str], arguments: Mapping[str, Ma
         return f"'{shown}' belongs to no option: options begin with --, and lists are written [a,b]{hint}"
     homes = [section for section, classes in arguments.items() if any(bare in known for known in classes.values())]
     named = [_of_optimizer(bare)] if bare in _OF_OPTIMIZERS else [f"--{section}.{bare}" for section in homes]
-    return f"there is no option {shown}{did_you_mean(name, options) or question(named)}"
+    hint = question(_by_another_name(bare, options)) or did_you_mean(name, options) or question(named)
+    return f"there is no option {shown}{hint}"
+
+
+def _by_another_name(name: str, options: Iterable[str]) -> list[str]:
+    """Return the options that an option of other programs may mean."""
+    meant = _ALSO_CALLED.get(name.rpartition(".")[2], ())
+    return [option for each in meant for option in options if option.rpartition(".")[2] == each]
 
 
 def unknown_argument(name: str, cls: str, arguments: Collection[str]) -> str:

@@ -19,7 +19,7 @@ from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.gradient_scale import GradientScale
 from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.ledger import Ledger
-from lightning_modules.search.loss_search import LossSearch, SearchLimits
+from lightning_modules.search.loss_search import LossSearch
 from lightning_modules.search.population_evaluation import PopulationEvaluator
 from lightning_modules.search.reports.picture import PictureFile
 from lightning_modules.search.reports.progress import ProgressDisplay
@@ -84,6 +84,7 @@ def run_search(
         with _executor(settings) as executor:
             trials = _trials(settings, folder, executor, evaluator, schedule, seed)
             search = _search(settings, trials, seed)
+            search.clock = folder.clock
             if finalists is not None:
                 search.finalists = finalists_of(settings, folder, executor, finalists)
             folder.announce(console)
@@ -148,7 +149,8 @@ def _print_results(
     console: Console, search: LossSearch, settings: SearchSettings, folder: StudyFolder, measurement: Measurement
 ) -> None:
     spread = spread_remark(search.candidates) if settings.relative else None
-    remarks = [*search.trials.baseline.remarks, *([spread] if spread else [])]
+    ended = search.ending if search.rounds < settings.rounds else None
+    remarks = [*search.trials.baseline.remarks, *filter(None, (spread, ended))]
     print_summary(console, search.candidates, folder.root, settings.top, remarks)
     if search.validation is not None:
         print_validation(console, search.validation, search.candidates, measurement, folder.root)
@@ -198,9 +200,7 @@ def _search(settings: SearchSettings, trials: Trials, seed: int) -> LossSearch:
         references=references,
         node_price=settings.node_price,
         scale=scale,
-        limits=SearchLimits(
-            settings.rounds, settings.warmup_updates, settings.most_failures, settings.top, settings.validate_every
-        ),
+        limits=settings.limits,
         temperature=settings.named_temperature,
     )
 

@@ -24,11 +24,14 @@ class SearchHistory:
 
     Attributes:
         candidates: Every candidate and reference loss, in the order of the search.
+        best_round: The round that first had the best formula so far; 0 if there is none.
     """
 
     def __init__(self, most_failures: int) -> None:
         self.most_failures = most_failures
         self.candidates: list[Candidate] = []
+        self.best_round = 0
+        self._best = (0, -math.inf)
         self._signature_rewards = torch.empty(0, dtype=torch.float64)
         self._formulas: dict[Formula, tuple[int, float]] = {}
         self._failures = 0
@@ -47,8 +50,14 @@ class SearchHistory:
             self._lowest = min(self._lowest, candidate.reward)
         if candidate.kind == "candidate":
             if trained:
+                self._keep_best(candidate)
                 self._formulas[Formula.parse(candidate.formula)] = (candidate.epochs, candidate.reward)
             self._failures = self._failures + 1 if candidate.status == "failed" else 0
+
+    def _keep_best(self, candidate: Candidate) -> None:
+        # As in the ranking: rewards of different budgets do not compare.
+        if (candidate.epochs, candidate.reward) > self._best:
+            self._best, self.best_round = (candidate.epochs, candidate.reward), candidate.round
 
     def check(self) -> None:
         """Raise a RuntimeError if too many candidates in a row have failed."""
@@ -102,6 +111,7 @@ class SearchHistory:
             ValueError: If a row is no candidate.
         """
         self.candidates, self._formulas, self._failures, self._lowest = [], {}, 0, math.inf
+        self._best, self.best_round = (0, -math.inf), 0
         self._signature_rewards = state["signature_rewards"]
         for row in state["candidates"]:
             self.add(built(Candidate, row))

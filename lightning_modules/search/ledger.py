@@ -21,12 +21,16 @@ from lightning_modules.search.finalist_tables import (
 from lightning_modules.search.ledger_checks import limit, refuse_programs, refuse_wrong_types
 from lightning_modules.search.ledger_tables import (
     ADDED,
+    StoredTime,
     StoredTrial,
     columns_of,
+    insert_seconds,
     insert_trials,
     make_tables,
+    select_seconds,
     select_trials,
 )
+from lightning_modules.search.limits import SearchClock
 from lightning_modules.search.rewards import with_failure_rewards
 from lightning_modules.search.trial import Evaluation, TrialKey
 from lightning_modules.utilities.signals import deferred_signals
@@ -50,13 +54,14 @@ class Ledger(SearchObserver):
 
     Args:
         root: The study's folder; made if it is not there. A study that it holds is continued.
+        clock: The time that the search has taken, which is written with the trials; by default only what passes now.
 
     Raises:
         OSError: If the ledger cannot be written.
         ValueError: If the file there is no ledger, is damaged, or is of an earlier version.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, clock: SearchClock | None = None) -> None:
         self.path = Path(root) / LEDGER_NAME
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
@@ -66,6 +71,7 @@ class Ledger(SearchObserver):
             make_tables(self._connection)
             make_finalist_tables(self._connection)
             self._known = set(self._connection.execute("SELECT round, kind, position FROM candidates"))
+        self._clock = clock or SearchClock()
         self._waiting: list[Candidate] = []
         self._of_use = bool(self._known) or any(trial.score is not None for trial in read_trials(root).values())
 
@@ -99,6 +105,7 @@ class Ledger(SearchObserver):
             with self._errors(), self._connection:
                 self._connection.executemany(_INSERT, [asdict(candidate) for candidate in self._waiting])
                 insert_trials(self._connection, trials)
+                insert_seconds(self._connection, self._clock.seconds)
             self._waiting.clear()
             self._of_use |= any(evaluation.score is not None for _, evaluation in trials)
 
@@ -181,6 +188,13 @@ def read_trials(root: str | Path) -> Mapping[TrialKey, Evaluation]:
     with _opened(root) as connection:
         refuse_wrong_types(connection, "children", StoredTrial)
         return select_trials(connection)
+
+
+def read_seconds(root: str | Path) -> float:
+    """Read the seconds that a search has taken, all its processes together; raises like :func:`read_ledger`."""
+    with _opened(root) as connection:
+        refuse_wrong_types(connection, "clock", StoredTime)
+        return select_seconds(connection)
 
 
 def read_finalists(root: str | Path) -> Mapping[str, Sequence[FinalistRun]]:

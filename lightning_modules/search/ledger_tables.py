@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS retrial_components (
     round INTEGER NOT NULL, epochs INTEGER NOT NULL, part INTEGER NOT NULL, components BLOB NOT NULL,
     PRIMARY KEY (round, epochs, part)
 );
+CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY CHECK (id = 1), seconds REAL NOT NULL);
 COMMIT;
 """
 # Of the baseline, and of the baseline with another seed.
@@ -110,6 +111,13 @@ class StoredTrial:
         )
 
 
+@dataclass(frozen=True)
+class StoredTime:
+    """The row of the table of the search's time."""
+
+    seconds: float
+
+
 _COLUMNS = [field.name for field in fields(StoredTrial)]
 _INSERT_TRIAL = f"INSERT OR REPLACE INTO children ({', '.join(_COLUMNS)}) VALUES (:{', :'.join(_COLUMNS)})"  # noqa: S608
 
@@ -152,6 +160,17 @@ def select_trials(connection: sqlite3.Connection) -> dict[TrialKey, Evaluation]:
         own = components[key.has_other_seed].get((key.round, key.epochs)) if key.is_baseline else None
         trials[key] = replace(stored.evaluation, components=own)
     return trials
+
+
+def insert_seconds(connection: sqlite3.Connection, seconds: float) -> None:
+    """Write the time that a search has taken."""
+    connection.execute("INSERT OR REPLACE INTO clock VALUES (1, ?)", (seconds,))
+
+
+def select_seconds(connection: sqlite3.Connection) -> float:
+    """Return the time that a search has taken; 0 if that is unknown."""
+    rows = connection.execute("SELECT seconds FROM clock").fetchall() if columns_of(connection, "clock") else []
+    return max((float(seconds) for (seconds,) in rows), default=0.0)
 
 
 def _components(connection: sqlite3.Connection, table: str) -> dict[tuple[int, int], Tensor]:

@@ -8,7 +8,7 @@ recommender with it, and ``training/trainers.py`` calls the Trainer.
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from lightning_modules.losses import LossObject, Numerics, loss_of_formula
@@ -19,6 +19,7 @@ from lightning_modules.search.events import Candidate, RoundSummary, SearchObser
 from lightning_modules.search.finalists import Finalists, best_distinct, lessons_of
 from lightning_modules.search.gradient_scale import GradientScale
 from lightning_modules.search.history import SearchHistory
+from lightning_modules.search.limits import SearchClock, SearchLimits
 from lightning_modules.search.sampling import Sampler, Samples
 from lightning_modules.search.snapshots import Snapshots, Stateful
 from lightning_modules.search.strategies.base import Strategy
@@ -26,25 +27,6 @@ from lightning_modules.search.successive_halving import told_rewards
 from lightning_modules.search.trial import Trial
 from lightning_modules.search.trials import Trials
 from lightning_modules.utilities.processes import broadcast_from_first
-
-
-@dataclass(frozen=True)
-class SearchLimits:
-    """The length of a search and of its reports.
-
-    Attributes:
-        rounds: Number of rounds.
-        warmup_updates: Updates of the strategy on screening alone, before the first round.
-        most_failures: The number of failed candidates in a row that ends the search.
-        top: Number of best formulas to report after every round.
-        validate_every: Rounds after which finalists are trained; 0 trains them at the end alone.
-    """
-
-    rounds: int
-    warmup_updates: int = 0
-    most_failures: int = 5
-    top: int = 10
-    validate_every: int = 0
 
 
 class LossSearch:
@@ -67,6 +49,8 @@ class LossSearch:
         temperature: Temperature of formulas of scores.
 
     Attributes:
+        clock: The time that the search has taken.
+        ending: Why it ended; empty until then.
         validation: What became of the finalists when they were last trained; ``None`` until then.
     """
 
@@ -99,6 +83,8 @@ class LossSearch:
         self.observers = SearchObservers(observers)
         self.snapshots = snapshots
         self.history = SearchHistory(limits.most_failures)
+        self.clock = SearchClock()
+        self.ending = ""
         self.warm_up = 0
         self.rounds = 0
         self.validation: Validation | None = None
@@ -109,7 +95,7 @@ class LossSearch:
         return self.history.candidates
 
     def run(self, state: dict[str, Any] | None = None) -> None:
-        """Search until all rounds are done.
+        """Search until a limit is reached.
 
         Args:
             state: A state that :meth:`state_dict` returned, to continue from.
@@ -123,9 +109,12 @@ class LossSearch:
             self.trials.measure_baseline()
             self._train_references()
             self._warm_up()
-            while self.rounds < self.limits.rounds:
+            self.ending = self._ending()
+            while not self.ending:
                 self._teach_finalists()
-                self._round(self.rounds + 1)
+                accepted = self._round(self.rounds + 1)
+                self.ending = self._ending()
+                self._offer_snapshot(needed=bool(accepted or self.ending))
             if self.finalists is not None:
                 self._validate(self.finalists)
 
@@ -156,7 +145,15 @@ class LossSearch:
             self.observers.on_warm_up(self.warm_up, figures)
             self._offer_snapshot()
 
-    def _round(self, number: int) -> None:
+    def _ending(self) -> str:
+        """Return why no further round begins; a round that was begun before an interruption always goes on."""
+        if self.rounds < self.limits.rounds and self.trials.has_begun(self.rounds + 1):
+            return ""
+        reason = self.limits.ending(self.rounds, self.history.best_round, self.clock.seconds)
+        return broadcast_from_first(reason)
+
+    def _round(self, number: int) -> bool | None:
+        """Search a round, and return whether the recommender took over weights."""
         samples = broadcast_from_first(self.sampler.sample(first=number == 1))
         trials = self._train_candidates(number, samples)
         rewards = tuple(self._reward(trial) for trial in trials)
@@ -172,7 +169,7 @@ class LossSearch:
         top = self.history.top(self.limits.top)
         summary = RoundSummary(number, samples.programs, samples.screened, rewards, top, figures, accepted)
         self.observers.on_round(summary)
-        self._offer_snapshot(needed=bool(accepted) or number == self.limits.rounds)
+        return accepted
 
     def _teach_finalists(self) -> None:
         """Train the finalists if it is time, and let the search go on with what became of them.

@@ -32,11 +32,13 @@ from lightning_modules.losses import (
 )
 from lightning_modules.losses.formula_losses import TEMPERATURE
 from lightning_modules.losses.loss_object import above_zero
+from lightning_modules.search.limits import SearchLimits
 from lightning_modules.search.reward_tuning import RewardTuning
 from lightning_modules.search.seeds import KNOWN, known_programs
 from lightning_modules.search.space import Programs, RankingSpace, SearchSpace
 from lightning_modules.search.strategies import PPO, Strategy
 from lightning_modules.search.successive_halving import SuccessiveHalving
+from lightning_modules.utilities.durations import seconds_of
 
 #: Builds a strategy over a space, with a generator as its only source of randomness.
 StrategyFactory = Callable[[SearchSpace, torch.Generator], Strategy]
@@ -57,6 +59,10 @@ class SearchSettings:
     Args:
         root: The study's folder: configuration, ledger, formulas.csv and TensorBoard run.
         rounds: Rounds of the search; after each of them the strategy learns.
+        time_budget: Time after which no further round begins, such as 10m, 1h30m or a number of seconds, that of
+            earlier processes included. A round that has begun is finished, and finalists are trained after it; by
+            default there is no limit.
+        patience: End the search after so many rounds without a better formula; by default it goes on.
         candidates: Formulas to train per round.
         strategy: The search strategy: PPO, REINFORCE, RegularizedEvolution or RandomSearch.
         space: Operators, leaves and nodes of the formulas; by default nine operators and ten nodes over pred, label, 1,
@@ -112,6 +118,8 @@ class SearchSettings:
 
     root: str = "runs/search"
     rounds: int = 20
+    time_budget: str | float | None = None
+    patience: int | None = None
     candidates: int = 20
     strategy: StrategyFactory = PPO
     space: SearchSpace | None = None
@@ -177,8 +185,14 @@ class SearchSettings:
             )
         self._check_finalists()
         self._refuse_limits_that_leave_no_formula()
+        self._check_ends()
         above_zero("--search.temperature", self.named_temperature)
         self.halving  # noqa: B018 (refuses numbers that make no ladder)
+
+    def _check_ends(self) -> None:
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"--search.patience is {self.patience}, but a search needs at least 1 round")
+        self.limits  # noqa: B018 (refuses what is no time)
 
     def _check_finalists(self) -> None:
         if self.finalist_epochs < 1:
@@ -210,6 +224,27 @@ class SearchSettings:
             space=self.space or RankingSpace(),
             baseline=self.baseline or SampledSoftmax(self.named_temperature),
             references=listwise_losses() if self.references is None else self.references,
+        )
+
+    @property
+    def limits(self) -> SearchLimits:
+        """When the search ends.
+
+        Raises:
+            ValueError: If the time budget is no duration.
+        """
+        try:
+            seconds = None if self.time_budget is None else seconds_of(self.time_budget)
+        except ValueError as error:
+            raise ValueError(f"--search.time_budget: {error}") from error
+        return SearchLimits(
+            self.rounds,
+            self.warmup_updates,
+            self.most_failures,
+            self.top,
+            self.validate_every,
+            time_budget=seconds,
+            patience=self.patience,
         )
 
     @property

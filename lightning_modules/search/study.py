@@ -15,8 +15,10 @@ from lightning_modules.losses import Formula, FormulaBased, Numerics, loss_of_fo
 from lightning_modules.losses.formula_losses import TEMPERATURE
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.front import front, with_operators
-from lightning_modules.search.ledger import read_ledger, read_validated
+from lightning_modules.search.ledger import read_ledger, read_seconds, read_validated
+from lightning_modules.search.limits import SearchLimits
 from lightning_modules.search.reports.summary import ranking, with_validation
+from lightning_modules.utilities.durations import seconds_of
 from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.untrusted_data import built, read_settings
 
@@ -36,6 +38,7 @@ class Study:
         strategy: Class name of the search strategy; empty if there are no settings.
         rounds: Rounds that the settings ask for; ``None`` if there are no settings.
         temperature: Temperature of its formulas of scores.
+        ending: Why the search ended; empty if rounds are left, or if there are no settings.
     """
 
     root: Path
@@ -44,6 +47,7 @@ class Study:
     strategy: str
     rounds: int | None
     temperature: float = TEMPERATURE
+    ending: str = ""
 
     @classmethod
     def read(cls, root: str | Path) -> "Study":
@@ -64,9 +68,11 @@ class Study:
             strategy = _class_name(settings.get("strategy", ""))
             rounds = _rounds(settings.get("rounds"))
             temperature = _temperature(settings.get("temperature"))
+            limits = None if rounds is None else _limits(rounds, settings)
         except ValueError as error:
             raise ValueError(f"'{Path(root) / CONFIG_NAME}' does not hold the settings of a search: {error}") from error
-        return cls(Path(root), losses, numerics, strategy, rounds, temperature)
+        study = cls(Path(root), losses, numerics, strategy, rounds, temperature)
+        return study if limits is None else replace(study, ending=study._ending(limits))
 
     @cached_property
     def candidates(self) -> pd.DataFrame:
@@ -102,8 +108,12 @@ class Study:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether fewer rounds are finished than the settings ask for."""
-        return self.rounds is not None and self.finished_rounds < self.rounds
+        """Whether fewer rounds are finished than the settings ask for, and no other limit ended the search."""
+        return self.rounds is not None and not self.ending
+
+    def _ending(self, limits: SearchLimits) -> str:
+        best = self.candidates[self.candidates["status"] == "trained"]["round"]
+        return limits.ending(self.finished_rounds, int(best.iloc[0]) if len(best) else 0, read_seconds(self.root))
 
     def limited_to(self, num_candidates: int) -> "Study":
         """Return the study as it was after so many candidates."""
@@ -225,6 +235,13 @@ def _rounds(value: Any) -> int | None:
     if value is not None and (type(value) is not int or value < 0):
         raise ValueError(f"its rounds are {shortened(str(value), _SHOWN)}")
     return value
+
+
+def _limits(rounds: int, settings: Mapping[str, Any]) -> SearchLimits:
+    budget, patience = settings.get("time_budget"), settings.get("patience")
+    if not isinstance(budget, str | float | int | None) or not isinstance(patience, int | None):
+        raise ValueError(f"its time is {shortened(str(budget), _SHOWN)} and its patience {patience}")
+    return SearchLimits(rounds, time_budget=None if budget is None else seconds_of(budget), patience=patience)
 
 
 def _temperature(value: Any) -> float:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from lightning_modules.core.run_config import CONFIG_NAME, continue_with, continue_with_data
 from lightning_modules.search.answer import FinalistRun
-from lightning_modules.search.ledger import LEDGER_NAME, Ledger, check_ledger, read_finalists, read_trials
+from lightning_modules.search.ledger import LEDGER_NAME, Ledger, check_ledger, read_finalists, read_seconds, read_trials
+from lightning_modules.search.limits import SearchClock
 from lightning_modules.search.schedule import BestCandidate
 from lightning_modules.search.snapshots import Snapshots
 from lightning_modules.search.trial import Evaluation, TrialKey
@@ -20,7 +21,8 @@ from lightning_modules.utilities.folder_lock import folder_lock
 #: The settings that a study is continued with unchanged, and those among them that do not affect its results.
 _FIXED = ("model", "data", "trainer", "seed_everything", "search")
 _FREE = (
-    *(f"search.{name}" for name in ("root", "rounds", "top", "most_failures", "log_candidates")),
+    *(f"search.{name}" for name in ("root", "rounds", "time_budget", "patience")),
+    *(f"search.{name}" for name in ("top", "most_failures", "log_candidates")),
     *(f"search.{name}" for name in ("executor", "workers", "child_timeout", "ray_address", "gpus_per_child")),
     # Kernels train to the same results up to rounding, and studies of earlier versions do not name them.
     "search.fused",
@@ -45,6 +47,7 @@ class StudyFolder:
     Attributes:
         state: The newest snapshot of the search; ``None`` in a new study, or if all are damaged.
         known: The finished trials.
+        clock: The time that the search has taken.
         finalists: The trainings of the finished finalists, by name.
         ledger: Records trials and candidates; ``None`` in a process that does not write.
     """
@@ -54,6 +57,7 @@ class StudyFolder:
         self.writes = writes
         self.snapshots = Snapshots(root, check=check_state)
         self.state: dict[str, Any] | None = None
+        self.clock = SearchClock()
         self.known: Mapping[TrialKey, Evaluation] = {}
         self.finalists: Mapping[str, Sequence[FinalistRun]] = {}
         self.ledger: Ledger | None = None
@@ -98,7 +102,7 @@ class StudyFolder:
         fixed = _FIXED if self.begun else ()
         continue_with(self.root / CONFIG_NAME, save_config, fixed=fixed, without=_FREE, added=_ADDED)
         continue_with_data(self.root, datamodule, begun=self.begun)
-        self.ledger = Ledger(self.root)
+        self.ledger = Ledger(self.root, self.clock)
 
     @property
     def begun(self) -> bool:
@@ -135,6 +139,7 @@ class StudyFolder:
         try:
             check_ledger(self.root)
             self.known, self.finalists = read_trials(self.root), read_finalists(self.root)
+            self.clock = SearchClock(read_seconds(self.root))
         except ValueError as error:
             self._set_ledger_aside(error)
 

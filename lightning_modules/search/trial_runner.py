@@ -92,6 +92,10 @@ class TrialRunner:
         for number in dispatch(self._executor, train_group, calls, on_done):
             yield from ((index, self.known[keys[index]]) for index in missing[number])
 
+    def has_begun(self, number: int) -> bool:
+        """Return whether a candidate of a round has been trained."""
+        return any(key.is_candidate and key.round == number for key in self.known)
+
     def regime(self, epochs: int) -> Regime:  # noqa: ARG002 (of subclasses)
         """Return how trials of a budget are trained."""
         return Regime()

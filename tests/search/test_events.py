@@ -6,7 +6,8 @@ import pytest
 
 from lightning_modules.losses import Numerics
 from lightning_modules.search.events import SearchObserver, SearchObservers
-from lightning_modules.search.loss_search import LossSearch, SearchLimits
+from lightning_modules.search.limits import SearchLimits
+from lightning_modules.search.loss_search import LossSearch
 from lightning_modules.search.sampling import Sampler
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.strategies import RandomSearch
