@@ -131,6 +131,9 @@ def test_unknown_operator_in_the_space(failure: Failure) -> None:
 
 def test_number_out_of_range(failure: Failure) -> None:
     assert "--search.rounds is 0" in failure([*SEARCH, "--search.rounds=0"], 1)
+    assert "--search.time_budget: 'soon' is no duration: write 90s" in failure(
+        [*SEARCH, "--search.time_budget=soon"], 1
+    )
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_every_file_of_a_search_is_named(folder: Path) -> None:
     assert absent == {"writer.json", "loss_1.tex"}
 
 
-@pytest.mark.parametrize("table", ["candidates", "children", "baseline_components", "finalists", "validated"])
+@pytest.mark.parametrize("table", ["candidates", "children", "baseline_components", "finalists", "validated", "clock"])
 def test_every_column_of_the_ledger_is_explained(folder: Path, table: str) -> None:
     connection = sqlite3.connect(folder / "runs" / "study" / "ledger.sqlite")
     columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
