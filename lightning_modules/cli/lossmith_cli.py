@@ -32,6 +32,7 @@ from lightning_modules.core.default_optimizer import explicit_optimizer
 from lightning_modules.training.quick_steps import with_quick_steps
 from lightning_modules.training.trainers import trainer_error
 from lightning_modules.utilities.files import full_disk_explained
+from lightning_modules.utilities.subnormals import flushed_subnormals
 
 _TRAINER_USAGE = "[--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE ...]"
 
@@ -197,7 +198,7 @@ class CLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         own = OWN_VERBS.get(subcommand)
         if own is None:
-            with guarded(subcommand, self.trainer, self._get(self.config, "ckpt_path")):
+            with guarded(subcommand, self.trainer, self._get(self.config, "ckpt_path")), flushed_subnormals():
                 super()._run_subcommand(subcommand)
         else:
             with full_disk_explained(f"what {subcommand} writes", own.when_full):

@@ -16,7 +16,7 @@ from lightning_modules.losses.listwise import CCL, SampledBCE, SampledBPR, Sampl
 from lightning_modules.losses.listwise_loss import ListwiseLoss, ScoredBatch
 from lightning_modules.losses.loss_object import LossObject
 from lightning_modules.losses.pairwise import BPR, RankNetLoss
-from lightning_modules.losses.pointwise import BCE, MSE, Focal, Hinge, LogMin, MaxR, ScaledLoss, SumR
+from lightning_modules.losses.pointwise import BCE, MSE, Focal, Hinge, LabelSmoothing, LogMin, MaxR, ScaledLoss, SumR
 from lightning_modules.losses.ranking_formula_loss import RankingFormulaLoss
 from lightning_modules.losses.sampled_softmax import BSL, PSL, SampledSoftmax
 from lightning_modules.losses.slatk import SLatK
@@ -44,6 +44,7 @@ __all__ = [
     "FormulaLoss",
     "Hinge",
     "InversePropensity",
+    "LabelSmoothing",
     "ListwiseLoss",
     "LogMin",
     "Loss",

@@ -75,6 +75,33 @@ class Focal(Loss):
         return -torch.exp(self.gamma * F.logsigmoid(-logit)) * F.logsigmoid(logit)
 
 
+class LabelSmoothing(Loss):
+    """Binary cross-entropy with the label ``(1 - s) y + s / 2``, so that no finite logit is too certain.
+
+    Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016,
+    https://arxiv.org/abs/1512.00567.
+
+    Args:
+        smoothing: The share ``s`` of every label that both classes divide, in [0, 1); 0 gives binary cross-entropy.
+
+    Raises:
+        ValueError: If the share is out of its range.
+    """
+
+    wants: ClassVar[Prediction] = "logit"
+
+    def __init__(self, smoothing: float = 0.1) -> None:
+        super().__init__()
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"smoothing must be in [0, 1), where 1 would forget the labels, got {smoothing}")
+        self.smoothing = smoothing
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Return the loss of every sample; ``prediction`` is a logit."""
+        smooth = (1 - self.smoothing) * label + self.smoothing / 2
+        return F.binary_cross_entropy_with_logits(prediction, smooth, reduction="none")
+
+
 class MaxR(Loss):
     """``max((y + s) / (p + s), (p + s) / (y + s))``, the larger ratio of label and probability.
 

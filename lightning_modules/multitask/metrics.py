@@ -13,7 +13,7 @@ from torchmetrics.utilities import dim_zero_cat
 from callbacks.scalar_layout import Layout
 from lightning_modules.core.single_class_warning import SingleClassWarning
 from lightning_modules.statistics.ranking import auc, dense_ranks, grouped_auc, scores_of
-from lightning_modules.statistics.standard_errors import auc_components
+from lightning_modules.statistics.standard_errors import auc_components, over_groups
 
 
 class CalibrationCurve(NamedTuple):
@@ -129,17 +129,20 @@ class MultiTaskMetrics(Metric):
         return {task: calibration_curve(z, y, bins) for task, z, y in columns}
 
     def auc_components(self, name: str) -> Tensor | None:
-        """Return what every row adds to a task's AUC or to their mean, of all processes; ``None`` for others.
+        """Return what every user's rows add to a task's AUC or to their mean, of all processes; ``None`` for others.
 
-        All processes have to call this.
+        Rows of a user are no independent draws; where there are no users, these are sessions, or else rows. All
+        processes have to call this.
         """
         tasks = {"auc": range(len(self.tasks))} | {f"auc/{task}": [place] for place, task in enumerate(self.tasks)}
         if name not in tasks:
             return None
         with self.sync_context():
             logit, label = (dim_zero_cat(state)[:, list(tasks[name])] for state in (self.logit, self.label))
+            user = dim_zero_cat(self.user)
         columns = zip(logit.unbind(1), label.unbind(1), strict=True)
-        return torch.stack([auc_components(dense_ranks(z), y > 0.5) for z, y in columns]).mean(0)
+        of_rows = torch.stack([auc_components(dense_ranks(z), y > 0.5) for z, y in columns]).mean(0)
+        return over_groups(of_rows, user)
 
     def _of_task(self, task: str, logit: Tensor, label: Tensor, weight: Tensor, user: Tensor) -> dict[str, Tensor]:
         if not torch.isfinite(logit).all():

@@ -117,8 +117,10 @@ def difference_of(runs: Sequence[FinalistRun], others: Sequence[FinalistRun]) ->
         if one.score is None or other.score is None:
             return None
         gaps.append(one.score - other.score)
-        if one.components is not None and other.components is not None:
-            paired.append(one.components - other.components)
+        own, its = one.components, other.components
+        # Earlier versions have kept rows of several tasks where users are kept.
+        if own is not None and its is not None and own.shape == its.shape:
+            paired.append(own - its)
     differences = torch.tensor(gaps, dtype=torch.float64)
     components = torch.stack(paired) if len(paired) == len(gaps) else None
     return float(differences.mean()), seeds_standard_error(differences, components)

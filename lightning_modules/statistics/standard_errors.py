@@ -15,7 +15,10 @@ class MeasuresComponents(Protocol):
     """Metrics that give the structural components of their AUCs."""
 
     def auc_components(self, name: str) -> Tensor | None:
-        """Return what :func:`auc_components` does for the AUC of this name; ``None`` for other metrics."""
+        """Return what :func:`auc_components` does for the AUC of this name, or :func:`over_groups` of that.
+
+        ``None`` for other metrics.
+        """
 
 
 def auc_components(rank: Tensor, positive: Tensor) -> Tensor:
@@ -44,8 +47,25 @@ def auc_components(rank: Tensor, positive: Tensor) -> Tensor:
     return (share - area) / torch.where(counts.min() > 1, scale, torch.nan)[positive.long()]
 
 
+def over_groups(components: Tensor, group: Tensor) -> Tensor:
+    """Return the sum of the components of every group of rows, such as a user's, which are no independent draws.
+
+    The sum of their squares is the variance over the draw of groups: that of Obuchowski, Biometrics 1997,
+    https://doi.org/10.2307/2533958, with the number of rows in place of that of groups in the correction for the mean.
+
+    Args:
+        components: What :func:`auc_components` returned, of shape [n].
+        group: The group of each row, any integers, of shape [n].
+
+    Returns:
+        float64, of shape [groups], in the order of their numbers.
+    """
+    names, place = group.unique(return_inverse=True)
+    return components.new_zeros(len(names)).index_add_(0, place, components)
+
+
 def components_of(metrics: object, name: str) -> Tensor | None:
-    """Return the structural components of one of the metrics, float32 on the CPU, of shape [n].
+    """Return the structural components of one of the metrics, float32 on the CPU, a number for each row or group.
 
     In a distributed run all processes have to call this.
 

@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_modules.losses import LossObject
 from lightning_modules.training.quick_steps import with_quick_steps
+from lightning_modules.utilities.subnormals import flushed_subnormals
 
 # Each training is one of many: it shows and keeps nothing unless asked to.
 _QUIET = {
@@ -82,7 +83,7 @@ def fit(trainer: pl.Trainer, model: pl.LightningModule, datamodule: pl.Lightning
         loss.check_model(model)
         checked = loss.first_call_checked()
     try:
-        with checked:
+        with checked, flushed_subnormals():
             trainer.fit(model, datamodule=datamodule)
     except SystemExit as error:
         # Lightning turns Ctrl-C into a plain exit with status 1.

@@ -36,6 +36,13 @@ def _focal(gamma: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     return lambda z, y: np.where(y == 1, -(expit(-z) ** gamma) * log_expit(z), -(expit(z) ** gamma) * log_expit(-z))
 
 
+def _smoothed(s: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    share = {1: 1 - s / 2, 0: s / 2}
+    return lambda z, y: (
+        -np.where(y == 1, share[1], share[0]) * log_expit(z) - np.where(y == 1, share[0], share[1]) * log_expit(-z)
+    )
+
+
 def _log_min(s: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     return lambda p, y: np.log(1 / (np.minimum(y, p) + s) + s) * (np.minimum(y, p) + y + p)
 
@@ -47,6 +54,8 @@ CASES = [
     Case(losses.Hinge(margin=0.5), lambda z, y: np.maximum(0, 0.5 - np.where(y == 1, 1, -1) * z)),
     Case(losses.Focal(), _focal(2.0)),
     Case(losses.Focal(gamma=0.5), _focal(0.5)),
+    Case(losses.LabelSmoothing(), _smoothed(0.1)),
+    Case(losses.LabelSmoothing(smoothing=0.4), _smoothed(0.4)),
     Case(losses.MaxR(), lambda p, y: np.maximum((y + S) / (p + S), (p + S) / (y + S))),
     Case(losses.MaxR(smoothing=0.1), lambda p, y: np.maximum((y + 0.1) / (p + 0.1), (p + 0.1) / (y + 0.1))),
     Case(losses.SumR(), lambda p, y: (y + p + S) / (y * p + S)),

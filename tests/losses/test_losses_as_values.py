@@ -107,6 +107,12 @@ def test_impossible_arguments_are_refused(build_impossible: Any) -> None:
         build_impossible()
 
 
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
+def test_a_smoothing_that_leaves_no_label_is_refused(smoothing: float) -> None:
+    with pytest.raises(ValueError, match=r"smoothing must be in \[0, 1\)"):
+        losses.LabelSmoothing(smoothing)
+
+
 @pytest.mark.parametrize(
     "spec",
     [

@@ -16,6 +16,7 @@ from lightning_modules.statistics.standard_errors import (
     auc_components,
     components_of,
     in_blocks,
+    over_groups,
     seeds_standard_error,
     standard_error,
 )
@@ -75,21 +76,44 @@ def test_metrics_give_the_components_of_their_aucs() -> None:
     of_tasks = [auc_components(dense_ranks(logit[:, place]), label[:, place]).float() for place in range(2)]
     for found, expected in (
         (components_of(single, "auc"), of_tasks[0]),
-        (components_of(metrics, "auc/buy"), of_tasks[1]),
-        (components_of(metrics, "auc"), (of_tasks[0] + of_tasks[1]) / 2),
+        # Every user has two rows.
+        (components_of(metrics, "auc/buy"), of_tasks[1].view(30, 2).sum(1)),
+        (components_of(metrics, "auc"), (of_tasks[0] + of_tasks[1]).view(30, 2).mean(1)),
     ):
         assert found is not None
         torch.testing.assert_close(found, expected)
 
 
-def test_the_mean_over_tasks_has_the_error_of_a_mean_on_the_same_rows() -> None:
-    metrics, logit, label = fed(rows=4000)
-    found = components_of(metrics, "auc")
+def alike_rows(users: int, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return logits and labels of two tasks, and users whose rows are much alike in both."""
+    generator = torch.Generator().manual_seed(5)
+    user = torch.arange(users).repeat_interleave(rows)
+    own, chance = (torch.randn(users, 2, generator=generator)[user] for _ in range(2))
+    logit = own + 0.3 * torch.randn(users * rows, 2, generator=generator)
+    label = torch.sigmoid(own + 2 * chance) > torch.rand(users * rows, 2, generator=generator)
+    return logit, label, user
+
+
+def test_the_mean_over_tasks_has_the_error_of_a_bootstrap_over_users() -> None:
+    logit, label, user = alike_rows(users=400, rows=6)
+    metrics = MultiTaskMetrics(["click", "buy"])
+    metrics.update(logit, label.float(), user, user)
     generator = torch.Generator().manual_seed(2)
-    drawn = torch.randint(4000, (300, 4000), generator=generator)
-    areas = [auc(dense_ranks(logit[rows, task]), label[rows, task]) for rows in drawn for task in range(2)]
-    spread = float(torch.stack(areas).view(300, 2).mean(1).std())
+    areas = []
+    for _ in range(300):
+        rows = (torch.randint(400, (400, 1), generator=generator) * 6 + torch.arange(6)).flatten()
+        areas.append([auc(dense_ranks(logit[rows, task]), label[rows, task]) for task in range(2)])
+    spread = float(torch.tensor(areas).mean(1).std())
+    found = components_of(metrics, "auc")
     assert standard_error(found) == pytest.approx(spread, rel=0.12)
+    # Taken for independent, the rows would seem to tell more than they do.
+    parts = torch.stack([auc_components(dense_ranks(logit[:, task]), label[:, task]) for task in range(2)])
+    assert standard_error(parts.mean(0)) < 0.7 * spread
+
+
+def test_groups_of_one_row_leave_the_components() -> None:
+    parts = torch.randn(50, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    assert torch.equal(over_groups(parts, torch.arange(50)), parts)
 
 
 def test_what_is_no_auc_has_no_error() -> None:
