@@ -11,9 +11,10 @@ import torch
 from rich.console import Console
 
 from lightning_modules.compare.compared_losses import ComparedLoss, gather
-from lightning_modules.compare.criteria import Criterion, RanksCatalogue, criterion_of
+from lightning_modules.compare.criteria import Criterion, RanksCatalogue
 from lightning_modules.compare.evaluation import ComparisonEvaluation
 from lightning_modules.compare.events import CompareObserver, CompareObservers
+from lightning_modules.compare.model_criteria import criterion_of
 from lightning_modules.compare.observers import CheckpointWriter, CompareProgress, ComparisonTensorBoard
 from lightning_modules.compare.protocol import EffectivenessTest, Plan
 from lightning_modules.compare.records import ComparisonRecords
@@ -64,7 +65,7 @@ def run_compare(
     losses = replace(losses, remarks=(*losses.remarks, *plan.shortfalls(losses.all)))
     for remark in losses.remarks:
         console.print(f"- {remark}", markup=False, highlight=False)
-    _check_model(first, losses.all, datamodule)
+    _check_model(first, losses.all, datamodule, len(criterion.parts))
     with _locked(root), torch_threads(settings.threads):
         records = _open(root, criterion, datamodule, save_config)
         names = type(model).__name__, type(datamodule).__name__
@@ -93,7 +94,9 @@ def _plan(settings: CompareSettings, seed: int) -> Plan:
     )
 
 
-def _check_model(model: pl.LightningModule, losses: Sequence[ComparedLoss], datamodule: pl.LightningDataModule) -> None:
+def _check_model(
+    model: pl.LightningModule, losses: Sequence[ComparedLoss], datamodule: pl.LightningDataModule, tasks: int
+) -> None:
     """Refuse, before anything is written, a model that a comparison cannot train or score."""
     for compared in losses:
         compared.loss.check_model(model)
@@ -103,10 +106,11 @@ def _check_model(model: pl.LightningModule, losses: Sequence[ComparedLoss], data
         return
     with torch.no_grad():
         predicted = model.eval().predict_step(next(iter(datamodule.val_dataloader())))
-    if predicted.ndim != 1:
+    if predicted.shape[1:] != ((tasks,) if tasks else ()):
         raise ValueError(
-            f"{type(model).__name__} predicts {predicted.shape[1]} probabilities a row, and a comparison takes models "
-            "of one: compare the losses on a recommender, or on one task alone"
+            f"{type(model).__name__} predicts {' by '.join(map(str, predicted.shape[1:])) or 'one'} probabilities a "
+            f"row, and a comparison takes one for each of the model's tasks ({tasks or 'it names none, so one'}): let "
+            "predict_step return [rows], or [rows, tasks] and name them in the attribute tasks"
         )
 
 

@@ -1,8 +1,9 @@
 """What losses are compared by: the metric, what of it a trained model is measured for, and its bootstrap."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol, cast, runtime_checkable
 
 import pytorch_lightning as pl
@@ -25,12 +26,14 @@ class Criterion(ABC):
         title: Its name in tables and pictures.
         beside: Another metric that tables show beside it.
         beside_title: Its name there.
+        parts: The titles of metrics that it is made of, by their names in columns; empty if it is one by itself.
     """
 
     metric: str
     title: str
     beside: str
     beside_title: str
+    parts: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def measure(self, trainer: pl.Trainer, model: pl.LightningModule, loader: Iterable[Any]) -> Scores:
@@ -42,7 +45,10 @@ class Criterion(ABC):
 
     @abstractmethod
     def observed(self, score: Tensor, label: Tensor) -> Tensor:
-        """Return the metric of the rows as they are: ``score`` [seeds, rows], ``label`` [rows] -> float64 [seeds]."""
+        """Return the metric of the rows as they are: ``score`` [seeds, rows], ``label`` [rows] -> float64 [seeds].
+
+        Where there are parts, float64 [seeds, parts].
+        """
 
     @abstractmethod
     def bootstrap(
@@ -66,8 +72,12 @@ class Criterion(ABC):
             progress: Called with the number of resamples that are done.
 
         Returns:
-            float64 [resamples, seeds] for each loss.
+            float64 [resamples, seeds] for each loss; where there are parts, [resamples, seeds, parts].
         """
+
+    def combined(self, values: Tensor) -> Tensor:
+        """Return the metric out of those of its parts: float64 [..., parts] -> [...]; without parts, the values."""
+        return values
 
     @abstractmethod
     def default_losses(self) -> Sequence[LossObject]:
@@ -196,15 +206,3 @@ class RanksCatalogue(Protocol):
 
     def user_values(self, batch: Any, metric: str) -> Tensor:
         """Return a ranking metric of every user of a batch, float [users]; nan of those without relevant items."""
-
-
-def criterion_of(model: pl.LightningModule, monitor: str) -> Criterion:
-    """Return what losses of a model are compared by.
-
-    Args:
-        model: The model.
-        monitor: The validation metric that its trainings are watched by, such as ``val/ndcg@20``.
-    """
-    if isinstance(model, RanksCatalogue):
-        return MeanOverUsers(monitor.partition("/")[2])
-    return AreaUnderCurve()

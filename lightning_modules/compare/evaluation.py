@@ -55,7 +55,7 @@ class ComparisonEvaluation:
         audited = audit(results, resampled, self.losses.trained_candidates)
         level = 1 - self.settings.confidence
         notes = [*self.losses.remarks, *remarks(results, self.plan, audited, level=level)]
-        return ComparisonReport(results, audited, notes, self._setup())
+        return ComparisonReport(results, audited, notes, self._setup(runs))
 
     def _runs(self, title: str) -> pd.DataFrame:
         setting = self.chosen[title]
@@ -83,12 +83,21 @@ class ComparisonEvaluation:
     def _is_proper(self, loss: LossObject) -> bool:
         return self.criterion.is_proper(loss, torch.Generator().manual_seed(self.seed))
 
+    def _length(self, runs: Mapping[str, pd.DataFrame]) -> str:
+        """Return how long models were trained, in words."""
+        epochs = pd.concat(list(runs.values()))["epochs"]
+        if (epochs <= 1).all():
+            return "one pass over the training rows, tested once after it"
+        return (
+            f"early stopping after {self.settings.patience} epochs without a better one, tested once at the best epoch"
+        )
+
     def _tuned(self) -> str:
         """Return the hyper-parameters that were tuned, in words."""
         names = ["a learning rate", "a weight decay", *(f"a {name}" for name in self.plan.tuning.options)]
         return f"{', '.join(names[:-1])} and {names[-1]}"
 
-    def _setup(self) -> str:
+    def _setup(self, runs: Mapping[str, pd.DataFrame]) -> str:
         """Return what was compared on what, in words."""
         settings = self.settings
         label, user = self.records.rows("test")
@@ -99,7 +108,6 @@ class ComparisonEvaluation:
         return (
             f"{self.model} on {self.data}; {self.criterion.rows(label)}; seeds {self.plan.seeds[0]} to "
             f"{self.plan.seeds[-1]}. Every loss has {self._tuned()} of its own, the best of {grid} around the best, by "
-            f"mean {settings.monitored} over {len(self.plan.tuning_seeds)} of the seeds; early stopping after "
-            f"{settings.patience} epochs without a better one, tested once at the best epoch. Bootstrap: "
-            f"{settings.resamples} resamples of {drawn}."
+            f"mean {settings.monitored} over {len(self.plan.tuning_seeds)} of the seeds; {self._length(runs)}. "
+            f"Bootstrap: {settings.resamples} resamples of {drawn}."
         )

@@ -19,7 +19,15 @@ from lightning_modules.compare.audit import Audit
 from lightning_modules.compare.compared_losses import GROUPS
 from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.results import LossResult
-from lightning_modules.compare.tables import cells, header, narrow_cells, narrow_header, numbers
+from lightning_modules.compare.tables import (
+    cells,
+    header,
+    narrow_cells,
+    narrow_header,
+    numbers,
+    part_cells,
+    part_header,
+)
 from lightning_modules.utilities.files import replace_file, save_picture
 from lightning_modules.utilities.markdown import literal, markdown, short
 
@@ -130,9 +138,11 @@ class ComparisonReport:
         parts = ["# Comparison of losses", self.setup]
         parts += [literal(self.audit.sentence)] if self.audit else []
         parts += [markdown(header(self.results), cells(self.results)), self._legend()]
+        each = part_cells(self.results)
+        parts += ["## Each task", markdown(part_header(), each)] if each else []
         parts += ["## Mind", "\n".join(f"- {literal(remark)}" for remark in self.remarks)] if self.remarks else []
-        formulas = [each for each in self.results if each.loss.label != each.loss.title]
-        listed = "\n".join(f"- {literal(each.loss.label)}: `{each.loss.title}`" for each in formulas)
+        formulas = [result.loss for result in self.results if result.loss.label != result.loss.title]
+        listed = "\n".join(f"- {literal(loss.label)}: `{loss.title}`" for loss in formulas)
         parts += ["## Formulas", listed] if formulas else []
         return "\n\n".join(parts) + "\n"
 
@@ -169,12 +179,22 @@ class ComparisonReport:
         for row in narrow_cells(self.results):
             table.add_row(*(escape(cell) for cell in row))
         console.print(table)
+        self._print_parts(console)
         for remark in self.remarks:
             console.print(f"- {remark}", markup=False, highlight=False)
         if self.audit:
             console.print(f"\n{self.audit.sentence}", style="bold", markup=False, highlight=False)
         console.print(f"\nSummary: {root / 'summary.md'}", soft_wrap=True, markup=False, highlight=False)
         console.print(f"TensorBoard: tensorboard --logdir {root}", soft_wrap=True, markup=False, highlight=False)
+
+    def _print_parts(self, console: Console) -> None:
+        rows = part_cells(self.results)
+        if not rows:
+            return
+        table = Table(*part_header(narrow=True), title="Each task, on the test rows", box=SIMPLE_HEAD)
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        console.print(table)
 
     def _legend(self) -> str:
         return (

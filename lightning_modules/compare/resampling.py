@@ -1,8 +1,8 @@
 """Bootstraps the test metric of the losses of a comparison."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -25,12 +25,14 @@ class Resampled:
         observed: The metric of the rows as they are, float64 ``[seeds]``.
         confidence: Confidence of intervals.
         seed: Seed of the draws for the spread between seeds, the same for every pair of losses.
+        parts: The metrics that it is made of under the same resamples, by their names in columns.
     """
 
     values: Mapping[str, Tensor] = field(default_factory=dict)
     observed: Mapping[str, Tensor] = field(default_factory=dict)
     confidence: float = 0.95
     seed: int = 0
+    parts: Mapping[str, "Resampled"] = field(default_factory=dict)
 
     def standard_error(self, title: str) -> float:
         """Return the standard error of the mean of a loss's metric; nan if the loss has none."""
@@ -82,4 +84,14 @@ def resample(
         reached = partial(setattr, work, "done")
         values = criterion.bootstrap(scores, label, groups, resamples=resamples, generator=generator, progress=reached)
     observed = [criterion.observed(each, label) for each in scores]
-    return Resampled(dict(zip(titles, values, strict=True)), dict(zip(titles, observed, strict=True)), confidence, seed)
+
+    def resampled(choose: Callable[[Tensor], Tensor]) -> Resampled:
+        drawn, whole = ([choose(each) for each in found] for found in (values, observed))
+        return Resampled(dict(zip(titles, drawn, strict=True)), dict(zip(titles, whole, strict=True)), confidence, seed)
+
+    parts = {name: resampled(partial(_part, place)) for place, name in enumerate(criterion.parts)}
+    return replace(resampled(criterion.combined), parts=parts)
+
+
+def _part(place: int, values: Tensor) -> Tensor:
+    return values[..., place]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -12,6 +12,21 @@ from lightning_modules.compare.resampling import Resampled
 from lightning_modules.statistics.significance import Difference, holm
 from lightning_modules.training.full_training import TRAINED
 from lightning_modules.training.tuning import Setting
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """A loss's result in one of the metrics that the criterion is made of, such as the AUC of a task.
+
+    Attributes:
+        standard_error: Standard error of its mean test metric over the draw of the test rows.
+        difference: Its difference in the test metric to the baseline.
+        p_value: The difference's p-value, adjusted for the number of losses.
+    """
+
+    standard_error: float
+    difference: Difference
+    p_value: float
 
 
 @dataclass(frozen=True)
@@ -28,6 +43,7 @@ class LossResult:
         difference: Its difference in the test metric to the baseline; all nan for the baseline itself, after a
             divergence, and, but for the estimate, where there is one seed only.
         p_value: The difference's p-value, adjusted for the number of losses.
+        parts: Its results in the metrics that the criterion is made of, by their names in columns.
     """
 
     loss: ComparedLoss
@@ -38,6 +54,7 @@ class LossResult:
     standard_error: float
     difference: Difference
     p_value: float
+    parts: Mapping[str, PartResult] = field(default_factory=dict)
 
     @property
     def shows_beside(self) -> bool:
@@ -86,9 +103,9 @@ def loss_results(
         criterion: What they are compared by.
         resampled: Their bootstrapped test metric.
     """
-    baseline = losses[0].title
-    differences = [resampled.difference(compared.title, baseline) for compared in losses]
-    adjusted = holm([each.p_value for each in differences])
+    titles = [compared.title for compared in losses]
+    whole = _part_results(titles, resampled)
+    parts = {name: _part_results(titles, each) for name, each in resampled.parts.items()}
     return [
         LossResult(
             loss=compared,
@@ -96,9 +113,20 @@ def loss_results(
             runs=runs[compared.title],
             proper=proper[compared.title],
             criterion=criterion,
-            standard_error=resampled.standard_error(compared.title),
-            difference=difference,
-            p_value=p_value,
+            standard_error=whole[compared.title].standard_error,
+            difference=whole[compared.title].difference,
+            p_value=whole[compared.title].p_value,
+            parts={name: results[compared.title] for name, results in parts.items()},
         )
-        for compared, difference, p_value in zip(losses, differences, adjusted, strict=True)
+        for compared in losses
     ]
+
+
+def _part_results(titles: Sequence[str], resampled: Resampled) -> dict[str, PartResult]:
+    """Return the results of all losses in one metric by their titles, the baseline's first."""
+    differences = [resampled.difference(title, titles[0]) for title in titles]
+    adjusted = holm([each.p_value for each in differences])
+    return {
+        title: PartResult(resampled.standard_error(title), difference, p_value)
+        for title, difference, p_value in zip(titles, differences, adjusted, strict=True)
+    }

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.results import LossResult
+from lightning_modules.statistics.significance import Difference
 from lightning_modules.utilities.markdown import short
 
 
@@ -46,7 +47,7 @@ def _options(results: Sequence[LossResult]) -> list[str]:
 
 
 def _cells(result: LossResult, options: Sequence[str]) -> list[str]:
-    difference, criterion = result.difference, result.criterion
+    criterion = result.criterion
     validation, test = (f"{split}_{criterion.metric}" for split in ("val", "test"))
     outcome = ", ".join(sorted(set(result.runs["status"]) - {"trained"}))
     own = dict(result.setting.options)
@@ -55,9 +56,7 @@ def _cells(result: LossResult, options: Sequence[str]) -> list[str]:
         outcome or _with_error(result, validation, result.mean(f"{validation}_se")),
         _with_error(result, test, result.standard_error),
         _mean_and_spread(result, f"test_{criterion.beside}") if result.shows_beside else "-",
-        _number(difference.estimate, "+.4f"),
-        "-" if math.isnan(difference.low) else f"{difference.low:+.4f} to {difference.high:+.4f}",
-        _number(result.p_value, ".2g"),
+        *_difference_cells(result.difference, result.p_value),
         f"{result.setting.learning_rate:g}",
         f"{result.setting.weight_decay:g}",
         *(f"{own[name]:g}" if name in own else "-" for name in options),
@@ -76,6 +75,31 @@ def _narrow(row: Sequence[str]) -> list[str]:
     # Without the zero before the point the numbers fit.
     numbers = [re.sub(r"(?<!\d)0\.", ".", text) for text in (*two_lines, beside, gap, p_value)]
     return [name, *numbers]
+
+
+def part_header(*, narrow: bool = False) -> list[str]:
+    """Return the names of the columns of the table of the metrics that the criterion is made of."""
+    return ["loss", "metric", "test" if narrow else "test ± sd (se)", "difference", "interval", "p (Holm)"]
+
+
+def part_cells(results: Sequence[LossResult]) -> list[list[str]]:
+    """Return its rows, those of one metric after those of another; none where there are no parts or it is the only."""
+    titles = results[0].criterion.parts
+    if len(titles) < 2:
+        return []
+    rows = ((name, title, result) for name, title in titles.items() for result in results)
+    return [[short(result.loss.label), title, *_part_figures(name, result)] for name, title, result in rows]
+
+
+def _part_figures(name: str, result: LossResult) -> list[str]:
+    part = result.parts[name]
+    test = _with_error(result, f"test_{name}", part.standard_error)
+    return [test, *_difference_cells(part.difference, part.p_value)]
+
+
+def _difference_cells(difference: Difference, p_value: float) -> list[str]:
+    interval = "-" if math.isnan(difference.low) else f"{difference.low:+.4f} to {difference.high:+.4f}"
+    return [_number(difference.estimate, "+.4f"), interval, _number(p_value, ".2g")]
 
 
 def numbers(results: Sequence[LossResult]) -> pd.DataFrame:
@@ -108,6 +132,20 @@ def _numbers(result: LossResult) -> dict[str, object]:
         "difference_se": difference.standard_error,
         "p_value": difference.p_value,
         "p_holm": result.p_value,
+        **{column: value for name in result.parts for column, value in _part_numbers(name, result).items()},
+    }
+
+
+def _part_numbers(name: str, result: LossResult) -> dict[str, float]:
+    part, test = result.parts[name], f"test_{name}"
+    return {
+        test: result.mean(test),
+        f"{test}_sd": result.spread(test),
+        f"{test}_se": part.standard_error,
+        f"{name}_difference": part.difference.estimate,
+        f"{name}_low": part.difference.low,
+        f"{name}_high": part.difference.high,
+        f"{name}_p_holm": part.p_value,
     }
 
 

@@ -77,7 +77,8 @@ def measurement_of(settings: SearchSettings, recipe: Mapping[str, Any]) -> Measu
     """Return how rewards and finalists are measured, for reports."""
     epochs = settings.halving.longest or recipe.get("max_epochs")
     length = "training" if epochs is None else "1 epoch" if epochs == 1 else f"{epochs} epochs"
-    tuned = f"at most {length} with the best of a few settings around {settings.compared_baseline.title}'s best"
+    most = length if epochs == 1 else f"at most {length}"
+    tuned = f"{most} with the best of a few settings around {settings.compared_baseline.title}'s best"
     return Measurement(
         monitor=settings.monitor,
         reward=length if settings.tuning is None else tuned,

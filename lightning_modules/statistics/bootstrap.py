@@ -90,6 +90,38 @@ def bootstrap_aucs(
     return _resampled(aucs, Resampling(groups, resamples, generator), progress)
 
 
+def bootstrap_task_aucs(
+    scores: Sequence[Tensor],
+    label: Tensor,
+    groups: Tensor,
+    *,
+    resamples: int,
+    generator: torch.Generator,
+    progress: Callable[[int], None] | None = None,
+) -> list[Tensor]:
+    """Return the AUC of every loss, seed and task under the same resamples of the rows.
+
+    Args:
+        scores: Scores of each loss, of shape [S, n, T]; the number of seeds S may differ between losses.
+        label: Labels 0 or 1, of shape [n, T].
+        groups: The group of each row, of shape [n]; the rows of a group are drawn together.
+        resamples: Number B of resamples.
+        generator: Source of the resamples.
+        progress: Called after every chunk with the number of resamples that are done.
+
+    Returns:
+        float64 of shape [B, S, T] for each loss; nan where a resample has one class only, and where a score is nan.
+    """
+    tasks = range(label.shape[1])
+    rankings = [[[Ranking(score[:, t], label[:, t]) for t in tasks] for score in seeds] for seeds in scores]
+
+    def aucs(weights: Tensor) -> list[Tensor]:
+        of_seeds = ([torch.stack([each.auc(weights) for each in seed], dim=1) for seed in loss] for loss in rankings)
+        return [torch.stack(seeds, dim=1) for seeds in of_seeds]
+
+    return _resampled(aucs, Resampling(groups, resamples, generator), progress)
+
+
 def bootstrap_means(
     values: Sequence[Tensor],
     groups: Tensor,
@@ -122,10 +154,10 @@ def bootstrap_means(
 def _resampled(
     statistics: Callable[[Tensor], list[Tensor]], resampling: Resampling, progress: Callable[[int], None] | None
 ) -> list[Tensor]:
-    """Return the statistics of all resamples, float64 [B, S] for each loss.
+    """Return the statistics of all resamples, float64 [B, S, ...] for each loss.
 
     Args:
-        statistics: Returns those of a chunk of resamples, float64 [chunk, S] for each loss, from its weights.
+        statistics: Returns those of a chunk of resamples, float64 [chunk, S, ...] for each loss, from its weights.
         resampling: Yields the weights.
         progress: Called after every chunk with the number of resamples that are done.
     """

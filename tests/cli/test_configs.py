@@ -6,6 +6,7 @@ import pytest
 
 from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import REPOSITORY, candidates, write_split
+from tests.multitask.published_layouts import kuairand
 
 CONFIGS = REPOSITORY / "configs"
 SEARCHES = sorted((CONFIGS / "search").glob("*.yaml"))
@@ -15,25 +16,40 @@ TINY = [
     *("--search.rounds=1", "--search.candidates=2", "--search.warmup_updates=1", "--search.most_draws=2048"),
     *("--search.references=[]", "--search.root=study", "--search.finalists=1", "--search.finalist_epochs=1"),
 ]
+#: Further options of the files of models that no kernels train, where every training takes a part of a second.
+FEW_TRAININGS = [
+    *("--search.tuning.learning_rates=[0.03]", "--search.tuning.learning_rate_factors=[1.0]"),
+    *("--search.tuning.retrained_share=0", "--search.finalist_seeds=2", "--search.monitor=val/auc/click"),
+]
+SYNTHETIC = ("quickstart", "synthetic_esmm", "top_n")
+# The README's commands run the quickstart too.
+SLOW = ("quickstart", "kuairand_esmm")
 
 
 def test_the_files_are_found() -> None:
-    assert [path.stem for path in SEARCHES] == ["ml100k_biased_mf", "ml100k_deep_mf", "quickstart", "top_n"]
+    kuairand_and_ml100k = ["kuairand_esmm", "kuairand_mmoe", "ml100k_biased_mf", "ml100k_deep_mf"]
+    assert [path.stem for path in SEARCHES] == [*kuairand_and_ml100k, *SYNTHETIC]
     folders = {"agents", "compare", "multitask", "recommenders", "search", "top_n"}
     assert {path.name for path in CONFIGS.iterdir()} == folders
 
 
-# The README's commands run the quickstart too.
+def data_of(path: Path, folder: Path) -> list[str]:
+    """Return the options that name the data of a file."""
+    if path.stem in SYNTHETIC:
+        return []
+    if not path.stem.startswith("kuairand"):
+        return [f"--data.root={write_split(folder)}"]
+    folder.mkdir()
+    kuairand(folder)
+    return [f"--data.root={folder}", "--model.bottom_dims=[8]", "--model.tower_dims=[4]", "--data.batch_size=64"]
+
+
 @pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, marks=pytest.mark.slow if path.stem == "quickstart" else (), id=path.stem)
-        for path in SEARCHES
-    ],
+    "path", [pytest.param(path, marks=pytest.mark.slow if path.stem in SLOW else (), id=path.stem) for path in SEARCHES]
 )
 def test_every_search_runs(path: Path, tmp_path: Path) -> None:
-    data = [] if path.stem in ("quickstart", "top_n") else [f"--data.root={write_split(tmp_path / 'shop')}"]
-    assert main(["search", f"--config={path}", *data, *TINY]) == 0
+    few = FEW_TRAININGS if path.stem.startswith(("kuairand", "synthetic_esmm")) else []
+    assert main(["search", f"--config={path}", *data_of(path, tmp_path / "data"), *TINY, *few]) == 0
     assert set(candidates(Path("study"))["status"]) == {"trained"}
 
 

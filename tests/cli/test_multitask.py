@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from datamodules import SyntheticImpressions
 from lightning_modules.cli.main import main
 from lightning_modules.search.ledger import read_ledger
-from tests.cli.cli_helpers import TRAINER
+from tests.cli.cli_helpers import REPOSITORY, TRAINER
 
 DATA = ["--data=SyntheticImpressions", "--data.num_sessions=300"]
 SMALL = ["--model.embedding_dim=4", "--model.bottom_dims=[8]", "--model.tower_dims=[4]"]
@@ -56,9 +58,45 @@ def test_the_loss_of_a_multi_task_model_is_searched() -> None:
     assert (ledger["kind"] == "candidate").sum() == 2
 
 
-def test_a_comparison_refuses_several_tasks_before_training(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare", "--model=MMoE", *SMALL, *DATA, *TRAINER, "--root=comparison"]) == 1
-    assert "MMoE predicts 2 probabilities a row" in capsys.readouterr().err
+def test_losses_of_several_tasks_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--seeds=2", "--learning_rates=[0.1]", "--refinements=0", "--resamples=200", "--compare.root=comparison"]
+    losses = ["--losses=[LabelSmoothing]", "--formulas", "(label - pred)**2"]
+    command = ["compare", f"--config={REPOSITORY}/configs/compare/synthetic_esmm.yaml", *options, *losses]
+    assert main([*command, "--data.num_sessions=500"]) == 0
+    results, summary = pd.read_csv("comparison/results.csv"), pd.read_csv("comparison/summary.csv")
+    assert set(results["status"]) == {"trained"}
+    tasks = results[["test_auc_click", "test_auc_conversion"]]
+    assert results["test_auc"].to_numpy() == pytest.approx(tasks.mean(axis=1).to_numpy())
+    # The probability of a conversion is that of a click times that of a conversion after one.
+    arrays = (
+        np.load("comparison/predictions/rows.npz"),
+        *map(np.load, sorted(Path("comparison/predictions").glob("BCE*"))),
+    )
+    label, (score, *_) = arrays[0]["test_label"], (each["test_score"] for each in arrays[1:])
+    assert (score[:, 1] <= score[:, 0]).all()
+    area = roc_auc_score(label[:, 1], score[:, 1])
+    assert results.loc[results["loss"] == "BCE", "test_auc_conversion"].iloc[0] == pytest.approx(area)
+    gaps = summary[["auc_click_difference", "auc_conversion_difference"]].mean(axis=1)
+    assert summary["difference"].iloc[1:].to_numpy() == pytest.approx(gaps.iloc[1:].to_numpy())
+    page = Path("comparison/summary.md").read_text()
+    assert "one pass over the training rows, tested once after it" in page
+    assert "| LabelSmoothing | AUC conversion |" in page
+    assert "still improved" not in page
+    assert "Each task, on the test rows" in capsys.readouterr().out
+
+
+def test_a_comparison_takes_a_probability_for_each_named_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("hidden_tasks.py").write_text(
+        "from lightning_modules.multitask import SharedBottom\n\n\n"
+        "class Hidden(SharedBottom):\n"
+        "    def predict_step(self, batch):\n"
+        "        return super().predict_step(batch)[:, :, None]\n"
+    )
+    assert main(["compare", "--model=hidden_tasks.Hidden", *SMALL, *DATA, *TRAINER, "--root=comparison"]) == 1
+    assert "Hidden predicts 2 by 1 probabilities a row" in capsys.readouterr().err
     assert not Path("comparison").exists()
 
 

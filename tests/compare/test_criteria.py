@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import CatalogueBatch
-from lightning_modules.compare.criteria import AreaUnderCurve, MeanOverUsers, criterion_of
+from lightning_modules.compare.criteria import AreaUnderCurve, MeanOverUsers
+from lightning_modules.compare.model_criteria import criterion_of
 from lightning_modules.compare.tables import cells, header, narrow_cells, narrow_header
 from lightning_modules.losses import BCE, SampledSoftmax
 from lightning_modules.recommenders import BiasedMF

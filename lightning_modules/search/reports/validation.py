@@ -48,6 +48,13 @@ class Measurement:
         """The rows that rewards were measured on."""
         return "rows held out of the training rows" if self.holds_out else "the validation rows"
 
+    @property
+    def finalist_length(self) -> str:
+        """How long finalists were trained."""
+        if self.most_epochs == 1:
+            return f"for 1 epoch, tuned by the {self.metric} on {self.reward_rows}"
+        return f"until the {self.metric} on {self.reward_rows} got no better, for at most {self.most_epochs} epochs"
+
 
 def print_validation(
     console: Console, validation: Validation, candidates: Sequence[Candidate], measurement: Measurement, root: Path
@@ -107,8 +114,8 @@ def _explained(validation: Validation, measurement: Measurement) -> list[str]:
         f"- The reward is how much better than {baseline}'s the {metric} is after {measurement.reward}, on "
         f"{measurement.reward_rows}. It only says which formulas become finalists.",
         f"- Every finalist and {baseline} had a learning rate and weight decay tuned for it and was trained "
-        f"{measurement.seeds} times, until the {metric} on {measurement.reward_rows} got no better, for at most "
-        f"{measurement.most_epochs} epochs. Then their {metric} on the validation rows was compared.",
+        f"{measurement.seeds} times, {measurement.finalist_length}. Then their {metric} on the validation rows was "
+        "compared.",
     ]
     if not measurement.holds_out:
         lines.append(
