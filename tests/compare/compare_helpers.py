@@ -106,7 +106,7 @@ def runs_of(scores: Sequence[float], statuses: Sequence[str] | None = None, **co
     """Return rows of ``results.csv``, one a score."""
     table: dict[str, Any] = {"seed": range(len(scores)), "status": statuses or [TRAINED] * len(scores), "score": scores}
     table |= {"val_auc": scores, "test_auc": scores, "test_log_loss": scores, "val_auc_se": 0.02}
-    return pd.DataFrame({**table, "converged": True, "error": "", **columns})
+    return pd.DataFrame({**table, "epochs": 8, "converged": True, "error": "", **columns})
 
 
 def loss_result(who: ComparedLoss, runs: pd.DataFrame | None = None, **fields: Any) -> LossResult:

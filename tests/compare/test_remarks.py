@@ -51,6 +51,11 @@ def test_trainings_that_the_last_epoch_ended_are_told_once() -> None:
     assert "--trainer.max_epochs" in remark
 
 
+def test_one_pass_is_not_told_to_go_on() -> None:
+    once = runs_of([0.7, 0.7], converged=False, epochs=1)
+    assert told(bce(once), square(runs=once)) == []
+
+
 def test_a_broken_training_is_not_said_to_have_improved() -> None:
     runs = runs_of([0.7, math.nan], [TRAINED, DIVERGED], converged=[True, False])
     assert not any("improved" in remark for remark in told(bce(), square(runs=runs)))
