@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from types import NoneType
 from typing import Any
 
@@ -64,17 +65,18 @@ def short_message(message: str, options: Iterable[str], owners: Mapping[str, typ
     return _passed_on(message, option)
 
 
-def arguments_of_named() -> dict[str, dict[str, list[str]]]:
+def arguments_of_named() -> dict[str, dict[str, tuple[str, ...]]]:
     """Return the arguments of the project's models and data by the option that names them, and by their names."""
     return {
         section: {name: arguments_of(cls) for name, cls in named(base).items()} for section, base in SECTIONS.items()
     }
 
 
-def arguments_of(cls: type) -> list[str]:
+@cache
+def arguments_of(cls: type) -> tuple[str, ...]:
     """Return the names of a class's arguments, those that it hands on included."""
     arguments: list[str] = ArgumentParser().add_class_arguments(cls, "object", fail_untyped=False)
-    return [each.removeprefix("object.") for each in arguments]
+    return tuple(each.removeprefix("object.") for each in arguments)
 
 
 def _unknown_argument(name: str, option: str, cls: type | None, bases: Sequence[type]) -> str:
