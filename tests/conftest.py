@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.blank_pictures import leave_pictures_blank
+
 _MOST_WORKERS = 4
-#: Folders whose files take longest. They come first, so that no process waits for the last file of another.
-_LONGEST = ("docs", "cli", "polish", "search", "stored", "agents", "multitask")
+#: Folders whose files take longest. They come first, so that no process waits for the last file of another, after those
+#: that compile kernels: later tests find the machine code on disk, and copies of the checkout take it with them.
+_FIRST = ("populations", "docs", "cli", "polish", "search", "stored", "agents", "multitask")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -25,10 +28,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the folders that take longest."""
+    """Begin with the folders that compile kernels and those that take longest."""
     tests = Path(__file__).parent
-    ranks = {folder: rank for rank, folder in enumerate(_LONGEST)}
+    ranks = {folder: rank for rank, folder in enumerate(_FIRST)}
     items.sort(key=lambda item: ranks.get(item.path.relative_to(tests).parts[0], len(ranks)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave pictures blank before any fixture of a test is made, unless it looks at them."""
+    leave_pictures_blank(item.get_closest_marker("draws") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,11 +23,15 @@ _STANDARD_ERROR = 2
 
 
 class ForkServer:
-    """Starts one command at a time, each in a process forked from the server's."""
+    """Starts one command at a time, each in a process forked from the server's.
 
-    def __init__(self) -> None:
+    Args:
+        module: What the server runs, which ends in :func:`serve`.
+    """
+
+    def __init__(self, module: str = "benchmarks.common.fork_server") -> None:
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.common.fork_server"],
+            [sys.executable, "-m", module],
             cwd=REPOSITORY,
             env=ENVIRONMENT,
             stdin=subprocess.PIPE,

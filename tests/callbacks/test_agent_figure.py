@@ -14,6 +14,8 @@ from callbacks import AgentFigure
 from callbacks.agent_figure import agent_figure
 from tests.trainer_helpers import quiet_trainer
 
+pytestmark = pytest.mark.draws
+
 
 class Agent(pl.LightningModule):
     """Logs as agents do: scores after validation, losses when the epoch is over, the actor's from the second on."""

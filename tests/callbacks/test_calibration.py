@@ -14,6 +14,8 @@ from callbacks import CalibrationFigure
 from callbacks.calibration import calibration_figure
 from tests.trainer_helpers import quiet_trainer
 
+pytestmark = pytest.mark.draws
+
 
 class Curve(NamedTuple):
     predicted: Tensor

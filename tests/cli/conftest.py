@@ -22,8 +22,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[ForkServer]:
-    """Starts commands in processes of their own, which have imported everything."""
-    server = ForkServer()
+    """Starts commands in processes of their own, which have imported everything and leave pictures blank."""
+    server = ForkServer("tests.blank_pictures")
     yield server
     server.close()
 

@@ -9,6 +9,8 @@ from matplotlib.text import Text
 
 from lightning_modules.compare.report import PlottedDifference, intervals_figure
 
+pytestmark = pytest.mark.draws
+
 LONG = "max(label, pred) * log(min(pred, label) + 1) + reciprocal(square(pred - label) + 1) * (1 - label) - pred"
 ROWS = [
     PlottedDifference(LONG, 0.012, 0.008, 0.016, "search"),

@@ -2,6 +2,7 @@ import io
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
@@ -12,6 +13,8 @@ from lightning_modules.compare.tables import header, numbers
 from lightning_modules.statistics.significance import Difference
 from lightning_modules.training.full_training import DIVERGED, TRAINED
 from tests.compare.compare_helpers import NAN, compared, loss_result, runs_of, table_rows
+
+pytestmark = pytest.mark.draws
 
 BASELINE = loss_result(compared("BCE"))
 SEARCHED = loss_result(

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.blank_pictures import leave_pictures_blank
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 #: Pages that a reader follows from the first line to the last.
@@ -19,7 +21,7 @@ HOW_TO = [*sorted(DOCS.glob("add_*.md")), DOCS / "search_on_your_data.md"]
 _FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"^`(?P<path>[\w./-]+)`:\n\n\Z", re.MULTILINE)
 #: What every command imports; a page that patches the project imports the project anew.
-_PRELOADED = ["lightning_modules.cli.main", "torch.utils.tensorboard", "pandas", "matplotlib.figure"]
+_PRELOADED = ["lightning_modules.cli.lossmith_cli", "torch.utils.tensorboard", "pandas", "matplotlib.figure"]
 _PACKAGES = ("lightning_modules", "datamodules", "callbacks")
 _CHECKOUT = ("train.py", "configs", *_PACKAGES)
 _SECONDS = 240
@@ -142,6 +144,7 @@ def _run_script(words: list[str], folder: Path, environment: dict[str, str], log
     for name in [each for each in sys.modules if each.partition(".")[0] in unwanted]:
         del sys.modules[name]
     sys.argv = words
+    leave_pictures_blank(True)
     _one_thread()
     runpy.run_path(str(script), run_name="__main__")
 

@@ -27,6 +27,7 @@ def after_readme(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.draws
 def test_the_readmes_commands_run(after_readme: Path) -> None:
     assert (after_readme / "runs" / "quickstart" / "formulas.csv").is_file()
     assert (after_readme / "runs" / "quickstart_compare" / "summary.md").is_file()

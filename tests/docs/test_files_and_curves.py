@@ -42,7 +42,7 @@ RUNS = {
 LAID_OUT = ["A search", "A fit of several tasks", "A fit of an agent"]
 
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.draws, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

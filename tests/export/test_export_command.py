@@ -135,6 +135,7 @@ def test_latex_holds_the_formula_and_its_simplified_form(text, equations):
         MathTextParser("path").parse(f"${line}$")
 
 
+@pytest.mark.draws
 def test_a_study_becomes_a_picture(study, tmp_path, capsys):
     path = run_export(ExportSettings(run=str(study), rank=2, to="picture"))
     assert path == study / "search.png"

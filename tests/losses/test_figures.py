@@ -5,6 +5,8 @@ from matplotlib.figure import Figure
 from lightning_modules.losses import BCE, MSE, FormulaLoss, Loss
 from lightning_modules.losses.figures import loss_figure
 
+pytestmark = pytest.mark.draws
+
 
 def curves(figure: Figure, axes: int) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Return the curve of each label in one half of the figure."""

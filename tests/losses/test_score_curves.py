@@ -7,6 +7,8 @@ from lightning_modules.losses import DirectAU, ListwiseLoss, RankingFormulaLoss,
 from lightning_modules.losses.figures import loss_figure
 from lightning_modules.losses.score_curves import score_curve
 
+pytestmark = pytest.mark.draws
+
 
 @pytest.mark.parametrize("negatives", [1, 8, 64])
 def test_the_other_negatives_stay(negatives: int) -> None:

@@ -13,6 +13,8 @@ from lightning_modules.search.reports.picture import PICTURE_NAME, PictureFile, 
 from lightning_modules.search.study import Study
 from tests.search.observer_helpers import candidate, reference
 
+pytestmark = pytest.mark.draws
+
 CANDIDATES = [
     reference("BCE", 0.0),
     reference("MaxR", -0.2),

@@ -10,6 +10,8 @@ from lightning_modules.search.reports.tensorboard import SearchTensorBoard
 from tests.search.observer_helpers import candidate, reference, round_summary
 from tests.search.search_helpers import full_space
 
+pytestmark = pytest.mark.draws
+
 SPACE = full_space(nodes=5)
 
 
