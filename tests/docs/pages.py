@@ -20,8 +20,8 @@ HOW_TO = [*sorted(DOCS.glob("add_*.md")), DOCS / "search_on_your_data.md"]
 
 _FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"^`(?P<path>[\w./-]+)`:\n\n\Z", re.MULTILINE)
-#: What every command imports; a page that patches the project imports the project anew.
-_PRELOADED = ["lightning_modules.cli.lossmith_cli", "torch.utils.tensorboard", "pandas", "matplotlib.figure"]
+#: What commands import but for the project, whose classes would be there twice where a page patches it.
+_PRELOADED = ["pytorch_lightning.cli", "torch.utils.tensorboard", "pandas", "matplotlib.figure", "gymnasium", "numba"]
 _PACKAGES = ("lightning_modules", "datamodules", "callbacks")
 _CHECKOUT = ("train.py", "configs", *_PACKAGES)
 _SECONDS = 240

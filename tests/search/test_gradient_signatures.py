@@ -26,8 +26,8 @@ class NaiveIndex:
         numbers: list[int] = []
         new: list[tuple[Tensor, int]] = []
         for signature in signatures:
-            known = [number for number, other in enumerate(self.known) if self.same(signature, other)]
-            in_batch = [number for other, number in new if self.same(signature, other)]
+            known = self.places(signature, self.known)
+            in_batch = [new[place][1] for place in self.places(signature, [other for other, _ in new])]
             fresh = max([len(self.known) - 1, *(number for _, number in new)]) + 1
             numbers.append((known or in_batch or [fresh])[0])
             if not known:
@@ -35,9 +35,12 @@ class NaiveIndex:
         self.known += [new[[number for _, number in new].index(number)][0] for number in sorted({n for _, n in new})]
         return numbers
 
+    def places(self, signature: Tensor, others: list[Tensor]) -> list[int]:
+        return self.same(signature, torch.stack(others)).nonzero()[:, 0].tolist() if others else []
+
     @staticmethod
-    def same(left: Tensor, right: Tensor) -> bool:
-        return bool((left - right).abs().max() < TOLERANCE)
+    def same(one: Tensor, others: Tensor) -> Tensor:
+        return (one - others).abs().amax(dim=1) < TOLERANCE
 
 
 class NaiveDirections(NaiveIndex):
@@ -47,10 +50,9 @@ class NaiveDirections(NaiveIndex):
         return gradients
 
     @staticmethod
-    def same(left: Tensor, right: Tensor) -> bool:
-        if max(left.abs().max(), right.abs().max()) <= 1e-4:
-            return True
-        return bool(torch.cosine_similarity(left, right, dim=0) > SAME_COSINE)
+    def same(one: Tensor, others: Tensor) -> Tensor:
+        without_direction = torch.maximum(one.abs().amax(), others.abs().amax(dim=1)) <= 1e-4
+        return without_direction | (torch.cosine_similarity(one[None], others, dim=1) > SAME_COSINE)
 
 
 def directions(count: int, points: int, seed: int) -> Tensor:
