@@ -13,12 +13,13 @@ from lightning_modules.losses.formulas.numerics import PRESETS, Numerics
 from lightning_modules.losses.formulas.operators import OPERATOR_BY_NAME, OPERATORS, Operator
 from lightning_modules.losses.inverse_propensity import InversePropensity
 from lightning_modules.losses.listwise import CCL, SampledBCE, SampledBPR, SampledWARP
-from lightning_modules.losses.listwise_loss import ListwiseLoss, ScoredBatch
+from lightning_modules.losses.listwise_loss import ListwiseLoss
 from lightning_modules.losses.loss_object import LossObject
 from lightning_modules.losses.pairwise import BPR, RankNetLoss
 from lightning_modules.losses.pointwise import BCE, MSE, Focal, Hinge, LabelSmoothing, LogMin, MaxR, ScaledLoss, SumR
 from lightning_modules.losses.ranking_formula_loss import RankingFormulaLoss
 from lightning_modules.losses.sampled_softmax import BSL, PSL, SampledSoftmax
+from lightning_modules.losses.scored_batch import ScoredBatch, SharedBatch
 from lightning_modules.losses.slatk import SLatK
 from lightning_modules.losses.talos import Talos
 
@@ -65,6 +66,7 @@ __all__ = [
     "SampledWARP",
     "ScaledLoss",
     "ScoredBatch",
+    "SharedBatch",
     "SumR",
     "Talos",
     "Variable",

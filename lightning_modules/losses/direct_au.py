@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_modules.losses.listwise_loss import BatchLoss, ScoredBatch
+from lightning_modules.losses.listwise_loss import BatchLoss
 from lightning_modules.losses.loss_object import above_zero
+from lightning_modules.losses.scored_batch import ScoredBatch
 
 
 class DirectAU(BatchLoss):

@@ -1,59 +1,30 @@
 """The base class of listwise losses: those of an item that a user has among items that it does not have."""
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lightning_modules.losses.contract import MisfitError, Prediction
 from lightning_modules.losses.loss_object import LossObject
+from lightning_modules.losses.scored_batch import ScoredBatch, SharedBatch, check_negatives
 
 #: Scores of users with all items: int64 [b] -> float [b, num_items], without gradient.
 Scores = Callable[[Tensor], Tensor]
 
 
-class ScoredBatch(NamedTuple):
-    """Items of users and their negatives, scored.
-
-    Attributes:
-        user: Index of the user, int64, shape [n].
-        item: Index of an item of the user, int64, shape [n].
-        positive: Score of that item, float, shape [n].
-        negative: Scores of the row's negatives, float, shape [n, N].
-        log_q: Logarithm of the probability with which each negative was drawn, float, shape [N] or [n, N]; shape [0]
-            where scores are not corrected for it.
-        user_vector: The users' vectors as they are scored, normalised where the score is a cosine, float, shape [n, d].
-        item_vector: The items' vectors, like those of the users.
-    """
-
-    user: Tensor
-    item: Tensor
-    positive: Tensor
-    negative: Tensor
-    log_q: Tensor
-    user_vector: Tensor
-    item_vector: Tensor
-
-    @property
-    def log_weight(self) -> Tensor | None:
-        """Logarithm of the negatives' importance weights ``1 / q``, in the shape of ``log_q``; None where it is empty.
-
-        Weights have a mean of 1 in every row, so that negatives that are all drawn with one probability weigh 1.
-        """
-        if not self.log_q.numel():
-            return None
-        total = torch.logsumexp(-self.log_q, dim=-1, keepdim=True)
-        return math.log(self.log_q.shape[-1]) - total - self.log_q
+# What a subclass may override of how a batch becomes losses.
+_OF_BATCH = ("forward", "weighted", "of_batch", "of_quantile")
 
 
 class ListwiseLoss(LossObject):
     """A listwise loss without reduction: ``forward(positive, negative)`` returns one value for every positive.
 
-    A model calls :meth:`prepare` before training, :meth:`start_epoch` before every epoch, and :meth:`of_batch` in
-    every step, and stores :meth:`training_state` in its checkpoints.
+    A model calls :meth:`prepare` before training, :meth:`start_epoch` before every epoch, and in every step
+    :meth:`of_batch` or, where rows share their negatives, :meth:`of_shared`; it stores :meth:`training_state` in its
+    checkpoints.
 
     Attributes:
         temperature: What scores are divided by where the loss takes their exponentials.
@@ -61,6 +32,12 @@ class ListwiseLoss(LossObject):
 
     wants: ClassVar[Prediction] = "scores"
     temperature: float = 1.0
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let a class that computes losses in its own way do so where negatives are shared, too."""
+        super().__init_subclass__(**options)
+        if "of_shared" not in vars(cls) and any(name in vars(cls) for name in _OF_BATCH):
+            cls.of_shared = ListwiseLoss.of_shared  # type: ignore[method-assign]
 
     @abstractmethod
     def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
@@ -95,6 +72,14 @@ class ListwiseLoss(LossObject):
             return self(scored.positive, scored.negative)
         check_shapes(scored.positive, scored.negative)
         return self.weighted(scored.positive, scored.negative, log_weight)
+
+    def of_shared(self, batch: SharedBatch) -> Tensor:
+        """Return the loss of every row of a batch that shares its negatives, float [n].
+
+        By default that of :meth:`of_batch`. A loss overrides it that need not look at every score by itself; what
+        derives from it and overrides another method of these is computed by default again.
+        """
+        return self.of_batch(batch.scored())
 
     def weighted(self, positive: Tensor, negative: Tensor, log_weight: Tensor) -> Tensor:
         """Return the loss where negatives were drawn with unequal probabilities: the log-Q correction.
@@ -170,5 +155,4 @@ def check_shapes(positive: Tensor, negative: Tensor) -> None:
             f"the scores of positives have shape {tuple(positive.shape)} and those of negatives "
             f"{tuple(negative.shape)}, but every positive has its row of negatives: give [n] and [n, N]"
         )
-    if negative.shape[1] == 0:
-        raise ValueError("a listwise loss compares a positive with its negatives, and there are none: draw at least 1")
+    check_negatives(negative.shape[1])

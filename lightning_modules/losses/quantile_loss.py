@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.losses.listwise_loss import BatchLoss, ScoredBatch, check_shapes
+from lightning_modules.losses.listwise_loss import BatchLoss, check_shapes
+from lightning_modules.losses.scored_batch import ScoredBatch, SharedBatch
 
 
 class QuantileLoss(BatchLoss):
@@ -49,7 +50,7 @@ class QuantileLoss(BatchLoss):
         check_shapes(scored.positive, scored.negative)
         return self.of_quantile(scored.positive, scored.negative, self.quantiles(scored), scored.log_weight)
 
-    def quantiles(self, scored: ScoredBatch) -> Tensor:
+    def quantiles(self, scored: ScoredBatch | SharedBatch) -> Tensor:
         """Return the quantile of every row's user, float [n].
 
         Raises:

@@ -13,9 +13,10 @@ from lightning_modules.losses.formulas.formula import Formula
 from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.losses.formulas.operators import EVERY_OPERATOR, NegativeScores
 from lightning_modules.losses.formulas.score_leaves import score_leaves
-from lightning_modules.losses.listwise_loss import ScoredBatch, Scores, check_shapes
+from lightning_modules.losses.listwise_loss import Scores, check_shapes
 from lightning_modules.losses.loss_object import above_zero
 from lightning_modules.losses.renewed_quantiles import RenewedQuantileLoss
+from lightning_modules.losses.scored_batch import ScoredBatch
 
 _RENEWAL, _SAMPLES = 5, 1000
 _MEAN = EVERY_OPERATOR["mean"]

@@ -4,6 +4,7 @@
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
@@ -11,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_modules.losses.listwise_loss import ListwiseLoss, ScoredBatch
+from lightning_modules.losses.listwise_loss import ListwiseLoss
 from lightning_modules.losses.loss_object import above_zero
 from lightning_modules.losses.score_arithmetic import scaled_difference, scaled_logsumexp
+from lightning_modules.losses.scored_batch import ScoredBatch, SharedBatch
 
 Activation = Literal["tanh", "relu", "atan"]
 
@@ -27,7 +29,25 @@ _LOG_ACTIVATION: Mapping[Activation, Callable[[Tensor], Tensor]] = {
 }
 
 
-class SampledSoftmax(ListwiseLoss):
+class LogSumLoss(ListwiseLoss):
+    """A listwise loss that looks at the negatives through ``log sum_j exp(s_j / t)`` alone."""
+
+    @abstractmethod
+    def of_log_sum(self, positive: Tensor, log_sum: Tensor) -> Tensor:
+        """Return the loss of every positive from the logarithm of the sum over its negatives: float [n], [n] -> [n]."""
+
+    def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
+        """Return the loss of every positive."""
+        return self.of_log_sum(positive, scaled_logsumexp(negative, self.temperature))
+
+    def of_shared(self, batch: SharedBatch) -> Tensor:
+        """Return the loss of every row of a batch that shares its negatives, without keeping their scores."""
+        if not batch.log_sum_is_quick:
+            return super().of_shared(batch)
+        return self.of_log_sum(batch.positive, batch.log_sum(self.temperature))
+
+
+class SampledSoftmax(LogSumLoss):
     """Sampled softmax (SL, SSM): ``log sum_j exp((s_j - s+) / t)``.
 
     Wu et al., On the Effectiveness of Sampled Softmax Loss for Item Recommendation, TOIS 2024,
@@ -45,14 +65,14 @@ class SampledSoftmax(ListwiseLoss):
         self.temperature = above_zero("temperature", temperature)
         self.positive_in_sum = positive_in_sum
 
-    def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
+    def of_log_sum(self, positive: Tensor, log_sum: Tensor) -> Tensor:
         """Return the loss of every positive."""
         # The positive is subtracted from the sum's logarithm, which saves a pass over the negatives.
-        loss = scaled_logsumexp(negative, self.temperature) - positive / self.temperature
+        loss = log_sum - positive / self.temperature
         return F.softplus(loss) if self.positive_in_sum else loss
 
 
-class BSL(ListwiseLoss):
+class BSL(LogSumLoss):
     """Bilateral softmax: ``-s+ / t1 + w log sum_j exp(s_j / t)`` with ``w = t / t1``.
 
     Wu et al., BSL: Understanding and Improving Softmax Loss for Recommendation, ICDE 2024,
@@ -81,19 +101,26 @@ class BSL(ListwiseLoss):
         self.negative_weight = None if negative_weight is None else above_zero("negative_weight", negative_weight)
         self.pool_positives = pool_positives
 
-    def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
+    def of_log_sum(self, positive: Tensor, log_sum: Tensor) -> Tensor:
         """Return the loss of every positive, each on its own."""
         own = self.negative_weight
         weight = self.temperature / self.positive_temperature if own is None else own
-        total = scaled_logsumexp(negative, self.temperature)
-        return weight * total - positive / self.positive_temperature
+        return weight * log_sum - positive / self.positive_temperature
 
     def of_batch(self, scored: ScoredBatch) -> Tensor:
         """Return the loss of every row, with the positives of one user pooled where that is wanted."""
+        return super().of_batch(scored._replace(positive=self._pooled(scored)))
+
+    def of_shared(self, batch: SharedBatch) -> Tensor:
+        """Return the loss of every row, with the positives of one user pooled where that is wanted."""
+        if not batch.log_sum_is_quick:
+            return ListwiseLoss.of_shared(self, batch)
+        return super().of_shared(batch._replace(positive=self._pooled(batch)))
+
+    def _pooled(self, batch: ScoredBatch | SharedBatch) -> Tensor:
         if not self.pool_positives:
-            return super().of_batch(scored)
-        pooled = _log_mean_exp(scored.positive / self.positive_temperature, scored.user)
-        return super().of_batch(scored._replace(positive=self.positive_temperature * pooled))
+            return batch.positive
+        return self.positive_temperature * _log_mean_exp(batch.positive / self.positive_temperature, batch.user)
 
 
 def _log_mean_exp(value: Tensor, user: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_modules.losses.listwise_loss import ListwiseLoss, ScoredBatch
+from lightning_modules.losses.listwise_loss import ListwiseLoss
+from lightning_modules.losses.scored_batch import ScoredBatch
 
 #: Takes scores of positives, float [n], and of their negatives, float [n, N]; returns the loss of every row, float [n].
 OfScores = Callable[[Tensor, Tensor], Tensor]

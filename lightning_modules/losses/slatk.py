@@ -6,6 +6,7 @@ from torch import Tensor
 from lightning_modules.losses.loss_object import above_zero
 from lightning_modules.losses.renewed_quantiles import RenewedQuantileLoss
 from lightning_modules.losses.score_arithmetic import scaled_logsumexp
+from lightning_modules.losses.scored_batch import SharedBatch
 
 
 class SLatK(RenewedQuantileLoss):
@@ -47,7 +48,15 @@ class SLatK(RenewedQuantileLoss):
 
     def of_quantile(self, positive: Tensor, negative: Tensor, quantile: Tensor, log_weight: Tensor | None) -> Tensor:
         """Return the weighted softmax loss of every positive."""
-        weight = torch.sigmoid((positive - quantile) / self.weight_temperature)
         corrected = negative if log_weight is None else negative + self.temperature * log_weight
-        loss = scaled_logsumexp(corrected, self.temperature) - positive / self.temperature
-        return (weight.detach() if self.detach_weight else weight) * loss
+        return self._of_log_sum(positive, scaled_logsumexp(corrected, self.temperature), quantile)
+
+    def of_shared(self, batch: SharedBatch) -> Tensor:
+        """Return the loss of every row of a batch that shares its negatives, without keeping their scores."""
+        if not batch.log_sum_is_quick:
+            return super().of_shared(batch)
+        return self._of_log_sum(batch.positive, batch.log_sum(self.temperature), self.quantiles(batch))
+
+    def _of_log_sum(self, positive: Tensor, log_sum: Tensor, quantile: Tensor) -> Tensor:
+        weight = torch.sigmoid((positive - quantile) / self.weight_temperature)
+        return (weight.detach() if self.detach_weight else weight) * (log_sum - positive / self.temperature)

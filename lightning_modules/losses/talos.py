@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_modules.losses.listwise_loss import ScoredBatch
 from lightning_modules.losses.loss_object import above_zero
 from lightning_modules.losses.quantile_loss import QuantileLoss
 from lightning_modules.losses.score_arithmetic import scaled_logsumexp
+from lightning_modules.losses.scored_batch import ScoredBatch
 
 # Adam's usual settings.
 _MEAN_DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-8

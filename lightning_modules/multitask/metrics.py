@@ -128,7 +128,7 @@ class MultiTaskMetrics(Metric):
         columns = zip(self.tasks, logit.unbind(1), label.unbind(1), strict=True)
         return {task: calibration_curve(z, y, bins) for task, z, y in columns}
 
-    def auc_components(self, name: str) -> Tensor | None:
+    def components(self, name: str) -> Tensor | None:
         """Return what every user's rows add to a task's AUC or to their mean, of all processes; ``None`` for others.
 
         Rows of a user are no independent draws; where there are no users, these are sessions, or else rows. All

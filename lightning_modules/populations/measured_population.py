@@ -105,7 +105,7 @@ class MeasuredPopulation(QuickHooks, pl.LightningModule, ABC):
         """Return the contribution of every row to each candidate's monitored metric in the validation that counts.
 
         Returns:
-            Float [n] for every candidate; ``None`` for one that was not validated, and for a metric that is no AUC.
+            Float [n] for every candidate; ``None`` for one that was not validated, and for a metric without components.
         """
         return [self._components(validation.logit) for validation in self.validations.counted]
 

@@ -88,7 +88,7 @@ class RecommenderMetrics(Metric):
             "recall": _share(true_positive, true_positive + false_negative),
         }
 
-    def auc_components(self, name: str) -> Tensor | None:
+    def components(self, name: str) -> Tensor | None:
         """Return what every row adds to ``auc``, of all processes, which all have to call this; ``None`` for others."""
         if name != "auc":
             return None

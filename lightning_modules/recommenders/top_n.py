@@ -11,7 +11,7 @@ from torch import Tensor
 from datamodules.batches import TopNBatch
 from datamodules.loader import epoch_generator
 from lightning_modules.layers.unit_vectors import unit_vectors
-from lightning_modules.losses import ListwiseLoss, SampledSoftmax, ScoredBatch
+from lightning_modules.losses import ListwiseLoss, SampledSoftmax, ScoredBatch, SharedBatch
 from lightning_modules.recommenders.catalogue import CatalogueRecommender, Scorer
 from lightning_modules.recommenders.inference import InferenceGraph, VectorGraph
 
@@ -90,20 +90,30 @@ class TopNRecommender(CatalogueRecommender):
 
     def scored(self, batch: TopNBatch) -> ScoredBatch:
         """Return the scores of a training batch."""
+        if batch.negative.dim() == 1:
+            return self.shared(batch).scored()
+        (users, items), negatives = self._vectors(batch)
+        negative = torch.bmm(negatives.view(*batch.negative.shape, -1), users.unsqueeze(2)).squeeze(2)
+        return ScoredBatch(batch.user, batch.item, (users * items).sum(dim=1), negative, batch.log_q, users, items)
+
+    def shared(self, batch: TopNBatch) -> SharedBatch:
+        """Return a training batch whose rows share their negatives, which are left to the loss to score."""
+        (users, items), negatives = self._vectors(batch)
+        positive = (users * items).sum(dim=1)
+        return SharedBatch(batch.user, batch.item, positive, negatives, batch.replaced, batch.log_q, users, items)
+
+    def _vectors(self, batch: TopNBatch) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Return the vectors of users and items, float [n, d], and of the negatives, one after another."""
+        users, items = self(batch.user, torch.cat([batch.item, batch.negative.flatten()]))
         size = len(batch.item)
-        user_vector, vectors = self(batch.user, torch.cat([batch.item, batch.negative.flatten()]))
-        item_vector, negatives = vectors.split([size, len(vectors) - size])
-        negative, log_q = batch.log_q.new_empty(0), batch.log_q
-        if batch.negative.dim() > 1:
-            negative = torch.bmm(negatives.view(*batch.negative.shape, -1), user_vector.unsqueeze(2)).squeeze(2)
-        else:
-            negative, log_q = _replaced(user_vector @ negatives.T, batch)
-        positive = (user_vector * item_vector).sum(dim=1)
-        return ScoredBatch(batch.user, batch.item, positive, negative, log_q, user_vector, item_vector)
+        positives, negatives = items.split([size, len(items) - size])
+        return (users, positives), negatives
 
     def training_step(self, batch: TopNBatch) -> Tensor:
         """Return the mean loss of the batch; the epoch's sum stays on the device, so that no step waits for it."""
-        loss = self.loss.of_batch(self.scored(batch)).mean()
+        is_shared = batch.negative.dim() == 1
+        losses = self.loss.of_shared(self.shared(batch)) if is_shared else self.loss.of_batch(self.scored(batch))
+        loss = losses.mean()
         self.record_loss(loss)
         return loss
 
@@ -139,18 +149,3 @@ class TopNRecommender(CatalogueRecommender):
         """Go on with the epoch's mean loss and what the loss has kept."""
         super().load_training_state(state)
         self.loss.load_training_state(state["loss"])
-
-
-def _replaced(negative: Tensor, batch: TopNBatch) -> tuple[Tensor, Tensor]:
-    """Return the scores of shared negatives, [n, N], with others of the same row in place of the users' own items.
-
-    The second is the logarithm of every score's probability, [n, N] or [N]; [0] without correction.
-    """
-    row, place, other = batch.replaced
-    if not len(row):
-        return negative, batch.log_q
-    # In place, since no gradient needs the product's values.
-    scores = negative.index_put_((row, place), negative[row, other])
-    if not len(batch.log_q):
-        return scores, batch.log_q
-    return scores, batch.log_q.expand_as(scores).index_put((row, place), batch.log_q[other])

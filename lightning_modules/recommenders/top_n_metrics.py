@@ -10,6 +10,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from datamodules.batches import CatalogueBatch
 from lightning_modules.statistics.ranking import scores_of
+from lightning_modules.statistics.standard_errors import mean_components
 from lightning_modules.statistics.top_n import METRICS, top_n_values
 
 
@@ -68,6 +69,19 @@ class TopNMetrics(Metric):
         found |= self._of_catalogue()
         broken = bool(self.not_finite)
         return {name: torch.full_like(each, torch.nan) if broken else each for name, each in found.items()}
+
+    def components(self, name: str) -> Tensor | None:
+        """Return what every user adds to a mean over users, of all processes; ``None`` for other metrics.
+
+        All processes have to call this.
+        """
+        names = self._names(METRICS)
+        if name not in names:
+            return None
+        with self.sync_context():
+            value, broken = dim_zero_cat(self.value).flatten(1)[:, names.index(name)], bool(self.not_finite)
+        components = mean_components(value[~value.isnan()])
+        return torch.full_like(components, torch.nan) if broken else components
 
     def _of_catalogue(self) -> dict[str, Tensor]:
         coverage = (self.recommended > 0).float().mean(dim=1)

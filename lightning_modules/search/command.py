@@ -135,6 +135,7 @@ def _trials(
         record=folder.record,
         best=folder.best_candidate() if schedule.keeps_weights else None,
         tuning=settings.tuning,
+        metric=settings.monitor,
     )
 
 

@@ -188,7 +188,7 @@ class RewardRows(pl.Callback):
         best: Comes before this callback and knows which validation is the best; ``None`` keeps the last one's.
 
     Attributes:
-        components: float32 on the CPU, of shape [n]; ``None`` where the metric is no AUC.
+        components: float32 on the CPU, of shape [n]; ``None`` where the metric has no standard error.
     """
 
     def __init__(self, monitor: str, best: BestWeights | None = None) -> None:

@@ -29,13 +29,15 @@ class Baseline:
 
     Args:
         loss: The baseline; ``None`` makes the score itself the reward.
+        metric: Name of the metric that scores are of.
 
     Attributes:
         remarks: Warnings that concern every reward over the present scores.
     """
 
-    def __init__(self, loss: LossObject | None) -> None:
+    def __init__(self, loss: LossObject | None, metric: str = "val/auc") -> None:
         self.loss = loss
+        self.metric = metric
         self.remarks: list[str] = []
         self._scores: dict[int, float] = {}
         self._components: dict[int, Tensor | None] = {}
@@ -61,7 +63,9 @@ class Baseline:
                 f"the baseline loss {self.loss.title} could not be trained ({evaluation.status}). {reason}"
             )
         self._scores[epochs], self._components[epochs] = evaluation.score, evaluation.components
-        if remark := chance_remark(self.loss.title, evaluation.score, evaluation.standard_error):
+        has_level = self.metric.removeprefix("val/").partition("/")[0] == "auc"
+        error = evaluation.standard_error if has_level else None
+        if remark := chance_remark(self.loss.title, evaluation.score, error):
             self.remarks.append(remark)
             warnings.warn(remark, stacklevel=3)
 

@@ -35,6 +35,7 @@ class TrialRunner:
         known: Finished trials, which are not run again.
         record: Writes trials to disk before they are yielded.
         best: Keeps the weights of a round's best candidate, if the schedule needs them.
+        metric: Name of the metric that scores are of.
     """
 
     def __init__(
@@ -48,10 +49,11 @@ class TrialRunner:
         known: Mapping[TrialKey, Evaluation],
         record: Record,
         best: BestCandidate | None = None,
+        metric: str = "val/auc",
     ) -> None:
         self.schedule = schedule
-        self.baseline = Baseline(baseline)
-        self.other_baseline = Baseline(baseline)
+        self.baseline = Baseline(baseline, metric)
+        self.other_baseline = Baseline(baseline, metric)
         self.seed = seed
         self.known = dict(known)
         self.record = record

@@ -55,7 +55,7 @@ class Trials(TrialRunner):
         if self.baseline.loss is None:
             return
         self.baseline.clear()
-        self.other_baseline = Baseline(self.baseline.loss)
+        self.other_baseline = Baseline(self.baseline.loss, self.baseline.metric)
         for epochs in self.halving.epochs:
             self._add_baseline(self.baseline, epochs, position=0)
 

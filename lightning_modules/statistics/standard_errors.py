@@ -1,5 +1,6 @@
-"""Standard errors of AUCs over the draw of the rows, and of the difference of two AUCs on the same rows."""
+"""Standard errors of metrics over the draw of rows or users, and of the difference of two metrics on the same ones."""
 
+import math
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -12,12 +13,12 @@ _MOST_BLOCKS = 65_536
 
 @runtime_checkable
 class MeasuresComponents(Protocol):
-    """Metrics that give the structural components of their AUCs."""
+    """Metrics that give the components of their AUCs or means."""
 
-    def auc_components(self, name: str) -> Tensor | None:
-        """Return what :func:`auc_components` does for the AUC of this name, or :func:`over_groups` of that.
+    def components(self, name: str) -> Tensor | None:
+        """Return what :func:`auc_components`, or :func:`over_groups` of that, or :func:`mean_components` does.
 
-        ``None`` for other metrics.
+        ``None`` for metrics without components.
         """
 
 
@@ -64,8 +65,23 @@ def over_groups(components: Tensor, group: Tensor) -> Tensor:
     return components.new_zeros(len(names)).index_add_(0, place, components)
 
 
+def mean_components(value: Tensor) -> Tensor:
+    """Return the components of a mean: the sum of their squares is its variance over the draw of its terms.
+
+    They are the centred terms over the root of ``n (n - 1)``. Those of two means of the same terms may be subtracted.
+
+    Args:
+        value: The terms, such as a metric of every user, of shape [n].
+
+    Returns:
+        float64, of shape [n]; nan if there are fewer than two, whose spread is unknown.
+    """
+    terms, count = value.double(), len(value)
+    return (terms - terms.mean()) / (math.sqrt(count * (count - 1)) if count > 1 else math.nan)
+
+
 def components_of(metrics: object, name: str) -> Tensor | None:
-    """Return the structural components of one of the metrics, float32 on the CPU, a number for each row or group.
+    """Return the components of one of the metrics, float32 on the CPU, a number for each row, group or user.
 
     In a distributed run all processes have to call this.
 
@@ -74,16 +90,16 @@ def components_of(metrics: object, name: str) -> Tensor | None:
         name: Name of the metric.
 
     Returns:
-        The components, ``None`` where there are none: the metric is no AUC, or has no standard error.
+        The components, ``None`` where there are none, so that the metric has no standard error.
     """
     if not isinstance(metrics, MeasuresComponents):
         return None
-    components = metrics.auc_components(name)
+    components = metrics.components(name)
     return None if components is None or not bool(components.isfinite().all()) else components.float().cpu()
 
 
 def standard_error(components: Tensor | None, baseline: Tensor | None = None) -> float | None:
-    """Return the standard error of an AUC, or of its difference to a baseline's on the same rows.
+    """Return the standard error of a metric, or of its difference to a baseline's on the same rows or users.
 
     Args:
         components: What :func:`components_of` returned.

@@ -35,6 +35,8 @@ def test_candidates_are_formulas_of_scores_and_are_trained(top_n_study: Path) ->
     assert ledger["kind"].tolist() == ["reference"] * 2 + ["candidate"] * 6
     assert set(ledger["status"]) == {"trained"}
     assert ledger["metric"].between(0, 1).all()
+    # Paired over users.
+    assert ledger["standard_error"].between(1e-4, 0.1).all()
     assert {Formula.parse(text).dialect for text in candidates(top_n_study)["formula"]} == {RANKING}
 
 

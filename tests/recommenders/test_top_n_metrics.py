@@ -4,6 +4,7 @@ import torch
 
 from datamodules import CatalogueBatch
 from lightning_modules.recommenders import TopNMetrics
+from lightning_modules.statistics.standard_errors import components_of, mean_components, standard_error
 
 USERS, ITEMS = 9, 30
 
@@ -59,6 +60,21 @@ def test_users_left_out_are_said_once(case, caplog: pytest.LogCaptureFixture) ->
     said = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
     assert len(said) == 1
     assert f"over {measured_users} users; {USERS - measured_users} more" in said[0]
+
+
+def test_components_of_means_are_those_of_their_users(case) -> None:
+    metrics = measured(case, block_size=3)
+    value = torch.cat(metrics.value)[:, 1, 1]
+    value = value[~value.isnan()].double()
+    components = components_of(metrics, "ndcg@5")
+    assert components is not None
+    assert standard_error(components) == pytest.approx(float(value.std() / len(value) ** 0.5), rel=1e-5)
+    # The error of a difference is that of the users' differences.
+    other = mean_components(value.flip(0)).float()
+    paired = float((value - value.flip(0)).std() / len(value) ** 0.5)
+    assert standard_error(components, other) == pytest.approx(paired, rel=1e-5)
+    assert components_of(metrics, "coverage@5") is None
+    assert components_of(metrics, "ndcg@4") is None
 
 
 def test_coverage_and_popularity_are_those_of_the_recommended_items(case) -> None:
