@@ -67,7 +67,7 @@ class _SharedLogSumExp(torch.autograd.Function):
     def forward(ctx: Any, user_vector: Tensor, negative_vector: Tensor, replaced: Tensor, temperature: float) -> Tensor:
         scaled = user_vector / temperature
         powers = user_vector.new_empty(len(user_vector), len(negative_vector))
-        highest, total = powers.new_empty(2, len(powers), 1)
+        highest, total = powers.new_empty(len(powers), 1), powers.new_empty(len(powers), 1)
         mean = torch.empty_like(user_vector)
         for rows, own in _blocks(replaced, *powers.shape):
             block = torch.mm(scaled[rows], negative_vector.T, out=powers[rows])

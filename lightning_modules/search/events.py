@@ -35,6 +35,7 @@ class Candidate:
         learning_rate: That of the best setting of a grid; ``None`` where there is no grid.
         weight_decay: That of the best setting of a grid; ``None`` where there is no grid.
         best_epoch: The epoch of the best validation, counted from 1; 0 where the last one counts.
+        temperature: That of the best setting of a grid; ``None`` where it is not tuned.
     """
 
     round: int
@@ -55,6 +56,7 @@ class Candidate:
     learning_rate: float | None = None
     weight_decay: float | None = None
     best_epoch: int = 0
+    temperature: float | None = None
 
     @classmethod
     def of_trial(cls, trial: Trial, reward: float) -> "Candidate":
@@ -78,6 +80,7 @@ class Candidate:
             learning_rate=evaluation.learning_rate,
             weight_decay=evaluation.weight_decay,
             best_epoch=evaluation.epoch,
+            temperature=evaluation.temperature,
         )
 
 

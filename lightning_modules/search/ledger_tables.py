@@ -19,12 +19,12 @@ CREATE TABLE IF NOT EXISTS candidates (
     id INTEGER PRIMARY KEY, round INTEGER NOT NULL, kind TEXT NOT NULL, formula TEXT NOT NULL, simplified TEXT NOT NULL,
     status TEXT NOT NULL, reward REAL NOT NULL, metric REAL, right_share REAL, signature INTEGER, seconds REAL NOT NULL,
     error TEXT NOT NULL, position INTEGER NOT NULL, epochs INTEGER NOT NULL, standard_error REAL,
-    operators INTEGER, learning_rate REAL, weight_decay REAL, best_epoch INTEGER NOT NULL DEFAULT 0
+    operators INTEGER, learning_rate REAL, weight_decay REAL, best_epoch INTEGER NOT NULL DEFAULT 0, temperature REAL
 );
 CREATE TABLE IF NOT EXISTS children (
     round INTEGER NOT NULL, kind TEXT NOT NULL, position INTEGER NOT NULL, epochs INTEGER NOT NULL, name TEXT NOT NULL,
     status TEXT NOT NULL, score REAL, seconds REAL NOT NULL, error TEXT NOT NULL, standard_error REAL,
-    learning_rate REAL, weight_decay REAL, best_epoch INTEGER NOT NULL DEFAULT 0,
+    learning_rate REAL, weight_decay REAL, best_epoch INTEGER NOT NULL DEFAULT 0, temperature REAL,
     PRIMARY KEY (round, kind, position, epochs)
 );
 CREATE TABLE IF NOT EXISTS baseline_components (
@@ -46,7 +46,12 @@ _STORED = np.dtype("<f4")
 _VALUES_A_PART = 2**20
 
 #: The columns that tables of earlier versions lack, and their types.
-_OF_BEST = {"learning_rate": "REAL", "weight_decay": "REAL", "best_epoch": "INTEGER NOT NULL DEFAULT 0"}
+_OF_BEST = {
+    "learning_rate": "REAL",
+    "weight_decay": "REAL",
+    "best_epoch": "INTEGER NOT NULL DEFAULT 0",
+    "temperature": "REAL",
+}
 ADDED = {
     "candidates": {"standard_error": "REAL", "operators": "INTEGER", **_OF_BEST},
     "children": {"standard_error": "REAL", **_OF_BEST},
@@ -57,7 +62,7 @@ ADDED = {
 class StoredTrial:
     """A row of the table of trials; see :class:`TrialKey` and :class:`Evaluation`.
 
-    The last three are those of the best setting of a grid, and of its best epoch.
+    The last four are those of the best setting of a grid, and of its best epoch.
     """
 
     round: int
@@ -73,6 +78,7 @@ class StoredTrial:
     learning_rate: float | None = None
     weight_decay: float | None = None
     best_epoch: int = 0
+    temperature: float | None = None
 
     @classmethod
     def of(cls, key: TrialKey, evaluation: Evaluation) -> "StoredTrial":
@@ -87,6 +93,7 @@ class StoredTrial:
             learning_rate=evaluation.learning_rate,
             weight_decay=evaluation.weight_decay,
             best_epoch=evaluation.epoch,
+            temperature=evaluation.temperature,
         )
 
     @property
@@ -99,7 +106,8 @@ class StoredTrial:
         """The trial's result, without weights and contributions of rows."""
         setting = None
         if self.learning_rate is not None and self.weight_decay is not None:
-            setting = Setting(self.learning_rate, self.weight_decay)
+            options = () if self.temperature is None else (("temperature", self.temperature),)
+            setting = Setting(self.learning_rate, self.weight_decay, options)
         return Evaluation(
             self.status,
             self.score,

@@ -103,8 +103,9 @@ class SearchSettings:
             says.
         normalize_scale: Multiply every formula by a constant, which becomes part of it, so that its mean gradient is as
             large as the baseline's. Hand-made pointwise losses are multiplied too.
-        tuning: Tune learning rate and weight decay of the baseline, then train every loss with a small grid around the
-            best ones and early stopping; the best of the grid is rewarded. By default all have the optimizer's own.
+        tuning: Tune learning rate, weight decay and, where temperatures are given, temperature of the baseline, then
+            train every loss with a small grid around the best ones and early stopping; the best of the grid is
+            rewarded. By default all have the optimizer's own.
         finalists: Best formulas to train to convergence when the search ends, beside the tuned baseline. The one that
             beats it on the validation rows by more than the standard error is the answer. 0 leaves this out.
         finalist_seeds: Trainings of each finalist.

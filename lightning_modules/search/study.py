@@ -170,8 +170,14 @@ class Study:
         )
 
     def loss(self, rank: int) -> FormulaBased:
-        """Return the formula of a rank as a loss with the numerics of the search; raises like :meth:`formula`."""
-        return loss_of_formula(self.formula(rank), self.numerics, self.temperature)
+        """Return the formula of a rank as a loss with the numerics of the search and the temperature of its reward.
+
+        Raises like :meth:`formula`.
+        """
+        formula = self.formula(rank)
+        tuned = self.candidates["temperature"].iloc[rank - 1] if "temperature" in self.candidates else None
+        temperature = self.temperature if tuned is None or pd.isna(tuned) else float(tuned)
+        return loss_of_formula(formula, self.numerics, temperature)
 
 
 def numerics_of(given: Numerics | str | None, study: Study | None) -> Numerics | str:

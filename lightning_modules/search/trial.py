@@ -152,6 +152,11 @@ class Evaluation:
         """The weight decay of the setting."""
         return None if self.setting is None else self.setting.weight_decay
 
+    @property
+    def temperature(self) -> float | None:
+        """The temperature of the setting; ``None`` where it is not tuned."""
+        return None if self.setting is None else dict(self.setting.options).get("temperature")
+
 
 def best_of_each(evaluations: Sequence[Evaluation], settings: int) -> list[Evaluation]:
     """Return the best evaluation of every loss, the first of equals, with the seconds of all of them.

@@ -121,6 +121,8 @@ class Trials(TrialRunner):
 
     def _tuned(self, tuning: RewardTuning) -> Mapping[int, Regime]:
         """Tune the baseline and return how trials of every budget are trained."""
+        assert self.baseline.loss is not None
+        tuning.check_loss(self.baseline.loss)
         best = best_setting(tuning.of_baseline, SettingScores(self, tuning).of)
         shorter = dict.fromkeys(self.halving.epochs, tuning.alone(best))
         return {**shorter, self.halving.longest: tuning.around(best)}
@@ -143,7 +145,7 @@ class SettingScores:
         """Return the scores of settings; -inf where the training failed."""
         loss = self.trials.baseline.loss
         assert loss is not None
-        names = [f"{loss.title} {each.learning_rate:g} {each.weight_decay:g}" for each in settings]
+        names = [" ".join([loss.title, *(f"{value:g}" for value in each.values)]) for each in settings]
         epochs, first = self.trials.halving.longest, self._tried + 1
         keys = [TrialKey(0, "tuning", number, epochs, name) for number, name in enumerate(names, start=first)]
         self._tried += len(settings)

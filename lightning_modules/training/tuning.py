@@ -32,6 +32,11 @@ class Setting:
     weight_decay: float
     options: tuple[tuple[str, float], ...] = ()
 
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The values of all hyper-parameters."""
+        return self.learning_rate, self.weight_decay, *(value for _, value in self.options)
+
     def value(self, name: str) -> float:
         """Return the value of a hyper-parameter."""
         found: float = dict(self.options)[name] if name in dict(self.options) else getattr(self, name)
@@ -45,11 +50,13 @@ class Setting:
         return replace(self, **changed)
 
     def of_loss(self, loss: AnyLoss) -> AnyLoss:
-        """Return the loss with the options of this setting."""
-        if not self.options:
+        """Return the loss with the options of this setting that it has."""
+        known = loss.init_args()
+        changed = {name: value for name, value in self.options if name in known}
+        if not changed:
             return loss
         spec = loss.spec()
-        return type(loss).from_spec({**spec, "init_args": {**spec["init_args"], **dict(self.options)}})
+        return type(loss).from_spec({**spec, "init_args": {**spec["init_args"], **changed}})
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import REPOSITORY, candidates, write_split
 from tests.multitask.published_layouts import kuairand
+from tests.recommenders.top_n_helpers import write_feedback
 
 CONFIGS = REPOSITORY / "configs"
 SEARCHES = sorted((CONFIGS / "search").glob("*.yaml"))
@@ -14,12 +15,18 @@ pytestmark = pytest.mark.usefixtures("_undrawn")
 TINY = [
     *("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.accelerator=cpu"),
     *("--search.rounds=1", "--search.candidates=2", "--search.warmup_updates=1", "--search.most_draws=2048"),
+    *("--search.tuning.extensions=0", "--search.tuning.refinements=0"),
     *("--search.references=[]", "--search.root=study", "--search.finalists=1", "--search.finalist_epochs=1"),
 ]
 #: Further options of the files of models that no kernels train, where every training takes a part of a second.
 FEW_TRAININGS = [
     *("--search.tuning.learning_rates=[0.03]", "--search.tuning.learning_rate_factors=[1.0]"),
     *("--search.tuning.retrained_share=0", "--search.finalist_seeds=2", "--search.monitor=val/auc/click"),
+]
+#: Further options of the files of listwise losses.
+FEW_TEMPERATURES = [
+    *("--search.tuning.learning_rates=[0.03]", "--search.tuning.temperatures=[0.2]", "--trainer.check_val_every_n_epoch=1"),
+    *("--search.tuning.temperature_factors=[1.0]", "--search.tuning.retrained_share=0", "--search.finalist_seeds=2"),
 ]
 SYNTHETIC = ("quickstart", "synthetic_esmm", "top_n")
 # The README's commands run the quickstart too.
@@ -28,7 +35,7 @@ SLOW = ("quickstart", "kuairand_esmm")
 
 def test_the_files_are_found() -> None:
     kuairand_and_ml100k = ["kuairand_esmm", "kuairand_mmoe", "ml100k_biased_mf", "ml100k_deep_mf"]
-    assert [path.stem for path in SEARCHES] == [*kuairand_and_ml100k, *SYNTHETIC]
+    assert [path.stem for path in SEARCHES] == [*kuairand_and_ml100k, *SYNTHETIC, "top_n_published"]
     folders = {"agents", "compare", "multitask", "recommenders", "search", "top_n"}
     assert {path.name for path in CONFIGS.iterdir()} == folders
 
@@ -38,7 +45,8 @@ def data_of(path: Path, folder: Path) -> list[str]:
     if path.stem in SYNTHETIC:
         return []
     if not path.stem.startswith("kuairand"):
-        return [f"--data.root={write_split(folder)}"]
+        write = write_feedback if path.stem == "top_n_published" else write_split
+        return [f"--data.root={write(folder)}"]
     folder.mkdir()
     kuairand(folder)
     return [f"--data.root={folder}", "--model.bottom_dims=[8]", "--model.tower_dims=[4]", "--data.batch_size=64"]
@@ -49,6 +57,7 @@ def data_of(path: Path, folder: Path) -> list[str]:
 )
 def test_every_search_runs(path: Path, tmp_path: Path) -> None:
     few = FEW_TRAININGS if path.stem.startswith(("kuairand", "synthetic_esmm")) else []
+    few = few or (FEW_TEMPERATURES if path.stem.startswith("top_n") else [])
     assert main(["search", f"--config={path}", *data_of(path, tmp_path / "data"), *TINY, *few]) == 0
     assert set(candidates(Path("study"))["status"]) == {"trained"}
 

@@ -326,7 +326,7 @@ def test_a_ledger_without_standard_errors_is_gone_on_with(tmp_path: Path) -> Non
     ledger.on_end()
     old = sqlite3.connect(ledger.path)
     for table in ("candidates", "children"):
-        for column in ("standard_error", "learning_rate", "weight_decay", "best_epoch"):
+        for column in ("standard_error", "learning_rate", "weight_decay", "best_epoch", "temperature"):
             old.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     old.execute("ALTER TABLE candidates DROP COLUMN operators")
     old.execute("DROP TABLE baseline_components")

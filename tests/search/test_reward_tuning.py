@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 
-from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss
+from lightning_modules.losses import BCE, CCL, MSE, Formula, FormulaLoss, RankingFormulaLoss, SampledSoftmax
 from lightning_modules.search.evaluation import TrialEvaluator
 from lightning_modules.search.ledger import read_ledger, read_trials
 from lightning_modules.search.reward_tuning import RewardTuning
@@ -140,6 +140,54 @@ def test_the_best_are_trained_again_with_another_seed_against_the_baseline_with_
     assert later[0].losses[0].title == "BCE"
     list(tried.again([first[1]]))
     assert len(evaluator.assignments) - evaluator.assignments.index(later[-1]) == 2
+
+
+HOT = RewardTuning(
+    learning_rates=[1e-2],
+    weight_decays=[0.0],
+    temperatures=[0.1, 0.2],
+    refinements=0,
+    learning_rate_factors=[1.0],
+    weight_decay_factors=[1.0],
+    temperature_factors=[0.5, 1.0],
+)
+
+
+class Heated(Peaked):
+    """An evaluator whose scores fall with the distance of the temperature from .4, the same for every loss."""
+
+    def score(self, title: str, setting: Setting, seed: int = 0) -> float:
+        return -abs(math.log(dict(setting.options)["temperature"] / 0.4))
+
+
+def test_the_temperature_of_the_baseline_is_tuned_and_is_an_axis_of_all() -> None:
+    evaluator = Heated({})
+    tried = Trials(
+        FakeExecutor(3),
+        evaluator,
+        FromScratch(untrained(planted_data())),
+        halving=SuccessiveHalving((0,)),
+        baseline=SampledSoftmax(),
+        seed=30,
+        known={},
+        record=lambda trials: None,
+        tuning=HOT,
+    )
+    tried.measure_baseline()
+    ((_, trial),) = tried.candidates(1, [RankingFormulaLoss("softplus(gap_t)")])
+    assert {dict(each.options)["temperature"] for each in evaluator.assignments[-1].settings} == {0.4, 0.2}
+    assert trial.evaluation.temperature == 0.4
+    (first, *_) = evaluator.assignments[-1].points
+    assert first.loss.init_args()["temperature"] == 0.4
+
+
+def test_a_loss_without_a_temperature_stays_as_it_is() -> None:
+    setting = Setting(1e-2, 0.0, (("temperature", 0.3),))
+    loss = CCL()
+    assert setting.of_loss(loss) is loss
+    assert setting.of_loss(SampledSoftmax()).temperature == 0.3
+    with pytest.raises(ValueError, match="CCL has no temperature"):
+        HOT.check_loss(loss)
 
 
 @pytest.mark.parametrize("best", [0.0, 2e-5])

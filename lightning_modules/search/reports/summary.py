@@ -34,6 +34,7 @@ _COLUMNS = [
     "epochs",
     "learning_rate",
     "weight_decay",
+    "temperature",
     "best_epoch",
     "validated",
     "validated_se",
