@@ -186,16 +186,25 @@ def _row(name: str, options: argparse.Namespace, found: pd.DataFrame, chosen: Ma
 
 
 def _of_line(name: str, options: argparse.Namespace) -> list[str]:
-    """Fit a model without a loss for every combination of its options, and test the best one with every seed."""
+    """Return the row of a model without a loss."""
+    found, chosen = fitted_line(name, _data(options), options.seeds)
+    print(f"{name}: {found[f'test_{_METRIC}'].mean():.4f} with {chosen}", flush=True)
+    return _row(name, options, found, chosen)
+
+
+def fitted_line(name: str, data: ImplicitFeedback, seeds: int) -> tuple[pd.DataFrame, Mapping[str, float]]:
+    """Fit a model without a loss for every combination of its options, and the best one on validation with every seed.
+
+    Returns:
+        The metrics of each seed, and the best combination.
+    """
     model, axes = LINES[name]
-    data = _data(options)
     combinations = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     fits = [_fit_line(model, data, combination, 0) for combination in combinations]
     best = max(range(len(fits)), key=lambda place: fits[place][f"val/{_METRIC}"])
-    others = [_fit_line(model, data, combinations[best], seed) for seed in range(1, options.seeds)]
+    others = [_fit_line(model, data, combinations[best], seed) for seed in range(1, seeds)]
     found = pd.DataFrame([fits[best], *others]).rename(columns=lambda column: column.replace("/", "_"))
-    print(f"{name}: {found[f'test_{_METRIC}'].mean():.4f} with {combinations[best]}", flush=True)
-    return _row(name, options, found.assign(status=TRAINED), combinations[best])
+    return found.assign(status=TRAINED), combinations[best]
 
 
 def _fit_line(model: Any, data: ImplicitFeedback, chosen: Mapping[str, float], seed: int) -> dict[str, float]:

@@ -1,0 +1,207 @@
+"""What is a search for a listwise loss worth? Searches of one data set, and their answers trained beside known losses.
+
+Every arm has as many trainings: PPO, evolution and random search, each with and without the known losses as its first
+formulas, and SL@20, whose learning rate and temperatures alone are tried as often. The answers are then tuned alike,
+tested beside tuned losses and closed-form models, and the best is tried on other data:
+
+    python -m benchmarks.top_n_search data/amazon-electronic --others '[data/amazon-health, data/gowalla]'
+
+What a search found is its answer, or else its formula with the highest reward. What is in the working folder is not
+trained again, so that the same command goes on.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jsonargparse import auto_cli
+
+from benchmarks.common.report import table, write_report
+from benchmarks.common.search_answers import finished_rows, run
+from benchmarks.top_n import LINES, fitted_line
+from datamodules import ImplicitFeedback
+from lightning_modules.search.study import Study
+
+METRIC = "ndcg@20"
+TEST, VALIDATION = f"test_{METRIC}", f"val_{METRIC}"
+SEARCH = ["search", "--config", "configs/search/top_n_published.yaml"]
+COMPARE = [
+    *("compare", "--config", "configs/compare/top_n.yaml", "--data", "ImplicitFeedback"),
+    *("--data.batch_size", "1024", "--data.eval_batch_size", "1024", "--model.embedding_dim", "64"),
+]
+#: Trainings of a candidate: the temperatures of the search's file.
+SETTINGS = 3
+RATES = [0.03, 0.1]
+HEADER = [
+    *("strategy", "begins with known losses", "seed", "found", "operators", "temperature", "is its answer"),
+    *("validation", "test", "over sampled softmax", "95 % interval", "p", "processor seconds of the search"),
+]
+
+
+def main(
+    root: str,
+    others: Sequence[str] = (),
+    strategies: Sequence[str] = ("PPO", "RegularizedEvolution", "RandomSearch"),
+    seeded: Sequence[bool] = (False, True),
+    searches: int = 3,
+    rounds: int = 15,
+    candidates: int = 10,
+    finalists: int = 10,
+    epochs: int = 10,
+    most_epochs: int = 60,
+    training_seeds: int = 8,
+    trials: int = 12,
+    negatives: int = 128,
+    work: str = "runs/top_n_search",
+) -> None:
+    """Run what is missing and write the report.
+
+    Args:
+        root: Folder of the data.
+        others: Folders of other data, on which the best formula is tried.
+        strategies: Search strategies.
+        seeded: Whether the known losses are the first formulas: false, true or both.
+        searches: Searches of every arm, with the seeds 1, 2 and so on.
+        rounds: Rounds of a search.
+        candidates: Candidates of a round.
+        finalists: Finalists of a search.
+        epochs: The most epochs of a candidate.
+        most_epochs: The most epochs of a finalist, and of a training in comparisons.
+        training_seeds: Trainings of every loss in comparisons.
+        trials: Settings that are tried for every loss in comparisons, the same number for all.
+        negatives: Negatives of a row, shared by the batch.
+        work: Folder of searches and comparisons.
+    """
+    folder = Path(work).resolve() / Path(root).name
+    shared = ["--data.negatives", "UniformNegatives", "--data.negatives.count", str(negatives)]
+    sizes = {"rounds": rounds, "candidates": candidates, "finalists": finalists, "finalist_epochs": most_epochs}
+    budget = [text for name, size in sizes.items() for text in (f"--search.{name}", str(size))]
+
+    def search(key: Mapping[str, Any]) -> dict[str, Any]:
+        own = ["--search.strategy", key["strategy"], "--seed_everything", str(key["seed"])]
+        first = ["--search.seeds", "[known]"] if key["seeded"] else []
+        place = ["--search.root", str(study_of(folder, key)), *data_of(root)]
+        seconds = run([*SEARCH, *own, *first, *place, *shared, *budget, "--trainer.max_epochs", str(epochs)])
+        return {"seconds": seconds}
+
+    arms = product(range(1, searches + 1), seeded, strategies)
+    keys = [{"strategy": name, "seeded": known, "seed": seed} for seed, known, name in arms]
+    rows = finished_rows(folder / "searches.csv", keys, search)
+    found = [found_by(study_of(folder, key)) for key in keys]
+    length = ["--trainer.max_epochs", str(most_epochs), *shared]
+    common = [*length, "--seeds", str(training_seeds)]
+    formulas = ["--formulas", *dict.fromkeys(each["reference"] for each in found), "--losses", "[SLatK, Talos]"]
+    tried = ["--trials", str(trials)]
+    measured = compared(folder / "compare", root, [*formulas, *common, *tried, *grid(RATES)])
+    budget_of_search = rounds * candidates * SETTINGS
+    alone = [
+        tuned_alone(folder / f"slatk_{seed}", root, [*common, "--trials", str(budget_of_search)], seed)
+        for seed in range(1, searches + 1)
+    ]
+    best = max(found, key=lambda each: measured.loc[each["formula"], VALIDATION])
+    settings = measured.loc[best["formula"]]
+    lines = [[name, line_of(name, root, training_seeds), "-", "-", "-"] for name in LINES]
+    parts = [
+        f"MF of 64 dimensions, {negatives} negatives. A search trains {budget_of_search} times, candidates for at most "
+        f"{epochs} epochs; every loss in a comparison is trained with {trials} settings for at most {most_epochs} "
+        f"epochs, and tested with {training_seeds} seeds. Metrics are NDCG@20.",
+        table(HEADER, [line for each in zip(rows, found, strict=True) for line in [searched(*each, measured)]]),
+        table(["known", "test", "over sampled softmax", "95 % interval", "p"], [*known(measured), *lines]),
+        f"SL@20 with {budget_of_search} settings of its learning rate and temperatures, chosen on validation:",
+        table(["seed", "validation", "test", "settings"], alone),
+    ]
+    if others:
+        tables = [row for other in others for row in transferred(folder, other, best, settings, [*common, *tried])]
+        parts.append(f"`{best['title']}`, the best on validation, on other data, over sampled softmax tuned alike:")
+        parts.append(table(["data", "tuned anew", "test", "over sampled softmax", "95 % interval", "p"], tables))
+    write_report(f"top_n_search_{folder.name}", title=f"Searches for a listwise loss on {folder.name}", parts=parts)
+
+
+def data_of(root: str) -> list[str]:
+    """Return the option of a folder of data."""
+    return ["--data.root", str(Path(root).resolve())]
+
+
+def study_of(folder: Path, key: Mapping[str, Any]) -> Path:
+    """Return the folder of a search."""
+    return folder / f"{key['strategy']}_{'known' if key['seeded'] else 'nothing'}_{key['seed']}"
+
+
+def found_by(root: Path) -> dict[str, Any]:
+    """Return what a search found: its answer, or else the formula with the highest reward."""
+    study = Study.read(root)
+    answers = study.candidates[study.candidates["is_answer"]]
+    row = (answers if len(answers) else study.candidates).iloc[0]
+    loss = study.loss(int(row["rank"]))
+    named = {"formula": loss.identity, "title": loss.title, "operators": row["operators"]}
+    return {**named, "reference": f"{root}#{row['rank']}", "is_answer": len(answers) > 0}
+
+
+def grid(rates: Sequence[float], **options: Sequence[float]) -> list[str]:
+    """Return the options of a grid of learning rates, temperatures and other options of losses."""
+    axes = {"temperature": [0.1, 0.2], **options}
+    of_losses = ", ".join(f"loss.{name}: {list(values)}" for name, values in axes.items())
+    return ["--compare.learning_rates", str(list(rates)), "--compare.grid", f"{{{of_losses}}}"]
+
+
+def compared(root: Path, data: str, options: Sequence[str]) -> pd.DataFrame:
+    """Compare losses with the tuned sampled softmax and return the figures by the name of the loss."""
+    run([*COMPARE, *data_of(data), "--compare.root", str(root), *options])
+    return pd.read_csv(root / "summary.csv").set_index("loss")
+
+
+def tuned_alone(root: Path, data: str, options: Sequence[str], seed: int) -> list[str]:
+    """Tune the options of SL@20 alone."""
+    first = ["--seed_everything", str(1000 * seed), "--compare.baseline", "SLatK", "--losses", "[]"]
+    row = compared(root, data, [*first, *options, *grid(RATES, weight_temperature=[1.0, 2.25])]).iloc[0]
+    chosen = ", ".join(f"{name} {row[name]:g}" for name in ("learning_rate", "temperature", "weight_temperature"))
+    return [str(seed), f"{row[VALIDATION]:.4f}", f"{row[TEST]:.4f}", chosen]
+
+
+def transferred(
+    folder: Path, data: str, best: Mapping[str, Any], settings: Mapping[str, Any], options: Sequence[str]
+) -> list[list[str]]:
+    """Return the rows of a formula on other data, with its temperature tuned anew, and with all settings."""
+    name = Path(data).name
+    ways = {"temperature": grid([settings["learning_rate"]]), "all": grid(RATES)}
+    rows = []
+    for way, axes in ways.items():
+        given = ["--formulas", best["reference"], "--losses", "[]", *options, *axes]
+        row = compared(folder / f"{name}_{way}", data, given).loc[best["formula"]]
+        rows.append([name, way, *over_baseline(row)])
+    return rows
+
+
+def line_of(name: str, root: str, seeds: int) -> str:
+    """Return the test metric of a model that takes no loss."""
+    data = ImplicitFeedback(root, batch_size=1024, eval_batch_size=1024)
+    return f"{fitted_line(name, data, seeds)[0][TEST].mean():.4f}"
+
+
+def searched(row: Mapping[str, Any], found: Mapping[str, Any], measured: pd.DataFrame) -> list[str]:
+    """Return a search's row of the table."""
+    figures = measured.loc[found["formula"]]
+    arm = [row["strategy"], "yes" if row["seeded"] else "no", str(row["seed"])]
+    formula = [f"`{found['title']}`", f"{found['operators']:.0f}", f"{figures['temperature']:g}"]
+    answers = ["yes" if found["is_answer"] else "no", f"{figures[VALIDATION]:.4f}"]
+    return [*arm, *formula, *answers, *over_baseline(figures), f"{row['seconds']:.0f}"]
+
+
+def over_baseline(row: Mapping[str, Any]) -> list[str]:
+    """Return the cells of a loss's test metric, and of its difference to the sampled softmax."""
+    interval = f"{row['low']:+.4f} to {row['high']:+.4f}"
+    return [f"{row[TEST]:.4f}", f"{row['difference']:+.4f}", interval, f"{row['p_value']:.3f}"]
+
+
+def known(measured: pd.DataFrame) -> list[list[str]]:
+    """Return the rows of the known losses, the sampled softmax first."""
+    rows = measured[measured["group"] == "hand-made"]
+    baseline, *others = rows.itertuples()
+    first = [baseline.Index, f"{rows.iloc[0][TEST]:.4f}", "-", "-", "-"]
+    return [first, *([other.Index, *over_baseline(rows.loc[other.Index])] for other in others)]
+
+
+if __name__ == "__main__":
+    auto_cli(main)
