@@ -14,6 +14,7 @@ SEARCHES = sorted((CONFIGS / "search").glob("*.yaml"))
 pytestmark = pytest.mark.usefixtures("_undrawn")
 TINY = [
     *("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.accelerator=cpu"),
+    "--trainer.check_val_every_n_epoch=1",
     *("--search.rounds=1", "--search.candidates=2", "--search.warmup_updates=1", "--search.most_draws=2048"),
     *("--search.tuning.extensions=0", "--search.tuning.refinements=0"),
     *("--search.references=[]", "--search.root=study", "--search.finalists=1", "--search.finalist_epochs=1"),
