@@ -26,7 +26,7 @@ FEW_TRAININGS = [
 ]
 #: Further options of the files of listwise losses.
 FEW_TEMPERATURES = [
-    *("--search.tuning.learning_rates=[0.03]", "--search.tuning.temperatures=[0.2]", "--trainer.check_val_every_n_epoch=1"),
+    *("--search.tuning.learning_rates=[0.03]", "--search.tuning.temperatures=[0.2]"),
     *("--search.tuning.temperature_factors=[1.0]", "--search.tuning.retrained_share=0", "--search.finalist_seeds=2"),
 ]
 SYNTHETIC = ("quickstart", "synthetic_esmm", "top_n")
