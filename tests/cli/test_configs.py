@@ -16,9 +16,10 @@ TINY = [
     *("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.accelerator=cpu"),
     "--trainer.check_val_every_n_epoch=1",
     *("--search.rounds=1", "--search.candidates=2", "--search.warmup_updates=1", "--search.most_draws=2048"),
-    *("--search.tuning.extensions=0", "--search.tuning.refinements=0"),
     *("--search.references=[]", "--search.root=study", "--search.finalists=1", "--search.finalist_epochs=1"),
 ]
+#: Every file tunes rewards.
+UNREFINED = ["--search.tuning.extensions=0", "--search.tuning.refinements=0"]
 #: Further options of the files of models that no kernels train, where every training takes a part of a second.
 FEW_TRAININGS = [
     *("--search.tuning.learning_rates=[0.03]", "--search.tuning.learning_rate_factors=[1.0]"),
@@ -59,7 +60,7 @@ def data_of(path: Path, folder: Path) -> list[str]:
 def test_every_search_runs(path: Path, tmp_path: Path) -> None:
     few = FEW_TRAININGS if path.stem.startswith(("kuairand", "synthetic_esmm")) else []
     few = few or (FEW_TEMPERATURES if path.stem.startswith("top_n") else [])
-    assert main(["search", f"--config={path}", *data_of(path, tmp_path / "data"), *TINY, *few]) == 0
+    assert main(["search", f"--config={path}", *data_of(path, tmp_path / "data"), *TINY, *UNREFINED, *few]) == 0
     assert set(candidates(Path("study"))["status"]) == {"trained"}
 
 
