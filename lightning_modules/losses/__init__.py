@@ -18,7 +18,7 @@ from lightning_modules.losses.loss_object import LossObject
 from lightning_modules.losses.pairwise import BPR, RankNetLoss
 from lightning_modules.losses.pointwise import BCE, MSE, Focal, Hinge, LabelSmoothing, LogMin, MaxR, ScaledLoss, SumR
 from lightning_modules.losses.ranking_formula_loss import RankingFormulaLoss
-from lightning_modules.losses.sampled_softmax import BSL, PSL, SampledSoftmax
+from lightning_modules.losses.sampled_softmax import BSL, PSL, LogSumLoss, SampledSoftmax
 from lightning_modules.losses.scored_batch import ScoredBatch, SharedBatch
 from lightning_modules.losses.slatk import SLatK
 from lightning_modules.losses.talos import Talos
@@ -48,6 +48,7 @@ __all__ = [
     "LabelSmoothing",
     "ListwiseLoss",
     "LogMin",
+    "LogSumLoss",
     "Loss",
     "LossObject",
     "MaxR",
