@@ -2,10 +2,8 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import pandas as pd
 
@@ -27,17 +25,6 @@ SEARCH = [*STUDY, "--search.references=[BCE]"]
 REFERENCES = 2
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-
-
-def started(command: list[str], output: IO[str]) -> subprocess.Popen[bytes]:
-    """Start a command in the repository; it heeds Ctrl-C even where the tests run in the background of a shell."""
-
-    def heed_interrupts() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    return subprocess.Popen(
-        command, cwd=REPOSITORY, env=ENVIRONMENT, stdout=output, stderr=output, preexec_fn=heed_interrupts
-    )
 
 
 def status_when_ended(start: Start, command: list[str], number: signal.Signals, is_due: Callable[[], bool]) -> int:

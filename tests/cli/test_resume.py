@@ -1,10 +1,9 @@
 """A training that was stopped ends, with ``--ckpt_path last``, as one that was not."""
 
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from benchmarks.common.fork_server import ForkServer
 from lightning_modules import multitask
 from lightning_modules.cli.main import main
-from tests.cli.cli_helpers import REPOSITORY, TRAINER, started
+from tests.cli.cli_helpers import TRAINER, status_when_ended
 
 INTERACTIONS = [
     *("--data=SyntheticInteractions", "--data.num_users=60", "--data.num_items=50", "--data.num_interactions=1000"),
@@ -199,26 +199,13 @@ def test_what_cannot_be_gone_on_with_is_told(capsys: pytest.CaptureFixture[str])
     assert "last.ckpt lacks loops, lr_schedulers, optimizer_states" in failure()
 
 
-def killed(command: list[str], number: signal.Signals, folder: Path, log: Path) -> int:
-    """Run a command until a checkpoint has been written, send it a signal, and return its exit status."""
-    before = time.time_ns()
-    with log.open("a") as output:
-        process = started([sys.executable, str(REPOSITORY / "train.py"), *command], output)
-        while process.poll() is None and not any(
-            path.stat().st_mtime_ns > before for path in folder.rglob("last.ckpt")
-        ):
-            time.sleep(0.005)
-        process.send_signal(number)
-        try:
-            return process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+def has_checkpoint_since(before: int, folder: Path) -> bool:
+    return any(path.stat().st_mtime_ns > before for path in folder.rglob("last.ckpt"))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_signals_cost_no_more_than_an_epoch(tmp_path: Path) -> None:
+def test_signals_cost_no_more_than_an_epoch(server: ForkServer, tmp_path: Path) -> None:
     command = [*arguments("DeepMF"), LAST]
     assert fit("whole", command, epochs=15) == 0
     folder = tmp_path / "killed"
@@ -227,8 +214,8 @@ def test_signals_cost_no_more_than_an_epoch(tmp_path: Path) -> None:
     statuses = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
     for number, status in statuses.items():
         resumes = ["--ckpt_path=last"] if list(folder.rglob("last.ckpt")) else []
-        log = tmp_path / "log.txt"
-        assert killed([*command, *resumes], number, folder, log) == status, log.read_text()
+        is_due = partial(has_checkpoint_since, time.time_ns(), folder)
+        assert status_when_ended(server, [*command, *resumes], number, is_due) == status
     assert stored("killed")["epoch"] < 14
     assert main([*command, "--ckpt_path=last"]) == 0
     assert_same("whole", "killed")
