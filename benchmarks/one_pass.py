@@ -28,7 +28,7 @@ def main(
     candidates: int = 10,
     finalists: int = 5,
     training_seeds: int = 8,
-    trials: int = 12,
+    trials: int = 20,
     root: str = "runs/one_pass",
     options: Sequence[str] = (),
 ) -> None:

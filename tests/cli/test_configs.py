@@ -1,8 +1,9 @@
-"""Every configuration of a search runs; those of single models are tested with the recommenders."""
+"""Every configuration of a search runs, and those of comparisons are understood; single models have their own tests."""
 
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import REPOSITORY, candidates, write_split
@@ -10,7 +11,7 @@ from tests.multitask.published_layouts import kuairand
 from tests.recommenders.top_n_helpers import write_feedback
 
 CONFIGS = REPOSITORY / "configs"
-SEARCHES = sorted((CONFIGS / "search").glob("*.yaml"))
+SEARCHES, COMPARISONS = (sorted((CONFIGS / verb).glob("*.yaml")) for verb in ("search", "compare"))
 pytestmark = pytest.mark.usefixtures("_undrawn")
 TINY = [
     *("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.accelerator=cpu"),
@@ -32,7 +33,7 @@ FEW_TEMPERATURES = [
 ]
 SYNTHETIC = ("quickstart", "synthetic_esmm", "top_n")
 # The README's commands run the quickstart too.
-SLOW = ("quickstart", "kuairand_esmm")
+SLOW = ("quickstart", "kuairand_esmm", "kuairand_mmoe")
 
 
 def test_the_files_are_found() -> None:
@@ -52,6 +53,14 @@ def data_of(path: Path, folder: Path) -> list[str]:
     folder.mkdir()
     kuairand(folder)
     return [f"--data.root={folder}", "--model.bottom_dims=[8]", "--model.tower_dims=[4]", "--data.batch_size=64"]
+
+
+@pytest.mark.parametrize("path", [*SEARCHES, *COMPARISONS], ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_file_is_understood(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([path.parent.name, f"--config={path}", "--print_config"]) == 0
+    settings, given = (yaml.safe_load(text) for text in (capsys.readouterr().out, path.read_text()))
+    assert settings[path.parent.name]["root"] == given[path.parent.name]["root"]
+    assert settings["trainer"]["max_epochs"] == given["trainer"]["max_epochs"]
 
 
 @pytest.mark.parametrize(
