@@ -21,7 +21,7 @@ HEADER = ["strategy", "seed", "candidates", "answer", "operators", "validation A
 
 
 def main(
-    data_root: str,
+    data_root: str = "data/kuairand-pure",
     models: Sequence[str] = ("mmoe", "esmm"),
     searches: int = 3,
     rounds: int = 10,
