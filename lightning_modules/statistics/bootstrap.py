@@ -78,16 +78,11 @@ def bootstrap_aucs(
     Raises:
         ValueError: If scores, label and groups differ in their number of rows.
     """
-    if len(groups) != len(label):
-        raise ValueError(
-            f"There are {len(groups)} groups and {len(label)} labels: pass the group and label of each row."
-        )
-    rankings = [[Ranking(score, label) for score in seeds] for seeds in scores]
-
-    def aucs(weights: Tensor) -> list[Tensor]:
-        return [torch.stack([ranking.auc(weights) for ranking in seeds], dim=1) for seeds in rankings]
-
-    return _resampled(aucs, Resampling(groups, resamples, generator), progress)
+    columns, of_one_task = [each.unsqueeze(2) for each in scores], label.unsqueeze(1)
+    drawn = bootstrap_task_aucs(
+        columns, of_one_task, groups, resamples=resamples, generator=generator, progress=progress
+    )
+    return [each.squeeze(2) for each in drawn]
 
 
 def bootstrap_task_aucs(
@@ -111,7 +106,14 @@ def bootstrap_task_aucs(
 
     Returns:
         float64 of shape [B, S, T] for each loss; nan where a resample has one class only, and where a score is nan.
+
+    Raises:
+        ValueError: If scores, labels and groups differ in their number of rows.
     """
+    if len(groups) != len(label):
+        raise ValueError(
+            f"There are {len(groups)} groups and {len(label)} labels: pass the group and label of each row."
+        )
     tasks = range(label.shape[1])
     rankings = [[[Ranking(score[:, t], label[:, t]) for t in tasks] for score in seeds] for seeds in scores]
 

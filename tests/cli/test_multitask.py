@@ -56,6 +56,7 @@ def test_the_loss_of_a_multi_task_model_is_searched() -> None:
     ledger = read_ledger("study")
     assert set(ledger["status"]) == {"trained"}
     assert (ledger["kind"] == "candidate").sum() == 2
+    assert ledger["standard_error"].notna().all()
 
 
 def test_losses_of_several_tasks_are_compared(capsys: pytest.CaptureFixture[str]) -> None:

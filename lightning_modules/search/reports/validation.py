@@ -40,8 +40,8 @@ class Measurement:
     @property
     def metric(self) -> str:
         """The name of the metric in a sentence."""
-        name = self.monitor.rpartition("/")[2]
-        return _TITLES.get(name, name.replace("_", " "))
+        name, _, task = self.monitor.removeprefix("val/").partition("/")
+        return f"{_TITLES.get(name, name.replace('_', ' '))} {task}".rstrip()
 
     @property
     def reward_rows(self) -> str:

@@ -53,3 +53,9 @@ def test_metric_epochs_and_rows_are_named() -> None:
     flattered = " ".join(told(FORMULAS, replace(MEASURED, monitor="val/log_loss", holds_out=False)))
     assert "log-loss is after 2 epochs, on the validation rows" in flattered
     assert "finalists look better than they are" in flattered
+
+
+def test_one_pass_and_the_metric_of_a_task_are_told() -> None:
+    text = " ".join(told(FORMULAS, replace(MEASURED, monitor="val/auc/click", most_epochs=1)))
+    assert "the AUC click is after 2 epochs" in text
+    assert "trained 3 times, for 1 epoch, tuned by the AUC click on rows held out of the training rows" in text
