@@ -31,6 +31,7 @@ def main(
     trials: int = 20,
     root: str = "runs/one_pass",
     options: Sequence[str] = (),
+    search_options: Sequence[str] = (),
 ) -> None:
     """Run the searches and comparisons and write a report for each model.
 
@@ -45,12 +46,13 @@ def main(
         trials: Settings that a comparison tries for every loss.
         root: Folder of the searches and comparisons.
         options: Further options of all commands, such as --model.num_experts=4.
+        search_options: Further options of the searches, such as --search.executor=process.
     """
     data = [f"--data.root={Path(data_root).resolve()}", *options]
     size = [f"--search.rounds={rounds}", f"--search.candidates={candidates}", f"--search.finalists={finalists}"]
     for model in models:
         folder = Path(root).resolve() / model
-        rows = _searched(model, folder, searches, [*size, *data])
+        rows = _searched(model, folder, searches, [*size, *data, *search_options])
         comparison = folder / "compare"
         studies = (_studies(folder, strategy, searches) for strategy in STRATEGIES)
         run(
