@@ -1,6 +1,7 @@
 """Base class of data modules that read a data set once and hold it in memory."""
 
 import copy
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar, cast
@@ -38,6 +39,19 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
         self.rows: dict[str, HeldRows] = {}
         self._order_seed = seed
         self._fingerprint: tuple[dict[str, HeldRows], Fingerprint] | None = None
+
+    _given: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
+        """Keep the arguments, which a configuration file of the same data needs."""
+        made = super().__new__(cls)
+        made._given = arguments, options
+        return made
+
+    def given_arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments by name, as far as they were given."""
+        arguments, options = self._given
+        return dict(inspect.signature(type(self)).bind(*arguments, **options).arguments)
 
     def __str__(self) -> str:
         """Return the class's name; Lightning's default asks loaders for lengths that named tuples do not have."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("lightning_modules", "datamodules", "callbacks")
+PACKAGES = ("lightning_modules", "datamodules", "callbacks", "lossmith")
 
 #: What learns, in its order: a room knows rooms above it alone, and those that are named.
 MODELS = {"recommenders", "multitask", "agents"}
@@ -44,6 +44,7 @@ ALLOWED = {
         *MODELS,
         *("search", "check", "compare", "polish", "export"),
     },
+    "lossmith": {"utilities", "losses", "search", "check", "compare", "cli", "datamodules"},
 }
 
 

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("lightning_modules", "datamodules", "callbacks")
+PACKAGES = ("lightning_modules", "datamodules", "callbacks", "lossmith")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 #: Modules that carry another name than what is installed, or come with it.

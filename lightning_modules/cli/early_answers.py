@@ -12,7 +12,7 @@ import yaml
 
 from lightning_modules.cli.option_table import OptionTable, option_table
 from lightning_modules.cli.suggestions import missing_path, unknown_argument, unknown_option, without_class
-from lightning_modules.cli.verbs import PLAIN_VERBS, TRAINER_VERBS, VERBS, refuse, values_of
+from lightning_modules.cli.verbs import IN_CHECKOUT, PLAIN_VERBS, PROGRAM, TRAINER_VERBS, VERBS, refuse, values_of
 
 #: Options that may name a model and data.
 _SOURCES = ("--config", "-c", "--ckpt_path", "--study", "--compare.study")
@@ -40,7 +40,7 @@ def early_answer(arguments: Sequence[str]) -> int | None:
     table = option_table()
     if "--help" in rest or [*rest] == ["-h"]:
         is_of_verb = not any(".help" in each for each in rest)
-        return _show(table.pages[verb].text()) if is_of_verb else None
+        return _show(table.pages[verb].text().replace(IN_CHECKOUT, PROGRAM)) if is_of_verb else None
     options = table.pages[verb].options_of(verb)
     for name in _names(rest):
         if not _is_option(name, options):

@@ -4,7 +4,7 @@ import pkgutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -13,6 +13,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, _Instan
 from callbacks import PredictionWriter
 from datamodules.same_data import HasFingerprint, say_unchecked
 from lightning_modules.cli.checkpoint_settings import agreed_model
+from lightning_modules.cli.handed_over import HandedOver
 from lightning_modules.cli.last_run import last_checkpoint, logger_of
 from lightning_modules.cli.model_refusals import refuse_mismatch, refuse_nulls
 from lightning_modules.cli.refusals import refuse_address, refuse_impossible
@@ -46,14 +47,23 @@ class CLI(LightningCLI):
 
     Args:
         args: The arguments of the command line.
+        handed: Objects of a program that no argument names.
+
+    Attributes:
+        parser_class_of_verbs: The class of the verbs' parsers.
+        outcome: What the project's own verb has returned.
     """
 
-    def __init__(self, args: Sequence[str]) -> None:
+    parser_class_of_verbs: ClassVar[type[TrainingParser]] = TrainingParser
+
+    def __init__(self, args: Sequence[str], handed: HandedOver | None = None) -> None:
+        self.handed = handed or HandedOver()
+        self.outcome: Any = None
         # Parsers take time to build. Where --config comes before the verb, the file may have sections for other verbs.
         self._verbs = [verb for verb in args[:1] if verb in VERBS] or [*VERBS]
         super().__init__(
             args=spelled_out(args),
-            parser_class=TrainingParser,
+            parser_class=self.parser_class_of_verbs,
             parser_kwargs={"prog": PROGRAM},
             seed_everything_default=42,
             auto_configure_optimizers=False,
@@ -87,6 +97,8 @@ class CLI(LightningCLI):
             parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
         if verb == "predict":
             add_prediction_options(parser)
+        if self.handed.model is not None:
+            parser.required_args.discard("model")  # type: ignore[attr-defined]
         assert isinstance(parser, TrainingParser)
         parser.owners = {"trainer": pl.Trainer, **({own.prefix.rstrip("."): own.settings} if own else {})}
         return parser
@@ -105,7 +117,8 @@ class CLI(LightningCLI):
         refuse_impossible(self.config[self.subcommand].as_dict())
         for name in SECTIONS:
             refuse_nulls(name, self._get(self.config, name))
-        refuse_mismatch(self._get(self.config, "model"), self._get(self.config, "data"))
+        if self.handed.datamodule is None:
+            refuse_mismatch(self._get(self.config, "model"), self._get(self.config, "data"))
         if self.subcommand in TRAINER_VERBS and self._get(self.config, "ckpt_path") is None:
             refuse_untrained(self.subcommand)
         self._write_out_optimizer()
@@ -157,6 +170,12 @@ class CLI(LightningCLI):
         if model is not None:
             self.config = self.parser.parse_object({verb: {"model": model}}, self.config)
 
+    def instantiate_classes(self) -> None:
+        """Build the model, the data and the Trainer; objects that were handed over take their place."""
+        super().instantiate_classes()
+        self.model = self.handed.model or self.model
+        self.datamodule = self.handed.datamodule or self.datamodule
+
     def after_instantiate_classes(self) -> None:
         """Store the data's class and arguments in checkpoints."""
         data = self.config_dump.get("data") if self.datamodule is not None else None
@@ -202,7 +221,7 @@ class CLI(LightningCLI):
                 super()._run_subcommand(subcommand)
         else:
             with full_disk_explained(f"what {subcommand} writes", own.when_full):
-                own.run(self)
+                self.outcome = own.run(self)
 
     @property
     def seed(self) -> int:

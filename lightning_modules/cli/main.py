@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from lightning_modules.cli.early_answers import early_answer
+from lightning_modules.cli.shipped_configs import with_shipped_configs
 from lightning_modules.cli.verbs import answer
 
 
@@ -17,7 +18,7 @@ def main(args: Sequence[str] | None = None) -> int:
         args: The arguments; those of the process if not given.
     """
     arguments = list(sys.argv[1:] if args is None else args)
-    options = [argument for argument in arguments if argument != "--debug"]
+    options = with_shipped_configs([argument for argument in arguments if argument != "--debug"])
     is_debugged = len(options) < len(arguments)
     status = answer(options)
     if status is None and not is_debugged:

@@ -34,7 +34,7 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
         arguments: The verb and its options.
         debug: Whether errors are to be raised.
     """
-    with _signals(), _quiet_libraries():
+    with _signals(), quiet_libraries():
         try:
             _run_verb(arguments)
         except (*_USER_ERRORS, _of_lightning("lightning_fabric", "MisconfigurationException", ValueError)) as error:
@@ -114,7 +114,7 @@ def _signals() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_libraries() -> Iterator[None]:
+def quiet_libraries() -> Iterator[None]:
     """Hide messages of libraries that no user can act on: tips, absent hardware, warnings of later versions."""
     loggers = [logging.getLogger(name) for name in _CHATTERING]
     with warnings.catch_warnings():

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
     from pytorch_lightning.cli import LightningArgumentParser
 
+    from lightning_modules.cli.handed_over import HandedOver
+
 #: As published with AutoLossGen; far above what losses without poles reach.
 _LARGEST_GRADIENT = 50.0
 
@@ -34,6 +36,7 @@ class CommandLine(CommandLineValues, Protocol):
 
     model: "pl.LightningModule"
     datamodule: "pl.LightningDataModule"
+    handed: "HandedOver"
 
     def write_out(self, name: str, value: Any) -> None:
         """Let the verb's configuration say what an option that was left open has become."""
@@ -71,8 +74,8 @@ class OwnVerb:
         """Add the options to the verb's parser."""
         raise NotImplementedError
 
-    def run(self, cli: CommandLine) -> None:
-        """Do what the verb says."""
+    def run(self, cli: CommandLine) -> Any:
+        """Do what the verb says, and return what came out."""
         raise NotImplementedError
 
 
@@ -111,8 +114,8 @@ class PlainVerb(OwnVerb):
         kind = str if self.run_count is None else str | None
         parser.add_argument("run", nargs=self.run_count, type=kind, help=self.run_help)
 
-    def run(self, cli: CommandLineValues) -> None:
-        """Do what the verb says."""
+    def run(self, cli: CommandLineValues) -> Any:
+        """Do what the verb says, and return what came out."""
         raise NotImplementedError
 
     def chosen(self, cli: CommandLineValues) -> Any:

@@ -14,11 +14,13 @@ from lightning_modules.cli.subcommand_base import CommandLine, OwnVerb, Training
 from lightning_modules.cli.trainer_verbs import SHORTHANDS
 from lightning_modules.cli.verbs import VERBS
 from lightning_modules.compare.command import run_compare
+from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.core.run_config import continue_with, refuse_changed_data
 from lightning_modules.polish import PolishSettings
 from lightning_modules.polish.command import run_polish
 from lightning_modules.search.command import run_search
+from lightning_modules.search.loss_search import LossSearch
 from lightning_modules.search.settings import SearchSettings
 
 
@@ -29,17 +31,20 @@ class SearchVerb(TrainingVerb):
     prefix = "search."
     epochs = 2
 
-    def run(self, cli: CommandLine) -> None:
+    def run(self, cli: CommandLine) -> LossSearch:
         """Search."""
-        settings = cli.option("search").of_model(cli.model)
+        settings = cli.option("search").of_model(cli.model).of_data(cli.datamodule)
         cli.write_out("search.monitor", settings.monitor)
-        run_search(
+        cli.write_out("search.holdout", settings.holdout)
+        return run_search(
             settings,
             recommender=cli.model,
             datamodule=cli.datamodule,
             trainer_recipe=cli.option("trainer").as_dict(),
             seed=cli.seed,
             save_config=cli.save_config,
+            observers=cli.handed.observers,
+            loggers=cli.handed.loggers,
         )
 
 
@@ -84,13 +89,13 @@ class CompareVerb(ContinuedVerb):
         """Take model, data and trainer from the study where no others are named."""
         return with_study_settings(super().complete(arguments), "--compare.study")
 
-    def run(self, cli: CommandLine) -> None:
+    def run(self, cli: CommandLine) -> ComparisonReport:
         """Compare."""
         settings = cli.option("compare").of_model(cli.model)
         cli.write_out("compare.monitor", settings.monitor)
         for study in filter(None, (settings.study, settings.random_study)):
             refuse_changed_data(Path(study), cli.save_config, cli.datamodule)
-        run_compare(settings, **self.arguments(cli))
+        return run_compare(settings, **self.arguments(cli))
 
 
 class PolishVerb(ContinuedVerb):

@@ -1,5 +1,6 @@
 """What losses are compared by: the metric, what of it a trained model is measured for, and its bootstrap."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_modules.check import check_loss
@@ -42,6 +44,10 @@ class Criterion(ABC):
     @abstractmethod
     def standard_error(self, measured: Scores) -> float:
         """Return the metric's standard error over the draw of the rows; nan if that is not known."""
+
+    def figures(self, measured: Scores) -> dict[str, float]:  # noqa: ARG002 (for those that can be)
+        """Return the metrics of a split by name, as far as they can be computed of what was measured."""
+        return {}
 
     @abstractmethod
     def observed(self, score: Tensor, label: Tensor) -> Tensor:
@@ -115,6 +121,13 @@ class AreaUnderCurve(Criterion):
     def standard_error(self, measured: Scores) -> float:
         """Return the standard error of DeLong et al. over independent rows."""
         return auc_standard_error(measured.score, measured.label)
+
+    def figures(self, measured: Scores) -> dict[str, float]:
+        """Return the AUC, and the log-loss of scores that are probabilities; nan of others."""
+        score, label = measured.score.double(), measured.label.double()
+        is_probability = bool(((score >= 0) & (score <= 1)).all())
+        log_loss = float(F.binary_cross_entropy(score, label)) if is_probability else math.nan
+        return {"auc": float(self.observed(measured.score[None], measured.label)), "log_loss": log_loss}
 
     def observed(self, score: Tensor, label: Tensor) -> Tensor:
         """Return the AUCs, float64 [seeds]."""

@@ -79,6 +79,7 @@ class ComparisonRecords:
         """Write a training that was tested, or that left nothing to test, and return its row."""
         row = _row(loss, seed, setting, training)
         if measured is not None:
+            row |= {name: value for name, value in _metrics(measured.metrics, "val").items() if name not in row}
             row |= _metrics(measured.metrics, "test")
             row |= self._errors(measured)
             row |= {"predictions": _file_name(loss, seed)}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -132,6 +133,10 @@ class ComparisonReport:
     def baseline(self) -> str:
         """The name of the loss that all others are compared with."""
         return self.results[0].loss.label
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for every loss, the baseline first, as ``summary.csv`` has it."""
+        return numbers(self.results)
 
     def markdown(self) -> str:
         """Return the comparison as a page."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytorch_lightning.utilities.model_helpers import is_overridden
+
 from lightning_modules.compare.criteria import AreaUnderCurve, Criterion
 from lightning_modules.training.full_training import FullTraining, TrainingRun
 from lightning_modules.training.predictions import Scores
@@ -15,7 +17,7 @@ class Measured:
     """A trained model's metrics and scores.
 
     Attributes:
-        metrics: Its test metrics.
+        metrics: Its test metrics; where it logs none of their names, those of both splits that the scores give.
         validation: Its scores of the validation rows.
         test: Its scores of the test rows.
     """
@@ -44,7 +46,17 @@ class MeasuredTraining(FullTraining):
         assert trainer is not None
         assert model is not None
         with quiet_lightning():
-            (metrics,) = trainer.test(model, datamodule=self.datamodule, verbose=False)
+            has_metrics = is_overridden("test_step", model)
+            tested = trainer.test(model, datamodule=self.datamodule, verbose=False)[0] if has_metrics else {}
             validation = self.criterion.measure(trainer, model, self.datamodule.val_dataloader())
             test = self.criterion.measure(trainer, model, self.datamodule.test_dataloader())
-        return Measured(metrics, validation, test)
+        # Modules of others may log no metrics of the names that tables have.
+        own = {} if f"test/{self.criterion.metric}" in tested else self._figures(val=validation, test=test)
+        return Measured({**own, **tested}, validation, test)
+
+    def _figures(self, **splits: Scores) -> dict[str, float]:
+        return {
+            f"{split}/{name}": value
+            for split, own in splits.items()
+            for name, value in self.criterion.figures(own).items()
+        }

@@ -1,6 +1,6 @@
 """``search``: builds a search from its options and runs it, in a new folder or in that of an unfinished study."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
 from lightning_modules.losses import Formula, LossObject, Variable, loss_of_formula
@@ -21,6 +22,7 @@ from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.loss_search import LossSearch
 from lightning_modules.search.population_evaluation import PopulationEvaluator
+from lightning_modules.search.reports.loggers import SearchLoggers, named_loggers
 from lightning_modules.search.reports.picture import PictureFile
 from lightning_modules.search.reports.progress import ProgressDisplay
 from lightning_modules.search.reports.summary import FormulasFile, print_summary
@@ -51,6 +53,8 @@ def run_search(
     trainer_recipe: Mapping[str, Any],
     seed: int,
     save_config: Callable[[Path], None],
+    observers: Sequence[SearchObserver] = (),
+    loggers: Sequence[Logger] = (),
 ) -> LossSearch:
     """Search for a loss function and print the best formulas; an unfinished study in the folder is continued.
 
@@ -61,6 +65,8 @@ def run_search(
         trainer_recipe: Arguments of every trial's Trainer.
         seed: Seed of the strategy, the screening and every trial.
         save_config: Writes the configuration to a path.
+        observers: Further observers, which come after the project's own.
+        loggers: Loggers that get the curves of the search too, beside those that the trainer's options name.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -68,7 +74,10 @@ def run_search(
             process writes there.
     """
     _check_devices(settings, trainer_recipe)
-    settings = settings.of_model(recommender)
+    settings = settings.of_model(recommender).of_data(datamodule)
+    further = [*observers, SearchLoggers([*loggers, *named_loggers(trainer_recipe)], settings.named_space)]
+    # A trial logs nothing, and is sent to workers.
+    trainer_recipe = {**trainer_recipe, "logger": False}
     # Only the first process writes; the others run the same search beside it.
     folder = StudyFolder(Path(settings.root), writes=is_first(), check_state=partial(_check_state, settings, seed))
     trainers = TrainerFactory(trainer_recipe, folder.root / "candidates" if settings.log_candidates else None)
@@ -88,7 +97,7 @@ def run_search(
             if finalists is not None:
                 search.finalists = finalists_of(settings, folder, executor, finalists)
             folder.announce(console)
-            _watch(search, settings, folder, console)
+            _watch(search, settings, folder, console, further)
             search.run(folder.state)
     if folder.writes:
         _print_results(console, search, settings, folder, measurement_of(settings, trainer_recipe))
@@ -139,11 +148,17 @@ def _trials(
     )
 
 
-def _watch(search: LossSearch, settings: SearchSettings, folder: StudyFolder, console: Console) -> None:
+def _watch(
+    search: LossSearch,
+    settings: SearchSettings,
+    folder: StudyFolder,
+    console: Console,
+    further: Sequence[SearchObserver],
+) -> None:
     """Let the process that writes keep snapshots and have observers."""
     if folder.ledger is not None:
         search.snapshots = folder.snapshots
-        search.observers = SearchObservers(_observers(settings, folder.ledger, console))
+        search.observers = SearchObservers([*_observers(settings, folder.ledger, console), *further])
 
 
 def _print_results(
@@ -213,12 +228,7 @@ def _generator(seed: int) -> torch.Generator:
 def _reward_data(datamodule: pl.LightningDataModule, holdout: float, seed: int) -> pl.LightningDataModule:
     if not holdout:
         return datamodule
-    if not hasattr(datamodule, "hold_out"):
-        raise ValueError(
-            f"{type(datamodule).__name__} has no hold_out(share, seed) to measure rewards on training rows; "
-            "--search.holdout 0 measures them on the validation split"
-        )
-    held_out: pl.LightningDataModule = datamodule.hold_out(holdout, seed)
+    held_out: pl.LightningDataModule = datamodule.hold_out(holdout, seed)  # type: ignore[attr-defined]
     return held_out
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_modules.losses import (
     BCE,
@@ -226,6 +227,16 @@ class SearchSettings:
             baseline=self.baseline or SampledSoftmax(self.named_temperature),
             references=listwise_losses() if self.references is None else self.references,
         )
+
+    def of_data(self, datamodule: pl.LightningDataModule) -> "SearchSettings":
+        """Return the options with rewards on the validation split, where data cannot hold out training rows."""
+        if not self.holdout or hasattr(datamodule, "hold_out"):
+            return self
+        rank_zero_info(
+            f"{type(datamodule).__name__} has no hold_out(share, seed), so that rewards are measured on its validation "
+            "split, and not on rows held out of training"
+        )
+        return replace(self, holdout=0.0)
 
     @property
     def limits(self) -> SearchLimits:

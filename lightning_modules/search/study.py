@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -50,7 +50,7 @@ class Study:
     ending: str = ""
 
     @classmethod
-    def read(cls, root: str | Path) -> "Study":
+    def read(cls, root: str | Path) -> Self:
         """Read the study in a folder.
 
         Raises:
@@ -115,7 +115,7 @@ class Study:
         best = self.candidates[self.candidates["status"] == "trained"]["round"]
         return limits.ending(self.finished_rounds, int(best.iloc[0]) if len(best) else 0, read_seconds(self.root))
 
-    def limited_to(self, num_candidates: int) -> "Study":
+    def limited_to(self, num_candidates: int) -> Self:
         """Return the study as it was after so many candidates."""
         first = self.losses.sort_values("id")
         allowed = (first["kind"] == "candidate").cumsum() <= num_candidates

@@ -1,5 +1,6 @@
 """Trains a fresh model until its validation metric stops improving, and keeps the weights of the best epoch."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -116,6 +117,8 @@ def builder(model: Model) -> Callable[[], Model]:
     """
     # Lightning's note of the function that built the model; here it is always the same one.
     arguments = {name: value for name, value in model.hparams.items() if name != "_instantiator"}
+    if not arguments and not inspect.signature(type(model)).parameters:
+        return type(model)
     if not arguments:
         raise ValueError(
             f"{type(model).__name__} cannot be built anew for every training: call save_hyperparameters() in its "

@@ -36,12 +36,30 @@ def scores(trainer: pl.Trainer, model: pl.LightningModule, loader: Iterable[Any]
     with _predicting(model, getattr(model, "logit_step", None)):
         predicted: list[Any] = trainer.predict(model, dataloaders=loader) or []
     batches = list(loader)
-    label = torch.cat([batch.label for batch in batches]).cpu()
+    label = torch.cat([label_of(batch) for batch in batches]).cpu()
     own = [torch.cat([scores_of(each).cpu() for each in predicted]), label]
     if hasattr(batches[0], "user"):
         own.append(torch.cat([batch.user for batch in batches]).cpu())
     columns = [torch.cat(parts) for parts in zip(*_of_all_processes(own), strict=True)]
     return Scores(columns[0], columns[1], columns[2] if len(columns) > 2 else torch.arange(len(columns[0])))
+
+
+def label_of(batch: Any) -> Tensor:
+    """Return the labels of a batch: its attribute or entry ``label``, or the last of a pair ``(inputs, label)``.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if hasattr(batch, "label"):
+        own: Tensor = batch.label
+        return own
+    label = batch.get("label") if isinstance(batch, Mapping) else batch[-1] if isinstance(batch, list | tuple) else None
+    if not isinstance(label, Tensor):
+        raise ValueError(
+            f"the labels of a batch are not known, which is a {type(batch).__name__}: let the data module's batches be "
+            "pairs (inputs, label), or have an attribute or entry 'label'"
+        )
+    return label.float().reshape(len(label))
 
 
 def user_values(

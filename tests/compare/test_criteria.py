@@ -1,7 +1,9 @@
+import math
 from typing import Any
 
 import pytest
 import torch
+from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor
 
 from datamodules.batches import CatalogueBatch
@@ -104,3 +106,15 @@ def test_the_table_names_the_metric_and_the_options_that_were_tuned() -> None:
     assert [row[-1] for row in rows] == ["0.2", "-"]
     assert rows[0][1:4] == ["0.1200 ± 0.0000 (0.0100)", "0.1300 ± 0.0000 (0.0100)", "0.2000 ± 0.0000"]
     assert len(narrow_cells([soft])[0]) == len(narrow_header(NDCG))
+
+
+def test_figures_of_scores_are_those_of_scikit_learn() -> None:
+    label, score = torch.tensor([0.0, 1.0, 1.0, 0.0]), torch.tensor([0.2, 0.7, 0.4, 0.5])
+    user = torch.arange(4)
+    found = AreaUnderCurve().figures(Scores(score, label, user))
+    assert found["auc"] == pytest.approx(roc_auc_score(label, score))
+    assert found["log_loss"] == pytest.approx(log_loss(label, score))
+    of_logits = AreaUnderCurve().figures(Scores(torch.logit(score), label, user))
+    assert of_logits["auc"] == pytest.approx(found["auc"])
+    assert math.isnan(of_logits["log_loss"])
+    assert NDCG.figures(Scores(score, label, user)) == {}

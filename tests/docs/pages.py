@@ -22,7 +22,7 @@ _FENCE = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE |
 _FILE = re.compile(r"^`(?P<path>[\w./-]+)`:\n\n\Z", re.MULTILINE)
 #: What commands import but for the project, whose classes would be there twice where a page patches it.
 _PRELOADED = ["pytorch_lightning.cli", "torch.utils.tensorboard", "pandas", "matplotlib.figure", "gymnasium", "numba"]
-_PACKAGES = ("lightning_modules", "datamodules", "callbacks")
+_PACKAGES = ("lightning_modules", "datamodules", "callbacks", "lossmith")
 _CHECKOUT = ("train.py", "configs", *_PACKAGES)
 _SECONDS = 240
 

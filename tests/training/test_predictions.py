@@ -14,7 +14,7 @@ from lightning_modules.losses import BCE
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.statistics.auc import auc_standard_error
 from lightning_modules.training.full_training import TrainingRun
-from lightning_modules.training.predictions import load_scores, save_scores, scores
+from lightning_modules.training.predictions import label_of, load_scores, save_scores, scores
 from lightning_modules.utilities.files import save_arrays
 from tests.compare.compare_helpers import FAST, full_training, small_data
 
@@ -111,3 +111,18 @@ def test_what_was_saved_is_loaded_and_probabilities_of_an_earlier_version_only_i
         load_scores(tmp_path / "old.npz", "test")
     with pytest.raises(ValueError, match=r"new\.npz holds no scores of the validation rows"):
         load_scores(tmp_path / "new.npz", "validation")
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [LabelOnly(torch.zeros(3), torch.tensor([0.0, 1.0, 1.0])), [torch.zeros(3, 2), torch.tensor([[0], [1], [1]])]],
+    ids=["attribute", "pair"],
+)
+def test_labels_of_a_batch(batch: Any) -> None:
+    assert label_of(batch).tolist() == label_of({"label": label_of(batch)}).tolist() == [0.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("batch", [torch.zeros(3), {"x": torch.zeros(3)}, ("a", "b")])
+def test_a_batch_without_labels_is_refused(batch: Any) -> None:
+    with pytest.raises(ValueError, match="the labels of a batch are not known"):
+        label_of(batch)

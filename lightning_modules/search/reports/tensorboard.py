@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
@@ -16,7 +15,7 @@ from lightning_modules.losses.figures import drawn, loss_figure
 from lightning_modules.losses.formula_losses import TEMPERATURE
 from lightning_modules.search.answer import Validation
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
-from lightning_modules.search.screening import ScreeningResult
+from lightning_modules.search.reports.scalars import scalars_of
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.utilities.signals import deferred_signals
 
@@ -84,7 +83,8 @@ class SearchTensorBoard(SearchObserver):
     @deferred_signals()
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
         """Write the figures of the strategy."""
-        self._scalars("warm_up", figures, update)
+        for name, value in figures.items():
+            self.writer.add_scalar(f"warm_up/{name}", value, update)
 
     def on_candidate(self, candidate: Candidate) -> None:
         """Keep the reference losses, whose rewards are drawn as lines."""
@@ -95,13 +95,8 @@ class SearchTensorBoard(SearchObserver):
     def on_round(self, summary: RoundSummary) -> None:
         """Write the round."""
         step = summary.round
-        self._scalars("policy", summary.figures, step)
-        self._scalars("reward", self._rewards(summary), step)
-        self._scalars("reference", self._references, step)
-        self._scalars("drawn", self._screening_shares(summary), step)
-        self._scalars("operators", self._operators(summary), step)
-        if summary.accepted is not None:
-            self.writer.add_scalar("reward/accepted", float(summary.accepted), step)
+        for name, value in scalars_of(summary, self._references, self.space).items():
+            self.writer.add_scalar(name, value, step)
         lines = [f"1. **{reward:+.5f}** `{formula.shortest()}`" for formula, reward in summary.top]
         self.writer.add_text("top_formulas", "\n".join(lines), step)
         self._summary = summary
@@ -128,28 +123,6 @@ class SearchTensorBoard(SearchObserver):
         if self._summary is not None:
             self._draw(self._summary)
         self.writer.close()
-
-    def _scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
-        for name, value in values.items():
-            self.writer.add_scalar(f"{group}/{name}", value, step)
-
-    def _rewards(self, summary: RoundSummary) -> dict[str, float]:
-        best = {"best_so_far": summary.top[0][1]} if summary.top else {}
-        if not summary.rewards:
-            return best
-        rewards = summary.rewards
-        above_baseline = sum(reward > 0 for reward in rewards) / len(rewards)
-        return best | {"best": max(rewards), "mean": sum(rewards) / len(rewards), "above_baseline": above_baseline}
-
-    def _screening_shares(self, summary: RoundSummary) -> dict[str, float]:
-        shares = torch.bincount(summary.screened.result, minlength=len(ScreeningResult)) / len(summary.programs)
-        return {result.name.lower(): float(shares[result]) for result in ScreeningResult}
-
-    def _operators(self, summary: RoundSummary) -> dict[str, float]:
-        used = summary.programs.used(len(self.space.leaves))
-        counts = torch.bincount(summary.programs.operators[used], minlength=len(self.space.operators))
-        shares = (counts / counts.sum()).tolist()
-        return {operator.name: share for operator, share in zip(self.space.operators, shares, strict=True)}
 
     def _draw(self, summary: RoundSummary) -> None:
         """Write the figures of the ranks whose formula is another than that of the figure before."""
