@@ -39,6 +39,10 @@ class MeanOverTasks(AreaUnderCurve):
         of_rows = torch.stack([auc_components(dense_ranks(score), label > 0.5) for score, label in columns]).mean(0)
         return float(over_groups(of_rows, measured.user).norm())
 
+    def figures(self, measured: Scores) -> dict[str, float]:  # noqa: ARG002
+        """Return nothing: models of several tasks log their metrics."""
+        return {}
+
     def observed(self, score: Tensor, label: Tensor) -> Tensor:
         """Return the AUCs of the tasks, float64 [seeds, tasks]."""
         columns = zip(score.unbind(2), label.unbind(1), strict=True)
