@@ -1,4 +1,8 @@
-"""What listwise losses cost beside a logsumexp of the same scores: ``python -m benchmarks.listwise_loss_speed``."""
+"""What listwise losses cost: ``python -m benchmarks.listwise_loss_speed``.
+
+Beside a logsumexp of the same scores; and with the scores of shared negatives, from vectors to their gradients, against
+scores that are computed, replaced and kept by torch's own operations.
+"""
 
 import argparse
 import statistics
@@ -13,7 +17,7 @@ from torch import Tensor
 from benchmarks.common.interleaved_runs import Times, in_turn
 from benchmarks.common.report import table, write_report
 from lightning_modules import losses
-from lightning_modules.losses import ListwiseLoss, ScoredBatch
+from lightning_modules.losses import ListwiseLoss, RankingFormulaLoss, ScoredBatch, SharedBatch
 
 NUM_USERS, NUM_ITEMS, DIMENSIONS = 5_000, 8_000, 64
 ALONE = "`logsumexp` alone"
@@ -31,7 +35,12 @@ def main() -> None:
         count: measure(options.rows, count, options.repeats, torch.Generator().manual_seed(options.seed))
         for count in options.negatives
     }
-    write_report("listwise_loss_speed", title="Cost of listwise losses", parts=report(times, options.rows))
+    shared = {
+        count: measure_shared(options.rows, count, options.repeats, torch.Generator().manual_seed(options.seed))
+        for count in options.negatives
+    }
+    parts = [*report(times, options.rows), *shared_report(shared, options.rows)]
+    write_report("listwise_loss_speed", title="Cost of listwise losses", parts=parts)
 
 
 def measure(rows: int, negatives: int, repeats: int, generator: torch.Generator) -> Times:
@@ -76,6 +85,77 @@ def step(loss: Callable[[ScoredBatch], Tensor], batch: ScoredBatch) -> None:
     """Compute a loss and the gradients of what it depends on."""
     inputs = (batch.positive, batch.negative, batch.user_vector, batch.item_vector)
     torch.autograd.grad(loss(batch).mean(), inputs, allow_unused=True)
+
+
+def measure_shared(rows: int, negatives: int, repeats: int, generator: torch.Generator) -> dict[str, Times]:
+    """Time both ways from vectors to their gradients for every loss, one right after the other."""
+    batch, times = shared_batch(rows, negatives, generator), {}
+    formula = RankingFormulaLoss("log(1 + sum(tanh(exp(gap_t))))", temperature=0.2)
+    for loss in [*every_loss(), formula]:
+        loss.prepare(torch.arange(NUM_USERS), torch.arange(NUM_USERS), NUM_USERS, NUM_ITEMS)
+        ways: dict[str, Callable[[SharedBatch], Tensor]] = {"kept": partial(kept, loss), "shared": loss.of_shared}
+        runs: dict[str, Callable[[], object]] = {name: partial(shared_step, way, batch) for name, way in ways.items()}
+        for run in runs.values():
+            run()
+        times[f"`{loss.title}`"] = in_turn(runs, repeats, time.process_time)
+    return times
+
+
+def shared_batch(rows: int, negatives: int, generator: torch.Generator) -> SharedBatch:
+    """Return a batch of cosines in which a fortieth of the negatives is replaced."""
+    vectors = F.normalize(torch.randn(2 * rows + negatives, DIMENSIONS, generator=generator), dim=1)
+    user, item, negative = (each.clone().requires_grad_() for each in vectors.split([rows, rows, negatives]))
+    taken = torch.rand(rows, negatives, generator=generator) < 1 / 40
+    taken[:, 0] = False
+    row, place = taken.nonzero().T
+    return SharedBatch(
+        user=torch.randint(NUM_USERS, (rows,), generator=generator),
+        item=torch.randint(NUM_ITEMS, (rows,), generator=generator),
+        positive=(user * item).sum(dim=1),
+        negative_vector=negative,
+        replaced=torch.stack([row, place, torch.zeros_like(row)]),
+        log_q=torch.zeros(0),
+        user_vector=user,
+        item_vector=item,
+    )
+
+
+def kept(loss: ListwiseLoss, batch: SharedBatch) -> Tensor:
+    """Return the losses of scores that are computed, replaced and kept by torch's own operations."""
+    row, place, other = batch.replaced
+    scores = batch.user_vector @ batch.negative_vector.T
+    scores = scores.index_put((row, place), scores[row, other])
+    rows = batch.user, batch.item, batch.positive
+    return loss.of_batch(ScoredBatch(*rows, scores, batch.log_q, batch.user_vector, batch.item_vector))
+
+
+def shared_step(way: Callable[[SharedBatch], Tensor], batch: SharedBatch) -> None:
+    """Compute a loss and the gradients of all vectors."""
+    positive = (batch.user_vector * batch.item_vector).sum(dim=1)
+    inputs = batch.user_vector, batch.item_vector, batch.negative_vector
+    torch.autograd.grad(way(batch._replace(positive=positive)).mean(), inputs, allow_unused=True)
+
+
+def shared_report(times: dict[int, dict[str, Times]], rows: int) -> list[str]:
+    """Return the table of shared negatives."""
+    header = ["loss", *(text for count in times for text in (f"{count} negatives, ms", "times as fast"))]
+    names = next(iter(times.values()))
+    lines = [[name, *(text for each in times.values() for text in _shared_cells(each[name]))] for name in names]
+    return [
+        f"From the vectors of {rows:,} users, items and shared negatives to their gradients, {DIMENSIONS} dimensions, "
+        "a fortieth of the negatives replaced: milliseconds, and how many times as fast as with scores that torch "
+        "computes, replaces and keeps.",
+        table(header, lines),
+    ]
+
+
+def _shared_cells(times: Times) -> list[str]:
+    ratios = [each["kept"] / each["shared"] for each in times]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return [
+        f"{1e3 * statistics.median(each['shared'] for each in times):.2f}",
+        f"{middle:.2f} ({low:.2f} to {high:.2f})",
+    ]
 
 
 def report(times: dict[int, Times], rows: int) -> list[str]:

@@ -79,10 +79,12 @@ def measurement_of(settings: SearchSettings, recipe: Mapping[str, Any]) -> Measu
     length = "training" if epochs is None else "1 epoch" if epochs == 1 else f"{epochs} epochs"
     most = length if epochs == 1 else f"at most {length}"
     tuned = f"{most} with the best of a few settings around {settings.compared_baseline.title}'s best"
+    has_temperatures = settings.tuning is not None and len(settings.tuning.temperatures) > 0
     return Measurement(
         monitor=settings.monitor,
         reward=length if settings.tuning is None else tuned,
         holds_out=settings.holdout > 0,
         seeds=settings.finalist_seeds,
         most_epochs=settings.finalist_epochs,
+        tuned="learning rate, weight decay and temperature" if has_temperatures else Measurement.tuned,
     )

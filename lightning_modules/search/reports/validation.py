@@ -15,7 +15,7 @@ from lightning_modules.search.reports.summary import reward_words
 from lightning_modules.utilities.messages import shortened
 
 _LONGEST_SHOWN = 117
-_TITLES = {"auc": "AUC", "log_loss": "log-loss"}
+_TITLES = {"auc": "AUC", "log_loss": "log-loss", "ndcg": "NDCG", "mrr": "MRR", "map": "MAP"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Measurement:
             validation rows.
         seeds: Trainings of each finalist.
         most_epochs: The most epochs of each of them.
+        tuned: What was tuned for each of them, in words.
     """
 
     monitor: str
@@ -36,12 +37,15 @@ class Measurement:
     holds_out: bool
     seeds: int
     most_epochs: int
+    tuned: str = "learning rate and weight decay"
 
     @property
     def metric(self) -> str:
         """The name of the metric in a sentence."""
-        name, _, task = self.monitor.removeprefix("val/").partition("/")
-        return f"{_TITLES.get(name, name.replace('_', ' '))} {task}".rstrip()
+        measured, _, task = self.monitor.removeprefix("val/").partition("/")
+        name, *cutoff = measured.split("@")
+        title = "@".join([_TITLES.get(name, name.replace("_", " ")), *cutoff])
+        return f"{title} {task}".rstrip()
 
     @property
     def reward_rows(self) -> str:
@@ -113,7 +117,7 @@ def _explained(validation: Validation, measurement: Measurement) -> list[str]:
     lines = [
         f"- The reward is how much better than {baseline}'s the {metric} is after {measurement.reward}, on "
         f"{measurement.reward_rows}. It only says which formulas become finalists.",
-        f"- Every finalist and {baseline} had a learning rate and weight decay tuned for it and was trained "
+        f"- Every finalist and {baseline} had {measurement.tuned} tuned for it and was trained "
         f"{measurement.seeds} times, {measurement.finalist_length}. Then their {metric} on the validation rows was "
         "compared.",
     ]
