@@ -45,6 +45,7 @@ SEARCH: Mapping[str, Any] = {
 }
 #: What differs from configs/compare/quickstart.yaml.
 COMPARE: Mapping[str, Any] = {
+    "resamples": 2_000,
     "learning_rates": [5e-3, 2e-2],
     "weight_decays": [2.5e-5, 5e-5, 1e-4],
     "extensions": 2,
