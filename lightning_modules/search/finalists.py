@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from lightning_modules.losses import Formula, LossObject
-from lightning_modules.losses.formulas.nodes import Operation
 from lightning_modules.search.answer import FinalistRun, Validation, validated_formulas
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.executors import TrialExecutor
 from lightning_modules.search.executors.dispatch import Death, dispatch
 from lightning_modules.search.finalist_training import FinalistTraining, train_finalist
 from lightning_modules.search.front import front
+from lightning_modules.search.gradient_scale import unscaled
 from lightning_modules.search.reports.summary import as_table, ranking
 from lightning_modules.training.full_training import FAILED
 
@@ -29,7 +29,7 @@ class Lessons(NamedTuple):
     Attributes:
         signature: Numbers of gradient signatures, int64 ``[count]``.
         reward: The validated difference of each, float64 ``[count]``.
-        operators: The number of operators of its formula's expression, int64 ``[count]``.
+        operators: The number of operators of its program's expression, int64 ``[count]``.
     """
 
     signature: Tensor
@@ -125,22 +125,25 @@ def best_distinct(candidates: Sequence[Candidate], count: int) -> list[str]:
     return formulas
 
 
-def lessons_of(validation: Validation, candidates: Sequence[Candidate]) -> Lessons:
-    """Return what validated formulas teach; those whose training failed teach nothing."""
+def lessons_of(validation: Validation, candidates: Sequence[Candidate], *, scaled: bool = False) -> Lessons:
+    """Return what validated formulas teach; those whose training failed teach nothing.
+
+    Args:
+        validation: The formulas with their results.
+        candidates: All candidates of the search.
+        scaled: Whether formulas were multiplied by a constant before they were trained, which is no part of a program.
+    """
     signatures = {each.formula: each.signature for each in candidates}
     known = [each for each in validation.formulas if each.difference is not None]
     known = [each for each in known if signatures[each.formula] is not None]
     return Lessons(
         torch.tensor([signatures[each.formula] for each in known], dtype=torch.int64),
         torch.tensor([each.difference for each in known], dtype=torch.float64),
-        torch.tensor([_num_operators(Formula.parse(each.formula)) for each in known], dtype=torch.int64),
+        torch.tensor([_sampled(each.formula, scaled=scaled).num_applied for each in known], dtype=torch.int64),
     )
 
 
-def _num_operators(formula: Formula) -> int:
-    """Return the number of operators as a program's size counts them: shared nodes at each use."""
-    counts: list[int] = []
-    for node in formula.nodes:
-        operands = node.operands if isinstance(node, Operation) else ()
-        counts.append(bool(operands) + sum(counts[operand] for operand in operands))
-    return counts[-1]
+def _sampled(formula: str, *, scaled: bool) -> Formula:
+    """Return the formula as the strategy proposed it."""
+    trained = Formula.parse(formula)
+    return unscaled(trained) if scaled else trained

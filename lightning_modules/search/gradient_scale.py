@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lightning_modules.losses import ListwiseLoss, Loss, LossObject, ScaledLoss
+from lightning_modules.losses import Formula, ListwiseLoss, Loss, LossObject, ScaledLoss
 from lightning_modules.losses.formula_losses import FormulaLike
 from lightning_modules.losses.score_curves import of_scores
 
@@ -61,6 +61,12 @@ class GradientScale:
             return None
         factor = float(f"{self.size / size:.3g}")
         return factor if 0 < factor < math.inf else None
+
+
+def unscaled(formula: Formula) -> Formula:
+    """Return the formula that :meth:`GradientScale.scaled` multiplied; one without a factor but 1 as it is."""
+    factor, rest = formula.factored()
+    return formula if factor in (None, 1) else rest
 
 
 def mean_gradient(loss: LossObject) -> float:

@@ -179,7 +179,7 @@ class LossSearch:
         every = self.limits.validate_every
         if self.finalists is None or not every or not self.rounds or self.rounds % every:
             return
-        lessons = lessons_of(self._validate(self.finalists), self.candidates)
+        lessons = lessons_of(self._validate(self.finalists), self.candidates, scaled=self.scale is not None)
         self.history.revise(lessons.signature, lessons.reward)
         self.strategy.revise(lessons.signature, lessons.reward - self.node_price * lessons.operators)
 

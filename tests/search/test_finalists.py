@@ -148,3 +148,10 @@ def test_what_finalists_teach_are_their_results_by_signature() -> None:
     # Negation, sum and square.
     assert lessons.operators.tolist() == [3]
     assert [len(part) for part in lessons_of(Validation(1, "BCE", 0.7, formulas[1:]), trained)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("scaled", "operators"), [(True, 3), (False, 4)])
+def test_the_scale_of_a_formula_is_no_operator_of_its_program(scaled: bool, operators: int) -> None:
+    formula = f"1.5 * {SQUARE}"
+    validation = Validation(1, "BCE", 0.7, (ValidatedFormula(formula, 0.02, 0.01),))
+    assert lessons_of(validation, [candidate(formula=formula)], scaled=scaled).operators.tolist() == [operators]

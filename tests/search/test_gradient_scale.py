@@ -18,7 +18,7 @@ from lightning_modules.losses import (
     SampledSoftmax,
     ScaledLoss,
 )
-from lightning_modules.search.gradient_scale import GradientScale, mean_gradient
+from lightning_modules.search.gradient_scale import GradientScale, mean_gradient, unscaled
 from lightning_modules.search.ledger import read_ledger
 from lightning_modules.search.space import SearchSpace
 from tests.search.small_studies import search, without_figures
@@ -49,7 +49,8 @@ def test_losses_of_logits_are_derived_by_the_probability_too() -> None:
 
 def test_random_formulas_keep_their_shape_and_get_the_baselines_size() -> None:
     space, scaled = SearchSpace(), 0
-    for formula in space.decode(space.uniform(60, torch.Generator().manual_seed(3))):
+    programs = space.uniform(60, torch.Generator().manual_seed(3))
+    for formula, size in zip(space.decode(programs), programs.sizes(len(space.leaves)).tolist(), strict=True):
         loss = FormulaLoss(formula)
         result = SCALE.scaled(loss)
         if result is loss:
@@ -61,6 +62,8 @@ def test_random_formulas_keep_their_shape_and_get_the_baselines_size() -> None:
         assert SCALE.scaled(result) is not None
         assert Formula.parse(str(result.formula)) == result.formula
         assert result.formula.num_operators == formula.num_operators
+        # The strategy has paid for the program without the factor.
+        assert unscaled(Formula.parse(str(result.formula))).num_applied == size
     assert scaled > 10
 
 

@@ -110,6 +110,15 @@ class Formula:
             sizes.append(1 + sum(sizes[operand] for operand in operands))
         return sizes[-1]
 
+    @cached_property
+    def num_applied(self) -> int:
+        """Number of operators of the expression tree, in which shared nodes count at each use."""
+        counts: list[int] = []
+        for node in self.nodes:
+            operands = node.operands if isinstance(node, Operation) else ()
+            counts.append(bool(operands) + sum(counts[operand] for operand in operands))
+        return counts[-1]
+
     def simplify(self) -> "Formula":
         """Return the canonical form under real arithmetic, for reading and comparing; see :mod:`.simplification`."""
         return Formula(simplification.simplify(self.nodes))
@@ -122,7 +131,7 @@ class Formula:
     def shown(self) -> "Formula":
         """The shorter of the formula and :meth:`without_offset`, without terms that have no gradient, for display."""
         short = self.without_offset()
-        scale, rest = self._factor()
+        scale, rest = self.factored()
         forms = [self] if scale is None and short == self.simplify() else []
         forms += [] if scale is None else [rest.shown.times(scale)]
         return min([*forms, short], key=lambda form: len(str(form)))
@@ -146,7 +155,7 @@ class Formula:
         nodes = [*self.nodes, Constant(number)]
         return Formula((*nodes, Operation("multiply", (len(nodes) - 1, len(nodes) - 2))))
 
-    def _factor(self) -> tuple[float | None, "Formula"]:
+    def factored(self) -> tuple[float | None, "Formula"]:
         """Return the constant factor of the whole, if it has one, and the rest."""
         root = self.nodes[-1]
         if isinstance(root, Operation) and root.operator == "multiply":

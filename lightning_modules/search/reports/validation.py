@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from rich.console import Console
@@ -130,8 +131,14 @@ def _explained(validation: Validation, measurement: Measurement) -> list[str]:
 
 
 def _next_steps(validation: Validation, root: Path) -> list[str]:
-    study, comparison = shlex.quote(str(root)), shlex.quote(f"{root}_compare")
+    study, comparison = shlex.quote(str(root)), shlex.quote(_free_folder(f"{root}_compare"))
     compared = f"Next, on the test rows:      python train.py compare --study {study} --root {comparison}"
     if validation.answer is None:
         return [compared, "To search on:                the same command with more --search.rounds"]
     return [compared, f"To train with the answer:    --model.loss {shlex.quote(f'{root}#answer')}"]
+
+
+def _free_folder(name: str) -> str:
+    """Return the name of a folder that is not there: a comparison with other settings could not be continued."""
+    names = (name if number == 1 else f"{name}_{number}" for number in count(1))
+    return next(each for each in names if not Path(each).exists())

@@ -19,10 +19,12 @@ TRAINED = [candidate(formula=each.formula, reward=0.0625) for each in FORMULAS]
 MEASURED = Measurement("val/auc", "2 epochs", holds_out=True, seeds=3, most_epochs=70)
 
 
-def told(formulas: tuple[ValidatedFormula, ...], measurement: Measurement = MEASURED) -> list[str]:
+def told(
+    formulas: tuple[ValidatedFormula, ...], measurement: Measurement = MEASURED, root: str = "runs/a run"
+) -> list[str]:
     output = io.StringIO()
     validation = Validation(5, "BCE", 0.7125, formulas)
-    print_validation(Console(file=output, width=160), validation, TRAINED, measurement, Path("runs/a run"))
+    print_validation(Console(file=output, width=160), validation, TRAINED, measurement, Path(root))
     return output.getvalue().splitlines()
 
 
@@ -36,6 +38,12 @@ def test_finalists_are_shown_best_first_beside_their_rewards_and_the_answer_is_n
     assert any("tuned BCE, 0.7125, by 0.0100, with a standard error of 0.0040" in line for line in lines)
     assert lines[-2].endswith("python train.py compare --study 'runs/a run' --root 'runs/a run_compare'")
     assert lines[-1].endswith("--model.loss 'runs/a run#answer'")
+
+
+def test_the_next_command_names_a_folder_without_a_comparison(tmp_path: Path) -> None:
+    for name in ("run_compare", "run_compare_2"):
+        (tmp_path / name).mkdir()
+    assert f" --root {tmp_path / 'run_compare_3'}" in told(FORMULAS, root=str(tmp_path / "run"))[-2]
 
 
 def test_nothing_found_is_an_answer_too() -> None:
