@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -35,6 +36,11 @@ class LossSources:
         self.remarks: list[str] = []
         self.study = self.read(study) if study else None
         self._numerics = numerics_of(numerics, self.study)
+
+    def study_of(self, root: str) -> Study:
+        """Return the study in a folder, which may be the one that has been read already."""
+        own = self.study
+        return own if own is not None and own.root == Path(root) else self.read(root)
 
     def read(self, root: str) -> Study:
         """Return the study in a folder, with a remark if it is unfinished."""

@@ -7,6 +7,7 @@ decides.
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 
 import yaml
 
@@ -122,7 +123,7 @@ def _class_path(section: str, config: str) -> str:
 def _missing_paths(verb: str, arguments: Sequence[str], table: OptionTable) -> Iterator[str]:
     """Yield what is to be said of files and folders that are not there."""
     is_run = verb in PLAIN_VERBS and "onnx" not in " ".join(arguments)
-    studies = [*(arguments[:1] if is_run else []), *(values_of(arguments, *_STUDIES) if verb == "compare" else [])]
+    studies = [*(arguments[:1] if is_run else []), *(_studies(arguments) if verb == "compare" else [])]
     yield from (f"'{study}' holds no study: ledger.sqlite is not there" for study in studies if _is_missing(study))
     data = table.classes["data"].get(_class_of("data", arguments, table) or "")
     names = ["--ckpt_path"] if verb in TRAINER_VERBS else ["--file"] if verb == "check" else []
@@ -133,6 +134,16 @@ def _missing_paths(verb: str, arguments: Sequence[str], table: OptionTable) -> I
         path = next(reversed([*values_of(arguments, name)]), "")
         if _is_missing(path):
             yield missing_path(name, path)
+
+
+def _studies(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the folders of the studies that a comparison names, as far as that is certain."""
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        values = takewhile(lambda each: not each.startswith("--"), arguments[place + 1 :])
+        for study in ([value] if equals else values) if name in _STUDIES else []:
+            if not study.startswith("["):
+                yield study if os.path.isdir(study) else study.rpartition("#")[0] or study
 
 
 def _is_missing(path: str) -> bool:

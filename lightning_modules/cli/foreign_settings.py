@@ -8,17 +8,19 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Callable as AnyCallable
+from contextlib import suppress
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+import yaml
 from pytorch_lightning.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
 from lightning_modules.cli.registry import named
 from lightning_modules.cli.type_hints import argument_hints, bases_in
 from lightning_modules.core.run_config import CONFIG_NAME
-from lightning_modules.search.study import Study, settings_of
+from lightning_modules.search.study import Study, named_study, settings_of
 from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.serialization import imported_class
 
@@ -162,18 +164,20 @@ _SECTIONS = ("model", "data")
 def with_study_settings(arguments: Sequence[str], option: str) -> list[str]:
     """Return a command line with the study's own settings in front, unless it says which model and data to take.
 
+    Of several studies the first one is taken.
+
     The Trainer's epochs are not taken, since a comparison trains longer than a search trains its candidates. The folder
     is not trusted, so that nothing in it is executed.
 
     Args:
         arguments: The arguments after the verb, spelled out.
-        option: The option that names the study, followed by ``=`` and its folder.
+        option: The option that names the studies, followed by ``=`` and a folder, a reference, or a list of them.
 
     Raises:
         FileNotFoundError: If the folder holds no study.
         ValueError: If the study's settings cannot be read, or name a class that is not the project's.
     """
-    study = next((each.partition("=")[2] for each in arguments if each.startswith(f"{option}=")), None)
+    study = _first_study([each.partition("=")[2] for each in arguments if each.startswith(f"{option}=")])
     given = any(each.partition("=")[0] in ("--config", "--model", "--data") for each in arguments)
     if study is None or given:
         return list(arguments)
@@ -183,6 +187,16 @@ def with_study_settings(arguments: Sequence[str], option: str) -> list[str]:
         Study.read(study)
     chosen = _chosen(settings, Path(study) / CONFIG_NAME)
     return [f"--config={json.dumps(chosen, default=str)}", *arguments] if chosen else list(arguments)
+
+
+def _first_study(values: Sequence[str]) -> str | None:
+    """Return the folder of the first study that the last of the option's values names; ``None`` if there is none."""
+    named: Any = values[-1] if values else None
+    if named is not None and named.startswith("["):
+        # A list that cannot be read is refused by the parser.
+        with suppress(yaml.YAMLError, RecursionError):
+            named = next(iter(yaml.safe_load(named)), None)
+    return named_study(named)[0] if isinstance(named, str) and named not in ("", "null") else None
 
 
 def _chosen(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:

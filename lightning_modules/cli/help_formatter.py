@@ -130,8 +130,10 @@ def _placeholder(hint: Any, *, takes_several: bool = False) -> str:
     simple = [_PLACEHOLDERS[each] for each in arguments if isinstance(each, type) and each in _PLACEHOLDERS]
     if len(arguments) == len(simple) == 2:
         return "|".join(simple)
-    own = [base for base in bases_in(hint) if base.__module__.startswith("lightning_modules.") or named(base)]
-    return "NAME" if own else "VALUE"
+    if any(base.__module__.startswith("lightning_modules.") or named(base) for base in bases_in(hint)):
+        return "NAME"
+    one_or_several = [each for each in arguments if _is_list(each) and {*arguments} == {each, *get_args(each)}]
+    return _placeholder(one_or_several[0], takes_several=takes_several) if one_or_several else "VALUE"
 
 
 def _hint(action: Action) -> Any:

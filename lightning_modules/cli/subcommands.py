@@ -22,6 +22,7 @@ from lightning_modules.polish.command import run_polish
 from lightning_modules.search.command import run_search
 from lightning_modules.search.loss_search import LossSearch
 from lightning_modules.search.settings import SearchSettings
+from lightning_modules.search.study import named_study
 
 
 class SearchVerb(TrainingVerb):
@@ -93,8 +94,8 @@ class CompareVerb(ContinuedVerb):
         """Compare."""
         settings = cli.option("compare").of_model(cli.model)
         cli.write_out("compare.monitor", settings.monitor)
-        for study in filter(None, (settings.study, settings.random_study)):
-            refuse_changed_data(Path(study), cli.save_config, cli.datamodule)
+        for study in (*settings.studies, *settings.random_studies):
+            refuse_changed_data(Path(named_study(study)[0]), cli.save_config, cli.datamodule)
         return run_compare(settings, **self.arguments(cli))
 
 

@@ -1,13 +1,14 @@
 """Tests whether a search beat the baseline and random search on held-out data."""
 
 import math
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lightning_modules.compare.compared_losses import RANDOM, SEARCH
 from lightning_modules.compare.resampling import Resampled
 from lightning_modules.compare.results import LossResult
-from lightning_modules.statistics.significance import Difference, holm
+from lightning_modules.statistics.significance import Difference, holm, resolvable_difference
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,39 @@ class AuditResult:
             return "cannot be told apart from"
         return "beat" if self.difference.estimate > 0 else "lost to"
 
+    @property
+    def resolved(self) -> float:
+        """The smallest true difference that would mostly be found."""
+        return resolvable_difference(self.difference.half_width, level=self.level)
+
+    @property
+    def supports_nothing(self) -> bool:
+        """Whether there is no significance, and a difference as large as the observed one would mostly go unseen."""
+        return self.p_value >= self.level and abs(self.difference.estimate) < self.resolved
+
+    @classmethod
+    def of_all(cls, differences: Mapping[str, Difference], level: float) -> "tuple[AuditResult, ...]":
+        """Return the results against all opponents, by their names, with p-values adjusted for their number."""
+        p_values = holm([difference.p_value for difference in differences.values()])
+        compared = zip(differences.items(), p_values, strict=True)
+        return tuple(cls(name, difference, p_value, level) for (name, difference), p_value in compared)
+
+
+class Verdict(ABC):
+    """What an audit concludes."""
+
+    @property
+    @abstractmethod
+    def sentence(self) -> str:
+        """The conclusion with its figures."""
+
+    @abstractmethod
+    def limits(self) -> Iterator[str]:
+        """Yield what the conclusion does not say."""
+
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(Verdict):
     """A search against the baseline and, if there is one, random search with as many trained candidates.
 
     A search is represented by its formula with the best mean validation metric, which a user would choose; it is the
@@ -76,6 +107,20 @@ class Audit:
             f"{figures}."
         )
 
+    def limits(self) -> Iterator[str]:
+        """Yield which differences are too small to be found, and that there is one search only."""
+        for result in self.results:
+            if result.supports_nothing:
+                yield (
+                    f"The difference between the search and {result.opponent}, {result.difference.estimate:+.4f}, is "
+                    f"below the {result.resolved:.4f} that this split resolves: it supports no conclusion either way, "
+                    "and a larger test split would be needed for one."
+                )
+        yield (
+            "The audit is of one search: another seed finds other formulas, which the intervals do not cover. Name "
+            "several searches with seeds of their own for intervals that do (--compare.study A B C)."
+        )
+
 
 def audit(results: Sequence[LossResult], resampled: Resampled, trained_candidates: int) -> Audit | None:
     """Return the audit of the searched formulas among the losses; ``None`` if there are none, or none was trained.
@@ -85,18 +130,14 @@ def audit(results: Sequence[LossResult], resampled: Resampled, trained_candidate
         resampled: Their bootstrapped test metric.
         trained_candidates: Candidates that each search has trained.
     """
-    best, rival = _best(results, SEARCH), _best(results, RANDOM)
+    best, rival = best_of(_of_group(results, SEARCH)), best_of(_of_group(results, RANDOM))
     if best is None:
         return None
     opponents = {results[0].loss.label: results[0]}
     if rival is not None:
         opponents[f"random search ({rival.loss.label})"] = rival
-    differences = [resampled.difference(best.loss.title, each.loss.title) for each in opponents.values()]
-    p_values = holm([difference.p_value for difference in differences])
-    tested = tuple(
-        AuditResult(name, difference, p_value, 1 - resampled.confidence)
-        for name, difference, p_value in zip(opponents, differences, p_values, strict=True)
-    )
+    differences = {name: resampled.difference(best.loss.title, each.loss.title) for name, each in opponents.items()}
+    tested = AuditResult.of_all(differences, 1 - resampled.confidence)
     return Audit(best, tested, len(_of_group(results, SEARCH)), trained_candidates)
 
 
@@ -115,6 +156,7 @@ def _of_group(results: Sequence[LossResult], group: str) -> list[LossResult]:
     return [result for result in results if result.loss.group == group]
 
 
-def _best(results: Sequence[LossResult], group: str) -> LossResult | None:
-    sound = [result for result in _of_group(results, group) if result.is_sound]
+def best_of(results: Sequence[LossResult]) -> LossResult | None:
+    """Return the result with the best validation metric; ``None`` if none was trained with every seed."""
+    sound = [result for result in results if result.is_sound]
     return max(sound, key=lambda result: result.score, default=None)

@@ -10,10 +10,11 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
-from lightning_modules.compare.compared_losses import ComparedLoss, gather
+from lightning_modules.compare.compared_losses import ComparedLoss
 from lightning_modules.compare.criteria import Criterion, RanksCatalogue
 from lightning_modules.compare.evaluation import ComparisonEvaluation
 from lightning_modules.compare.events import CompareObserver, CompareObservers
+from lightning_modules.compare.gathering import gather
 from lightning_modules.compare.model_criteria import criterion_of
 from lightning_modules.compare.observers import CheckpointWriter, CompareProgress, ComparisonTensorBoard
 from lightning_modules.compare.protocol import EffectivenessTest, Plan

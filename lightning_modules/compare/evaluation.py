@@ -1,20 +1,21 @@
 """Evaluates the trained losses of a comparison: bootstrap, audit, remarks, and the report of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
 
-from lightning_modules.compare.audit import audit
+from lightning_modules.compare.audit import Verdict, audit
 from lightning_modules.compare.compared_losses import ComparedLosses
 from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.protocol import Plan
 from lightning_modules.compare.records import ComparisonRecords
 from lightning_modules.compare.remarks import remarks
+from lightning_modules.compare.repeated_audit import ArmResult, repeated_audit
 from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.compare.resampling import Resampled, resample
-from lightning_modules.compare.results import loss_results
+from lightning_modules.compare.results import LossResult, loss_results
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.losses import LossObject
 from lightning_modules.training.full_training import FAILED, TRAINED
@@ -52,10 +53,20 @@ class ComparisonEvaluation:
         runs = {compared.title: self._runs(compared.title) for compared in self.losses.all}
         resampled = self._resampled([title for title, table in runs.items() if (table["status"] == TRAINED).all()])
         results = loss_results(self.losses.all, self.chosen, runs, self._proper(runs), self.criterion, resampled)
-        audited = audit(results, resampled, self.losses.trained_candidates)
+        verdict, arms = self._audited(results, resampled)
         level = 1 - self.settings.confidence
-        notes = [*self.losses.remarks, *remarks(results, self.plan, audited, level=level)]
-        return ComparisonReport(results, audited, notes, self._setup(runs))
+        notes = [*self.losses.remarks, *remarks(results, self.plan, verdict, level=level)]
+        return ComparisonReport(results, verdict, notes, self._setup(runs), arms)
+
+    def _audited(
+        self, results: Sequence[LossResult], resampled: Resampled
+    ) -> tuple[Verdict | None, Sequence[ArmResult]]:
+        """Return the audit of one search or of several, and the arms of several."""
+        trained = self.losses.trained_candidates
+        if not self.losses.has_repeated_searches:
+            return audit(results, resampled, trained), ()
+        repeated = repeated_audit(self.losses.searches, results, resampled, trained)
+        return repeated, repeated.arms
 
     def _runs(self, title: str) -> pd.DataFrame:
         setting = self.chosen[title]

@@ -85,6 +85,8 @@ class ComparisonTensorBoard(CompareObserver):
         """Write the picture and the summary."""
         with SummaryWriter(str(self.root)) as writer:
             writer.add_figure("comparison/intervals", report.figure())
+            if report.arms:
+                writer.add_figure("comparison/searches", report.searches_figure())
             writer.add_text("comparison/summary", report.markdown())
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from lightning_modules.compare.audit import Audit
+from lightning_modules.compare.audit import Verdict
 from lightning_modules.compare.protocol import Plan
 from lightning_modules.compare.results import LossResult
 from lightning_modules.statistics.significance import resolvable_difference
@@ -14,7 +14,7 @@ from lightning_modules.training.tuning import Axis, Tuning
 from lightning_modules.utilities.markdown import short
 
 
-def remarks(results: Sequence[LossResult], plan: Plan, audit: Audit | None, *, level: float) -> Iterator[str]:
+def remarks(results: Sequence[LossResult], plan: Plan, audit: Verdict | None, *, level: float) -> Iterator[str]:
     """Yield the remarks.
 
     Args:
@@ -32,9 +32,9 @@ def remarks(results: Sequence[LossResult], plan: Plan, audit: Audit | None, *, l
             "There are no intervals and p-values: with one seed nothing is known of how much a loss varies between "
             "seeds. Ask for at least two (--compare.seeds)."
         )
-    yield from _of_resolution(results, audit, level)
+    yield from _of_resolution(results, level)
     if audit is not None:
-        yield "The audit is of one search: another seed finds other formulas, which the intervals do not cover."
+        yield from audit.limits()
 
 
 def _of_broken(result: LossResult) -> Iterator[str]:
@@ -87,7 +87,7 @@ def _at_end(name: str, option: str, axis: Axis, extensions: int, chosen: Mapping
             )
 
 
-def _of_resolution(results: Sequence[LossResult], audit: Audit | None, level: float) -> Iterator[str]:
+def _of_resolution(results: Sequence[LossResult], level: float) -> Iterator[str]:
     widths = [each.difference.half_width for each in results[1:]]
     widths = sorted(width for width in widths if not math.isnan(width))
     if widths:
@@ -97,11 +97,3 @@ def _of_resolution(results: Sequence[LossResult], audit: Audit | None, level: fl
             "(the median over the losses, for one comparison with 80 % power); smaller true differences will mostly go "
             "unseen."
         )
-    for result in audit.results if audit else ():
-        resolved = resolvable_difference(result.difference.half_width, level=level)
-        if result.p_value >= result.level and abs(result.difference.estimate) < resolved:
-            yield (
-                f"The difference between the search and {result.opponent}, {result.difference.estimate:+.4f}, is "
-                f"below the {resolved:.4f} that this split resolves: it supports no conclusion either way, and a "
-                "larger test split would be needed for one."
-            )

@@ -16,10 +16,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lightning_modules.compare.audit import Audit
+from lightning_modules.compare.audit import Verdict
 from lightning_modules.compare.compared_losses import GROUPS
 from lightning_modules.compare.criteria import Criterion
+from lightning_modules.compare.repeated_audit import ArmResult
 from lightning_modules.compare.results import LossResult
+from lightning_modules.compare.search_tables import LEGEND, search_cells, search_header, search_numbers
 from lightning_modules.compare.tables import (
     cells,
     header,
@@ -108,21 +110,30 @@ def _label_zero(axes: Axes, baseline: str) -> None:
     text.set(ha=alignment, va="bottom", parse_math=False)
 
 
+def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(*header, title=title, box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    return table
+
+
 @dataclass(frozen=True)
 class ComparisonReport:
     """A finished comparison.
 
     Attributes:
         results: The results of all losses, the baseline first.
-        audit: The audit of a search, if there was one.
+        audit: The audit of a search or of several, if there was one.
         remarks: The limits of the comparison, a line each.
         setup: What was compared on what, in words.
+        arms: The searches, if several were audited.
     """
 
     results: Sequence[LossResult]
-    audit: Audit | None
+    audit: Verdict | None
     remarks: Sequence[str]
     setup: str
+    arms: Sequence[ArmResult] = ()
 
     @property
     def criterion(self) -> Criterion:
@@ -141,7 +152,10 @@ class ComparisonReport:
     def markdown(self) -> str:
         """Return the comparison as a page."""
         parts = ["# Comparison of losses", self.setup]
+        parts += ["## Searches"] if self.arms else []
         parts += [literal(self.audit.sentence)] if self.audit else []
+        if self.arms:
+            parts += [markdown(search_header(self.criterion), search_cells(self.arms)), LEGEND, "## Losses"]
         parts += [markdown(header(self.results), cells(self.results)), self._legend()]
         each = part_cells(self.results)
         parts += ["## Each task", markdown(part_header(), each)] if each else []
@@ -168,23 +182,41 @@ class ComparisonReport:
             rows, title=f"Test {self.criterion.title}: difference to {self.baseline}", baseline=self.baseline
         )
 
+    def searches_figure(self) -> Figure:
+        """Return the picture of several searches: an interval a search, and one for the mean of each arm."""
+        rows = [
+            PlottedDifference(name, each.estimate, each.low, each.high, arm.arm)
+            for arm in self.arms
+            for name, each in (
+                *((f"{each.search.name}: {each.found}", each.difference) for each in arm.searches),
+                (f"mean of {len(arm.searches)}", arm.difference),
+            )
+        ]
+        title = f"Test {self.criterion.title} of what searches found: difference to {self.baseline}"
+        return intervals_figure(rows, title=title, baseline=self.baseline)
+
     def write(self, root: Path) -> None:
-        """Write ``summary.md``, ``summary.csv`` and ``intervals.png``."""
+        """Write ``summary.md``, ``summary.csv`` and ``intervals.png``; of several searches their table and picture."""
         replace_file(root / "summary.md", lambda path: path.write_text(self.markdown(), encoding="utf-8"))
         replace_file(root / "summary.csv", lambda path: numbers(self.results).to_csv(path, index=False))
         save_picture(root / "intervals.png", self.figure(), dpi=150)
+        table, picture = root / "searches.csv", root / "searches.png"
+        if self.arms:
+            replace_file(table, lambda path: search_numbers(self.arms).to_csv(path, index=False))
+            save_picture(picture, self.searches_figure(), dpi=150)
+        else:
+            # Of a comparison that was continued with fewer searches.
+            table.unlink(missing_ok=True)
+            picture.unlink(missing_ok=True)
 
     def print(self, console: Console, root: Path) -> None:
         """Print the table, the audit and the remarks."""
-        table = Table(
-            *narrow_header(self.criterion),
-            title=f"Losses compared with {self.baseline}, on the test rows",
-            box=SIMPLE_HEAD,
-        )
-        for row in narrow_cells(self.results):
-            table.add_row(*(escape(cell) for cell in row))
-        console.print(table)
+        title = f"Losses compared with {self.baseline}, on the test rows"
+        console.print(_table(title, narrow_header(self.criterion), narrow_cells(self.results)))
         self._print_parts(console)
+        if self.arms:
+            header, cells = search_header(self.criterion)[:-2], [row[:-2] for row in search_cells(self.arms)]
+            console.print(_table(f"Searches compared with {self.baseline}, on the test rows", header, cells))
         for remark in self.remarks:
             console.print(f"- {remark}", markup=False, highlight=False)
         if self.audit:
@@ -194,12 +226,8 @@ class ComparisonReport:
 
     def _print_parts(self, console: Console) -> None:
         rows = part_cells(self.results)
-        if not rows:
-            return
-        table = Table(*part_header(narrow=True), title="Each task, on the test rows", box=SIMPLE_HEAD)
-        for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
-        console.print(table)
+        if rows:
+            console.print(_table("Each task, on the test rows", part_header(narrow=True), rows))
 
     def _legend(self) -> str:
         return (

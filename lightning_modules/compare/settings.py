@@ -27,8 +27,9 @@ class CompareSettings:
         losses: Hand-made losses to compare; by default all that suit the model.
         file: A file of formulas, such as formulas.csv or check.csv of a study.
         study: Folder of a search; its answer, if it has one, and its best formulas that pass the validation check are
-            compared and audited.
-        random_study: Folder of a RandomSearch study to audit the search against.
+            compared and audited. Several folders are searches with several seeds, whose spread the audit counts, and of
+            which one that found nothing counts as the baseline. RUN#RANK and the like take that formula alone.
+        random_study: Folder of a RandomSearch study to audit the search against, or several.
         top: Formulas to take of each study.
         baseline: The loss that all others are compared with; by default the usual one.
         numerics: Protection of the formulas given as text or file; by default that of the study, or else protected.
@@ -59,8 +60,8 @@ class CompareSettings:
     formulas: list[str] = field(default_factory=list)
     losses: list[LossObject] | None = None
     file: str | None = None
-    study: str | None = None
-    random_study: str | None = None
+    study: list[str] | str | None = None
+    random_study: list[str] | str | None = None
     top: int = 5
     baseline: LossObject | None = None
     numerics: Numerics | str | None = None
@@ -103,7 +104,7 @@ class CompareSettings:
         self._check_grid()
         if not 0 < self.confidence < 1:
             raise ValueError(f"--compare.confidence is {self.confidence}, but a confidence lies in (0, 1)")
-        if self.random_study is not None and self.study is None:
+        if self.random_studies and not self.studies:
             raise ValueError("--compare.random_study is given, but no --compare.study to hold against it")
 
     def _check_grid(self) -> None:
@@ -119,6 +120,16 @@ class CompareSettings:
             raise ValueError(f"--compare.trials is {self.trials}, but a loss needs at least 1")
 
     @property
+    def studies(self) -> tuple[str, ...]:
+        """The searches, as they are named."""
+        return _all_of(self.study)
+
+    @property
+    def random_studies(self) -> tuple[str, ...]:
+        """The random searches, as they are named."""
+        return _all_of(self.random_study)
+
+    @property
     def monitored(self) -> str:
         """The validation metric that is monitored."""
         return self.monitor or _METRIC
@@ -131,3 +142,7 @@ class CompareSettings:
     def loss_options(self) -> dict[str, list[float]]:
         """The axes of the grid that are options of losses, by the option's name."""
         return {name.removeprefix(_OPTION): values for name, values in self.grid.items()}
+
+
+def _all_of(option: list[str] | str | None) -> tuple[str, ...]:
+    return () if option is None else (option,) if isinstance(option, str) else tuple(option)

@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.messages import listed, shortened
 from lightning_modules.utilities.untrusted_data import SettingsError, read_settings
 
 # Data and default optimizer are imported where they are used: whoever only reads a study does without Lightning.
+if TYPE_CHECKING:
+    from datamodules.fingerprint import Fingerprint
 
 #: Names of the settings and of the data's fingerprint inside a folder.
 CONFIG_NAME, DATA_NAME = "config.yaml", "data.json"
@@ -113,6 +115,32 @@ def refuse_changed_data(study: Path, save_config: Callable[[Path], object], data
             others = changed_settings(before, now, fixed=("data",), without=_NO_ROWS)
         if not others:
             refuse_other_data(study, datamodule, "name these by another path with --data")
+
+
+def other_beginnings(folder: Path, other: Path) -> list[str]:
+    """Return how the models and data differ with which two folders were begun, a text a difference.
+
+    What a folder does not tell is taken to be the same. The loss that a model would be fitted with is no difference.
+
+    Raises:
+        ValueError: If a file there cannot be read.
+    """
+    configs, prints = ([each / name for each in (folder, other)] for name in (CONFIG_NAME, DATA_NAME))
+    known = all(path.is_file() for path in prints)
+    rows = _fingerprint(prints[0]).differences(_fingerprint(prints[1])) if known else []
+    if not all(path.is_file() for path in configs):
+        return rows
+    fixed = ("model",) if known else ("model", "data")
+    return rows + changed_settings(*configs, fixed=fixed, without=("model.init_args.loss", *_NO_ROWS))
+
+
+def _fingerprint(path: Path) -> "Fingerprint":
+    from datamodules.fingerprint import Fingerprint
+
+    try:
+        return Fingerprint.from_plain(_load_json(path))
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as the fingerprint of data: {error}") from error
 
 
 @contextmanager

@@ -96,6 +96,16 @@ class Study:
         return len(self.candidates)
 
     @property
+    def num_finalists(self) -> int:
+        """The number of formulas that were trained to convergence beside the baseline."""
+        return int(self.candidates.loc[self.candidates["validated"].notna(), "formula"].nunique())
+
+    @property
+    def found_nothing(self) -> bool:
+        """Whether the answer is that no formula beats the baseline."""
+        return self.num_finalists > 0 and not self.candidates["is_answer"].any()
+
+    @property
     def finished_rounds(self) -> int:
         """The last round that has a candidate."""
         return int(self.candidates["round"].max()) if self.num_candidates else 0
@@ -159,7 +169,7 @@ class Study:
         answer = self.candidates[self.candidates["is_answer"]]
         if not answer.empty:
             return int(answer["rank"].iloc[0])
-        if self.candidates["validated"].notna().any():
+        if self.found_nothing:
             raise ValueError(
                 f"the answer of '{self.root}' is that nothing that beats the baseline was found, so that there is no "
                 f"formula to take; {self.root}#1 is the one with the highest reward"
@@ -202,11 +212,22 @@ def loss_of(reference: str) -> FormulaBased | None:
 
 def referred(reference: str) -> tuple[Study, int] | None:
     """Return the study and the rank that a reference names; see :func:`loss_of`."""
-    match = _REFERENCE.fullmatch(reference)
-    if match is None:
+    root, place = split_reference(reference)
+    if not place:
         return None
-    study = Study.read(match["root"])
-    return study, study.rank_at(match["place"])
+    study = Study.read(root)
+    return study, study.rank_at(place)
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """Return the folder and the place of a reference; a text that is none is a folder without a place."""
+    match = _REFERENCE.fullmatch(text)
+    return (match["root"], match["place"]) if match else (text, "")
+
+
+def named_study(text: str) -> tuple[str, str]:
+    """Return the folder of a study, and the place in it if one is named; what is a folder is no reference."""
+    return (text, "") if Path(text).is_dir() else split_reference(text)
 
 
 def settings_of(root: Path) -> Mapping[str, Any]:

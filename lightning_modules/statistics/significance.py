@@ -8,6 +8,15 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
+from lightning_modules.statistics.behrens_fisher import (
+    interval,
+    scaled,
+    student_draws,
+    two_sided,
+    variances,
+    without_undefined,
+)
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -69,52 +78,15 @@ def difference(
     """
     _check(aucs, baseline, observed, observed_baseline, confidence)
     estimate = float((observed - observed_baseline).mean())
-    paired = (aucs - baseline).double()
-    paired = paired[~paired.isnan().any(1)]
+    paired = without_undefined((aucs - baseline).double())
     if math.isnan(estimate) or len(paired) < 2:
         return Difference(math.nan, math.nan, math.nan, math.nan, math.nan)
-    rows, interaction = _variances(paired)
+    rows, interaction = variances(paired)
     between = (observed - observed_baseline).double().var()
-    draws = _scaled(paired.mean(1), rows) + _seed_draws(len(paired), paired.shape[1], between, interaction, generator)
-    low, high = _interval(draws, confidence)
-    return Difference(estimate, low, high, float((rows + between / paired.shape[1]).sqrt()), _two_sided(draws))
-
-
-def _variances(paired: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the variance over resamples that all seeds share, and the one that rows add to each seed alone."""
-    seeds = paired.shape[1]
-    deviations = paired - paired.mean(1, keepdim=True)
-    interaction = deviations.var(0).mean() * seeds / (seeds - 1)
-    return (paired.mean(1).var() - interaction / seeds).clamp(min=0), interaction
-
-
-def _scaled(values: Tensor, variance: Tensor) -> Tensor:
-    """Return values scaled about their mean to a variance; equal ones stay as they are."""
-    return values.mean() + (values - values.mean()) * (variance / values.var()).sqrt().nan_to_num()
-
-
-def _seed_draws(count: int, seeds: int, between: Tensor, least: Tensor, generator: torch.Generator) -> Tensor:
-    """Return draws [count] of the mean over seeds: Student's t with the variance of a seed bounded from below."""
-    normal = torch.randn(count, seeds, generator=generator, device=generator.device, dtype=torch.float64)
-    variance = between / normal[:, 1:].square().mean(1)
-    return normal[:, 0] * (variance.clamp(min=least) / seeds).sqrt()
-
-
-def _interval(draws: Tensor, confidence: float) -> tuple[float, float]:
-    """Return the ends between which all but ``1 - confidence`` of draws lie; of few draws, the lowest and highest.
-
-    Of B draws and one more, the k-th smallest has ``k / (B + 1)`` below it, as :func:`_two_sided` counts: an interval
-    leaves 0 out where p is below ``1 - confidence``.
-    """
-    count = len(draws)
-    outside = max(0.0, (1 - confidence) / 2 * (count + 1) - 1) / (count - 1)
-    low, high = draws.quantile(draws.new_tensor([outside, 1 - outside])).tolist()
-    return low, high
-
-
-def _two_sided(draws: Tensor) -> float:
-    beyond = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return min(1.0, 2 * (1 + beyond) / (len(draws) + 1))
+    seeds = student_draws(len(paired), paired.shape[1], between, generator, least=interaction)
+    draws = scaled(paired.mean(1), rows) + seeds
+    low, high = interval(draws, confidence)
+    return Difference(estimate, low, high, float((rows + between / paired.shape[1]).sqrt()), two_sided(draws))
 
 
 def _check(aucs: Tensor, baseline: Tensor, observed: Tensor, observed_baseline: Tensor, confidence: float) -> None:

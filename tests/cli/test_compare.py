@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy import stats
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_modules.cli.main import main
+from lightning_modules.search.answer import ValidatedFormula
 from lightning_modules.training.full_training import FullTraining
 from tests.cli.cli_helpers import DATA, MODEL, REPOSITORY, SEARCH, TRAINER, write_split
+from tests.compare.compare_helpers import write_study
 
 GRID = ["--learning_rates", "1e-2", "--weight_decays", "0", "1e-3"]
 SHORT = ["--trainer.max_epochs=3", "--resamples=200", "--seeds=2", *GRID]
@@ -99,6 +102,66 @@ def test_a_search_is_audited_against_random_search(study: Path, capsys: pytest.C
         *["random search"] * 2,
     ]
     assert "On held-out data the search" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.fixture
+def searches(study: Path, tmp_path: Path) -> list[str]:
+    """Folders of two searches and two random ones of the study's model and data; the second found nothing."""
+    settings = yaml.safe_load((study / "config.yaml").read_text())
+    sections = {name: settings[name] for name in ("model", "data", "trainer")}
+    nothing = [ValidatedFormula("(label - pred)**2 * 2", -0.01, 0.001)]
+    strategies = ["PPO", "PPO", "RandomSearch", "RandomSearch"]
+    return [
+        str(
+            write_study(
+                tmp_path / f"{strategy}_{number}",
+                [f"(label - pred)**2 * {number + 1}"],
+                {"strategy": strategy, "rounds": 1},
+                validated=nothing if number == 1 else (),
+                **sections,
+            )
+        )
+        for number, strategy in enumerate(strategies)
+    ]
+
+
+def test_several_searches_are_audited_by_the_spread_between_them(
+    searches: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = ["--trainer.max_epochs=1", "--resamples=200", "--seeds=2", "--trainer.enable_progress_bar=false"]
+    options = ["--study", *searches[:2], "--random_study", *searches[2:], "--losses=[]", "--top=1"]
+    command = ["compare", *options, *short, *GRID[:-1], "--root=audited"]
+    assert main(command) == 0
+    summary = Path("audited/summary.md").read_text()
+    assert "Over 2 searches and 2 random searches of 1 trained candidates each, the search " in summary
+    assert "| PPO_1 | nothing that beats the baseline: BCE |" in summary
+    assert "not the same number of finalists" in summary
+    table = pd.read_csv("audited/searches.csv")
+    assert table["search"].tolist() == ["PPO_0", "PPO_1", "mean", "RandomSearch_2", "RandomSearch_3", "mean"]
+    losses = pd.read_csv("audited/summary.csv").set_index("label")["difference"]
+    gaps = np.array([losses["PPO_0 #1"], 0.0])
+    assert table["difference"][:2].tolist() == pytest.approx(gaps.tolist())
+    assert table["difference"][2] == pytest.approx(gaps.mean())
+    assert table["sd_between_searches"][2] == pytest.approx(gaps.std(ddof=1))
+    # With so few rows the interval has more in it than Student's of the searches alone.
+    assert table["high"][2] - table["low"][2] > 12.7 * stats.sem(gaps)
+    assert "Searches compared with BCE" in capsys.readouterr().out
+    monkeypatch.setattr(FullTraining, "train", None)
+    assert main(command) == 0
+    assert Path("audited/summary.md").read_text() == summary
+
+
+def test_searches_that_cannot_be_audited_together_are_refused(
+    searches: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for second, said in ((searches[0], "is named twice"), ("absent", "'absent' holds no study")):
+        assert main(["compare", "--study", searches[0], second, "--root=audited"]) == 1
+        assert said in capsys.readouterr().err
+    config = Path(searches[1], "config.yaml")
+    config.write_text(config.read_text().replace("embedding_dim: 4", "embedding_dim: 8"))
+    assert main(["compare", "--study", *searches[:2], "--root=audited"]) == 1
+    assert "embedding_dim was 4 and is 8" in capsys.readouterr().err
+    assert not Path("audited").exists()
 
 
 # The README's commands run the quickstart too.

@@ -19,6 +19,7 @@ from lightning_modules.compare.results import LossResult
 from lightning_modules.compare.training import Measured, MeasuredTraining
 from lightning_modules.losses import BCE, FormulaLoss, Loss
 from lightning_modules.recommenders import BiasedMF
+from lightning_modules.search.answer import ValidatedFormula, Validation
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.statistics.significance import Difference
@@ -116,16 +117,31 @@ def loss_result(who: ComparedLoss, runs: pd.DataFrame | None = None, **fields: A
 
 
 def write_study(
-    root: Path, formulas: Sequence[str | Mapping[str, Any]], settings: Mapping[str, Any] | None = None
+    root: Path,
+    formulas: Sequence[str | Mapping[str, Any]],
+    settings: Mapping[str, Any] | None = None,
+    *,
+    validated: Sequence[ValidatedFormula] = (),
+    **sections: Any,
 ) -> Path:
-    """Write a study of one round, whose formulas earn falling rewards unless they are given some."""
+    """Write a study of one round, whose formulas earn falling rewards unless they are given some.
+
+    Args:
+        root: Its folder.
+        formulas: Its candidates.
+        settings: Those of the search; None writes no settings.
+        validated: What became of its finalists.
+        sections: Other sections of its settings.
+    """
     ledger = Ledger(root)
     for place, given in enumerate(formulas):
         fields = {"formula": given} if isinstance(given, str) else given
         ledger.on_candidate(candidate(**{"reward": 0.5 - 0.01 * place, **fields}))
+    if validated:
+        ledger.on_validation(Validation(1, "BCE", 0.7, tuple(validated)))
     ledger.on_end()
     if settings is not None:
-        (root / "config.yaml").write_text(yaml.safe_dump({"search": settings}))
+        (root / "config.yaml").write_text(yaml.safe_dump({"search": settings, **sections}))
     return root
 
 

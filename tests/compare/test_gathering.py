@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from lightning_modules.compare.compared_losses import GIVEN, HAND_MADE, RANDOM, SEARCH, ComparedLosses, gather
+from lightning_modules.compare.compared_losses import GIVEN, HAND_MADE, RANDOM, SEARCH, ComparedLosses
 from lightning_modules.compare.criteria import AreaUnderCurve
+from lightning_modules.compare.gathering import gather
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Numerics
 from tests.compare.compare_helpers import write_study
