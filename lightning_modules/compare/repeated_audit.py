@@ -13,7 +13,7 @@ from lightning_modules.compare.compared_losses import RANDOM, SEARCH, SearchedLo
 from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.resampling import Resampled
 from lightning_modules.compare.results import LossResult
-from lightning_modules.statistics.between_searches import Arm, difference_between_searches
+from lightning_modules.statistics.between_searches import ArmMetric, difference_between_searches
 from lightning_modules.statistics.significance import Difference
 
 #: Of fewer searches the spread is hardly known: Student's t with two degrees of freedom has 4.3 standard errors.
@@ -205,9 +205,9 @@ class _MeanTest:
         generator = torch.Generator().manual_seed(self.resampled.seed)
         return difference_between_searches(first, second, generator, confidence=self.resampled.confidence)
 
-    def _arm(self, results: Sequence[LossResult], *, is_searched: bool) -> Arm:
+    def _arm(self, results: Sequence[LossResult], *, is_searched: bool) -> ArmMetric:
         values, observed = (self._stacked(each, results) for each in (self.resampled.values, self.resampled.observed))
-        return Arm(values, observed, is_searched)
+        return ArmMetric(values, observed, is_searched)
 
     def _stacked(self, values: Mapping[str, Tensor], results: Sequence[LossResult]) -> Tensor:
         return torch.stack([values[result.loss.title] for result in results])

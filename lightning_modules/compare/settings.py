@@ -27,8 +27,8 @@ class CompareSettings:
         losses: Hand-made losses to compare; by default all that suit the model.
         file: A file of formulas, such as formulas.csv or check.csv of a study.
         study: Folder of a search; its answer, if it has one, and its best formulas that pass the validation check are
-            compared and audited. Several folders are searches with several seeds, whose spread the audit counts, and of
-            which one that found nothing counts as the baseline. RUN#RANK and the like take that formula alone.
+            compared and audited. Of several searches, with seeds of their own, the audit counts the spread between
+            them. RUN#RANK and the like take that formula alone.
         random_study: Folder of a RandomSearch study to audit the search against, or several.
         top: Formulas to take of each study.
         baseline: The loss that all others are compared with; by default the usual one.

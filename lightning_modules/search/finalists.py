@@ -1,5 +1,6 @@
 """The last stage of a search: its best formulas are trained to convergence beside the tuned baseline."""
 
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
@@ -30,11 +31,13 @@ class Lessons(NamedTuple):
         signature: Numbers of gradient signatures, int64 ``[count]``.
         reward: The validated difference of each, float64 ``[count]``.
         operators: The number of operators of its program's expression, int64 ``[count]``.
+        standard_error: Of each difference, float64 ``[count]``.
     """
 
     signature: Tensor
     reward: Tensor
     operators: Tensor
+    standard_error: Tensor
 
 
 class Finalists:
@@ -140,7 +143,12 @@ def lessons_of(validation: Validation, candidates: Sequence[Candidate], *, scale
         torch.tensor([signatures[each.formula] for each in known], dtype=torch.int64),
         torch.tensor([each.difference for each in known], dtype=torch.float64),
         torch.tensor([_sampled(each.formula, scaled=scaled).num_applied for each in known], dtype=torch.int64),
+        torch.tensor([_or_nan(each.standard_error) for each in known], dtype=torch.float64),
     )
+
+
+def _or_nan(error: float | None) -> float:
+    return math.nan if error is None else error
 
 
 def _sampled(formula: str, *, scaled: bool) -> Formula:

@@ -33,6 +33,7 @@ class SearchHistory:
         self.best_round = 0
         self._best = (0, -math.inf)
         self._signature_rewards = torch.empty(0, dtype=torch.float64)
+        self._signature_errors = torch.empty(0, dtype=torch.float64)
         self._formulas: dict[Formula, tuple[int, float]] = {}
         self._failures = 0
         self._lowest = math.inf
@@ -74,35 +75,51 @@ class SearchHistory:
         best = sorted(self._formulas.items(), key=lambda item: item[1], reverse=True)
         return tuple((formula, reward) for formula, (_, reward) in best[:count])
 
-    def outcome(self, samples: Samples, rewards: Sequence[float], failed: Sequence[bool] = ()) -> Outcome:
+    def outcome(
+        self,
+        samples: Samples,
+        rewards: Sequence[float],
+        failed: Sequence[bool] = (),
+        errors: Sequence[float | None] = (),
+    ) -> Outcome:
         """Give every sampled program its reward, or that of an earlier program with the same gradient signature.
 
         Args:
             samples: The programs of a round.
             rewards: Rewards of the chosen ones.
             failed: Whether their trials failed, so that they have no reward of their own; empty if none did.
+            errors: Their standard errors, ``None`` where unknown; empty if all are.
         """
         signature = samples.screened.signature
-        numbers = max(int(signature.max()) + 1, len(self._signature_rewards))
-        known = torch.full((numbers,), math.nan, dtype=torch.float64)
-        known[: len(self._signature_rewards)] = self._signature_rewards
+        known = _extended(self._signature_rewards, int(signature.max()) + 1)
         told = torch.tensor(rewards, dtype=torch.float64)
         # -inf is less than every later reward; strategies are told a finite number.
         lost = torch.tensor(failed or [False] * len(told), dtype=torch.bool)
         known[signature[samples.chosen]] = told.masked_fill(lost, -math.inf)
         self._signature_rewards = known
+        error = _extended(self._signature_errors, len(known))
+        error[signature[samples.chosen]] = _with_nan(errors or [None] * len(told))
+        self._signature_errors = error
         reward = known[signature]
         broken = reward == -math.inf
-        return Outcome(samples.programs, samples.screened, reward.masked_fill(broken, self.failure_reward), broken)
+        return Outcome(
+            samples.programs,
+            samples.screened,
+            reward.masked_fill(broken, self.failure_reward),
+            broken,
+            error[signature],
+        )
 
-    def revise(self, signature: Tensor, reward: Tensor) -> None:
+    def revise(self, signature: Tensor, reward: Tensor, standard_error: Tensor) -> None:
         """Replace the rewards ``[count]`` that programs with gradient signatures ``[count]`` are told later."""
         self._signature_rewards[signature] = reward
+        self._signature_errors[signature] = standard_error
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything as plain values and tensors."""
         rows = [asdict(candidate) for candidate in self.candidates]
-        return {"candidates": rows, "signature_rewards": self._signature_rewards}
+        told = {"signature_rewards": self._signature_rewards, "signature_errors": self._signature_errors}
+        return {"candidates": rows, **told}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned.
@@ -113,5 +130,17 @@ class SearchHistory:
         self.candidates, self._formulas, self._failures, self._lowest = [], {}, 0, math.inf
         self._best, self.best_round = (0, -math.inf), 0
         self._signature_rewards = state["signature_rewards"]
+        # Earlier versions kept no standard errors.
+        errors = state.get("signature_errors", torch.empty(0, dtype=torch.float64))
+        self._signature_errors = _extended(errors, len(self._signature_rewards))
         for row in state["candidates"]:
             self.add(built(Candidate, row))
+
+
+def _extended(values: Tensor, count: int) -> Tensor:
+    """Return a copy of values, followed by nan up to a number of them."""
+    return torch.cat([values, values.new_full((max(0, count - len(values)),), math.nan)])
+
+
+def _with_nan(values: Sequence[float | None]) -> Tensor:
+    return torch.tensor([math.nan if each is None else each for each in values], dtype=torch.float64)

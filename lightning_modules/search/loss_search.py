@@ -158,7 +158,8 @@ class LossSearch:
         trials = self._train_candidates(number, samples)
         rewards = tuple(self._reward(trial) for trial in trials)
         told = told_rewards(rewards, [trial.rung for trial in trials], self.history.failure_reward)
-        outcome = self.history.outcome(samples, told, [trial.failed for trial in trials])
+        errors = [trial.evaluation.standard_error for trial in trials]
+        outcome = self.history.outcome(samples, told, [trial.failed for trial in trials], errors)
         figures = self.strategy.tell(outcome.priced(self.node_price, len(self.strategy.space.leaves)))
         trained = (trial for trial in trials if not trial.failed)
         best = max(trained, key=lambda trial: (trial.rung, trial.reward), default=None)
@@ -180,8 +181,9 @@ class LossSearch:
         if self.finalists is None or not every or not self.rounds or self.rounds % every:
             return
         lessons = lessons_of(self._validate(self.finalists), self.candidates, scaled=self.scale is not None)
-        self.history.revise(lessons.signature, lessons.reward)
-        self.strategy.revise(lessons.signature, lessons.reward - self.node_price * lessons.operators)
+        self.history.revise(lessons.signature, lessons.reward, lessons.standard_error)
+        priced = lessons.reward - self.node_price * lessons.operators
+        self.strategy.revise(lessons.signature, priced, lessons.standard_error)
 
     def _validate(self, finalists: Finalists) -> Validation:
         """Train the best candidates to convergence, and tell the observers which of them is the answer."""

@@ -20,7 +20,7 @@ _DIGITS = 12
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmMetric:
     """The test metric of what the searches of one arm have found, or of one loss that no search has found.
 
     Attributes:
@@ -51,7 +51,7 @@ class Arm:
 
 
 def difference_between_searches(
-    arm: Arm, other: Arm, generator: torch.Generator, *, confidence: float = 0.95
+    arm: ArmMetric, other: ArmMetric, generator: torch.Generator, *, confidence: float = 0.95
 ) -> Difference:
     """Test the mean difference of two arms over the draw of test rows, training seeds and searches (Behrens-Fisher).
 

@@ -63,8 +63,9 @@ def told(
     reward: Tensor,
     result: ScreeningResult = ScreeningResult.TRAINABLE,
     broken: Tensor | None = None,
+    errors: Tensor | None = None,
 ) -> Outcome:
-    """Return an outcome in which every program is new, and has the given result and reward."""
+    """Return an outcome in which every program is new, and has the given result and reward, with its standard error."""
     count = len(programs)
     ones = torch.ones(count, dtype=torch.float64)
     screened = Screened(
@@ -75,7 +76,7 @@ def told(
         occurrences=torch.ones(count, dtype=torch.int64),
         gradient=torch.zeros(count, 4, dtype=torch.float64),
     )
-    return Outcome(programs, screened, reward.double(), broken)
+    return Outcome(programs, screened, reward.double(), broken, None if errors is None else errors.double())
 
 
 def share_of_operator(programs: Programs, space: SearchSpace, name: str) -> Tensor:

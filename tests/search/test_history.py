@@ -42,6 +42,20 @@ def test_a_sample_has_its_own_reward_or_that_of_the_same_gradient() -> None:
         assert math.isnan(again[2])
 
 
+def test_a_sample_has_the_standard_error_of_its_reward() -> None:
+    history = SearchHistory(3)
+    outcome = history.outcome(samples([0, 1, 2, 1], [0, 1]), [0.5, -0.25], errors=[0.01, None])
+    assert outcome.standard_error.tolist() == pytest.approx([0.01, math.nan, math.nan, math.nan], nan_ok=True)
+    old = SearchHistory(3)
+    state = history.state_dict()
+    old.load_state_dict({name: value for name, value in state.items() if name != "signature_errors"})
+    for later, first in ((history, 0.01), (saved(history), 0.01), (old, math.nan)):
+        again = later.outcome(samples([0, 1, 4], [1]), [0.125], errors=[0.02])
+        assert again.error.tolist() == pytest.approx([first, 0.02, math.nan], nan_ok=True)
+        later.revise(torch.tensor([0]), torch.tensor([0.75]).double(), torch.tensor([0.03125]).double())
+        assert later.outcome(samples([0], []), []).error.tolist() == [0.03125]
+
+
 def test_a_state_holds_everything() -> None:
     history = SearchHistory(2)
     everything = [

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from lightning_modules.statistics.between_searches import Arm, difference_between_searches
+from lightning_modules.statistics.between_searches import ArmMetric, difference_between_searches
 from lightning_modules.statistics.significance import difference
 from tests.statistics.test_bootstrap import seeded
 
@@ -16,10 +16,10 @@ FIRST, SECOND = [0.71, 0.72, 0.74, 0.705], [0.70, 0.715, 0.69]
 NO_RESAMPLING = 200_000
 
 
-def arm(means: list[float], seeds: int = 3, *, is_searched: bool = True, resamples: int = NO_RESAMPLING) -> Arm:
+def arm(means: list[float], seeds: int = 3, *, is_searched: bool = True, resamples: int = NO_RESAMPLING) -> ArmMetric:
     """Return searches that neither rows nor seeds make any different."""
     observed = torch.tensor(means, dtype=torch.float64)[:, None].expand(-1, seeds)
-    return Arm(observed[:, None].expand(-1, resamples, -1), observed, is_searched)
+    return ArmMetric(observed[:, None].expand(-1, resamples, -1), observed, is_searched)
 
 
 BASELINE = arm([0.70], is_searched=False)
@@ -81,7 +81,7 @@ def test_the_level_holds_for_three_searches(search: float, is_searched: bool) ->
         shared = rows + 0.3 * torch.randn(1, seeds, generator=generator, dtype=torch.float64)
         found = noisy(generator, 3, search=search, shared=shared)
         other = noisy(generator, 3, search=search, shared=0 * shared) if is_searched else torch.zeros_like(found[:1])
-        arms = Arm(found[:, 1:], found[:, 0]), Arm(other[:, 1:], other[:, 0], is_searched)
+        arms = ArmMetric(found[:, 1:], found[:, 0]), ArmMetric(other[:, 1:], other[:, 0], is_searched)
         significant += difference_between_searches(*arms, generator).p_value < 0.05
     assert significant / trials < 0.05 + 2 * math.sqrt(0.05 / trials) + 0.002
 
@@ -89,8 +89,10 @@ def test_the_level_holds_for_three_searches(search: float, is_searched: bool) ->
 def test_searches_that_find_one_loss_are_tested_as_that_loss() -> None:
     noise = 0.01 * torch.randn(2000, 4, generator=seeded(0), dtype=torch.float64)
     observed = 0.01 + 0.002 * torch.randn(4, generator=seeded(1), dtype=torch.float64)
-    same = Arm((observed + noise).expand(3, -1, -1), observed.expand(3, -1))
-    zero = Arm(torch.zeros(1, 2000, 4, dtype=torch.float64), torch.zeros(1, 4, dtype=torch.float64), is_searched=False)
+    same = ArmMetric((observed + noise).expand(3, -1, -1), observed.expand(3, -1))
+    zero = ArmMetric(
+        torch.zeros(1, 2000, 4, dtype=torch.float64), torch.zeros(1, 4, dtype=torch.float64), is_searched=False
+    )
     found = difference_between_searches(same, zero, seeded(2))
     single = difference(observed + noise, torch.zeros_like(noise), observed, torch.zeros_like(observed), seeded(2))
     assert found.standard_error == pytest.approx(single.standard_error)

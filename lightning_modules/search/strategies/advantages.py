@@ -8,12 +8,14 @@ from torch import Tensor
 
 from lightning_modules.search.screening import ScreeningResult
 from lightning_modules.search.strategies.base import Outcome
+from lightning_modules.search.strategies.remembered_rewards import lower_bound
 
 
 class AdvantageEstimator:
     """Estimates the advantage of programs: their value less a moving average of values.
 
-    The value of a program with a reward is its rank: the share of all rewards so far that are lower, less
+    The value of a program with a reward is its rank: the share of all rewards so far that are lower, each less its
+    standard error (:func:`~lightning_modules.search.strategies.remembered_rewards.lower_bound`), less
     ``novelty_penalty`` for every doubling of the number of samples of its gradient signature. Rewards themselves are
     nearly equal among good formulas and far apart among bad ones. The value of a program that screening rejects is the
     share of probes at which it is right for both labels, less 1, and -1 if it is too steep or too long. Mutants count
@@ -45,24 +47,24 @@ class AdvantageEstimator:
             outcome: The programs, as the strategy was told of them.
             mutant: Marks the mutants among them, bool ``[count]``.
         """
-        self._rewards = torch.cat([self._rewards, outcome.order[outcome.trained]]).sort().values
+        bound = lower_bound(outcome.order, outcome.error)
+        self._rewards = torch.cat([self._rewards, bound[outcome.trained]]).sort().values
         rewarded = outcome.reward.isfinite()
         result = outcome.screened.result
         unfit = outcome.screened.unfit
         wrong = (result == ScreeningResult.ZERO_GRADIENT) | (result == ScreeningResult.WRONG_DIRECTION)
         rejected = (wrong | unfit) & ~rewarded & ~mutant
         share = outcome.screened.joint_share.masked_fill(unfit, 0.0)
-        value = torch.where(rewarded, self._reward_value(outcome), share - 1)
+        value = torch.where(rewarded, self._reward_value(bound, outcome.screened.occurrences), share - 1)
         baseline = self._move_baseline(value[rewarded & ~mutant])
         if self.filter_rewards:
             value = torch.where(rewarded & (value < baseline - 1e-5), -1.0, value)
         advantage = torch.where(mutant, (value - baseline).clamp_min(0), value - baseline)
         return advantage, _shares(rewarded) + self.screening_weight * _shares(rejected)
 
-    def _reward_value(self, outcome: Outcome) -> Tensor:
-        order = outcome.order
-        beaten = torch.searchsorted(self._rewards, order.masked_fill(order.isnan(), -math.inf))
-        penalty = self.novelty_penalty * outcome.screened.occurrences.double().log2()
+    def _reward_value(self, bound: Tensor, occurrences: Tensor) -> Tensor:
+        beaten = torch.searchsorted(self._rewards, bound.masked_fill(bound.isnan(), -math.inf))
+        penalty = self.novelty_penalty * occurrences.double().log2()
         return beaten.double() / max(1, len(self._rewards)) - penalty
 
     def _move_baseline(self, values: Tensor) -> float:

@@ -22,12 +22,15 @@ class Outcome:
         reward: Reward of each, or that of an earlier program with the same gradient signature; nan where there is
             none, float64 ``[count]``. That of a failed trial is less than all rewards of trained ones until then.
         broken: Marks the programs whose trial failed, or that of the earlier one, bool ``[count]``; None marks none.
+        standard_error: Of each reward, over the sampling of the reward rows, float64 ``[count]``; nan where it is
+            unknown, and None where all are.
     """
 
     programs: Programs
     screened: Screened
     reward: Tensor
     broken: Tensor | None = None
+    standard_error: Tensor | None = None
 
     @property
     def trained(self) -> Tensor:
@@ -43,6 +46,11 @@ class Outcome:
     def order(self) -> Tensor:
         """Rewards that order programs of all rounds: -inf where the trial failed, float64 ``[count]``."""
         return self.reward if self.broken is None else self.reward.masked_fill(self.broken, -torch.inf)
+
+    @property
+    def error(self) -> Tensor:
+        """The standard error of each reward, nan where it is unknown, float64 ``[count]``."""
+        return torch.full_like(self.reward, torch.nan) if self.standard_error is None else self.standard_error
 
     def priced(self, price: float, leaves: int) -> "Outcome":
         """Return the outcome with rewards less a price for every operator of a program's expression.
@@ -90,12 +98,15 @@ class Strategy(ABC):
     def tell(self, outcome: Outcome) -> dict[str, float]:
         """Learn from all programs asked for since the last call, in their order, and return figures to log."""
 
-    def revise(self, signature: Tensor, reward: Tensor) -> None:  # noqa: B027 (not every strategy has a memory)
+    def revise(  # noqa: B027 (not every strategy has a memory)
+        self, signature: Tensor, reward: Tensor, standard_error: Tensor | None = None
+    ) -> None:
         """Replace the rewards of remembered programs by those of longer trainings.
 
         Args:
             signature: Numbers of gradient signatures, int64 ``[count]``.
             reward: What the programs with each of them are worth, float64 ``[count]``.
+            standard_error: Of each reward, float64 ``[count]``; None where they are unknown.
         """
 
     def warm_up(self, screening: Screening, updates: int) -> Iterator[dict[str, float]]:  # noqa: ARG002

@@ -1,6 +1,5 @@
 """Programs that a policy imitates: an archive of valid losses, and the elites with the highest rewards."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from lightning_modules.search.screening import Screened, first_of_each
 from lightning_modules.search.space import Programs
 from lightning_modules.search.strategies.base import Outcome
+from lightning_modules.search.strategies.remembered_rewards import RememberedRewards
 
 
 class Archive:
@@ -78,33 +78,36 @@ class Archive:
 
 
 class Elites:
-    """Keeps the ``capacity`` trained programs with the highest rewards, best first."""
+    """Keeps the ``capacity`` trained programs whose rewards have the highest lower confidence bounds, best first."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.programs: Programs | None = None
-        self.rewards = torch.empty(0, dtype=torch.float64)
-        self._signatures = torch.empty(0, dtype=torch.int64)
+        self._remembered = RememberedRewards()
 
     def __len__(self) -> int:
-        return len(self.rewards)
+        return len(self._remembered)
+
+    @property
+    def rewards(self) -> Tensor:
+        """The rewards of the members, float64 ``[members]``."""
+        return self._remembered.reward
 
     def update(self, outcome: Outcome) -> None:
         """Add the trained programs of an outcome."""
         succeeded = outcome.succeeded
         told = [outcome.programs[succeeded]]
         programs = Programs.concatenate(told if self.programs is None else [self.programs, *told])
-        rewards = torch.cat([self.rewards, outcome.reward[succeeded]])
-        self._keep_best(programs, rewards, torch.cat([self._signatures, outcome.screened.signature[succeeded]]))
+        self._keep_best(programs, self._remembered.extended(outcome, succeeded))
 
-    def revise(self, signature: Tensor, reward: Tensor) -> None:
+    def revise(self, signature: Tensor, reward: Tensor, standard_error: Tensor | None = None) -> None:
         """Replace the rewards ``[count]`` of members with gradient signatures ``[count]``."""
         if self.programs is not None:
-            self._keep_best(self.programs, revised(self.rewards, self._signatures, signature, reward), self._signatures)
+            self._keep_best(self.programs, self._remembered.revised(signature, reward, standard_error))
 
-    def _keep_best(self, programs: Programs, rewards: Tensor, signatures: Tensor) -> None:
-        best = rewards.argsort(descending=True, stable=True)[: self.capacity]
-        self.programs, self.rewards, self._signatures = programs[best], rewards[best], signatures[best]
+    def _keep_best(self, programs: Programs, remembered: RememberedRewards) -> None:
+        best = remembered.bound.argsort(descending=True, stable=True)[: self.capacity]
+        self.programs, self._remembered = programs[best], remembered[best]
 
     def sample(self, count: int, generator: torch.Generator) -> Programs:
         """Sample ``count`` members uniformly, with replacement."""
@@ -115,28 +118,14 @@ class Elites:
         """Return the members as tensors."""
         if self.programs is None:
             return {}
-        tensors = {"operators": self.programs.operators, "operands": self.programs.operands}
-        return {**tensors, "rewards": self.rewards, "signatures": self._signatures}
+        return {
+            "operators": self.programs.operators,
+            "operands": self.programs.operands,
+            **self._remembered.state(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state that :meth:`state_dict` returned."""
         if state:
-            self.programs, self.rewards = Programs(state["operators"], state["operands"]), state["rewards"]
-            self._signatures = stored_signatures(state, len(self.rewards))
-
-
-def revised(rewards: Tensor, signatures: Tensor, signature: Tensor, reward: Tensor) -> Tensor:
-    """Return rewards ``[n]`` with others ``[count]`` where signatures ``[n]`` are among these ``[count]``."""
-    if not len(signature):
-        return rewards
-    matches = signatures[:, None] == signature
-    found = matches.any(1)
-    result = rewards.clone()
-    result[found] = reward[matches[found].int().argmax(1)]
-    return result
-
-
-def stored_signatures(state: Mapping[str, Any], count: int) -> Tensor:
-    """Return the signatures of a state; -1, which no program has, in a state of an earlier version."""
-    signatures: Tensor = state.get("signatures", torch.full((count,), -1))
-    return signatures
+            self.programs = Programs(state["operators"], state["operands"])
+            self._remembered = RememberedRewards.of_state(state)

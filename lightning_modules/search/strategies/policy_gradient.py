@@ -183,10 +183,10 @@ class PolicyGradient(Strategy):
         figures = self._update(outcome.programs[told], advantage[told], weight[told]) if told.any() else {}
         return figures | {"baseline": self.advantages.baseline or 0.0, "archive": float(len(self.archive))}
 
-    def revise(self, signature: Tensor, reward: Tensor) -> None:
+    def revise(self, signature: Tensor, reward: Tensor, standard_error: Tensor | None = None) -> None:
         """Replace the rewards of elites, and of what the surrogate learns from."""
-        self.elites.revise(signature, reward)
-        self.surrogate.revise(signature, reward)
+        self.elites.revise(signature, reward, standard_error)
+        self.surrogate.revise(signature, reward, standard_error)
 
     def _update(self, programs: Programs, advantage: Tensor, weight: Tensor) -> dict[str, float]:
         used = programs.used(len(self.space.leaves))[:, :, None]

@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 
 from lightning_modules.search.screening import ScreeningResult
@@ -50,3 +51,16 @@ def test_samples_are_members_and_all_members_are_sampled() -> None:
     assert {tuple(row) for row in sampled.operands.flatten(1).tolist()} == {
         tuple(row) for row in programs.operands.flatten(1).tolist()
     }
+
+
+def test_a_noisy_reward_has_to_be_higher_and_one_of_unknown_noise_counts_as_it_is() -> None:
+    programs = SPACE.uniform(4, seeded())
+    elites = Elites(3)
+    errors = torch.tensor([0.3, 0.05, math.nan, 0.01])
+    elites.update(told(programs, torch.tensor([0.5, 0.4, 0.3, 0.1]), errors=errors))
+    assert elites.rewards.tolist() == pytest.approx([0.4, 0.3, 0.5])
+    other = Elites(3)
+    other.load_state_dict(elites.state_dict())
+    for each in (elites, other):
+        each.revise(torch.tensor([0]), torch.tensor([0.45], dtype=torch.float64), torch.tensor([0.01]).double())
+        assert each.rewards.tolist() == pytest.approx([0.45, 0.4, 0.3])

@@ -87,3 +87,15 @@ def test_it_improves_more_than_random_search_at_equal_tells() -> None:
     drawn = mean_reward_of_last(RandomSearch(space, seeded()), space, rounds=15, count=50)
     assert drawn < 0.2
     assert evolved > drawn + 0.4
+
+
+def test_parents_are_better_by_their_lower_bounds() -> None:
+    strategy = evolution(tournament_size=10)
+    strategy.tell(told(chain("log"), torch.tensor([0.5]), errors=torch.tensor([0.4])))
+    strategy.tell(told(chain("square"), torch.tensor([0.3]), errors=torch.tensor([0.1])))
+    later = evolution(tournament_size=10)
+    later.load_state_dict(strategy.state_dict())
+    assert born_of(strategy, chain("square")) > 0.97
+    assert born_of(later, chain("square")) > 0.97
+    later.revise(torch.tensor([0]), torch.tensor([0.5]).double(), torch.tensor([0.125]).double())
+    assert {member[4] for member in later.state_dict()["members"]} == {0.125}

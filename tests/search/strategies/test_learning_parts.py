@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -168,6 +169,35 @@ def test_the_surrogate_guesses_the_reward_of_the_same_shape_at_any_scale() -> No
     surrogate = Surrogate()
     surrogate.update(screened_with(outcome, gradient=gradient))
     assert torch.allclose(surrogate.predict(50 * gradient), torch.tensor([0.0, 1.0, 0.5]).double(), atol=1e-4)
+
+
+def test_the_value_of_a_noisy_reward_is_the_rank_of_its_lower_bound() -> None:
+    outcome = told(drawn(3), torch.tensor([0.1, 0.3, 0.2]), errors=torch.tensor([0.01, 0.15, math.nan]))
+    advantage, _ = estimator().estimate(outcome, torch.zeros(3).bool())
+    assert advantage.argsort().tolist() == [0, 1, 2]
+
+
+def test_the_surrogate_trusts_precise_rewards_more() -> None:
+    reward, errors = torch.tensor([0.1, 0.3, 0.2, 0.25]), torch.tensor([0.01, 0.04, math.nan, 0.02])
+    surrogate = Surrogate()
+    # All are as far from a gradient of none of them.
+    surrogate.update(screened_with(told(drawn(4), reward, errors=errors), gradient=torch.eye(4).double()))
+    guess = surrogate.predict(torch.ones(1, 4).double() / 4)
+    squared = np.array([0.01, 0.04, 0.02, 0.02]) ** 2
+    low, high = np.quantile(reward.numpy(), [0.25, 0.75])
+    between = max(((high - low) / 1.349) ** 2 - 0.02**2, 0.02**2)
+    expected = np.average(np.array([0, 3, 1, 2]) / 3, weights=1 / (squared + between))
+    assert guess.item() == pytest.approx(expected, rel=1e-6)
+    plain = Surrogate()
+    plain.update(screened_with(told(drawn(4), reward), gradient=torch.eye(4).double()))
+    assert plain.predict(torch.ones(1, 4).double() / 4).item() == pytest.approx(0.5)
+
+
+def test_a_surrogate_of_equal_rewards_without_noise_still_predicts() -> None:
+    surrogate = Surrogate()
+    outcome = told(drawn(3), torch.zeros(3), errors=torch.zeros(3))
+    surrogate.update(screened_with(outcome, gradient=torch.eye(3).double()))
+    assert surrogate.predict(torch.ones(2, 3).double()).isfinite().all()
 
 
 def test_guidance_prefers_what_the_surrogate_expects_more_of() -> None:
