@@ -77,9 +77,10 @@ def _searched(
     for search, name in zip(searches, _names(searches), strict=True):
         own = name if repeated else search.study.strategy or "study"
         # Of a single search the formulas are compared, whatever its answer.
-        found = () if repeated and search.found_nothing else tuple(search.formulas(points, top))
+        keeps_baseline = repeated and search.found_nothing
+        found = () if keeps_baseline else search.formulas(points, top)
         losses = tuple(ComparedLoss(loss, f"{own} #{rank}", search.arm) for rank, loss in found)
-        if len(losses) < top and not search.place and not (repeated and search.found_nothing):
+        if len(losses) < top and not (search.place or keeps_baseline):
             remarks.append(f"'{search.study.root}' has only {len(losses)} formulas that pass the check")
         result.append(
             SearchedLosses(name, search.arm, losses, search.candidates, search.finalists, search.found_nothing)
