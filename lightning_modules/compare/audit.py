@@ -116,10 +116,7 @@ class Audit(Verdict):
                     f"below the {result.resolved:.4f} that this split resolves: it supports no conclusion either way, "
                     "and a larger test split would be needed for one."
                 )
-        yield (
-            "The audit is of one search: another seed finds other formulas, which the intervals do not cover. Name "
-            "several searches with seeds of their own for intervals that do (--compare.study A B C)."
-        )
+        yield "The audit is of one search: another seed finds other formulas, which the intervals do not cover."
 
 
 def audit(results: Sequence[LossResult], resampled: Resampled, trained_candidates: int) -> Audit | None:

@@ -118,8 +118,9 @@ class SearchHistory:
     def state_dict(self) -> dict[str, Any]:
         """Return everything as plain values and tensors."""
         rows = [asdict(candidate) for candidate in self.candidates]
-        told = {"signature_rewards": self._signature_rewards, "signature_errors": self._signature_errors}
-        return {"candidates": rows, **told}
+        state = {"candidates": rows, "signature_rewards": self._signature_rewards}
+        # The state of a new search names what every state has to have, those of earlier versions too.
+        return {**state, "signature_errors": self._signature_errors} if len(self._signature_errors) else state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned.
@@ -132,7 +133,7 @@ class SearchHistory:
         self._signature_rewards = state["signature_rewards"]
         # Earlier versions kept no standard errors.
         errors = state.get("signature_errors", torch.empty(0, dtype=torch.float64))
-        self._signature_errors = _extended(errors, len(self._signature_rewards))
+        self._signature_errors = _extended(errors.double(), len(self._signature_rewards))
         for row in state["candidates"]:
             self.add(built(Candidate, row))
 

@@ -62,17 +62,29 @@ class RememberedRewards:
 
     def state(self) -> dict[str, Tensor]:
         """Return the rewards as tensors."""
-        return {"rewards": self.reward, "standard_errors": self.standard_error, "signatures": self.signature}
+        state = {"rewards": self.reward}
+        if not len(self):
+            # The state of a new search names what every state has to have, those of earlier versions too.
+            return state
+        return {**state, "standard_errors": self.standard_error, "signatures": self.signature}
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "RememberedRewards":
         """Return the rewards of a state; one of an earlier version has no standard errors, or no signatures.
 
         The signature is then -1, which no program has.
+
+        Raises:
+            ValueError: If there are not as many standard errors or signatures as rewards.
         """
-        rewards = state["rewards"]
-        errors = state.get("standard_errors", torch.full_like(rewards, torch.nan))
-        return cls(rewards, errors, state.get("signatures", torch.full((len(rewards),), -1)))
+        rewards: Tensor = state["rewards"]
+        errors: Tensor = state.get("standard_errors", torch.full_like(rewards, torch.nan))
+        signatures: Tensor = state.get("signatures", torch.full((len(rewards),), -1))
+        if errors.shape != rewards.shape or signatures.shape != rewards.shape:
+            raise ValueError(
+                f"{len(errors)} standard errors and {len(signatures)} signatures of {len(rewards)} rewards"
+            )
+        return cls(rewards, errors.double(), signatures)
 
 
 def lower_bound(reward: Tensor, standard_error: Tensor) -> Tensor:
