@@ -134,7 +134,7 @@ def test_a_formula_that_cannot_be_read_and_a_rank_that_is_not_there(study: Path)
 
 def test_a_comparison_takes_model_data_and_trainer_from_the_study(study: Path) -> None:
     config, *rest = compare("--study", str(study))
-    assert rest == [f"--compare.study={study}"]
+    assert rest == [f'--compare.study=["{study}"]']
     settings = json.loads(config.removeprefix("--config="))
     assert settings["model"]["class_path"].endswith("BiasedMF")
     assert settings["data"]["init_args"]["num_users"] == 60
