@@ -21,10 +21,10 @@ class Surrogate:
     it, so programs with gradients of the same shape have similar rewards. The prediction is the mean quantile of the
     rewards of the nearest trained programs, weighted by inverse squared distance, and by ``1 / (se^2 + tau^2)`` as a
     meta-analysis weights studies (DerSimonian and Laird, Controlled Clinical Trials 1986,
-    https://doi.org/10.1016/0197-2456%2886%2990046-2): ``se`` is the standard error of a reward and ``tau^2`` the variance
-    between true rewards, that of the middle half of the rewards less the noise, but no less than the noise, since
-    neighbours are not one formula. A reward without a standard error has the median one; without any, weights are
-    equal.
+    https://doi.org/10.1016/0197-2456%2886%2990046-2). Here ``se`` is the standard error of a reward and ``tau^2`` the
+    variance between true rewards, that of the middle half of the rewards less the noise, but no less than the noise,
+    since neighbours are not one formula. A reward without a standard error has the median one; without any, weights
+    are equal.
 
     Args:
         neighbours: Number of trained programs in a prediction.
