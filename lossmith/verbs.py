@@ -1,5 +1,6 @@
 """``search``, ``compare`` and ``check``: what the verbs of these names do, for Python."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def compare(
     data: Data | None = None,
     losses: Sequence[LossObject | str | None] | None = None,
     *,
-    study: Study | str | Path | None = None,
+    study: Study | str | Path | Sequence[Study | str | Path] | None = None,
     seeds: int | None = None,
     root: str | Path = "runs/compare",
     columns: Mapping[str, str] | None = None,
@@ -137,7 +138,8 @@ def compare(
         data: As for :func:`search`.
         losses: Losses, their names, formulas, or ``RUN#answer``; ``None`` among them is left out. By default all that
             suit the model are compared.
-        study: A study to audit: its answer and best formulas are compared too, and model and data may be left out.
+        study: A study to audit: its answer and best formulas are compared too, and model and data may be left out. Of
+            several, the audit counts the spread between searches.
         seeds: Trainings of each loss.
         root: Folder of the comparison.
         columns: As for :func:`search`.
@@ -165,8 +167,9 @@ def compare(
     request.add_model(model)
     request.add_data(data, columns, model)
     if study is not None:
-        folder = study.root if isinstance(study, Study) else study
-        request.arguments = (f"--compare.study={folder}",)
+        studies = [study] if isinstance(study, Study | str | Path) else study
+        roots = [str(each.root if isinstance(each, Study) else each) for each in studies]
+        request.arguments = (f"--compare.study={json.dumps(roots)}",)
     report: ComparisonReport = request.run(config)
     return report
 
