@@ -28,6 +28,14 @@ def server() -> Iterator[ForkServer]:
     server.close()
 
 
+@pytest.fixture(scope="session")
+def drawing_server() -> Iterator[ForkServer]:
+    """Starts commands whose files are as large as they are for users, pictures included."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
 def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the figures of a search, which take as long as its trainings."""

@@ -52,14 +52,16 @@ def test_a_second_fit_in_a_run_s_folder_is_refused(capsys: pytest.CaptureFixture
 # The limits are met by the configuration, the predictions or checkpoints, and the report.
 @pytest.mark.parametrize("limit", [1_000, *(pytest.param(each, marks=pytest.mark.slow) for each in (2_600, 12_000))])
 @pytest.mark.timeout(120)
-def test_a_full_disk_ends_a_comparison_that_then_goes_on(server: ForkServer, tmp_path: Path, limit: int) -> None:
+def test_a_full_disk_ends_a_comparison_that_then_goes_on(
+    drawing_server: ForkServer, tmp_path: Path, limit: int
+) -> None:
     command = [*COMPARE[:-1], f"--root={tmp_path / 'run'}"]
-    assert server(command, tmp_path / "full.txt", file_size=limit).wait(100) == 1
+    assert drawing_server(command, tmp_path / "full.txt", file_size=limit).wait(100) == 1
     said = (tmp_path / "full.txt").read_text()
     assert f"error: '{tmp_path / 'run'}/" in said.splitlines()[-1]
     assert AGAIN in said.splitlines()[-1]
     assert not list((tmp_path / "run").rglob("*.tmp"))
-    assert server(command, tmp_path / "again.txt").wait(100) == 0
+    assert drawing_server(command, tmp_path / "again.txt").wait(100) == 0
 
 
 @pytest.mark.timeout(120)

@@ -55,16 +55,16 @@ def test_a_search_that_is_killed_with_its_workers(server: ForkServer, tmp_path: 
 )
 @pytest.mark.timeout(120)
 def test_a_full_disk_ends_a_search_that_goes_on_when_there_is_room(
-    server: ForkServer, tmp_path: Path, whole: Callable[..., Path], limit: int, options: list[str]
+    drawing_server: ForkServer, tmp_path: Path, whole: Callable[..., Path], limit: int, options: list[str]
 ) -> None:
     command = [*SEARCH, *options, f"--search.root={tmp_path / 'study'}"]
-    assert server(command, tmp_path / "full.txt", file_size=limit).wait(60) == 1
+    assert drawing_server(command, tmp_path / "full.txt", file_size=limit).wait(60) == 1
     said = (tmp_path / "full.txt").read_text()
     assert "cannot be written" in said.strip().splitlines()[-1]
     assert "give the same command again, which continues the study" in said
     # TensorBoard's own thread, which the last limit ends, shows where.
     assert "Traceback" not in said.split("Exception in thread")[0]
-    assert server(command, tmp_path / "again.txt").wait(60) == 0
+    assert drawing_server(command, tmp_path / "again.txt").wait(60) == 0
     assert differences(whole(*options), tmp_path / "study") == []
 
 
