@@ -9,6 +9,8 @@ import pandas as pd
 
 from benchmarks.common.running_commands import Start
 from lightning_modules.search.ledger import read_ledger
+from tests.multitask.published_layouts import kuairand
+from tests.recommenders.top_n_helpers import write_feedback
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -25,6 +27,9 @@ SEARCH = [*STUDY, "--search.references=[BCE]"]
 REFERENCES = 2
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+#: Configurations whose data are drawn.
+SYNTHETIC = ("quickstart", "synthetic_esmm", "top_n")
 
 
 def status_when_ended(start: Start, command: list[str], number: signal.Signals, is_due: Callable[[], bool]) -> int:
@@ -58,3 +63,15 @@ def write_split(folder: Path, *, labels: tuple[object, ...] = (0, 1), **splits: 
         table = pd.DataFrame(rows, columns=["uid", "iid", "label"])
         table.to_csv(folder / f"shop.{split}.csv", sep="\t", index=False)
     return folder
+
+
+def data_of(path: Path, folder: Path) -> list[str]:
+    """Return the options that name the data of a file."""
+    if path.stem in SYNTHETIC:
+        return []
+    if not path.stem.startswith("kuairand"):
+        write = write_feedback if path.stem == "top_n_published" else write_split
+        return [f"--data.root={write(folder)}"]
+    folder.mkdir()
+    kuairand(folder)
+    return [f"--data.root={folder}", "--model.bottom_dims=[8]", "--model.tower_dims=[4]", "--data.batch_size=64"]

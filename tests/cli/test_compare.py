@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lightning_modules.cli.main import main
 from lightning_modules.search.answer import ValidatedFormula
 from lightning_modules.training.full_training import FullTraining
-from tests.cli.cli_helpers import DATA, MODEL, REPOSITORY, SEARCH, TRAINER, write_split
+from tests.cli.cli_helpers import DATA, MODEL, REPOSITORY, SEARCH, TRAINER, data_of
 from tests.compare.compare_helpers import write_study
 
 GRID = ["--learning_rates", "1e-2", "--weight_decays", "0", "1e-3"]
@@ -170,7 +170,7 @@ def test_searches_that_cannot_be_audited_together_are_refused(
     [pytest.param(path, marks=pytest.mark.slow if path.stem == "quickstart" else (), id=path.stem) for path in CONFIGS],
 )
 def test_every_configuration_runs(path: Path, tmp_path: Path) -> None:
-    data = [f"--data.root={write_split(tmp_path / 'shop')}"] if path.stem.startswith("ml100k") else []
+    data = data_of(path, tmp_path / "data")
     loss = "PSL" if path.stem == "top_n" else "MSE"
     tiny = [
         "--trainer.max_epochs=1",

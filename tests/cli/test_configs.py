@@ -6,9 +6,7 @@ import pytest
 import yaml
 
 from lightning_modules.cli.main import main
-from tests.cli.cli_helpers import REPOSITORY, candidates, write_split
-from tests.multitask.published_layouts import kuairand
-from tests.recommenders.top_n_helpers import write_feedback
+from tests.cli.cli_helpers import REPOSITORY, SYNTHETIC, candidates, data_of, write_split
 
 CONFIGS = REPOSITORY / "configs"
 SEARCHES, COMPARISONS = (sorted((CONFIGS / verb).glob("*.yaml")) for verb in ("search", "compare"))
@@ -31,7 +29,6 @@ FEW_TEMPERATURES = [
     *("--search.tuning.learning_rates=[0.03]", "--search.tuning.temperatures=[0.2]"),
     *("--search.tuning.temperature_factors=[1.0]", "--search.tuning.retrained_share=0", "--search.finalist_seeds=2"),
 ]
-SYNTHETIC = ("quickstart", "synthetic_esmm", "top_n")
 # The README's commands run the quickstart too.
 SLOW = ("quickstart", "kuairand_esmm", "kuairand_mmoe")
 
@@ -41,18 +38,6 @@ def test_the_files_are_found() -> None:
     assert [path.stem for path in SEARCHES] == [*kuairand_and_ml100k, *SYNTHETIC, "top_n_published"]
     folders = {"agents", "compare", "multitask", "recommenders", "search", "top_n"}
     assert {path.name for path in CONFIGS.iterdir()} == folders
-
-
-def data_of(path: Path, folder: Path) -> list[str]:
-    """Return the options that name the data of a file."""
-    if path.stem in SYNTHETIC:
-        return []
-    if not path.stem.startswith("kuairand"):
-        write = write_feedback if path.stem == "top_n_published" else write_split
-        return [f"--data.root={write(folder)}"]
-    folder.mkdir()
-    kuairand(folder)
-    return [f"--data.root={folder}", "--model.bottom_dims=[8]", "--model.tower_dims=[4]", "--data.batch_size=64"]
 
 
 @pytest.mark.parametrize("path", [*SEARCHES, *COMPARISONS], ids=lambda path: f"{path.parent.name}-{path.stem}")
