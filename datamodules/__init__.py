@@ -21,6 +21,7 @@ from datamodules.impressions.datamodule import ImpressionsDataModule
 from datamodules.impressions.kuairand import KuaiRand
 from datamodules.impressions.retailrocket import RetailRocket
 from datamodules.impressions.synthetic import SyntheticImpressions
+from datamodules.impressions.synthetic_sessions import SyntheticSessions
 from datamodules.interactions.datamodule import InteractionsDataModule
 from datamodules.interactions.movielens import MovieLens
 from datamodules.interactions.pairs import PairLoader
@@ -65,6 +66,7 @@ __all__ = [
     "SyntheticFeedback",
     "SyntheticImpressions",
     "SyntheticInteractions",
+    "SyntheticSessions",
     "TopNBatch",
     "Transition",
     "UniformNegatives",
