@@ -120,7 +120,8 @@ class SyntheticSessions(ImpressionsDataModule):
         angle = np.radians([0.0, self.angle])
         directions = np.stack([np.cos(angle), np.sin(angle)], axis=1)
         logit = self.scale * (features * directions[kind]).sum(axis=1)
-        return np.where(is_opening, 1 / (1 + np.exp(-logit)), np.asarray(self.later_rates)[kind])
+        of_row: np.ndarray = np.where(is_opening, 1 / (1 + np.exp(-logit)), np.asarray(self.later_rates)[kind])
+        return of_row
 
 
 def _table(
