@@ -3,7 +3,7 @@
 The data are :class:`SyntheticSessions`, the model a logistic regression, the metric the session log-loss. The exact
 optima under equal and other weights of the rows say what is attainable, and what the true values of the sessions' rest
 would bring. Every data set is polished by the command, with critics that are fitted to the model's own actions and to
-random ones. A finished training is not repeated:
+random ones. A finished polish is not repeated, and an interrupted one goes on:
 
     python -m benchmarks.polish_control
 """
@@ -112,7 +112,9 @@ def main(
 
 
 def polish(behaviour: str, seeded: Mapping[str, Any]) -> None:
-    """Run the command, or let it go on where it was stopped, with critics of a behaviour and a data set's options."""
+    """Run the command with critics of a behaviour and a data set's options, unless its report is there already."""
+    if (Path(seeded["polish.root"]) / "summary.md").is_file():
+        return
     options = {**OPTIONS, **POLISHES[behaviour], **seeded}
     run_command(["polish", *(f"--{option}={value}" for option, value in options.items())])
 
