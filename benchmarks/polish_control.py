@@ -26,6 +26,7 @@ from datamodules import SyntheticSessions
 CONTROL = "fine-tuned"
 CRITIC_ARMS = ("fine-tuned, 1 - 0.7 Q", "fine-tuned, -Q")
 _RANDOM = ", critics of random actions"
+_LONGER = "fine-tuned, 3 times the epochs, 5 times the rate"
 #: The options of every polish.
 OPTIONS: Mapping[str, Any] = {
     "model": "benchmarks.common.logistic_regression.LogisticRegression",
@@ -51,13 +52,20 @@ OPTIONS: Mapping[str, Any] = {
     "trainer.accelerator": "cpu",
     "trainer.enable_progress_bar": False,
 }
-#: What the polishes of a data set differ in: whose actions the critics are fitted to.
+#: What the polishes of a data set differ in: whose actions the critics are fitted to, and one without critics that
+#: trains longer and with larger steps.
 POLISHES: Mapping[str, Mapping[str, Any]] = {
     "actor": {"polish.agent.behaviour": "actor"},
     "uniform": {
         "polish.agent.behaviour": "uniform",
         "polish.variants": ["one_minus_q", "minus_q"],
         "polish.from_scratch": False,
+    },
+    "longer": {
+        "polish.variants": [],
+        "polish.from_scratch": False,
+        "polish.fine_tuning_epochs": 15,
+        "polish.fine_tuning_learning_rate": 0.05,
     },
 }
 #: The weights of the optima, by their name in the table.
@@ -75,7 +83,6 @@ OPTIMA: Mapping[str, Callable[[WeightedOptimum], np.ndarray]] = {
 def main(
     data_seeds: int = 5,
     training_seeds: int = 3,
-    random_actions: bool = True,
     root: str = "runs/polish_control",
 ) -> None:
     """Polish all data sets and write the report.
@@ -83,13 +90,12 @@ def main(
     Args:
         data_seeds: Number of data sets, with the seeds 1, 2 and so on.
         training_seeds: Base models of every data set, each with its critics and fine-tunings.
-        random_actions: Whether to polish with critics that are fitted to random actions, too.
         root: Folder of the polishes.
     """
     settle()
-    seeds, behaviours = range(1, data_seeds + 1), ["actor", *(["uniform"] if random_actions else [])]
-    folders = [{name: Path(root).resolve() / f"{name}_{seed}" for name in behaviours} for seed in seeds]
-    for name in behaviours:
+    seeds = range(1, data_seeds + 1)
+    folders = [{name: Path(root).resolve() / f"{name}_{seed}" for name in POLISHES} for seed in seeds]
+    for name in POLISHES:
         for seed, of_seed in zip(seeds, folders, strict=True):
             polish(name, {"data.data_seed": seed, "polish.seeds": training_seeds, "polish.root": of_seed[name]})
     optima = pd.DataFrame([optimum_log_losses(seed) for seed in seeds])
@@ -111,11 +117,11 @@ def main(
     )
 
 
-def polish(behaviour: str, seeded: Mapping[str, Any]) -> None:
-    """Run the command with critics of a behaviour and a data set's options, unless its report is there already."""
+def polish(name: str, seeded: Mapping[str, Any]) -> None:
+    """Run the command with the options of a polish and a data set, unless its report is there already."""
     if (Path(seeded["polish.root"]) / "summary.md").is_file():
         return
-    options = {**OPTIONS, **POLISHES[behaviour], **seeded}
+    options = {**OPTIONS, **POLISHES[name], **seeded}
     run_command(["polish", *(f"--{option}={value}" for option, value in options.items())])
 
 
@@ -130,8 +136,8 @@ def optimum_log_losses(seed: int) -> dict[str, float]:
 def trained_log_losses(folders: Mapping[str, Path]) -> dict[str, float]:
     """Return the mean session log-loss of every arm of the polishes of a data set."""
     losses = {name: session_log_losses(folder) for name, folder in folders.items()}
-    random = losses.get("uniform", {})
-    return losses["actor"] | {f"{arm}{_RANDOM}": random[arm] for arm in CRITIC_ARMS if arm in random}
+    others = {f"{arm}{_RANDOM}": losses["uniform"][arm] for arm in CRITIC_ARMS}
+    return {**losses["actor"], **others, _LONGER: losses["longer"][CONTROL]}
 
 
 def comparison(losses: pd.DataFrame, control: str) -> str:
@@ -145,11 +151,10 @@ def comparison(losses: pd.DataFrame, control: str) -> str:
 
 
 def verdict(trained: pd.DataFrame, optima: pd.DataFrame) -> str:
-    """Return in words whether critic weights were found to help, and how much of what is attainable they gain."""
+    """Return in words which arms were found to be better than the control, and their share of what is attainable."""
     attainable = (optima["equal weights"] - optima["weights 1 / rows of the session (attainable)"]).mean()
     lines = []
-    arms = (*CRITIC_ARMS, *(f"{arm}{_RANDOM}" for arm in CRITIC_ARMS))
-    for arm in (arm for arm in arms if arm in trained):
+    for arm in (*CRITIC_ARMS, *(f"{arm}{_RANDOM}" for arm in CRITIC_ARMS), _LONGER):
         gap = trained[arm] - trained[CONTROL]
         found = "found" if gap.mean() < 0 and _p_value(gap) < 0.05 else "not found"
         lines.append(f"- {arm}: {found}; {-gap.mean() / attainable:.0%} of the {attainable:.4f} that are attainable")
@@ -162,10 +167,11 @@ def introduction(data_seeds: int, training_seeds: int) -> str:
         f"{data_seeds} data sets of `SyntheticSessions` with its default options, {training_seeds} base models each. "
         "The mean over rows weighs the opening rows of smooth and of troubled sessions alike, the session log-loss "
         "weighs those of troubled sessions 3 times as much, and a logistic regression cannot serve both. The losses "
-        "of the opening rows alone do not say which are which; those of the later rows do. The problem is convex: "
-        "training on BCE, however long and at whatever rate, ends at the optimum of equal weights. Optima are "
-        "Newton's, over all training rows. Means over the data sets; intervals and p by Student's t over the data "
-        "sets; less is better."
+        "of the opening rows alone do not say which are which; those of the later rows do. The problem is convex, so "
+        "that training on BCE converges to the optimum of equal weights; since every arm is tested after the epoch "
+        "with the best validation metric, steps that are too large to converge may end beside it. Optima are Newton's, "
+        "over all training rows. Means over the data sets; intervals and p by Student's t over the data sets; less is "
+        "better."
     )
 
 
