@@ -51,6 +51,9 @@ class Setting:
 
     def of_loss(self, loss: AnyLoss) -> AnyLoss:
         """Return the loss with the options of this setting that it has."""
+        if not self.options:
+            # A loss of one's own need not have arguments that can be written.
+            return loss
         known = loss.init_args()
         changed = {name: value for name, value in self.options if name in known}
         if not changed:
@@ -171,7 +174,7 @@ class Tuning:
         Raises:
             ValueError: If its grid alone has more settings than are to be tried.
         """
-        known = loss.init_args()
+        known = loss.init_args() if self.options else {}
         tuning = replace(self, options={name: axis for name, axis in self.options.items() if name in known})
         if self.trials is not None and len(tuning.settings) > self.trials:
             raise ValueError(

@@ -142,10 +142,6 @@ def test_number_out_of_range(failure: Failure) -> None:
         (["serch"], "there is no verb 'serch'; did you mean search?"),
         (["search", "--search.rouds=3"], "there is no option --search.rouds; did you mean --search.rounds"),
         (["search", "--search.timeout=60"], "did you mean --search.time_budget or --search.patience?"),
-        (
-            ["search", *MODEL, "--search.time_budget=soon"],
-            "--search.time_budget: 'soon' is no duration: write 90s, 10m",
-        ),
         (["fit", *MODEL, "--trainer.max_epoch=3"], "no option --trainer.max_epoch; did you mean --trainer.max_epochs"),
         (["search", "--config=none.yaml"], "--config: there is no file 'none.yaml'"),
         (["search", *MODEL, "--search.rounds=many"], "--search.rounds: Expected a int. Got value: many"),

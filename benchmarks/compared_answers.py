@@ -4,8 +4,8 @@ Every search is a shipped configuration with another seed. Its answer, if it has
 ``compare``, both trained with eight seeds. A seed whose row is in the folder's ``answers.csv`` is not repeated, and
 what a seed has begun is continued:
 
-    python -m benchmarks.answers_on_test
-    python -m benchmarks.answers_on_test --name ml100k_biased_mf --searches 3 --options "[--data.root, DATA]"
+    python -m benchmarks.compared_answers
+    python -m benchmarks.compared_answers --name ml100k_biased_mf --searches 3 --options "[--data.root, DATA]"
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ def main(
     training_seeds: int = 8,
     options: Sequence[str] = (),
     search_options: Sequence[str] = (),
-    root: str = "runs/answers_on_test",
+    root: str = "runs/compared_answers",
 ) -> None:
     """Run the searches and write the report.
 
@@ -49,7 +49,7 @@ def main(
 
     rows = finished_rows(folder / "answers.csv", [{"seed": seed} for seed in range(1, searches + 1)], measure)
     write_report(
-        f"answers_on_test_{name}",
+        f"compared_answers_{name}",
         title="The answers of searches, compared with tuned BCE on the test rows",
         parts=[
             f"`search --config configs/search/{name}.yaml --seed_everything SEED`"
