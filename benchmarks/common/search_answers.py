@@ -1,5 +1,6 @@
 """Searches, and comparisons of their answers with the tuned baseline, as commands; what is done is not repeated."""
 
+import math
 import resource
 import subprocess
 import sys
@@ -78,9 +79,11 @@ def finished_rows(
 
 def cells(found: Mapping[str, Any]) -> list[str]:
     """Return a row's cells under :data:`HEADER`."""
+    # Unknown of a search that was interrupted.
+    seconds = "-" if math.isnan(found["seconds"]) else f"{found['seconds']:.0f}"
     if not isinstance(found["formula"], str) or not found["formula"]:
         nothing = f"nothing that beats BCE; best finalist {found['validated']:+.4f}"
-        return [nothing, *["-"] * 5, f"{found['seconds']:.0f}"]
+        return [nothing, *["-"] * 5, seconds]
     return [
         f"`{found['formula']}`",
         str(int(found["operators"])),
@@ -88,5 +91,5 @@ def cells(found: Mapping[str, Any]) -> list[str]:
         f"{found['difference']:+.4f}",
         f"{found['low']:+.4f} to {found['high']:+.4f}",
         f"{found['p_value']:.3f}",
-        f"{found['seconds']:.0f}",
+        seconds,
     ]
