@@ -60,7 +60,25 @@ class AuditResult:
 
 
 class Verdict(ABC):
-    """What an audit concludes."""
+    """What an audit concludes.
+
+    Attributes:
+        results: One an opponent.
+    """
+
+    results: tuple[AuditResult, ...]
+
+    @property
+    def outcome(self) -> str:
+        """What became of the search against each opponent, in words."""
+        return " and ".join(f"{result.words} {result.opponent}" for result in self.results)
+
+    @property
+    def figures(self) -> str:
+        """The difference to each opponent, in words."""
+        return "; ".join(
+            f"to {result.opponent} {difference_words(result.difference, result.p_value)}" for result in self.results
+        )
 
     @property
     @abstractmethod
@@ -96,15 +114,11 @@ class Audit(Verdict):
         """The conclusion with its figures."""
         best = self.best
         value = best.mean(f"test_{best.criterion.metric}")
-        outcome = " and ".join(f"{result.words} {result.opponent}" for result in self.results)
-        figures = "; ".join(
-            f"to {result.opponent} {difference_words(result.difference, result.p_value)}" for result in self.results
-        )
         return (
-            f"On held-out data the search {outcome}: the formula that validation chooses among its best "
+            f"On held-out data the search {self.outcome}: the formula that validation chooses among its best "
             f"{self.choices} ({best.loss.label}, after {self.trained_candidates} trained candidates) has a test "
             f"{best.criterion.title} of {value:.4f} ± {best.standard_error:.4f} (standard error), a difference "
-            f"{figures}."
+            f"{self.figures}."
         )
 
     def limits(self) -> Iterator[str]:

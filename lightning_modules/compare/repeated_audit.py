@@ -8,7 +8,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from lightning_modules.compare.audit import AuditResult, Verdict, best_of, difference_words
+from lightning_modules.compare.audit import AuditResult, Verdict, best_of
 from lightning_modules.compare.compared_losses import RANDOM, SEARCH, SearchedLosses
 from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.resampling import Resampled
@@ -107,13 +107,9 @@ class RepeatedAudit(Verdict):
     def sentence(self) -> str:
         """The conclusion with its figures."""
         counts = " and ".join(_counted(each) for each in self.arms)
-        outcome = " and ".join(f"{result.words} {result.opponent}" for result in self.results)
-        figures = "; ".join(
-            f"to {result.opponent} {difference_words(result.difference, result.p_value)}" for result in self.results
-        )
         return (
-            f"Over {counts} of {self.trained_candidates} trained candidates each, the search {outcome} on held-out "
-            f"data: a mean difference in test {self.criterion.title} {figures}.{self._spread()}"
+            f"Over {counts} of {self.trained_candidates} trained candidates each, the search {self.outcome} on "
+            f"held-out data: a mean difference in test {self.criterion.title} {self.figures}.{self._spread()}"
         )
 
     def _spread(self) -> str:
