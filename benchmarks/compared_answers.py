@@ -15,7 +15,7 @@ from typing import Any
 from jsonargparse import auto_cli
 
 from benchmarks.common.report import table, write_report
-from benchmarks.common.search_answers import HEADER, cells, compared, finished_rows, searched
+from benchmarks.common.search_answers import HEADER, answer_compared, cells, finished_rows
 
 
 def main(
@@ -41,11 +41,8 @@ def main(
     def measure(key: Mapping[str, Any]) -> dict[str, Any]:
         study, seed = folder / f"search_{key['seed']}", str(key["seed"])
         search = ["--config", f"configs/search/{name}.yaml", "--seed_everything", seed, *options, *search_options]
-        found = searched(study, search)
-        if found["formula"]:
-            settings = ["--config", f"configs/compare/{name}.yaml", "--seeds", str(training_seeds), *options]
-            found |= compared(study, folder / f"compare_{seed}", settings)
-        return found
+        compare = ["--config", f"configs/compare/{name}.yaml", "--seeds", str(training_seeds), *options]
+        return answer_compared(study, folder / f"compare_{seed}", search, compare)
 
     rows = finished_rows(folder / "answers.csv", [{"seed": seed} for seed in range(1, searches + 1)], measure)
     write_report(

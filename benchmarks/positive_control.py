@@ -17,7 +17,7 @@ from typing import Any
 from jsonargparse import auto_cli
 
 from benchmarks.common.report import table, write_report
-from benchmarks.common.search_answers import HEADER, cells, compared, finished_rows, searched
+from benchmarks.common.search_answers import HEADER, answer_compared, cells, finished_rows
 from datamodules import SyntheticInteractions
 
 #: The data, but for their seed.
@@ -73,16 +73,12 @@ def main(
 
     def measure(key: Mapping[str, Any]) -> dict[str, Any]:
         name, data = f"{key['strategy']}_{key['seed']}", data_arguments(key["seed"])
-        search = {**SEARCH, "strategy": key["strategy"]}
+        own = {**SEARCH, "strategy": key["strategy"]}
         settings = ["--seed_everything", str(key["seed"]), "--trainer.max_epochs", str(_EPOCHS), *_MODEL, *data]
-        found = searched(
-            folder / name, ["--config", "configs/search/quickstart.yaml", *settings, *_as_options("search", search)]
-        )
-        if found["formula"]:
-            compare = ["--config", "configs/compare/quickstart.yaml", *_MODEL, *data]
-            compare += _as_options("compare", {**COMPARE, "seeds": training_seeds})
-            found |= compared(folder / name, folder / f"compare_{name}", compare)
-        return found
+        search = ["--config", "configs/search/quickstart.yaml", *settings, *_as_options("search", own)]
+        compare = ["--config", "configs/compare/quickstart.yaml", *_MODEL, *data]
+        compare += _as_options("compare", {**COMPARE, "seeds": training_seeds})
+        return answer_compared(folder / name, folder / f"compare_{name}", search, compare)
 
     keys = [{"strategy": name, "seed": seed} for seed in range(1, data_seeds + 1) for name in strategies]
     rows = finished_rows(folder / "answers.csv", keys, measure)

@@ -56,6 +56,12 @@ def compared(study: Path, root: Path, arguments: Sequence[str]) -> dict[str, Any
     return {name: row[name] for name in ("difference", "low", "high", "p_value")}
 
 
+def answer_compared(study: Path, root: Path, search: Sequence[str], compare: Sequence[str]) -> dict[str, Any]:
+    """Run a search and, if it has an answer, its comparison; return what both say of it."""
+    found = searched(study, search)
+    return found | compared(study, root, compare) if found["formula"] else found
+
+
 def finished_rows(
     path: Path, keys: Sequence[Mapping[str, Any]], measure: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
