@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from lightning_modules.losses.formulas import printing, simplification
+from lightning_modules.losses.formulas import latex, mathml, printing, simplification
 from lightning_modules.losses.formulas.dialect import POINTWISE, Dialect, dialect_with
 from lightning_modules.losses.formulas.nodes import (
     Constant,
@@ -73,7 +73,11 @@ class Formula:
 
     def latex(self) -> str:
         """Return LaTeX for the formula, with the symbols of its dialect."""
-        return printing.to_latex(self.nodes)
+        return latex.to_latex(self.nodes)
+
+    def mathml(self) -> str:
+        """Return one element of MathML for the formula, with the symbols of its dialect."""
+        return mathml.to_mathml(self.nodes)
 
     @cached_property
     def variables(self) -> frozenset[str]:

@@ -1,15 +1,16 @@
-"""Writes formulas as text and as LaTeX."""
+"""Writes formulas as text."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from lightning_modules.losses.formulas.dialect import DIALECTS
 from lightning_modules.losses.formulas.nodes import Constant, FormulaError, Node, Operation, Variable
 from lightning_modules.losses.formulas.operators import ATOM, POWER, PRODUCT, SUM, UNARY
 from lightning_modules.losses.formulas.parsing import MAX_LENGTH
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
+    """What is written of a node, and how strongly its outermost operator binds."""
+
     text: str
     precedence: int
 
@@ -20,16 +21,7 @@ def to_text(nodes: Sequence[Node]) -> str:
     Raises:
         FormulaError: If the text, in which shared nodes are repeated, is too long to be read back.
     """
-    return _TextWriter(nodes).write()
-
-
-def to_latex(nodes: Sequence[Node]) -> str:
-    """Return the formula as LaTeX, also valid in mathtext, with the symbols of its dialect.
-
-    Raises:
-        FormulaError: If the result, in which shared nodes are repeated, is too long.
-    """
-    return _LatexWriter(nodes).write()
+    return TextWriter(nodes).write()
 
 
 def num_written(nodes: Sequence[Node]) -> int:
@@ -61,13 +53,27 @@ def _joined(node: Node, nodes: Sequence[Node]) -> bool:
     return is_quotient or (node.operator == "add" and inner == "negative")
 
 
-class _TextWriter:
-    times = " * "
+class TextWriter:
+    """Writes a formula in infix notation; the base of all writers.
+
+    Args:
+        nodes: The formula's nodes.
+
+    Attributes:
+        plus, minus, times: What stands between operands.
+        negation: What stands before a negative operand.
+        comma: What stands between the operands of a call.
+        longest: The most characters that may be written.
+    """
+
+    plus, minus, times = " + ", " - ", " * "
+    negation, comma = "-", ", "
+    longest = MAX_LENGTH
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
-        self.pieces: list[_Piece] = []
-        self.infix: dict[str, Callable[..., _Piece]] = {
+        self.pieces: list[Piece] = []
+        self.infix: dict[str, Callable[..., Piece]] = {
             "add": self.sum,
             "multiply": self.product,
             "negative": self.negative,
@@ -76,24 +82,31 @@ class _TextWriter:
         }
 
     def write(self) -> str:
+        """Return what is written of the last node.
+
+        Raises:
+            FormulaError: If it is too long.
+        """
         for node in self.nodes:
             piece = self.piece(node)
-            if len(piece.text) > MAX_LENGTH:
+            if len(piece.text) > self.longest:
                 raise FormulaError(
-                    f"formula is longer than {MAX_LENGTH} characters when written out, because parts of it are used "
+                    f"formula is longer than {self.longest} characters when written out, because parts of it are used "
                     "many times; simplify it or keep its nodes instead"
                 )
             self.pieces.append(piece)
         return self.pieces[-1].text
 
-    def piece(self, node: Node) -> _Piece:
+    def piece(self, node: Node) -> Piece:
+        """Return what is written of a node whose operands are written."""
         if isinstance(node, Variable):
-            return _Piece(self.variable(node.name), ATOM)
+            return Piece(self.variable(node.name), ATOM)
         if isinstance(node, Constant):
             return self.constant(node.value)
         if node.operator in self.infix:
             return self.infix[node.operator](*node.operands)
-        return _Piece(self.call(node.operator, ", ".join(self.at(operand, SUM) for operand in node.operands)), ATOM)
+        operands = self.comma.join(self.at(operand, SUM) for operand in node.operands)
+        return Piece(self.call(node.operator, operands), ATOM)
 
     def at(self, position: int, lowest: int) -> str:
         """Return an operand's text, in parentheses if its precedence is lower than ``lowest``."""
@@ -101,88 +114,56 @@ class _TextWriter:
         return piece.text if piece.precedence >= lowest else self.group(piece.text)
 
     def operand_of(self, operator: str, position: int) -> int | None:
+        """Return the operand of a node, if it is this operator of one operand."""
         node = self.nodes[position]
         return node.operands[0] if isinstance(node, Operation) and node.operator == operator else None
 
-    def sum(self, left: int, right: int) -> _Piece:
+    def sum(self, left: int, right: int) -> Piece:
+        """Write a sum, or a difference."""
         subtracted = self.operand_of("negative", right)
         if subtracted is not None:
-            return _Piece(f"{self.at(left, SUM)} - {self.at(subtracted, PRODUCT)}", SUM)
-        return _Piece(f"{self.at(left, SUM)} + {self.at(right, PRODUCT)}", SUM)
+            return Piece(f"{self.at(left, SUM)}{self.minus}{self.at(subtracted, PRODUCT)}", SUM)
+        return Piece(f"{self.at(left, SUM)}{self.plus}{self.at(right, PRODUCT)}", SUM)
 
-    def product(self, left: int, right: int) -> _Piece:
+    def product(self, left: int, right: int) -> Piece:
+        """Write a product, or a quotient."""
         divisor = self.operand_of("reciprocal", right)
         if divisor is not None and self.nodes[left] != Constant(1.0):
             return self.quotient(left, divisor)
-        return _Piece(f"{self.at(left, PRODUCT)}{self.times}{self.factor(right)}", PRODUCT)
+        return Piece(f"{self.at(left, PRODUCT)}{self.times}{self.factor(right)}", PRODUCT)
 
-    def negative(self, operand: int) -> _Piece:
-        return _Piece(f"-{self.at(operand, POWER)}", UNARY)
+    def negative(self, operand: int) -> Piece:
+        """Write a negative."""
+        return Piece(f"{self.negation}{self.at(operand, POWER)}", UNARY)
 
     def factor(self, position: int) -> str:
+        """Write the second factor of a product."""
         return self.at(position, UNARY)
 
-    def quotient(self, dividend: int, divisor: int) -> _Piece:
-        return _Piece(f"{self.at(dividend, PRODUCT)} / {self.at(divisor, UNARY)}", PRODUCT)
+    def quotient(self, dividend: int, divisor: int) -> Piece:
+        """Write a quotient."""
+        return Piece(f"{self.at(dividend, PRODUCT)} / {self.at(divisor, UNARY)}", PRODUCT)
 
-    def reciprocal(self, divisor: int) -> _Piece:
-        return _Piece(f"1 / {self.at(divisor, UNARY)}", PRODUCT)
+    def reciprocal(self, divisor: int) -> Piece:
+        """Write a reciprocal."""
+        return Piece(f"1 / {self.at(divisor, UNARY)}", PRODUCT)
 
-    def square(self, base: int) -> _Piece:
-        return _Piece(f"{self.at(base, ATOM)}**2", POWER)
+    def square(self, base: int) -> Piece:
+        """Write a square."""
+        return Piece(f"{self.at(base, ATOM)}**2", POWER)
 
     def variable(self, name: str) -> str:
+        """Write a variable."""
         return name
 
-    def constant(self, value: float) -> _Piece:
-        return _Piece(repr(value).removesuffix(".0"), ATOM)
+    def constant(self, value: float) -> Piece:
+        """Write a number."""
+        return Piece(repr(value).removesuffix(".0"), ATOM)
 
     def group(self, text: str) -> str:
+        """Put parentheses around what is written."""
         return f"({text})"
 
     def call(self, operator: str, operands: str) -> str:
+        """Write an operator with its operands in parentheses."""
         return f"{operator}({operands})"
-
-
-_LATEX_VARIABLES = {name: symbol for dialect in DIALECTS for name, symbol in dialect.symbols.items()}
-_LATEX_FUNCTIONS = {
-    **{name: rf"\{name}" for name in ("max", "min", "log", "tanh", "exp")},
-    "sigmoid": r"\sigma",
-    "sum": r"\sum_{j}",
-    **{name: rf"\operatorname{{{name}}}_{{j}}" for name in ("mean", "logmeanexp", "hard")},
-}
-
-
-class _LatexWriter(_TextWriter):
-    times = r" \cdot "
-
-    def factor(self, position: int) -> str:
-        return self.at(position, POWER)
-
-    def quotient(self, dividend: int, divisor: int) -> _Piece:
-        return _Piece(rf"\frac{{{self.at(dividend, SUM)}}}{{{self.at(divisor, SUM)}}}", POWER)
-
-    def reciprocal(self, divisor: int) -> _Piece:
-        return _Piece(rf"\frac{{1}}{{{self.at(divisor, SUM)}}}", POWER)
-
-    def square(self, base: int) -> _Piece:
-        return _Piece(f"{self.at(base, ATOM)}^{{2}}", POWER)
-
-    def variable(self, name: str) -> str:
-        return _LATEX_VARIABLES[name]
-
-    def constant(self, value: float) -> _Piece:
-        mantissa, _, exponent = repr(value).removesuffix(".0").partition("e")
-        if not exponent:
-            return _Piece(mantissa, ATOM)
-        return _Piece(rf"{mantissa} \cdot 10^{{{int(exponent)}}}", PRODUCT)
-
-    def group(self, text: str) -> str:
-        return rf"\left({text}\right)"
-
-    def call(self, operator: str, operands: str) -> str:
-        if operator == "abs":
-            return rf"\left|{operands}\right|"
-        if operator == "sqrt":
-            return rf"\sqrt{{{operands}}}"
-        return _LATEX_FUNCTIONS.get(operator, rf"\operatorname{{{operator}}}") + self.group(operands)
