@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from lightning_modules.utilities.figure_style import styled
 from lightning_modules.utilities.files import save_picture
 
 #: Beginnings of the names that each panel shows, from top to bottom.
@@ -90,6 +91,7 @@ class AgentFigure(pl.Callback):
             logger.experiment.add_figure("agent", figure, trainer.global_step)
 
 
+@styled
 def agent_figure(curves: Mapping[str, Mapping[int, float]]) -> Figure:
     """Draw curves over the epochs, a panel for each kind of value.
 
@@ -107,7 +109,7 @@ def agent_figure(curves: Mapping[str, Mapping[int, float]]) -> Figure:
             axes.plot(epochs, finite, marker=".", label="/".join(name.split("/")[2:]) or "all tasks")
         axes.set_ylabel(title)
         if len(names) > 1:
-            axes.legend(fontsize=8)
+            axes.legend()
     if panels:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

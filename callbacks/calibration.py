@@ -11,6 +11,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
+from lightning_modules.utilities.figure_style import BLUE, GUIDE, styled
+
 
 class Curve(Protocol):
     """Mean predictions, shares of label 1 and numbers of rows in bins, each of shape [bins]."""
@@ -59,6 +61,7 @@ class CalibrationFigure(pl.Callback):
             _draw(logger, curves, trainer.global_step)
 
 
+@styled
 def calibration_figure(curve: Curve, title: str) -> Figure:
     """Draw observed against predicted probabilities, with a 95 % interval (Wilson) of what was observed.
 
@@ -78,9 +81,9 @@ def calibration_figure(curve: Curve, title: str) -> Figure:
 def _draw_shares(axes: Axes, predicted: Tensor, observed: Tensor, rows: Tensor) -> None:
     low, high = _wilson_interval(observed, rows)
     limit = 1.05 * float(max(predicted.max(), high.max()))
-    axes.plot([0, limit], [0, limit], color="grey", linewidth=1)
-    axes.vlines(predicted, low, high, color="tab:blue", alpha=0.5, linewidth=2)
-    axes.plot(predicted, observed, "o", color="tab:blue", markersize=5, clip_on=False)
+    axes.plot([0, limit], [0, limit], color=GUIDE, linewidth=1)
+    axes.vlines(predicted, low, high, color=BLUE, alpha=0.5, linewidth=2)
+    axes.plot(predicted, observed, "o", color=BLUE, markersize=5, clip_on=False)
     axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
     axes.set_xlabel("predicted probability", fontsize=13)
     axes.set_ylabel("share observed", fontsize=13)

@@ -14,7 +14,7 @@ PACKAGES = ("lightning_modules", "datamodules", "callbacks", "lossmith")
 MODELS = {"recommenders", "multitask", "agents"}
 ALLOWED = {
     "utilities": set(),
-    "statistics": set(),
+    "statistics": {"utilities"},
     "datamodules": {"utilities"},
     "callbacks": {"utilities"},
     "losses": {"utilities"},

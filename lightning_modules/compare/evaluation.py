@@ -56,7 +56,7 @@ class ComparisonEvaluation:
         verdict, arms = self._audited(results, resampled)
         level = 1 - self.settings.confidence
         notes = [*self.losses.remarks, *remarks(results, self.plan, verdict, level=level)]
-        return ComparisonReport(results, verdict, notes, self._setup(runs), arms)
+        return ComparisonReport(results, verdict, notes, self._setup(runs), arms, self._basis())
 
     def _audited(
         self, results: Sequence[LossResult], resampled: Resampled
@@ -107,6 +107,15 @@ class ComparisonEvaluation:
         """Return the hyper-parameters that were tuned, in words."""
         names = ["a learning rate", "a weight decay", *(f"a {name}" for name in self.plan.tuning.options)]
         return f"{', '.join(names[:-1])} and {names[-1]}"
+
+    def _basis(self) -> str:
+        """Return what the intervals are, in words."""
+        label, _ = self.records.rows("test")
+        rows, _, _ = self.criterion.rows(label).partition(",")
+        seeds = len(self.plan.seeds)
+        if seeds < 2:
+            return f"no intervals: one seed, {rows}"
+        return f"{100 * self.settings.confidence:g} % intervals over {seeds} seeds and {rows}"
 
     def _setup(self, runs: Mapping[str, pd.DataFrame]) -> str:
         """Return what was compared on what, in words."""

@@ -1,24 +1,19 @@
 """The report of a comparison: table, picture and page."""
 
-import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from lightning_modules.compare.audit import Verdict
-from lightning_modules.compare.compared_losses import GROUPS
 from lightning_modules.compare.criteria import Criterion
+from lightning_modules.compare.figures import differences_figure
 from lightning_modules.compare.repeated_audit import ArmResult
 from lightning_modules.compare.results import LossResult
 from lightning_modules.compare.search_tables import LEGEND, search_cells, search_header, search_numbers
@@ -31,83 +26,9 @@ from lightning_modules.compare.tables import (
     part_cells,
     part_header,
 )
+from lightning_modules.statistics.interval_figure import PlottedDifference
 from lightning_modules.utilities.files import replace_file, save_picture
-from lightning_modules.utilities.markdown import literal, markdown, short
-
-_PALETTE = colormaps["tab10"]
-_NAME_WIDTH = 60
-_BASELINE_WIDTH = 30
-
-
-@dataclass(frozen=True)
-class PlottedDifference:
-    """A loss and its difference from the baseline.
-
-    Args:
-        name: Name or formula of the loss.
-        estimate: Difference from the baseline; nan if the loss diverged.
-        low: Lower end of the interval; nan if there is none.
-        high: Upper end of the interval; nan if there is none.
-        group: Where the loss comes from, one of :data:`~lightning_modules.compare.compared_losses.GROUPS`, shown as its
-            colour.
-    """
-
-    name: str
-    estimate: float
-    low: float
-    high: float
-    group: str
-
-
-def intervals_figure(rows: Sequence[PlottedDifference], *, title: str, baseline: str) -> Figure:
-    """Draw one horizontal interval a loss, in the order given from the top, around a line at zero for the baseline.
-
-    Args:
-        rows: What to draw; a loss whose estimate is nan is shown as diverged.
-        title: Written above in up to three lines; the rest is cut.
-        baseline: Name of the loss that zero stands for.
-    """
-    # TensorBoard shows figures in narrow tiles: names beside the intervals would leave no room for either.
-    figure = Figure(figsize=(4.2, 1.5 + 0.4 * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    # A group has the same colour in every picture.
-    colours = {group: _PALETTE(place) for place, group in enumerate(GROUPS) if group in {row.group for row in rows}}
-    axes.axvline(0, color="black", linewidth=0.8, linestyle="--", zorder=0)
-    for place, row in enumerate(rows):
-        _draw(axes, place, row, colours[row.group])
-    for group, colour in colours.items():
-        axes.plot([], [], "o", color=colour, markersize=5, label=group)
-    axes.set(ylim=(len(rows) - 0.6, -0.8), yticks=[])
-    axes.set_xlabel("difference from the baseline", fontsize=9)
-    axes.tick_params(labelsize=8)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    _label_zero(axes, baseline)
-    figure.suptitle("\n".join(textwrap.wrap(title, 60, max_lines=3, placeholder=" ...")), fontsize=9)
-    if colours:
-        figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    return figure
-
-
-def _draw(axes: Axes, place: int, row: PlottedDifference, colour: tuple[float, float, float, float]) -> None:
-    diverged = math.isnan(row.estimate)
-    outcome = ": diverged" if diverged else ""
-    name = short(row.name, _NAME_WIDTH - len(outcome)) + outcome
-    # A formula is no mathtext; the white box keeps a name legible where it crosses the line at zero.
-    text = axes.text(0.01, place - 0.28, name, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
-    text.set(parse_math=False, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
-    if diverged:
-        text.set(style="italic", color="dimgrey")
-        return
-    axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
-    axes.plot([row.estimate], [place], "o", color=colour, markersize=5)
-
-
-def _label_zero(axes: Axes, baseline: str) -> None:
-    low, high = axes.get_xlim()
-    share = -low / (high - low)
-    alignment = "left" if share < 0.25 else "right" if share > 0.75 else "center"
-    text = axes.text(0, 1.01, short(baseline, _BASELINE_WIDTH), transform=axes.get_xaxis_transform(), fontsize=8)
-    text.set(ha=alignment, va="bottom", parse_math=False)
+from lightning_modules.utilities.markdown import literal, markdown
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -127,6 +48,7 @@ class ComparisonReport:
         remarks: The limits of the comparison, a line each.
         setup: What was compared on what, in words.
         arms: The searches, if several were audited.
+        basis: What the intervals are, in words.
     """
 
     results: Sequence[LossResult]
@@ -134,6 +56,7 @@ class ComparisonReport:
     remarks: Sequence[str]
     setup: str
     arms: Sequence[ArmResult] = ()
+    basis: str = ""
 
     @property
     def criterion(self) -> Criterion:
@@ -178,9 +101,7 @@ class ComparisonReport:
             for result in self.results[1:]
         ]
         rows.sort(key=lambda row: -row.estimate if row.estimate == row.estimate else float("inf"))
-        return intervals_figure(
-            rows, title=f"Test {self.criterion.title}: difference to {self.baseline}", baseline=self.baseline
-        )
+        return differences_figure(rows, self.criterion.title, self.baseline, self.basis)
 
     def searches_figure(self) -> Figure:
         """Return the picture of several searches: an interval a search, and one for the mean of each arm."""
@@ -192,8 +113,8 @@ class ComparisonReport:
                 (f"mean of {len(arm.searches)}", arm.difference),
             )
         ]
-        title = f"Test {self.criterion.title} of what searches found: difference to {self.baseline}"
-        return intervals_figure(rows, title=title, baseline=self.baseline)
+        of_whom = "what searches found"
+        return differences_figure(rows, self.criterion.title, self.baseline, self.basis, of_whom)
 
     def write(self, root: Path) -> None:
         """Write ``summary.md``, ``summary.csv`` and ``intervals.png``; of several searches their table and picture."""

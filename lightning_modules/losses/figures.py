@@ -1,9 +1,9 @@
-"""CurveKind of losses for TensorBoard and reports."""
+"""Curves of losses for TensorBoard and reports."""
 
 import math
 import statistics
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from lightning_modules.losses import BCE, Loss, LossObject, SampledSoftmax
 from lightning_modules.losses.score_curves import LossCurve, score_curve
+from lightning_modules.utilities.figure_style import BLUE, GREEN, GUIDE, ORANGE, styled
 
 _POINTS = 400
-# Of the powers of ten on one side of an axis.
-_MOST_DECADES = 4
-_COLOURS = ("tab:orange", "tab:blue", "tab:green")
+# Of the values of a curve; what lies beyond is near a pole.
+_SHOWN_SHARES = (0.03, 0.97)
+_COLOURS = (ORANGE, BLUE, GREEN)
 # Below it lies most of BCE's curve.
 _HIGHEST_SHOWN = 5.0
 
@@ -50,8 +51,11 @@ def curves_of(loss: LossObject) -> CurveKind:
     return _OF_SCORES if loss.wants == "scores" else _OF_PREDICTION
 
 
+@styled
 def loss_figure(loss: LossObject, title: str) -> Figure:
     """Draw a loss and its derivative: by the predicted probability for labels 0 and 1, or by the gap to a negative.
+
+    The usual loss of its kind is drawn beside it, dashed. What is far larger than both are leaves the picture.
 
     Args:
         loss: Any pointwise loss, one that wants logits is drawn over the probability too; or one of scores, which is
@@ -59,35 +63,37 @@ def loss_figure(loss: LossObject, title: str) -> Figure:
         title: The title, cut after four lines.
     """
     # TensorBoard shows figures in tiles of about 350 pixels, too narrow for two panels side by side.
-    figure = Figure(figsize=(4.2, 5.4))
+    figure = Figure(figsize=(4.2, 5.8))
     # A tight layout, which measures every tick label, takes three quarters of the time.
-    figure.subplots_adjust(left=0.2, right=0.96, bottom=0.1, top=0.84, hspace=0.1)
+    figure.subplots_adjust(left=0.17, right=0.96, bottom=0.18, top=0.86, hspace=0.1)
     value_axes, gradient_axes = figure.subplots(2, 1, sharex=True)
-    curves = curves_of(loss)
-    for (name, curve_of), colour in zip(curves.lines.items(), _COLOURS, strict=False):
-        curve = curve_of(loss)
-        value_axes.plot(curve.at, curve.value, color=colour, label=name)
-        gradient_axes.plot(curve.at, curve.gradient, color=colour, label=name)
-    value_axes.set(ylabel="loss")
-    gradient_axes.set(ylabel=curves.derivative, xlabel=curves.over)
-    for axes in (value_axes, gradient_axes):
-        _scale(axes)
-    gradient_axes.axhline(0, color="grey", linewidth=0.8)
-    value_axes.legend()
-    figure.suptitle("\n".join(textwrap.wrap(title, 50, max_lines=4, placeholder=" ...")), fontsize=9)
+    kind = curves_of(loss)
+    own = {name: curve_of(loss) for name, curve_of in kind.lines.items()}
+    usual = (
+        {}
+        if loss.identity == kind.usual.identity
+        else {name: curve_of(kind.usual) for name, curve_of in kind.lines.items()}
+    )
+    for curves, prefix, style in ((own, "", "-"), (usual, f"{kind.usual.title}, ", "--")):
+        for (name, curve), colour in zip(curves.items(), _COLOURS, strict=False):
+            look = {"color": colour, "linestyle": style, "linewidth": 1 + (style == "-"), "label": f"{prefix}{name}"}
+            value_axes.plot(curve.at, curve.value, **look)
+            gradient_axes.plot(curve.at, curve.gradient, **look)
+    every = [*own.values(), *usual.values()]
+    value_axes.set(ylabel="value of the loss", ylim=_window([curve.value for curve in every]))
+    gradient_axes.set(ylabel=kind.derivative, xlabel=kind.over, ylim=_window([curve.gradient for curve in every]))
+    gradient_axes.axhline(0, color=GUIDE, linewidth=0.8)
+    figure.legend(*value_axes.get_legend_handles_labels(), loc="lower center", ncols=2)
+    figure.suptitle("\n".join(textwrap.wrap(title, 50, max_lines=4, placeholder=" ...")))
     return figure
 
 
-def _scale(axes: Axes) -> None:
-    """Scale an axis linearly between -1 and 1, and logarithmically beyond: poles would flatten everything else."""
-    axes.set_yscale("symlog", linthresh=1.0)
-    bottom, top = axes.get_ylim()
-    decades = max(1, math.ceil(math.log10(max(-bottom, top, 1.0))))
-    sizes = [0.5, *(10.0**power for power in range(0, decades + 1, -(-decades // _MOST_DECADES)))]
-    ticks = [tick for tick in sorted({0.0, *sizes, *(-size for size in sizes)}) if bottom <= tick <= top]
-    # Laid out as formulas, as matplotlib does with powers of ten, they take half the time of a figure.
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_yticks([], minor=True)
+def _window(curves: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Return the range of an axis, without the poles of curves, which would flatten everything else."""
+    ends = [np.nanquantile([each for each in curve if math.isfinite(each)] or [0.0], _SHOWN_SHARES) for curve in curves]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    room = 0.05 * (high - low) or 1.0
+    return low - room, high + room
 
 
 def drawn(figure: Figure) -> NDArray[np.uint8]:
@@ -120,6 +126,7 @@ def draw_beside_usual(axes: Axes, name: str, loss: LossObject) -> None:
             style = "--" if place else "-"
             axes.plot(curve.at, height, style, color=colour, linewidth=2 - place, label=f"{title}, {line}")
     axes.set(xlim=kind.limits, ylim=(-0.02 * _HIGHEST_SHOWN, _HIGHEST_SHOWN), xlabel=kind.over)
+    axes.set_ylabel(f"loss from its least value up, as steep as {kind.usual.title}")
 
 
 def _median_slope(gradients: list[list[float]]) -> float:
@@ -140,8 +147,8 @@ def _prediction_curve(loss: Loss, label: float) -> LossCurve:
 
 _OF_PREDICTION = CurveKind(
     lines={f"label {label}": partial(_prediction_curve, label=float(label)) for label in (0, 1)},
-    over="pred",
-    derivative="derivative by pred",
+    over="predicted probability",
+    derivative="derivative by the prediction",
     limits=(0, 1),
     usual=BCE(),
 )
@@ -151,8 +158,8 @@ _OF_SCORES = CurveKind(
         "8 negatives": partial(score_curve, negatives=8),
         "64 negatives": partial(score_curve, negatives=64),
     },
-    over="gap of one negative",
-    derivative="derivative by it",
+    over="gap of one negative: its score less the positive's",
+    derivative="derivative by the gap",
     limits=(-1.5, 1.5),
     usual=SampledSoftmax(),
 )

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from lightning_modules.compare.report import PlottedDifference, intervals_figure
+from lightning_modules.compare.figures import differences_figure
+from lightning_modules.statistics.interval_figure import PlottedDifference
 
 pytestmark = pytest.mark.draws
 
@@ -21,7 +22,7 @@ ROWS = [
 
 
 def drawn(rows: list[PlottedDifference] = ROWS, baseline: str = "BCE") -> Figure:
-    figure = intervals_figure(rows, title="Test AUC against BCE", baseline=baseline)
+    figure = differences_figure(rows, "AUC", baseline, "95 % intervals over 3 seeds and 500 test rows")
     FigureCanvasAgg(figure).draw()
     return figure
 
@@ -96,6 +97,11 @@ def test_the_line_at_zero_has_the_name_of_the_baseline_above() -> None:
     line = next(line for line in figure.axes[0].lines if xs(line) == [0, 0])
     assert label.get_position()[0] == xs(line)[0]
     assert label.get_window_extent().y0 >= figure.axes[0].bbox.y1
+
+
+def test_the_axis_says_what_is_measured_and_what_the_intervals_are() -> None:
+    label = drawn().axes[0].get_xlabel()
+    assert label == "test AUC less that of BCE\n95 % intervals over 3 seeds and 500 test rows"
 
 
 def test_long_names_are_cut_and_dollars_are_no_mathtext() -> None:

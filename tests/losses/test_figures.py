@@ -34,6 +34,19 @@ def test_a_loss_of_logits_is_drawn_over_the_probability_too() -> None:
     np.testing.assert_allclose(gradient, 1 / (1 - pred), rtol=1e-6)
 
 
+def test_the_usual_loss_is_drawn_beside_another_one_but_not_beside_itself() -> None:
+    figure = loss_figure(MSE(), "squared error")
+    (line,) = [each for each in figure.axes[0].lines if each.get_label() == "BCE, label 1"]
+    np.testing.assert_allclose(line.get_ydata(), -np.log(line.get_xdata()), rtol=1e-9)
+    assert [text.get_text() for text in loss_figure(BCE(), "BCE").legends[0].get_texts()] == ["label 0", "label 1"]
+
+
+def test_a_pole_leaves_the_picture_and_what_is_near_zero_fills_it() -> None:
+    low, high = loss_figure(FormulaLoss("label / pred + 1 / (1 - pred)"), "poles").axes[0].get_ylim()
+    assert -3 < low < 1
+    assert 5 < high < 60
+
+
 def test_a_loss_without_pred_is_flat() -> None:
     for pred_and_gradient in curves(loss_figure(FormulaLoss("label"), "label"), 1).values():
         assert (pred_and_gradient[1] == 0).all()

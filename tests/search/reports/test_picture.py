@@ -9,7 +9,8 @@ from matplotlib.image import imread
 from lightning_modules.search.answer import ValidatedFormula, Validation
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
-from lightning_modules.search.reports.picture import PICTURE_NAME, PictureFile, search_figure, spread, write_picture
+from lightning_modules.search.reports.panels import spread
+from lightning_modules.search.reports.picture import PICTURE_NAME, PictureFile, search_figure, write_picture
 from lightning_modules.search.study import Study
 from tests.search.observer_helpers import candidate, reference
 
@@ -44,15 +45,13 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.axes[0].texts]
 
 
-def test_every_reward_is_a_dot_with_the_mean_and_the_best_of_the_rounds(tmp_path: Path) -> None:
+def test_every_reward_is_a_dot_with_the_best_of_the_round_and_so_far(tmp_path: Path) -> None:
     figure = search_figure(study_of(tmp_path, CANDIDATES))
     dots = np.asarray(figure.axes[0].collections[0].get_offsets())
     assert dots[:, 1].tolist() == [each.reward for each in CANDIDATES[3:]]
     assert np.rint(dots[:, 0]).tolist() == [1, 1, 2, 3, 3]
     assert len({*dots[:, 0]}) == 5
-    rounds, means = line(figure, 0, "mean of the round")
-    assert rounds == [1, 2, 3]
-    assert means == pytest.approx([-0.019, -1.0, 0.0025])
+    assert line(figure, 0, "best of the round") == ([1, 2, 3], [0.002, -1.0, 0.004])
     assert line(figure, 0, "best so far") == ([1, 2, 3], [0.002, 0.002, 0.004])
 
 
@@ -68,7 +67,19 @@ def test_hand_made_losses_are_lines_with_their_names(tmp_path: Path) -> None:
     figure = search_figure(study_of(tmp_path, CANDIDATES))
     heights = {np.asarray(line.get_ydata())[0] for line in figure.axes[0].lines if line.get_linestyle() == "--"}
     assert heights == {0.0, -0.2}
-    assert texts(figure) == ["MaxR, SumR", "BCE"]
+    assert texts(figure) == ["below: MaxR,\nSumR", "BCE"]
+
+
+def test_the_scale_is_even_and_what_is_far_worse_is_counted_at_the_edge(tmp_path: Path) -> None:
+    axes = search_figure(study_of(tmp_path, CANDIDATES)).axes[0]
+    assert axes.get_yscale() == "linear"
+    low, high = axes.get_ylim()
+    assert low == pytest.approx(-5 * 0.004)
+    assert 0.004 < high < 0.01
+    edge = np.asarray(axes.collections[1].get_offsets())
+    assert np.rint(edge[:, 0]).tolist() == [1, 2]
+    assert edge[:, 1].tolist() == [low, low]
+    assert line(axes.figure, 0, "worse than the axis shows: 2 of 5") == ([], [])  # type: ignore[arg-type]
 
 
 def test_the_formula_is_written_out_and_drawn_from_its_least_value_up_with_the_slope_of_bce(tmp_path: Path) -> None:
