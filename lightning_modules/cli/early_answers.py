@@ -13,7 +13,8 @@ import yaml
 
 from lightning_modules.cli.option_table import OptionTable, option_table
 from lightning_modules.cli.suggestions import missing_path, unknown_argument, unknown_option, without_class
-from lightning_modules.cli.verbs import IN_CHECKOUT, PLAIN_VERBS, PROGRAM, TRAINER_VERBS, VERBS, refuse, values_of
+from lightning_modules.cli.verbs import PLAIN_VERBS, PROGRAM, TRAINER_VERBS, VERBS, refuse, values_of
+from lightning_modules.utilities.program import IN_CHECKOUT
 
 #: Options that may name a model and data.
 _SOURCES = ("--config", "-c", "--ckpt_path", "--study", "--compare.study")

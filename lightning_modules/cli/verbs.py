@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from lightning_modules.cli.suggestions import did_you_mean
 from lightning_modules.utilities.messages import without_middle
+from lightning_modules.utilities.program import IN_CHECKOUT, INSTALLED
 
-#: The programs that have the verbs: that of a checkout, and the console command of an installation.
-IN_CHECKOUT, INSTALLED = "train.py", "lossmith"
+#: The name of the program in its help.
 PROGRAM = INSTALLED if sys.argv and os.path.basename(sys.argv[0]).startswith(INSTALLED) else IN_CHECKOUT
 EPILOG = "Ends with 0, after errors with 1 or 2, after Ctrl-C with 130; --debug adds the traceback of an error."
 #: Verbs that are methods of Lightning's Trainer.

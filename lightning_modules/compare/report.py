@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from lightning_modules.compare.audit import Verdict
 from lightning_modules.compare.criteria import Criterion
@@ -20,22 +17,17 @@ from lightning_modules.compare.search_tables import LEGEND, search_cells, search
 from lightning_modules.compare.tables import (
     cells,
     header,
-    narrow_cells,
-    narrow_header,
     numbers,
     part_cells,
     part_header,
+    screen_cells,
+    screen_header,
 )
 from lightning_modules.statistics.interval_figure import PlottedDifference
 from lightning_modules.utilities.files import replace_file, save_picture
 from lightning_modules.utilities.markdown import literal, markdown
-
-
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(*header, title=title, box=SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    return table
+from lightning_modules.utilities.program import tensorboard_command
+from lightning_modules.utilities.row_table import print_rows, tell, tell_prose
 
 
 @dataclass(frozen=True)
@@ -131,24 +123,25 @@ class ComparisonReport:
             picture.unlink(missing_ok=True)
 
     def print(self, console: Console, root: Path) -> None:
-        """Print the table, the audit and the remarks."""
-        title = f"Losses compared with {self.baseline}, on the test rows"
-        console.print(_table(title, narrow_header(self.criterion), narrow_cells(self.results)))
-        self._print_parts(console)
+        """Print the tables, a line a loss, the remarks, the audit and where everything is."""
+        tested = f"compared with {self.baseline}, on the test rows"
+        rows = screen_cells(self.results)
+        is_cut = print_rows(console, f"Losses {tested}", screen_header(self.criterion), rows, kept=4)
+        parts = [[metric, *figures, loss] for loss, metric, *figures in part_cells(self.results)]
+        if parts:
+            loss, *figures = part_header()
+            is_cut |= print_rows(console, "\nEach task, on the test rows", [*figures, loss], parts, kept=4)
         if self.arms:
-            header, cells = search_header(self.criterion)[:-2], [row[:-2] for row in search_cells(self.arms)]
-            console.print(_table(f"Searches compared with {self.baseline}, on the test rows", header, cells))
-        for remark in self.remarks:
-            console.print(f"- {remark}", markup=False, highlight=False)
+            search, found, test, *figures = search_header(self.criterion)[:-2]
+            searches = [[row[0], *row[3:-2], row[2], row[1]] for row in search_cells(self.arms)]
+            is_cut |= print_rows(console, f"\nSearches {tested}", [search, *figures, test, found], searches, kept=3)
+        if is_cut:
+            tell(console, f"Losses in full: {root / 'summary.csv'}")
+        tell_prose(console, "", *(f"- {remark}" for remark in self.remarks))
         if self.audit:
-            console.print(f"\n{self.audit.sentence}", style="bold", markup=False, highlight=False)
-        console.print(f"\nSummary: {root / 'summary.md'}", soft_wrap=True, markup=False, highlight=False)
-        console.print(f"TensorBoard: tensorboard --logdir {root}", soft_wrap=True, markup=False, highlight=False)
-
-    def _print_parts(self, console: Console) -> None:
-        rows = part_cells(self.results)
-        if rows:
-            console.print(_table("Each task, on the test rows", part_header(narrow=True), rows))
+            tell_prose(console, "", self.audit.sentence, style="bold")
+        tell(console, "", f"In a picture: {root / 'intervals.png'}", f"Summary: {root / 'summary.md'}")
+        tell(console, f"TensorBoard: {tensorboard_command(root)}")
 
     def _legend(self) -> str:
         return (

@@ -1,7 +1,6 @@
 """The table of a comparison, as text for the terminal and for summary.md, and as numbers."""
 
 import math
-import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -29,10 +28,10 @@ def header(results: Sequence[LossResult]) -> list[str]:
     ]
 
 
-def narrow_header(criterion: Criterion) -> list[str]:
-    """Return the names of the columns of the table for a terminal."""
-    title = criterion.title
-    return ["loss", f"validation {title}", f"test {title}", criterion.beside_title, "difference", "p (Holm)"]
+def screen_header(criterion: Criterion) -> list[str]:
+    """Return the names of the columns of the table for a terminal; a narrow one shows the first figures alone."""
+    validation, beside = f"validation {criterion.title} ± sd (se)", f"{criterion.beside_title} ± sd"
+    return [f"test {criterion.title}", "difference", "interval", "p (Holm)", "± sd (se)", validation, beside, "loss"]
 
 
 def cells(results: Sequence[LossResult]) -> list[list[str]]:
@@ -63,23 +62,23 @@ def _cells(result: LossResult, options: Sequence[str]) -> list[str]:
     ]
 
 
-def narrow_cells(results: Sequence[LossResult]) -> list[list[str]]:
-    """Return the rows of the table for a terminal, with errors and intervals on second lines."""
-    return [_narrow(row) for row in cells(results)]
+def screen_cells(results: Sequence[LossResult]) -> list[list[str]]:
+    """Return the rows of the table for a terminal, whose names are whole."""
+    return [_screen_cells(row, result.loss.label) for row, result in zip(cells(results), results, strict=True)]
 
 
-def _narrow(row: Sequence[str]) -> list[str]:
-    name, validation, test, beside, difference, interval, p_value, *_ = row
-    two_lines = [text.replace(" (", "\n(se ") for text in (validation, test)]
-    gap = difference if interval == "-" else f"{difference}\n{interval}"
-    # Without the zero before the point the numbers fit.
-    numbers = [re.sub(r"(?<!\d)0\.", ".", text) for text in (*two_lines, beside, gap, p_value)]
-    return [name, *numbers]
+def _screen_cells(row: Sequence[str], name: str) -> list[str]:
+    _, validation, test, beside, difference, interval, p_value, *_ = row
+    mean, _, errors = test.partition(" ")
+    if mean == "-":
+        # Its outcome.
+        mean, validation = validation, "-"
+    return [mean, difference, interval, p_value, errors, validation, beside, name]
 
 
-def part_header(*, narrow: bool = False) -> list[str]:
+def part_header() -> list[str]:
     """Return the names of the columns of the table of the metrics that the criterion is made of."""
-    return ["loss", "metric", "test" if narrow else "test ± sd (se)", "difference", "interval", "p (Holm)"]
+    return ["loss", "metric", "test ± sd (se)", "difference", "interval", "p (Holm)"]
 
 
 def part_cells(results: Sequence[LossResult]) -> list[list[str]]:

@@ -1,19 +1,18 @@
 """The report of a polish: tables in the terminal and in summary.md."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Column, Table
 
 from lightning_modules.statistics.significance import Difference, holm
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.markdown import markdown
+from lightning_modules.utilities.program import tensorboard_command
+from lightning_modules.utilities.row_table import print_rows, tell, tell_prose
 
 #: Titles of the metrics in the tables; a terminal has room only for those that are tested.
 SHOWN = {"auc": "AUC", "log_loss": "log-loss", "session_log_loss": "session log-loss"}
@@ -77,35 +76,32 @@ class PolishReport:
             rows.append([arm, *(cell for key in keys for cell in _cells(found[key], adjusted[key]))])
         return header, rows
 
-    def _narrow_gaps(self, metric: str) -> tuple[list[str], list[list[str]]]:
-        """Return the differences with one column a task, the intervals on second lines."""
-        _, rows = self.gaps(metric)
-        narrow = []
-        for arm, *cells in rows:
-            of_tasks = [cells[start : start + 4] for start in range(0, len(cells), 4)]
-            narrow.append(
-                [arm, *("-" if gap == "-" else f"{gap}; p {p}\n{interval}" for gap, interval, p, _ in of_tasks)]
-            )
-        return ["arm", *self.tasks], narrow
-
     def write(self, root: Path) -> None:
         """Write ``summary.md``."""
         replace_file(root / "summary.md", lambda path: path.write_text(self.markdown(), encoding="utf-8"))
 
     def print(self, console: Console, root: Path) -> None:
-        """Print the tables and the remarks."""
+        """Print the tables, a line an arm, the remarks and where everything is."""
         for metric, title in _TESTED.items():
-            _print(console, f"{_heading(title)} on test rows", *self.means({metric: title}))
-            if self.differences:
-                _print(
-                    console,
-                    f"{_heading(title)} less that of '{self.control}'",
-                    *self._narrow_gaps(metric),
-                )
-        for remark in self.remarks:
-            console.print(f"- {remark}", markup=False, highlight=False)
-        console.print(f"\nSummary: {root / 'summary.md'}", soft_wrap=True, markup=False, highlight=False)
-        console.print(f"TensorBoard: tensorboard --logdir {root}", soft_wrap=True, markup=False, highlight=False)
+            self._print_means(console, metric, title)
+            for place, task in enumerate(self.tasks) if self.differences else ():
+                header = ["difference", "interval", "p (Holm)", "p", "arm"]
+                gaps = ((arm, *cells[4 * place : 4 * place + 4]) for arm, *cells in self.gaps(metric)[1])
+                rows = [[gap, interval, adjusted, p_value, arm] for arm, gap, interval, p_value, adjusted in gaps]
+                print_rows(console, f"\n{_heading(title)} {task}, less that of '{self.control}'", header, rows, kept=2)
+            tell(console, "")
+        tell_prose(console, *(f"- {remark}" for remark in self.remarks), "")
+        tell(console, f"Summary: {root / 'summary.md'}", f"TensorBoard: {tensorboard_command(root)}")
+
+    def _print_means(self, console: Console, metric: str, title: str) -> None:
+        rows = [
+            [task, mean, epochs, arm]
+            for arm, *means, epochs in self.means({metric: title})[1]
+            for task, mean in zip(self.tasks, means, strict=True)
+        ]
+        rows.sort(key=lambda row: self.tasks.index(row[0]))
+        heading = f"{_heading(title)} on test rows"
+        print_rows(console, heading, ["task", f"{title} ± sd", "best epoch", "arm"], rows, kept=2)
 
 
 _LEGEND = (
@@ -117,18 +113,6 @@ _LEGEND = (
 
 def _heading(title: str) -> str:
     return f"{title[0].upper()}{title[1:]}"
-
-
-def _print(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    # Without the zero before the point the numbers fit; in a narrow terminal names are folded, numbers are not.
-    columns = [
-        Column(header[0], overflow="fold"),
-        *(Column(name.replace(" ", "\n"), no_wrap=True) for name in header[1:]),
-    ]
-    table = Table(*columns, title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for arm, *cells in rows:
-        table.add_row(arm, *(re.sub(r"(?<!\d)0\.", ".", cell) for cell in cells))
-    console.print(table)
 
 
 def _spread(runs: pd.DataFrame, column: str) -> str:

@@ -22,12 +22,13 @@ from lightning_modules.search.history import SearchHistory
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.search.loss_search import LossSearch
 from lightning_modules.search.population_evaluation import PopulationEvaluator
+from lightning_modules.search.reports.closing_screen import print_closing_screen
 from lightning_modules.search.reports.loggers import SearchLoggers, named_loggers
+from lightning_modules.search.reports.measurement import Measurement
 from lightning_modules.search.reports.picture import PictureFile
 from lightning_modules.search.reports.progress import ProgressDisplay
-from lightning_modules.search.reports.summary import FormulasFile, print_summary
+from lightning_modules.search.reports.summary import FormulasFile
 from lightning_modules.search.reports.tensorboard import SearchTensorBoard
-from lightning_modules.search.reports.validation import Measurement, print_validation
 from lightning_modules.search.rewards import spread_remark
 from lightning_modules.search.sampling import Sampler
 from lightning_modules.search.schedule import Alternating, FromScratch, Schedule
@@ -167,9 +168,15 @@ def _print_results(
     spread = spread_remark(search.candidates) if settings.relative else None
     ended = search.ending if search.rounds < settings.rounds else None
     remarks = [*search.trials.baseline.remarks, *filter(None, (spread, ended))]
-    print_summary(console, search.candidates, folder.root, settings.top, remarks)
-    if search.validation is not None:
-        print_validation(console, search.validation, search.candidates, measurement, folder.root)
+    print_closing_screen(
+        console,
+        search.candidates,
+        folder.root,
+        settings.top,
+        measurement,
+        validation=search.validation,
+        remarks=remarks,
+    )
 
 
 def _check_state(settings: SearchSettings, seed: int, state: Any) -> None:

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from lightning_modules.search.executors import TrialExecutor
 from lightning_modules.search.finalist_training import FinalistTraining
 from lightning_modules.search.finalists import Finalists
-from lightning_modules.search.reports.validation import Measurement
+from lightning_modules.search.reports.measurement import Measurement
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.training.convergence import builder
@@ -87,4 +87,7 @@ def measurement_of(settings: SearchSettings, recipe: Mapping[str, Any]) -> Measu
         seeds=settings.finalist_seeds,
         most_epochs=settings.finalist_epochs,
         tuned="learning rate, weight decay and temperature" if has_temperatures else Measurement.tuned,
+        baseline=settings.compared_baseline.title,
+        relative=settings.relative,
+        negated=settings.mode == "min",
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 from datamodules.batches import CatalogueBatch
 from lightning_modules.compare.criteria import AreaUnderCurve, MeanOverUsers
 from lightning_modules.compare.model_criteria import criterion_of
-from lightning_modules.compare.tables import cells, header, narrow_cells, narrow_header
+from lightning_modules.compare.tables import cells, header, screen_cells, screen_header
 from lightning_modules.losses import BCE, SampledSoftmax
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.training.predictions import Scores
@@ -105,7 +105,7 @@ def test_the_table_names_the_metric_and_the_options_that_were_tuned() -> None:
     assert names[-1] == "temperature"
     assert [row[-1] for row in rows] == ["0.2", "-"]
     assert rows[0][1:4] == ["0.1200 ± 0.0000 (0.0100)", "0.1300 ± 0.0000 (0.0100)", "0.2000 ± 0.0000"]
-    assert len(narrow_cells([soft])[0]) == len(narrow_header(NDCG))
+    assert len(screen_cells([soft])[0]) == len(screen_header(NDCG))
 
 
 def test_figures_of_scores_are_those_of_scikit_learn() -> None:

@@ -164,7 +164,8 @@ def test_the_csv_has_the_numbers_and_goes_when_there_are_no_searches(tmp_path: P
 
 def test_the_terminal_shows_the_searches() -> None:
     output = io.StringIO()
-    report(judged(*SEARCHES, *BY_CHANCE)).print(Console(file=output, width=120), Path("runs/compare"))
+    console = Console(file=output, width=120, force_terminal=True, color_system=None)
+    report(judged(*SEARCHES, *BY_CHANCE)).print(console, Path("runs/compare"))
     text = output.getvalue()
     assert "Searches compared with BCE" in text
     assert "sd between searches" in text

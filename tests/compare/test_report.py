@@ -100,17 +100,29 @@ def test_the_picture_says_what_zero_is() -> None:
     assert "BCE" in figure.get_suptitle()
 
 
-def printed(each: ComparisonReport, width: int = 100) -> str:
+def printed(each: ComparisonReport, width: int = 100, *, terminal: bool = True) -> str:
     output = io.StringIO()
-    each.print(Console(file=output, width=width), Path("runs/compare"))
+    each.print(Console(file=output, width=width, force_terminal=terminal, color_system=None), Path("runs/compare"))
     return output.getvalue()
 
 
 def test_the_terminal_shows_every_loss_the_remarks_and_the_audit() -> None:
     text = printed(report())
-    for shown in ("BCE", "PPO #1", "diverged", "+.0123", "- mind the gap", "beat BCE", "tensorboard --logdir"):
+    for shown in ("BCE", "PPO #1", "diverged", "+0.0123", "- mind the gap", "beat BCE", "tensorboard --logdir"):
         assert shown in text
     assert max(len(line) for line in text.splitlines()) <= 100
+    assert "Losses in full" not in text
+
+
+def test_a_loss_is_a_line_that_a_terminal_shortens_and_a_file_does_not() -> None:
+    long = " + ".join(["pred"] * 40)
+    each = ComparisonReport([BASELINE, loss_result(compared(long, long, GIVEN))], None, (), "")
+    (line,) = [line for line in printed(each, width=80).splitlines() if "pred + " in line]
+    assert line.endswith("...")
+    assert len(line) == 80
+    assert "Losses in full: runs/compare/summary.csv" in printed(each, width=80)
+    (line,) = [line for line in printed(each, width=80, terminal=False).splitlines() if "pred + " in line]
+    assert line.endswith(f"  {long}")
 
 
 def test_the_terminal_takes_brackets_for_text() -> None:

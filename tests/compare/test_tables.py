@@ -3,7 +3,7 @@ import math
 import pytest
 
 from lightning_modules.compare.compared_losses import SEARCH
-from lightning_modules.compare.tables import cells, header, narrow_cells, narrow_header
+from lightning_modules.compare.tables import cells, header, screen_cells, screen_header
 from lightning_modules.compare.tables import numbers as as_numbers
 from lightning_modules.statistics.significance import Difference
 from lightning_modules.training.full_training import DIVERGED, TRAINED
@@ -51,13 +51,20 @@ def test_an_estimate_without_an_interval_is_shown() -> None:
 
 @pytest.mark.parametrize("each", [FULL, BROKEN], ids=["full", "broken"])
 def test_a_terminal_has_a_cell_for_every_column(each: object) -> None:
-    assert len(narrow_cells([each])[0]) == len(narrow_header(FULL.criterion))  # type: ignore[arg-type]
+    assert len(screen_cells([each])[0]) == len(screen_header(FULL.criterion))  # type: ignore[arg-type]
 
 
-def test_a_terminal_leaves_out_zeros_before_the_point_and_no_other() -> None:
-    (row,) = narrow_cells([loss_result(SQUARE, runs_of([10.5, 10.5]), difference=KNOWN)])
-    assert row[1] == "10.5000 ± .0000\n(se .0200)"
-    assert row[4] == "+.0123\n+.0010 to +.0236"
+def test_a_terminal_has_the_same_figures_and_the_whole_name() -> None:
+    long = loss_result(compared("pred", " + ".join(["pred"] * 40), SEARCH), runs_of([0.70, 0.74]), difference=KNOWN)
+    (row,), (same,) = screen_cells([long]), cells([long])
+    shown = dict(zip(screen_header(long.criterion), row, strict=True))
+    assert f"{shown['test AUC']} {shown['± sd (se)']}" == same[2]
+    assert [shown[name] for name in ("difference", "interval", "p (Holm)")] == same[4:7]
+    assert row[-1] == long.loss.label
+
+
+def test_a_terminal_shows_how_a_training_ended() -> None:
+    assert screen_cells([BROKEN])[0][:3] == ["diverged", "-", "-"]
 
 
 @pytest.mark.parametrize("name", ["a | b", "`a`", "`", "|", "pred**2 + label**2", "back\\slash", "a \\| b", "plain"])

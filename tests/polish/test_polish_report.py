@@ -45,7 +45,7 @@ def report(**fields: Any) -> PolishReport:
 
 
 def printed(given: PolishReport, width: int = 80) -> str:
-    console = Console(width=width, file=io.StringIO())
+    console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
     given.print(console, Path("runs/polish"))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -136,8 +136,8 @@ def test_the_terminal_shows_every_name_whole_in_80_columns(tasks: int) -> None:
     text = printed(report(results=table, tasks=names, differences=found))
     lines = text.splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 80
-    assert "…" not in text
-    for part in ("DynamicWeightAveraging", ".8100 ± .0141", "-.0123; p .0012", "-.0223 to -.0023", *names):
+    assert "..." not in text
+    for part in (LONG, "0.8100 ± 0.0141", "-0.0123  -0.0223 to -0.0023", f"{0.0012 * 2 * tasks:.2g}", *names):
         assert part in text
     assert "Summary: runs/polish/summary.md" in lines
     assert "TensorBoard: tensorboard --logdir runs/polish" in lines

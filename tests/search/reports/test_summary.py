@@ -1,12 +1,8 @@
-import io
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
-from lightning_modules.search.events import Candidate
-from lightning_modules.search.reports.summary import FormulasFile, as_table, print_summary, ranking
+from lightning_modules.search.reports.summary import FormulasFile, as_table, ranking
 from tests.search.observer_helpers import candidate, reference
 
 CANDIDATES = [
@@ -52,60 +48,3 @@ def test_the_formulas_file_is_the_ranking(tmp_path: Path) -> None:
 def test_a_study_without_candidates_has_an_empty_file(tmp_path: Path) -> None:
     FormulasFile(tmp_path).on_end()
     assert len(pd.read_csv(tmp_path / "formulas.csv")) == 0
-
-
-def test_the_table_shows_the_best_formulas_and_every_hand_made_loss() -> None:
-    output = io.StringIO()
-    print_summary(Console(file=output, width=160), CANDIDATES, Path("runs/study"), top=2)
-    lines = output.getvalue().splitlines()
-    shown = [next((name for name in RANKED if f" {name} " in line), None) for line in lines]
-    assert [name for name in shown if name] == ["first of two", "second of two", "MSE", "BCE"]
-    assert any("+0.2500" in line and "0.7500" in line for line in lines)
-    assert "runs/study/formulas.csv" in output.getvalue()
-    assert "tensorboard --logdir runs/study" in output.getvalue()
-    assert "protected and clamped as defined by: export runs/study --to latex" in output.getvalue()
-
-
-SQUARE, SUM = "(label - pred)**2", "(label - pred)**2 + abs(label - pred) + label"
-FRONT = [
-    candidate(formula="label / pred", simplified="label / pred", reward=-0.1),
-    candidate(formula=SQUARE, simplified=SQUARE, reward=0.1, standard_error=0.02),
-    candidate(formula="3 * (label - pred)", simplified="3 * label - 3 * pred", reward=-0.3),
-    candidate(formula=SUM, simplified=SUM, reward=0.2),
-    reference("BCE", 0.0),
-]
-
-
-def printed(candidates: list[Candidate], **options: Any) -> list[str]:
-    output = io.StringIO()
-    print_summary(Console(file=output, **options), candidates, Path("runs/study"), top=10)
-    return output.getvalue().splitlines()
-
-
-def test_the_front_comes_first_a_line_a_formula_without_terms_that_have_no_gradient() -> None:
-    lines = printed(FRONT, width=80)
-    assert [line.split() for line in lines[1:5]] == [
-        ["operators", "rank", "reward", "(se)", "formula"],
-        ["1", "3", "-0.1000", "label", "/", "pred"],
-        ["2", "2", "+0.1000", "(0.0200)", *SQUARE.split()],
-        ["5", "1", "+0.2000", "(pred", "-", "label)**2", "+", "abs(pred", "-", "label)"],
-    ]
-    assert len({line.index(name) for line, name in zip(lines[1:4], ("formula", "label", "(label"), strict=True)}) == 1
-    assert "runs/study#front:5" in lines[5]
-
-
-def test_lines_of_the_front_end_with_a_terminal_and_not_with_a_file() -> None:
-    for options, length in (({"force_terminal": True}, 40), ({}, len(printed(FRONT, width=200)[4]))):
-        lines = printed(FRONT, width=40, color_system=None, **options)
-        assert len(lines[4]) == length
-    assert printed(FRONT, width=40, color_system=None, force_terminal=True)[4].endswith("...")
-
-
-def test_without_a_trained_formula_there_is_no_front() -> None:
-    assert "#front" not in "".join(printed([reference("BCE", 0.0), candidate(status="failed", metric=None)]))
-
-
-def test_the_table_takes_failed_children() -> None:
-    output = io.StringIO()
-    print_summary(Console(file=output, width=160), CANDIDATES, Path("runs/study"), top=10)
-    assert any("broken" in line and "-1.0000" in line for line in output.getvalue().splitlines())
