@@ -38,7 +38,7 @@ ALLOWED = {
         "agents",
         "datamodules",
     },
-    "export": {"utilities", "losses", "training", "recommenders", "search"},
+    "export": {"utilities", "losses", "core", "training", *MODELS, "search"},
     "cli": {
         *("utilities", "losses", "core", "training", "datamodules", "callbacks"),
         *MODELS,

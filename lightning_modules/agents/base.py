@@ -16,6 +16,7 @@ from datamodules.sessions.transitions import Transition
 from lightning_modules.agents.diagnostics import ConstantWarning, EpochObservation, FiniteWatch
 from lightning_modules.agents.metrics import SessionScore
 from lightning_modules.agents.replay_buffer import ReplayBuffer
+from lightning_modules.core.inference import Exportable, InferenceGraph
 from lightning_modules.core.resumption import ResumableTraining
 from lightning_modules.core.trained_module import note_how_to_rebuild
 from lightning_modules.multitask import MultiTaskMetrics, MultiTaskModel
@@ -34,7 +35,7 @@ LAYOUT: Layout = {
 }
 
 
-class Agent(ResumableTraining, pl.LightningModule):
+class Agent(Exportable, ResumableTraining, pl.LightningModule):
     """An actor that is evaluated on logged sessions, and whose interrupted training resumes bit for bit.
 
     The actions are the probabilities of a multi-task model, ``actor``, which a subclass sets. ``val/...`` and
@@ -110,6 +111,10 @@ class Agent(ResumableTraining, pl.LightningModule):
         """Return the actions for every row, shape [n, tasks]."""
         action: Tensor = self(batch.categorical, batch.numerical)
         return action
+
+    def inference_graph(self) -> InferenceGraph:
+        """Return what gives rows of features the actions, which are the actor's probabilities, for other programs."""
+        return self.actor.inference_graph()
 
     def _play(self, batch: ImpressionBatch) -> None:
         logit = self.logit_step(batch)

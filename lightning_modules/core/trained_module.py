@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torchmetrics import Metric
 
+from lightning_modules.core.inference import Exportable
 from lightning_modules.core.resumption import ResumableTraining
 from lightning_modules.losses import LossObject, Prediction
 from lightning_modules.utilities.serialization import Described
@@ -34,7 +35,7 @@ class QuickHooks:
             super().__setattr__(name, value)
 
 
-class TrainedModule(QuickHooks, ResumableTraining, pl.LightningModule, ABC):
+class TrainedModule(QuickHooks, Exportable, ResumableTraining, pl.LightningModule, ABC):
     """A model with a loss that may be replaced at any time through ``self.loss``, and metrics of its evaluation.
 
     A model sets ``metrics`` and, with :meth:`keep_objects`, ``loss`` in its constructor, calls :meth:`record_loss` in

@@ -1,4 +1,4 @@
-"""Export: a formula as Python or LaTeX, a trained recommender as ONNX."""
+"""Export: a formula as Python or LaTeX, a trained model as ONNX."""
 
 from lightning_modules.export.command import run_export
 from lightning_modules.export.latex import to_latex, write_latex

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.export.latex import write_latex
 from lightning_modules.export.python import write_python
 from lightning_modules.export.python_forms import FORMS
@@ -73,9 +74,20 @@ def _export_model(settings: ExportSettings) -> Path:
     _say(f"Wrote the model of {checkpoint} to {output}; ONNX Runtime finds the same {graph.values}.")
     outputs = ", ".join(f'"{name}"' for name in graph.outputs)
     feed = ", ".join(f'"{name}": {name}' for name in graph.inputs)
-    arrays = ", ".join(f"{name} [{', '.join(sizes)}]" for name, sizes in graph.inputs.items())
-    _say(f'Use it: onnxruntime.InferenceSession("{output}").run([{outputs}], {{{feed}}}), int64 arrays {arrays}')
+    arrays = _described_inputs(graph)
+    _say(f'Use it: onnxruntime.InferenceSession("{output}").run([{outputs}], {{{feed}}}), {arrays}')
+    for name, value in graph.metadata().items():
+        _say(f"The {name}, in the order of the outputs' columns: {value}")
     return output
+
+
+def _described_inputs(graph: InferenceGraph) -> str:
+    """Return the inputs' types and shapes, such as ``int64 arrays user [rows], item [rows]``."""
+    described: dict[str, list[str]] = {}
+    for (name, free), example in zip(graph.inputs.items(), graph.examples(1), strict=True):
+        shape = ", ".join([*free, *map(str, example.shape[len(free) :])])
+        described.setdefault(str(example.dtype).removeprefix("torch."), []).append(f"{name} [{shape}]")
+    return ", ".join(f"{kind} arrays {', '.join(names)}" for kind, names in described.items())
 
 
 def _free_output(settings: ExportSettings, default: Path) -> Path:

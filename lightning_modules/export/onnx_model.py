@@ -1,4 +1,4 @@
-"""Exports a trained recommender from its checkpoint to ONNX, and checks the file in ONNX Runtime."""
+"""Exports a trained model from its checkpoint to ONNX, and checks the file in ONNX Runtime."""
 
 import importlib.util
 import warnings
@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.export.checkpoint import load_recommender
-from lightning_modules.recommenders import InferenceGraph
+from lightning_modules.core.inference import InferenceGraph
+from lightning_modules.export.checkpoint import load_model
 from lightning_modules.training.quiet import errors_only
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.progress import working
@@ -26,27 +26,32 @@ _TOLERANCE = 1e-5
 
 
 def write_onnx(checkpoint: Path, output: Path) -> InferenceGraph:
-    """Write the recommender of a checkpoint as an ONNX file, after ONNX Runtime computed the same values with it.
+    """Write the model of a checkpoint as an ONNX file, after ONNX Runtime computed the same values with it.
 
     Inputs and outputs have the names of the model's inference graph, which is returned; the number of rows is dynamic.
     Those of scorers of pairs are ``user`` and ``item``, int64 [n], and ``probability`` and ``logit``, float [n]: rank
     by the logit, since probabilities round to 1 above a logit of 16.6. Top-N models score ``user``, int64 [n], or
     ``history``, int64 [n, m], with all items: ``score``, float [n, num_items]. Indices are those of training, in
-    [0, num_users) and [0, num_items), where 0 stands for unknown ids if the data module maps them. Callers check the
-    indices: beyond the tables ONNX Runtime fails on the CPU and is undefined elsewhere, and negative indices count from
-    the end.
+    [0, num_users) and [0, num_items), where 0 stands for unknown ids if the data module maps them.
+
+    Multi-task models and agents take ``categorical``, int64 [n, fields], and ``numerical``, float [n, features], as
+    the data module gives them, and return ``probability`` and ``logit``, float [n, tasks]; the file's metadata
+    ``tasks`` names the columns, as JSON.
+
+    Callers check the indices: beyond the tables ONNX Runtime fails on the CPU and is undefined elsewhere, negative
+    indices count from the end, and an index beyond its field is that of the next field.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
         RuntimeError: If ONNX Runtime computes other values; the file is not written then.
-        ValueError: If the checkpoint is not that of a recommender, or does not hold all that it scores with, a weight
+        ValueError: If the checkpoint is not that of such a model, or does not hold all that it scores with, a weight
             is not finite, the model exceeds the size of an ONNX file, or a package is missing.
     """
     _require_packages()
     with _quiet():
-        recommender = load_recommender(checkpoint)
-    refuse_non_finite(recommender, f"'{checkpoint}' cannot be exported")
-    graph = recommender.inference_graph().eval()
+        model = load_model(checkpoint)
+    refuse_non_finite(model, f"'{checkpoint}' cannot be exported")
+    graph = model.inference_graph().eval()
     _require_size(graph)
 
     def write(unfinished: Path) -> None:
@@ -78,12 +83,10 @@ def _export(graph: InferenceGraph, path: Path) -> None:
     # The exporter merges a tensor that is passed twice into one input, which inputs of their own memory are not.
     examples = tuple(each.clone() for each in graph.examples(_TRACED_ROWS))
     sizes = {name: torch.export.Dim(name) for names in graph.inputs.values() for name in names}
-    torch.onnx.export(
+    program = torch.onnx.export(
         graph,
         examples,
-        path,
         dynamo=True,
-        external_data=False,
         input_names=list(graph.inputs),
         output_names=list(graph.outputs),
         dynamic_shapes={
@@ -91,6 +94,9 @@ def _export(graph: InferenceGraph, path: Path) -> None:
         },
         verbose=False,
     )
+    assert program is not None
+    program.model.metadata_props.update(graph.metadata())
+    program.save(path, external_data=False)
 
 
 def _check(graph: InferenceGraph, path: Path) -> None:

@@ -10,7 +10,7 @@ class ExportSettings:
 
     Args:
         run: A study's folder, RUN#RANK, RUN#front:OPERATORS or RUN#answer for one of its formulas, or, for onnx, the
-            checkpoint of a trained recommender or top-N model.
+            checkpoint of a trained model.
         rank: Which of the study's formulas to write, counted from 1, the best one.
         to: What to write: a Python module that needs only PyTorch (python), LaTeX (latex), the picture of the search
             with the formula's curve (picture), or the model (onnx).

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from callbacks.scalar_layout import ScalarLayout
 from datamodules.batches import ImpressionBatch
 from lightning_modules.core.epoch_statistics import EpochStatistics
+from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.core.trained_module import TrainedModule
 from lightning_modules.layers import FieldEmbedding
 from lightning_modules.losses import BCE, Loss
+from lightning_modules.multitask.inference import ImpressionGraph
 from lightning_modules.multitask.metrics import LAYOUT, MultiTaskMetrics
 from lightning_modules.multitask.weighting import ConstantWeights, TaskWeighting
 
@@ -187,6 +189,10 @@ class MultiTaskModel(TrainedModule):
     def predict_step(self, batch: ImpressionBatch) -> Tensor:
         """Return every task's probability for every row, shape [n, tasks]."""
         return torch.sigmoid(self.logit_step(batch))
+
+    def inference_graph(self) -> InferenceGraph:
+        """Return what gives rows of features every task's probability and logit, for other programs."""
+        return ImpressionGraph(self, self.field_sizes, self.num_numerical, self.tasks)
 
     def _check_losses(self) -> None:
         if not isinstance(self.loss, Loss) and len(self.loss) != len(self.tasks):

@@ -51,7 +51,7 @@ class MMoE(TowerModel):
         """Return the logit of every task: int64 [n, fields], float [n, features] -> float [n, tasks]."""
         vectors = self.embedding(categorical, numerical)
         experts = self.experts.read_fields(self.embedding, vectors, categorical)
+        mixture = mix(self.gates(vectors.flatten(1)), experts)
         # Of a single gate [n, features], which all towers read.
-        mixture = mix(self.gates(vectors.flatten(1)), experts).squeeze(1)
-        logits: Tensor = self.towers(mixture)
+        logits: Tensor = self.towers(mixture[:, 0] if mixture.shape[1] == 1 else mixture)
         return logits.squeeze(-1)

@@ -1,5 +1,6 @@
 """Scorers of user-item pairs, and of the whole catalogue for a user."""
 
+from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.recommenders.base import Recommender
 from lightning_modules.recommenders.biased_mf import BiasedMF
 from lightning_modules.recommenders.catalogue import CatalogueRecommender
@@ -7,7 +8,6 @@ from lightning_modules.recommenders.closed_form import ClosedFormRecommender
 from lightning_modules.recommenders.deep_mf import DeepMF
 from lightning_modules.recommenders.ease import EASE
 from lightning_modules.recommenders.ials import IALS
-from lightning_modules.recommenders.inference import InferenceGraph
 from lightning_modules.recommenders.lightgcn import LightGCN
 from lightning_modules.recommenders.metrics import RecommenderMetrics
 from lightning_modules.recommenders.mf import MF

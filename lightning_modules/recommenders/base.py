@@ -10,9 +10,10 @@ from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from datamodules.batches import Batch, PairBatch
+from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.core.trained_module import TrainedModule
 from lightning_modules.losses import BCE, Loss
-from lightning_modules.recommenders.inference import InferenceGraph, PairGraph
+from lightning_modules.recommenders.inference import PairGraph
 from lightning_modules.recommenders.metrics import RecommenderMetrics
 from lightning_modules.recommenders.top_n_metrics import TopNMetrics
 

@@ -13,7 +13,6 @@ from datamodules.batches import CatalogueBatch, RecommendationBatch
 from datamodules.implicit.user_items import UserItems
 from lightning_modules.core.trained_module import TrainedModule
 from lightning_modules.losses import Prediction
-from lightning_modules.recommenders.inference import InferenceGraph
 from lightning_modules.recommenders.top_n_metrics import TopNMetrics
 from lightning_modules.statistics.ranking import scores_of
 from lightning_modules.statistics.top_n import METRICS, top_items, top_n_values
@@ -66,17 +65,6 @@ class CatalogueRecommender(TrainedModule):
     @abstractmethod
     def scorer(self) -> Scorer:
         """Return what scores the catalogue, with the weights of this moment."""
-
-    def inference_graph(self) -> InferenceGraph:
-        """Return what scores the catalogue with the weights of this moment, for other programs.
-
-        Raises:
-            ValueError: If the model does not know all that it scores with, or does not say how it scores.
-        """
-        raise ValueError(
-            f"{type(self).__name__} does not say what it computes outside a Trainer: override inference_graph() in its "
-            "class, as MF does"
-        )
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 (Lightning's signature)
         """Let the metrics know how popular the items are; without a data module they do without."""

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from datamodules.implicit.user_items import UserItems
+from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.recommenders.catalogue import Scorer
 from lightning_modules.recommenders.closed_form import ClosedFormRecommender
-from lightning_modules.recommenders.inference import HistoryGraph, InferenceGraph
+from lightning_modules.recommenders.inference import HistoryGraph
 
 
 class EASE(ClosedFormRecommender):

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from datamodules.implicit.user_items import UserItems
+from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.recommenders.base import normal_embedding
 from lightning_modules.recommenders.catalogue import Scorer
 from lightning_modules.recommenders.closed_form import ClosedFormRecommender
-from lightning_modules.recommenders.inference import InferenceGraph, VectorGraph
+from lightning_modules.recommenders.inference import VectorGraph
 
 # Floats of the vectors, or of the matrices, of users that are solved together.
 _BLOCK = 2**23

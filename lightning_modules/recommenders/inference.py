@@ -1,30 +1,12 @@
-"""What trained recommenders compute where they are used: graphs of tensors, without anything of the training."""
+"""What trained recommenders compute where they are used: scores of pairs, or of whole catalogues."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-
-class InferenceGraph(nn.Module, ABC):
-    """Takes int64 tensors of as many rows each, and returns float tensors of as many rows.
-
-    Attributes:
-        inputs: The names of the inputs' dimensions, which may have any size, by the name of each input, in the order
-            of ``forward``.
-        outputs: The names of the outputs, in the order in which ``forward`` returns them.
-        values: What the outputs are, in messages.
-    """
-
-    inputs: ClassVar[dict[str, tuple[str, ...]]]
-    outputs: ClassVar[tuple[str, ...]]
-    values: ClassVar[str] = "scores"
-
-    @abstractmethod
-    def examples(self, rows: int) -> tuple[Tensor, ...]:
-        """Return inputs of a number of rows, spread over all indices, the first and the last one included."""
+from lightning_modules.core.inference import InferenceGraph, spread
 
 
 class PairGraph(InferenceGraph):
@@ -52,7 +34,7 @@ class PairGraph(InferenceGraph):
 
     def examples(self, rows: int) -> tuple[Tensor, Tensor]:
         """Return pairs spread over both tables."""
-        return _spread(self.num_users, rows), _spread(self.num_items, rows).flip(0)
+        return spread(self.num_users, rows), spread(self.num_items, rows).flip(0)
 
 
 class VectorGraph(InferenceGraph):
@@ -80,7 +62,7 @@ class VectorGraph(InferenceGraph):
 
     def examples(self, rows: int) -> tuple[Tensor]:
         """Return users spread over the table."""
-        return (_spread(len(self.users), rows),)
+        return (spread(len(self.users), rows),)
 
 
 class ConstantGraph(InferenceGraph):
@@ -136,11 +118,6 @@ class HistoryGraph(InferenceGraph):
 
     def examples(self, rows: int) -> tuple[Tensor]:
         """Return histories of three items, the last of which most rows do without."""
-        first = _spread(len(self.weight), rows)
+        first = spread(len(self.weight), rows)
         third = torch.where(first % 3 > 0, -1, first // 2)
         return (torch.stack([first, first.flip(0), third], dim=1),)
-
-
-def _spread(size: int, rows: int) -> Tensor:
-    """Return indices in [0, size) at even distances, int64 [rows]."""
-    return torch.linspace(0, size - 1, rows).round().long()

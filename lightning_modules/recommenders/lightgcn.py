@@ -6,9 +6,10 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
+from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.layers.graph import InteractionGraph
 from lightning_modules.recommenders.base import normal_embedding
-from lightning_modules.recommenders.inference import InferenceGraph, VectorGraph
+from lightning_modules.recommenders.inference import VectorGraph
 from lightning_modules.recommenders.top_n import TopNRecommender
 
 #: What a checkpoint holds of the graph: the vectors as they are scored, of users before items.

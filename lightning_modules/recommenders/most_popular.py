@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from datamodules.implicit.user_items import UserItems
+from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.recommenders.catalogue import Scorer
 from lightning_modules.recommenders.closed_form import ClosedFormRecommender
-from lightning_modules.recommenders.inference import ConstantGraph, InferenceGraph
+from lightning_modules.recommenders.inference import ConstantGraph
 
 
 class MostPopular(ClosedFormRecommender):

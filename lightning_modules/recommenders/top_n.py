@@ -10,10 +10,11 @@ from torch import Tensor
 
 from datamodules.batches import TopNBatch
 from datamodules.loader import epoch_generator
+from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.layers.unit_vectors import unit_vectors
 from lightning_modules.losses import ListwiseLoss, SampledSoftmax, ScoredBatch, SharedBatch
 from lightning_modules.recommenders.catalogue import CatalogueRecommender, Scorer
-from lightning_modules.recommenders.inference import InferenceGraph, VectorGraph
+from lightning_modules.recommenders.inference import VectorGraph
 
 Similarity = Literal["dot", "cosine"]
 

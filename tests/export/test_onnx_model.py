@@ -107,14 +107,18 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "text.ckpt").write_text("no checkpoint")
     with pytest.raises(ValueError, match=r"text\.ckpt' cannot be read as a checkpoint"):
         write_onnx(tmp_path / "text.ckpt", output)
-    with pytest.raises(ValueError, match="names no model, not of a recommender"):
+    with pytest.raises(ValueError, match="names no model; give the checkpoint of a model of this project"):
         write_onnx(saved(Stranger(), tmp_path / "stranger.ckpt"), output)
     checkpoint = torch.load(saved(BiasedMF(**SIZES), tmp_path / "model.ckpt"), weights_only=True)
     for path in ("torch.nn.Linear", "some.package.Model", "os.system"):
         checkpoint["hyper_parameters"]["_class_path"] = path
         torch.save(checkpoint, tmp_path / "other.ckpt")
-        with pytest.raises(ValueError, match=f"of '{path}', not of a recommender"):
+        with pytest.raises(ValueError, match=f"of '{path}', which is no model of this project, and a checkpoint may"):
             write_onnx(tmp_path / "other.ckpt", output)
+    checkpoint["hyper_parameters"]["_class_path"] = f"{__name__}.Stranger"
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match="Stranger', which does not say what it computes outside a Trainer"):
+        write_onnx(tmp_path / "other.ckpt", output)
     checkpoint["hyper_parameters"]["_class_path"] = "lightning_modules.recommenders.BiasedMF"
     del checkpoint["state_dict"]["user_bias.weight"]
     torch.save(checkpoint, tmp_path / "other.ckpt")
