@@ -16,7 +16,8 @@ from lightning_modules.compare.evaluation import ComparisonEvaluation
 from lightning_modules.compare.events import CompareObserver, CompareObservers
 from lightning_modules.compare.gathering import gather
 from lightning_modules.compare.model_criteria import criterion_of
-from lightning_modules.compare.observers import CheckpointWriter, CompareProgress, ComparisonTensorBoard
+from lightning_modules.compare.observers import CheckpointWriter, ComparisonTensorBoard
+from lightning_modules.compare.progress import CompareProgress
 from lightning_modules.compare.protocol import EffectivenessTest, Plan
 from lightning_modules.compare.records import ComparisonRecords
 from lightning_modules.compare.report import ComparisonReport

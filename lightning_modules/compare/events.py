@@ -24,8 +24,8 @@ class CompareObserver:
     def on_seed(self, compared: ComparedLoss, seed: int) -> None:
         """Called before a seed is trained with the chosen setting."""
 
-    def on_trained(self) -> None:
-        """Called after every training, and for each that was done before."""
+    def on_trained(self, *, known: bool = False) -> None:
+        """Called after every training, and for each that was done before, which is known."""
 
     def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:
         """Called with every new row of ``results.csv``."""
@@ -71,10 +71,10 @@ class CompareObservers(CompareObserver):
         for observer in self.observers:
             observer.on_seed(compared, seed)
 
-    def on_trained(self) -> None:
+    def on_trained(self, *, known: bool = False) -> None:
         """Pass the event on."""
         for observer in self.observers:
-            observer.on_trained()
+            observer.on_trained(known=known)
 
     def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:
         """Pass the event on."""

@@ -1,12 +1,10 @@
-"""The observers of a comparison: checkpoints, TensorBoard and the progress display."""
+"""The observers of a comparison that write files: checkpoints and TensorBoard."""
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -16,12 +14,7 @@ from lightning_modules.compare.events import CompareObserver
 from lightning_modules.compare.records import readable
 from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.training.full_training import TrainingRun
-from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.files import replace_file
-from lightning_modules.utilities.messages import shortened
-from lightning_modules.utilities.progress import Bars
-
-_LONGEST_LABEL = 40
 
 
 class CheckpointWriter(CompareObserver):
@@ -88,61 +81,3 @@ class ComparisonTensorBoard(CompareObserver):
             if report.arms:
                 writer.add_figure("comparison/searches", report.searches_figure())
             writer.add_text("comparison/summary", report.markdown())
-
-
-class CompareProgress(CompareObserver):
-    """Shows the trainings done, the time left and what is trained now.
-
-    Args:
-        console: Where to write.
-        tuning: Trainings that tune each loss, in their order, if its grid needs no extension; the total follows those
-            that do.
-        further: Trainings of a loss once it is tuned.
-    """
-
-    def __init__(self, console: Console, *, tuning: Sequence[int], further: int) -> None:
-        self._left = deque(tuning)
-        self._further = further
-        self._is_tuning = False
-        self.progress = Bars(console)
-        self._task = self.progress.add_task("trainings", total=self._of_others(), note="")
-
-    def on_start(self) -> None:
-        """Begin the display."""
-        self.progress.start()
-
-    def on_end(self) -> None:
-        """End the display."""
-        self.progress.stop()
-
-    def on_loss(self, compared: ComparedLoss) -> None:  # noqa: ARG002
-        """Count what is left from here."""
-        self._set_left(self._of_others())
-        self._left.popleft()
-        self._is_tuning = True
-
-    def on_setting(self, compared: ComparedLoss, setting: Setting) -> None:
-        """Show the setting that is tried."""
-        chosen = {"learning rate": setting.learning_rate, "weight decay": setting.weight_decay, **dict(setting.options)}
-        self._note(compared, ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in chosen.items()))
-
-    def on_seed(self, compared: ComparedLoss, seed: int) -> None:
-        """Show the seed that is trained, and count what is left where the first one tells that the loss is tuned."""
-        if self._is_tuning:
-            self._set_left(self._further + self._of_others())
-            self._is_tuning = False
-        self._note(compared, f"seed {seed}")
-
-    def on_trained(self) -> None:
-        """Count one training."""
-        self.progress.update(self._task, advance=1)
-
-    def _of_others(self) -> int:
-        """Return the trainings of the losses that have not begun."""
-        return sum(self._left) + len(self._left) * self._further
-
-    def _set_left(self, trainings: int) -> None:
-        self.progress.update(self._task, total=self.progress.tasks[self._task].completed + trainings)
-
-    def _note(self, compared: ComparedLoss, what: str) -> None:
-        self.progress.update(self._task, note=f"{shortened(compared.label, _LONGEST_LABEL)}: {what}")

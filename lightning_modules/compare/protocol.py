@@ -99,10 +99,11 @@ class EffectivenessTest:
         setting = self._tune(compared)
         for seed in self.plan.seeds:
             self.observers.on_seed(compared, seed)
-            if self.records.result(compared.title, seed, setting) is None:
+            known = self.records.result(compared.title, seed, setting) is not None
+            if not known:
                 self._test(compared, seed, setting)
             if seed not in self.plan.tuning_seeds:
-                self.observers.on_trained()
+                self.observers.on_trained(known=known)
         return setting
 
     def _tune(self, compared: ComparedLoss) -> Setting:
@@ -124,11 +125,12 @@ class EffectivenessTest:
         for seed in self.plan.tuning_seeds:
             self.observers.on_setting(compared, setting)
             row = self.records.training(compared.title, seed, setting)
+            known = row is not None
             if row is None:
                 runs[seed] = self.training.train(compared.loss, seed, setting)
                 row = self.records.add_training(compared.title, seed, setting, runs[seed])
             scores.append(row["score"] if row["status"] == TRAINED else -math.inf)
-            self.observers.on_trained()
+            self.observers.on_trained(known=known)
         return sum(scores) / len(scores), runs
 
     def _test(self, compared: ComparedLoss, seed: int, setting: Setting) -> None:

@@ -56,7 +56,7 @@ def run_polish(
         stages.check()
         with folder_lock(root, "polish", "name another folder with --root"):
             records = _open(root, impressions, save_config)
-            with PolishProgress(console, len(seeds) * stages.count) as progress:
+            with PolishProgress(console, stages.weights, len(seeds)) as progress:
                 for each in seeds:
                     stages.run(each, records, progress)
             report = PolishResults(

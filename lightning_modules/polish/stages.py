@@ -19,6 +19,9 @@ from lightning_modules.polish.settings import PolishSettings
 from lightning_modules.polish.training import PolishTraining, Tested
 from lightning_modules.training.convergence import TrainingSettings
 
+#: Name of the stage that fits critics, and of its checkpoint.
+CRITICS = "critics"
+
 
 @dataclass(frozen=True)
 class PolishStages:
@@ -42,9 +45,12 @@ class PolishStages:
         return arms(self.settings)
 
     @property
-    def count(self) -> int:
-        """Number of stages of a seed."""
-        return 1 + self._fits_critics + len(self.arms)
+    def weights(self) -> dict[str, float]:
+        """The stages of a seed by their names, and how long each takes beside the others, as far as it is known."""
+        epochs = self.recipe.get("max_epochs") or 0
+        fine_tuning = min(1.0, self.settings.fine_tuning_epochs / epochs) if epochs > 0 else 1.0
+        critics = {CRITICS: 1.0} if self._fits_critics else {}
+        return {BASE: 1.0, **critics, **{arm.name: fine_tuning if arm.fine_tuned else 1.0 for arm in self.arms}}
 
     def check(self) -> None:
         """Refuse, before the first training, whatever would fail in a later one.
@@ -97,12 +103,12 @@ class PolishStages:
         return self.settings.agent(*sizes, actor)
 
     def _fit_critics(self, seed: int, records: PolishRecords, progress: PolishProgress) -> None:
-        critics = records.checkpoint("critics", seed)
+        critics = records.checkpoint(CRITICS, seed)
         if not critics.is_file():
-            progress.on_stage(seed, "critics")
+            progress.on_stage(seed, CRITICS)
             progress.say(seed, "critics are fitted to the sessions")
             self._critic_fitting.fit(records.checkpoint(BASE, seed), seed, critics)
-        progress.on_stage_end()
+        progress.on_stage_end(CRITICS)
 
     def _train(self, arm: Arm, seed: int, records: PolishRecords, progress: PolishProgress) -> None:
         """Train and test an arm, record and print the outcome."""
@@ -119,7 +125,7 @@ class PolishStages:
                 )
             row = records.add(arm.name, seed, tested)
             progress.say(seed, f"{arm.name}: {self._in_words(tested, row)} ({tested.seconds:.0f} s)")
-        progress.on_stage_end()
+        progress.on_stage_end(arm.name)
 
     def _model(self, arm: Arm, seed: int, records: PolishRecords) -> MultiTaskModel:
         """Return the model that an arm starts from."""

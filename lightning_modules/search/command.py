@@ -15,7 +15,7 @@ from lightning_modules.losses import Formula, LossObject, Variable, loss_of_form
 from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
 from lightning_modules.search.events import SearchObserver, SearchObservers
 from lightning_modules.search.executors import ExecutorOptions, TrialExecutor, executor_named
-from lightning_modules.search.finalist_setup import finalist_training, finalists_of, measurement_of
+from lightning_modules.search.finalist_setup import finalist_training, finalist_weight, finalists_of, measurement_of
 from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.gradient_scale import GradientScale
 from lightning_modules.search.history import SearchHistory
@@ -26,7 +26,7 @@ from lightning_modules.search.reports.closing_screen import print_closing_screen
 from lightning_modules.search.reports.loggers import SearchLoggers, named_loggers
 from lightning_modules.search.reports.measurement import Measurement
 from lightning_modules.search.reports.picture import PictureFile
-from lightning_modules.search.reports.progress import ProgressDisplay
+from lightning_modules.search.reports.progress import ExpectedWork, ProgressDisplay
 from lightning_modules.search.reports.summary import FormulasFile
 from lightning_modules.search.reports.tensorboard import SearchTensorBoard
 from lightning_modules.search.rewards import spread_remark
@@ -159,7 +159,7 @@ def _watch(
     """Let the process that writes keep snapshots and have observers."""
     if folder.ledger is not None:
         search.snapshots = folder.snapshots
-        search.observers = SearchObservers([*_observers(settings, folder.ledger, console), *further])
+        search.observers = SearchObservers([*_observers(settings, folder, folder.ledger, console), *further])
 
 
 def _print_results(
@@ -289,15 +289,23 @@ def _executor(settings: SearchSettings) -> Iterator[TrialExecutor]:
         executor.shutdown(cancel_futures=True)
 
 
-def _observers(settings: SearchSettings, ledger: Ledger, console: Console) -> list[SearchObserver]:
-    progress = ProgressDisplay(
-        console,
+def _observers(settings: SearchSettings, folder: StudyFolder, ledger: Ledger, console: Console) -> list[SearchObserver]:
+    root = Path(settings.root)
+    progress = ProgressDisplay(console, _expected_work(settings, folder))
+    report = SearchTensorBoard(root, settings.named_space, settings.named_numerics, settings.named_temperature)
+    return [progress, ledger, FormulasFile(root), PictureFile(root), report]
+
+
+def _expected_work(settings: SearchSettings, folder: StudyFolder) -> ExpectedWork:
+    budget, every = settings.limits.time_budget, settings.validate_every
+    return ExpectedWork(
         rounds=settings.rounds,
         candidates=settings.candidates,
         warmup_updates=settings.warmup_updates,
         references=len(settings.named_references),
         finalists=settings.finalists,
+        validations=1 + ((settings.rounds - 1) // every if every else 0),
+        finalist_weight=finalist_weight(settings),
+        known_finalists=frozenset(folder.finalists),
+        seconds=None if budget is None else lambda: budget - folder.clock.seconds,
     )
-    root = Path(settings.root)
-    report = SearchTensorBoard(root, settings.named_space, settings.named_numerics, settings.named_temperature)
-    return [progress, ledger, FormulasFile(root), PictureFile(root), report]

@@ -16,6 +16,8 @@ from lightning_modules.training.tuning import Tuning
 
 #: As in a comparison.
 _PATIENCE = 5
+# Measured with search/quickstart.yaml; the first finalist tells the true value.
+_TRAINING_WEIGHT = 4.0
 
 
 def finalist_training(
@@ -71,6 +73,12 @@ def finalists_of(
         known=folder.finalists,
         record=folder.record_finalist,
     )
+
+
+def finalist_weight(settings: SearchSettings) -> float:
+    """Return how many candidates take about as long as a finalist, which is trained once a setting and seed."""
+    tuning = Tuning.default() if settings.tuning is None else settings.tuning.of_baseline
+    return _TRAINING_WEIGHT * (tuning.at_least + settings.finalist_seeds - 1)
 
 
 def measurement_of(settings: SearchSettings, recipe: Mapping[str, Any]) -> Measurement:

@@ -3,13 +3,13 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import current_process
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,7 +23,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from lightning_modules.utilities.durations import duration_words
 from lightning_modules.utilities.processes import is_first
+from lightning_modules.utilities.time_left import TimeLeft
 
 #: Work that takes less is not shown.
 _DELAY = 2.0
@@ -34,24 +36,43 @@ Item = TypeVar("Item")
 
 
 class Bars(Progress):
-    """Bars with what is done of all, the time, the time left and a note; without a terminal, a line a minute.
+    """Bars with what is done of all, the time and a note, and the time left of all work; else a line a minute.
 
     Args:
-        console: Where to write.
+        console: Where to write; one that is no terminal gets the lines.
+        time_left: Estimates the time left, from what it is told.
     """
 
-    def __init__(self, console: Console) -> None:
-        columns = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
-        super().__init__(TextColumn("{task.description}"), *columns, TextColumn("{task.fields[note]}"), console=console)
+    def __init__(self, console: Console, time_left: TimeLeft) -> None:
+        self.time_left = time_left
+        self._current: TaskID | None = None
+        counts = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}")]
+        columns = [TextColumn("{task.description}"), *counts, TextColumn("{task.fields[note]}")]
+        super().__init__(*columns, console=console, disable=not console.is_terminal)
         self._said = time.monotonic()
+
+    def add_bar(self, description: str, total: float, *, visible: bool = True) -> TaskID:
+        """Add a bar, and return its number."""
+        return self.add_task(description, total=total, note="", left="", visible=visible)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the bars; that which grows has the time left of all work."""
+        for task in self.tasks:
+            task.fields["left"] = self._left() if task.id == self._current else ""
+        return super().get_renderables()
 
     def update(self, task_id: TaskID, **changes: Any) -> None:
         """Note how far a task is."""
         super().update(task_id, **changes)
+        self._current = task_id
         if self.console.is_terminal or time.monotonic() < self._said + _SECONDS_BETWEEN_LINES:
             return
         self._said = time.monotonic()
-        self.console.print(_line(self._tasks[task_id]), markup=False, highlight=False, soft_wrap=True)
+        self.console.print(_line(self._tasks[task_id], self._left()), markup=False, highlight=False, soft_wrap=True)
+
+    def _left(self) -> str:
+        seconds = self.time_left.seconds
+        return f"about {duration_words(max(1, round(seconds)))} left in all" if seconds else ""
 
 
 @dataclass
@@ -124,7 +145,6 @@ def _said(console: Console, text: str, work: Work, ended: threading.Event) -> No
             return
 
 
-def _line(task: Task) -> str:
-    left = f", about {task.time_remaining:.0f} s left" if task.time_remaining else ""
-    note = f", {task.fields['note']}" if task.fields.get("note") else ""
-    return f"{task.description}: {task.completed:,.0f} of {task.total or 0:,.0f} done{left}{note}"
+def _line(task: Task, left: str) -> str:
+    count = f"{task.description}: {task.completed:,.0f} of {task.total or 0:,.0f} done"
+    return ", ".join(part for part in (count, left, task.fields.get("note")) if part)

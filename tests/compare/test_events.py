@@ -39,7 +39,7 @@ class Failing(CompareObserver):
     def on_seed(self, compared: ComparedLoss, seed: int) -> None:
         self._note("on_seed")
 
-    def on_trained(self) -> None:
+    def on_trained(self, *, known: bool = False) -> None:
         self._note("on_trained")
 
     def on_result(self, compared: ComparedLoss, *_: object) -> None:

@@ -176,7 +176,7 @@ class Counter(CompareObserver):
         self.trained = 0
         self.results: list[tuple[str, int]] = []
 
-    def on_trained(self) -> None:
+    def on_trained(self, *, known: bool = False) -> None:
         self.trained += 1
 
     def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from lightning_modules.utilities import progress
 from lightning_modules.utilities.progress import Bars, counted, working
+from lightning_modules.utilities.time_left import TimeLeft
 
 
 class Terminal(io.StringIO):
@@ -91,15 +92,39 @@ def test_an_error_ends_the_display() -> None:
 def test_bars_say_a_line_now_and_then_without_a_terminal(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", seconds)
     file = io.StringIO()
-    bars = Bars(Console(file=file, width=80))
-    task = bars.add_task("trainings", total=5, note="")
+    clock = iter([0.0, 35.0, 35.0]).__next__
+    bars = Bars(Console(file=file, width=80), TimeLeft(clock))
+    task = bars.add_bar("trainings", 5)
+    bars.time_left.plan("trainings", 3)
+    bars.time_left.done("trainings")
     bars.update(task, advance=2, note="BCE: seed 42")
-    assert file.getvalue() == ("" if seconds else "trainings: 2 of 5 done, BCE: seed 42\n")
+    assert file.getvalue() == ("" if seconds else "trainings: 2 of 5 done, about 1m10s left in all, BCE: seed 42\n")
+
+
+def test_without_a_terminal_there_are_no_bars() -> None:
+    file = io.StringIO()
+    with Bars(Console(file=file, width=80), TimeLeft()) as bars:
+        bars.update(bars.add_bar("trainings", 5), advance=5)
+    assert file.getvalue() == ""
+
+
+def test_the_bar_that_grows_has_the_time_left_of_all_work() -> None:
+    terminal = Terminal()
+    clock = iter([0.0, 35.0, *[35.0] * 100]).__next__
+    with Bars(Console(file=terminal, width=120, force_terminal=True), TimeLeft(clock)) as bars:
+        first, second = bars.add_bar("rounds", 5), bars.add_bar("finalists", 4)
+        bars.time_left.plan("finalists", 3)
+        bars.time_left.done("finalists")
+        bars.update(first, completed=5)
+        bars.update(second, advance=1)
+    last = terminal.getvalue().rpartition("rounds")[2]
+    assert last.count("about 1m10s left in all") == 1
+    assert last.index("finalists") < last.index("about 1m10s left in all")
 
 
 def test_bars_say_no_lines_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
     terminal = Terminal()
-    bars = Bars(Console(file=terminal))
-    bars.update(bars.add_task("trainings", total=5, note=""), advance=2)
+    bars = Bars(Console(file=terminal), TimeLeft())
+    bars.update(bars.add_bar("trainings", 5), advance=2)
     assert terminal.getvalue() == ""

@@ -1,0 +1,88 @@
+"""The progress display of a comparison in the terminal."""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from statistics import fmean
+
+from rich.console import Console
+
+from lightning_modules.compare.compared_losses import ComparedLoss
+from lightning_modules.compare.events import CompareObserver
+from lightning_modules.training.tuning import Setting
+from lightning_modules.utilities.messages import shortened
+from lightning_modules.utilities.progress import Bars
+from lightning_modules.utilities.time_left import Clock, TimeLeft
+
+_LONGEST_LABEL = 40
+_KIND = "trainings"
+
+
+class CompareProgress(CompareObserver):
+    """Shows the trainings done, the time left of all and what is trained now.
+
+    Nobody knows how often a grid is extended: the total grows before a training that it does not have, and losses that
+    are still to come are expected to take as many more as those before them did.
+
+    Args:
+        console: Where to write.
+        tuning: Trainings that tune each loss, in their order, if its grid needs no extension.
+        further: Trainings of a loss once it is tuned.
+        clock: Tells the time.
+    """
+
+    def __init__(self, console: Console, *, tuning: Sequence[int], further: int, clock: Clock = time.monotonic) -> None:
+        self._planned = deque(tuning)
+        self._further = further
+        self._own_left = self._own_tried = 0
+        self._own_planned: int | None = None
+        self._overshoots: list[int] = []
+        self.progress = Bars(console, TimeLeft(clock))
+        self._task = self.progress.add_bar(_KIND, 0)
+        self._set_total()
+
+    def on_start(self) -> None:
+        """Begin the display."""
+        self.progress.start()
+
+    def on_end(self) -> None:
+        """End the display."""
+        self.progress.stop()
+
+    def on_loss(self, compared: ComparedLoss) -> None:  # noqa: ARG002
+        """Count what is left from here."""
+        self._own_planned, self._own_tried = self._planned.popleft(), 0
+        self._own_left = self._own_planned + self._further
+        self._set_total()
+
+    def on_setting(self, compared: ComparedLoss, setting: Setting) -> None:
+        """Show the setting that is tried, and count it if it is more than was planned."""
+        self._own_tried += 1
+        self._own_left = max(self._own_left, self._further + 1)
+        self._set_total()
+        chosen = {"learning rate": setting.learning_rate, "weight decay": setting.weight_decay, **dict(setting.options)}
+        self._note(compared, ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in chosen.items()))
+
+    def on_seed(self, compared: ComparedLoss, seed: int) -> None:
+        """Show the seed that is trained, and count what is left where the first one tells that the loss is tuned."""
+        if self._own_planned is not None:
+            self._overshoots.append(self._own_tried - self._own_planned)
+            self._own_planned, self._own_left = None, self._further
+            self._set_total()
+        self._note(compared, f"seed {seed}")
+
+    def on_trained(self, *, known: bool = False) -> None:
+        """Count one training."""
+        self._own_left -= 1
+        self.progress.time_left.done(_KIND, known=known)
+        self.progress.update(self._task, advance=1)
+
+    def _set_total(self) -> None:
+        others = sum(self._planned) + len(self._planned) * self._further
+        overshoot = round(fmean(self._overshoots) * len(self._planned)) if self._overshoots else 0
+        left = self._own_left + max(0, others + overshoot)
+        self.progress.time_left.plan(_KIND, left)
+        self.progress.update(self._task, total=self.progress.tasks[self._task].completed + left)
+
+    def _note(self, compared: ComparedLoss, what: str) -> None:
+        self.progress.update(self._task, note=f"{shortened(compared.label, _LONGEST_LABEL)}: {what}")
