@@ -29,7 +29,7 @@ from lightning_modules.training.full_training import TRAINED
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
-from lightning_modules.utilities.processes import is_first, torch_threads
+from lightning_modules.utilities.processes import is_first, quick_collections, torch_threads
 
 
 def run_compare(
@@ -68,7 +68,7 @@ def run_compare(
     for remark in losses.remarks:
         console.print(f"- {remark}", markup=False, highlight=False)
     _check_model(first, losses.all, datamodule, len(criterion.parts))
-    with _locked(root), torch_threads(settings.threads):
+    with _locked(root), torch_threads(settings.threads), quick_collections():
         records = _open(root, criterion, datamodule, save_config)
         names = type(model).__name__, type(datamodule).__name__
         board = ComparisonTensorBoard(root, criterion, *names)

@@ -19,7 +19,7 @@ from lightning_modules.polish.stages import PolishStages
 from lightning_modules.training.convergence import builder
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
-from lightning_modules.utilities.processes import torch_threads
+from lightning_modules.utilities.processes import quick_collections, torch_threads
 
 
 def run_polish(
@@ -52,7 +52,7 @@ def run_polish(
     console, root = Console(), Path(settings.root)
     seeds = range(seed, seed + settings.seeds)
     stages = PolishStages(settings, builder(base), impressions, trainer_recipe)
-    with torch_threads(settings.threads):
+    with torch_threads(settings.threads), quick_collections():
         stages.check()
         with folder_lock(root, "polish", "name another folder with --root"):
             records = _open(root, impressions, save_config)

@@ -135,7 +135,10 @@ class SlopeTable:
         self.scale = (points + 1) / 2
         u = torch.linspace(-1, 1, points + 2, dtype=torch.float64, device=device)[1:-1]
         self._logit = (bend * u / (1 - u.abs())).float()
-        tables, self.errors = zip(*map(self._tabulated, losses), strict=True)
+        # A loss that is trained with several settings is there several times.
+        different = dict.fromkeys(losses := list(losses))
+        tabulated = {loss: self._tabulated(loss) for loss in different}
+        tables, self.errors = zip(*(tabulated[loss] for loss in losses), strict=True)
         self.cells = torch.cat(tables)
         self._start = torch.arange(len(tables), device=device) * 2 * self._count
 

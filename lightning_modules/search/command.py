@@ -41,7 +41,7 @@ from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.search.trials import Trials
 from lightning_modules.training.trainers import TrainerFactory
 from lightning_modules.utilities.files import full_disk_explained
-from lightning_modules.utilities.processes import is_first, torch_threads
+from lightning_modules.utilities.processes import is_first, quick_collections, torch_threads
 
 _WHEN_FULL = "Its ledger is kept; free some space, then give the same command again, which continues the study."
 
@@ -122,7 +122,7 @@ def _simplest(space: SearchSpace) -> LossObject:
 def _writing(folder: StudyFolder, settings: SearchSettings) -> Iterator[None]:
     """Lock the folder, compute with the wanted threads, and say what to do if the disk is full."""
     disk = full_disk_explained(f"the study's folder '{settings.root}'", _WHEN_FULL)
-    with disk, folder.locked(), torch_threads(settings.threads):
+    with disk, folder.locked(), torch_threads(settings.threads), quick_collections():
         yield
 
 

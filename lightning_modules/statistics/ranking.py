@@ -54,9 +54,11 @@ def auc(rank: Tensor, positive: Tensor) -> Tensor:
         rank: What :func:`dense_ranks` returned, int64, of shape [n].
         positive: Whether the label is 1, bool, of shape [n].
     """
-    blocks = _blocks(rank, positive, group=torch.zeros_like(rank[:1]), num_blocks=int(rank.max()) + 1)
-    wins, positives, negatives = _by_group(blocks, num_groups=1)
-    return (wins / (2 * positives * negatives)).squeeze(0)
+    rows = torch.bincount(rank)
+    positives = torch.bincount(rank[positive], minlength=len(rows))
+    negatives = rows - positives
+    wins = _wins(positives, negatives, below=negatives.cumsum(0) - negatives)
+    return wins.sum() / (2 * positives.sum() * negatives.sum())
 
 
 def grouped_auc(rank: Tensor, positive: Tensor, group: Tensor) -> Tensor:
@@ -92,9 +94,19 @@ def _by_group(blocks: _Blocks, num_groups: int) -> tuple[Tensor, Tensor, Tensor]
     negatives = _sums(blocks.negatives, blocks.group, num_groups)
     below_group = negatives.cumsum(0) - negatives
     below = blocks.negatives.cumsum(0) - blocks.negatives - below_group[blocks.group]
-    # Twice, because a tie counts half and integers are exact.
-    wins = blocks.positives * (2 * below + blocks.negatives)
+    wins = _wins(blocks.positives, blocks.negatives, below)
     return _sums(wins, blocks.group, num_groups), positives, negatives
+
+
+def _wins(positives: Tensor, negatives: Tensor, below: Tensor) -> Tensor:
+    """Return twice the pairs that every block wins, which are whole numbers; a tie counts half.
+
+    Args:
+        positives: Positives of the block.
+        negatives: Its negatives.
+        below: Negatives of its group with smaller scores.
+    """
+    return positives * (2 * below + negatives)
 
 
 def _sums(values: Tensor, group: Tensor, num_groups: int) -> Tensor:

@@ -1,5 +1,6 @@
-"""Processes of one distributed training: which is the first, means and broadcasts over all, and their threads."""
+"""Processes of one distributed training: which is the first, means and broadcasts over all, threads and memory."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,24 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def quick_collections() -> Iterator[None]:
+    """Leave the objects that live already out of garbage collections.
+
+    To walk through all modules and data before every one of many trainings would take as long as a short training.
+    """
+    if gc.get_freeze_count():
+        # Frozen by the caller, who would find them thawed.
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _are_connected() -> bool:

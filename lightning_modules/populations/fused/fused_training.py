@@ -96,7 +96,12 @@ class FusedTraining(QuickHooks, pl.LightningModule):
         self.recommender.validation_step(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of the recommender."""
+        """Hand out the metrics of the recommender."""
         metrics = self.recommender.metrics
-        self.log_dict({f"val/{name}": value for name, value in metrics.compute().items()}, batch_size=1)
+        named = {f"val/{name}": value for name, value in metrics.compute().items()}
+        if self.trainer.loggers:
+            self.log_dict(named, batch_size=1)
+        else:
+            # Only callbacks look at them then, and to log them takes longer than the steps of a short epoch.
+            self.trainer.callback_metrics.update(named)
         metrics.reset()

@@ -1,6 +1,5 @@
 """The TensorBoard run of a search."""
 
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +35,9 @@ LAYOUT: Layout = {
     },
 }
 
+#: What figures are expected to take before any were drawn, so that a short search draws them once, at its end.
+_SECONDS_AT_FIRST = 2.0
+
 
 class SearchTensorBoard(SearchObserver):
     """Writes scalars of every round, the best formulas as text and, where a rank has changed, its figure.
@@ -70,8 +72,8 @@ class SearchTensorBoard(SearchObserver):
         self.patience = patience
         self._references: dict[str, float] = {}
         self._summary: RoundSummary | None = None
-        self._seconds = 0.0
-        self._drawn = -math.inf
+        self._seconds = _SECONDS_AT_FIRST
+        self._drawn = time.perf_counter()
         self._shown: dict[int, tuple[Formula, float]] = {}
         self._images: dict[tuple[Formula, float], NDArray[np.uint8]] = {}
 
