@@ -117,7 +117,7 @@ class EffectivenessTest:
                 best, self._kept = value, {(seed, setting): run for seed, run in runs.items()}
             return value
 
-        return self.plan.tuning.of_loss(compared.loss).best(score)
+        return self.plan.tuning.of_loss(compared.loss).best(lambda settings: [score(setting) for setting in settings])
 
     def _validate(self, compared: ComparedLoss, setting: Setting) -> tuple[float, dict[int, TrainingRun]]:
         """Return a setting's mean score over the tuning seeds, and the runs that were not on disk."""

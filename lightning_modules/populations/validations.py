@@ -80,6 +80,9 @@ class BestValidations(LastValidations):
         mode: Whether more (max) or less (min) of it is better.
         patience: Validations without a better metric before a copy ends.
         keep_weights: Whether the weights of the best validation are kept.
+
+    Attributes:
+        waited: Validations of every copy since its best one.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class BestValidations(LastValidations):
         self.sign = 1.0 if mode == "max" else -1.0
         self.patience = patience
         self.keep_weights = keep_weights
-        self._waited = [0] * count
+        self.waited = [0] * count
 
     def counts(self, number: int, validation: CopyValidation) -> bool:
         """Take in a validation of a copy that runs, end the copy if it is time, and return whether it counts."""
@@ -100,10 +103,10 @@ class BestValidations(LastValidations):
             return True
         before = self.counted[number]
         if not before.epoch or score > self._score(before):
-            self._waited[number] = 0
+            self.waited[number] = 0
             return True
-        self._waited[number] += 1
-        if self._waited[number] >= self.patience:
+        self.waited[number] += 1
+        if self.waited[number] >= self.patience:
             self.end(number)
         return False
 

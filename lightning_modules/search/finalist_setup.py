@@ -58,6 +58,7 @@ def finalist_training(
         mode=settings.mode,
         patience=_PATIENCE if settings.tuning is None else settings.tuning.patience,
         fused=settings.fused,
+        population=settings.population,
     )
 
 

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -34,6 +34,7 @@ class FinalistTraining:
         mode: Whether more (max) or less (min) of it is better.
         patience: Validations without a better metric before a training ends.
         fused: Whether compiled kernels train where they match.
+        population: The most settings that these train at once.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class FinalistTraining:
         mode: Literal["max", "min"] = "max",
         patience: int = 5,
         fused: bool = True,
+        population: int = 1,
     ) -> None:
         self.validation_data = validation_data
         self.recipe = recipe
@@ -58,7 +60,14 @@ class FinalistTraining:
         self.monitor = monitor
         self.mode = mode
         self._training = FullTraining(
-            build, training_data, recipe, monitor=monitor, mode=mode, patience=patience, fused=fused
+            build,
+            training_data,
+            recipe,
+            monitor=monitor,
+            mode=mode,
+            patience=patience,
+            fused=fused,
+            population=population,
         )
 
     def train(self, loss: LossObject) -> list[FinalistRun]:
@@ -81,13 +90,13 @@ class FinalistTraining:
         """Return the best setting and its training."""
         best: list[TrainingRun] = []
 
-        def score(setting: Setting) -> float:
-            run = self._training.train(loss, self.seeds[0], setting)
-            if not best or run.score > best[0].score:
-                best[:] = [run]
-            return run.score
+        def train(settings: Sequence[Setting]) -> list[float]:
+            runs = self._training.train_all(loss, self.seeds[0], settings)
+            # The first of equals, as the setting.
+            best[:] = [max([*best, *runs], key=lambda run: run.score)]
+            return [run.score for run in runs]
 
-        setting = self.tuning.of_loss(loss).best(score)
+        setting = self.tuning.of_loss(loss).best(train)
         return setting, best[0]
 
     def _validated(self, loss: LossObject, seed: int, setting: Setting, run: TrainingRun, start: float) -> FinalistRun:

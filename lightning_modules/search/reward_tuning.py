@@ -1,7 +1,7 @@
 """Tuned rewards: the baseline's best learning rate, weight decay and temperature, and the grid around for all."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -101,23 +101,6 @@ class RewardTuning:
             for rate, decay, heat in factors
         )
         return Regime(tuple(dict.fromkeys((best, *grid))), self.patience)
-
-
-def best_setting(tuning: Tuning, train: Callable[[Sequence[Setting]], Sequence[float]]) -> Setting:
-    """Return the setting with the highest score.
-
-    Args:
-        tuning: Says which settings are tried.
-        train: Returns the scores of settings, all of which may be trained at once; -inf disqualifies one.
-    """
-    scores = dict(zip(tuning.settings, train(tuning.settings), strict=True))
-
-    def score(setting: Setting) -> float:
-        if setting not in scores:
-            (scores[setting],) = train([setting])
-        return scores[setting]
-
-    return tuning.best(score)
 
 
 def _check(name: str, values: Sequence[float], *, least: float, words: str) -> None:

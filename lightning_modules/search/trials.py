@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_modules.losses import LossObject
 from lightning_modules.search.executors.dispatch import in_order
-from lightning_modules.search.reward_tuning import RewardTuning, best_setting
+from lightning_modules.search.reward_tuning import RewardTuning
 from lightning_modules.search.rewards import Baseline
 from lightning_modules.search.successive_halving import SuccessiveHalving
 from lightning_modules.search.trial import Regime, Trial, TrialKey
@@ -123,7 +123,7 @@ class Trials(TrialRunner):
         """Tune the baseline and return how trials of every budget are trained."""
         assert self.baseline.loss is not None
         tuning.check_loss(self.baseline.loss)
-        best = best_setting(tuning.of_baseline, SettingScores(self, tuning).of)
+        best = tuning.of_baseline.best(SettingScores(self, tuning).of)
         shorter = dict.fromkeys(self.halving.epochs, tuning.alone(best))
         return {**shorter, self.halving.longest: tuning.around(best)}
 

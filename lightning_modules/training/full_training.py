@@ -3,18 +3,19 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 
 from callbacks.reward import RewardCallback
-from lightning_modules.losses import LossObject
+from lightning_modules.losses import Loss, LossObject
 from lightning_modules.populations import UnmatchedError
 from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
 from lightning_modules.training.fused_convergence import FusedConvergenceTrainer
+from lightning_modules.training.fused_grid import FusedGridTrainer, GridPoint
 from lightning_modules.training.quiet import quiet_lightning, quiet_training
 from lightning_modules.training.tuning import Setting
 
@@ -63,6 +64,7 @@ class FullTraining:
         mode: Whether more (max) or less (min) of it is better.
         patience: Validations without a better metric before a training ends.
         fused: Whether compiled kernels train where they match; the log says once why if they do not.
+        population: The most settings that these train at once.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class FullTraining:
         mode: Literal["max", "min"] = "max",
         patience: int = 5,
         fused: bool = False,
+        population: int = 1,
     ) -> None:
         self.build = build
         self.datamodule = datamodule
@@ -83,6 +86,7 @@ class FullTraining:
         self.mode = mode
         self.patience = patience
         self.fused = fused
+        self.population = population
         self._said: set[str] = set()
 
     def train(self, loss: LossObject, seed: int, setting: Setting) -> TrainingRun:
@@ -99,6 +103,45 @@ class FullTraining:
                 # Asked of every training anew, so that none depends on which ones came before.
                 self._say_once(f"Compiled training is not used: {error}.")
         return self._trained(ConvergenceTrainer, loss, seed, setting)
+
+    def train_all(self, loss: LossObject, seed: int, settings: Sequence[Setting]) -> list[TrainingRun]:
+        """Train one model with each of some settings, at once where compiled kernels match; see :meth:`train`."""
+        if not self.fused or self.population == 1 or len(settings) == 1:
+            return [self.train(loss, seed, setting) for setting in settings]
+        groups = [settings[first : first + self.population] for first in range(0, len(settings), self.population)]
+        return [run for group in groups for run in self._at_once(loss, seed, group)]
+
+    def _at_once(self, loss: LossObject, seed: int, settings: Sequence[Setting]) -> list[TrainingRun]:
+        # Losses of other kinds are refused in training.
+        losses, start = [cast(Loss, setting.of_loss(loss)) for setting in settings], time.perf_counter()
+        try:
+            with quiet_training():
+                grid = FusedGridTrainer(self.recipe, self.monitor, self.mode, patience=self.patience)
+                points = grid.fit(partial(self._model, losses[0]), losses, settings, self.datamodule, seed)
+                seconds = (time.perf_counter() - start) / len(settings)
+                runs = [self._run_at(point, own, seconds) for point, own in zip(points, losses, strict=True)]
+        except Exception:  # what stands in the way of one must not fail them all
+            runs = [None] * len(settings)
+        return [
+            self.train(loss, seed, setting) if run is None else run for run, setting in zip(runs, settings, strict=True)
+        ]
+
+    def _run_at(self, point: GridPoint, loss: LossObject, seconds: float) -> TrainingRun | None:
+        """Return the outcome of a training at a point of a grid; ``None`` if the kernels could not train there."""
+        if point.error:
+            return None
+        model = self._model(loss)
+        model.load_state_dict(point.weights)
+        return TrainingRun(
+            status=TRAINED if point.is_finite else DIVERGED,
+            score=point.score if point.is_finite else -math.inf,
+            epoch=point.epoch,
+            epochs=point.epochs,
+            converged=point.converged,
+            metrics={self.monitor: point.metric},
+            seconds=seconds,
+            model=model,
+        )
 
     def _trained(self, kind: type[ConvergenceTrainer], loss: LossObject, seed: int, setting: Setting) -> TrainingRun:
         start, guard = time.perf_counter(), RewardCallback(self.monitor, self.mode)

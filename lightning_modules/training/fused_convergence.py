@@ -1,5 +1,6 @@
 """Trains a model to convergence with compiled kernels."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,6 +11,25 @@ from lightning_modules.populations.trainer_matching import WHOLE_EPOCHS, differe
 from lightning_modules.training.convergence import ConvergenceTrainer
 from lightning_modules.training.step_hooks import trainer_is_plain
 from lightning_modules.training.trainers import fit
+
+
+def refuse_unlike(trainer: pl.Trainer, matched: Mapping[str, Any], own: Sequence[pl.Callback] = ()) -> None:
+    """Refuse a Trainer that compiled kernels cannot match.
+
+    Args:
+        trainer: The Trainer.
+        matched: The values that its attributes must have.
+        own: The callbacks that it may have.
+
+    Raises:
+        UnmatchedError: If they cannot.
+    """
+    require_numba()
+    if unlike := difference(trainer, matched, own):
+        raise UnmatchedError(f"compiled kernels cannot match {unlike}")
+    refuse_other_device(trainer)
+    if not trainer_is_plain(trainer):
+        raise UnmatchedError("the strategy, precision or profiler of the trainer changes single steps")
 
 
 class FusedConvergenceTrainer(ConvergenceTrainer):
@@ -26,12 +46,7 @@ class FusedConvergenceTrainer(ConvergenceTrainer):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        require_numba()
-        if unlike := difference(self.trainer, WHOLE_EPOCHS, self.callbacks):
-            raise UnmatchedError(f"compiled kernels cannot match {unlike}")
-        refuse_other_device(self.trainer)
-        if not trainer_is_plain(self.trainer):
-            raise UnmatchedError("the strategy, precision or profiler of the trainer changes single steps")
+        refuse_unlike(self.trainer, WHOLE_EPOCHS, self.callbacks)
 
     def train(self, model: pl.LightningModule, datamodule: pl.LightningDataModule) -> None:
         """Train a model."""

@@ -183,13 +183,13 @@ class Tuning:
             )
         return tuning
 
-    def best(self, score: Callable[[Setting], float]) -> Setting:
+    def best(self, train: Callable[[Sequence[Setting]], Sequence[float]]) -> Setting:
         """Return the setting with the highest score, the first of equals; each is scored once.
 
         Args:
-            score: Returns a setting's score; -inf disqualifies it.
+            train: Returns the scores of settings, all of which may be trained at once; -inf disqualifies one.
         """
-        tried = _Tried(score, self.trials)
+        tried = _Tried(train, self.trials)
         best = tried.best_with(self.settings)
         if tried.scores[best] == -math.inf:
             return best
@@ -209,20 +209,22 @@ class _Tried:
     """The settings that were scored.
 
     Args:
-        score: Returns a setting's score.
+        train: Returns the scores of settings.
         most: The most settings to score; None for no limit.
     """
 
-    def __init__(self, score: Callable[[Setting], float], most: int | None) -> None:
-        self.score = score
+    def __init__(self, train: Callable[[Sequence[Setting]], Sequence[float]], most: int | None) -> None:
+        self.train = train
         self.most = most
         self.scores: dict[Setting, float] = {}
 
     def best_with(self, settings: Sequence[Setting]) -> Setting:
         """Score the settings that are new, as far as the limit allows, and return the best one of all."""
-        for setting in settings:
-            if setting not in self.scores and (self.most is None or len(self.scores) < self.most):
-                self.scores[setting] = self.score(setting)
+        new = [setting for setting in dict.fromkeys(settings) if setting not in self.scores]
+        if self.most is not None:
+            new = new[: self.most - len(self.scores)]
+        if new:
+            self.scores.update(zip(new, self.train(new), strict=True))
         return max(self.scores, key=lambda setting: self.scores[setting])
 
 

@@ -45,7 +45,8 @@ def builder_of(data: SyntheticInteractions, embedding_dim: int = 4) -> Callable[
 def full_training(data: SyntheticInteractions | None = None, **options: Any) -> MeasuredTraining:
     """Return a training on small data; what is no option of it belongs to the recipe of the Trainer."""
     data = small_data() if data is None else data
-    own = {name: options.pop(name) for name in ("monitor", "mode", "patience", "fused") if name in options}
+    names = ("monitor", "mode", "patience", "fused", "population")
+    own = {name: options.pop(name) for name in names if name in options}
     return MeasuredTraining(options.pop("build", builder_of(data)), data, {**RECIPE, **options}, **own)
 
 

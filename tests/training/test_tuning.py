@@ -1,6 +1,7 @@
 """The grid follows the best setting and closes in on it."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -19,8 +20,12 @@ class Landscape:
         self.peak = (math.log10(rate), math.log10(decay))
         self.scored: list[Setting] = []
 
-    def __call__(self, setting: Setting) -> float:
-        self.scored.append(setting)
+    def __call__(self, settings: Sequence[Setting]) -> list[float]:
+        self.scored += settings
+        return [*map(self.height, settings)]
+
+    def height(self, setting: Setting) -> float:
+        """Return the score of a setting."""
         decay = math.log10(setting.weight_decay) if setting.weight_decay else -30.0
         return -((math.log10(setting.learning_rate) - self.peak[0]) ** 2) - (decay - self.peak[1]) ** 2
 
@@ -60,15 +65,15 @@ def test_each_refinement_halves_the_distance(rate: float, decay: float, refineme
 def test_what_is_fixed_stays_and_equals_go_to_the_first() -> None:
     tuning = Tuning(Axis.of([0.02]), Axis.of([0.0]), extensions=3, refinements=3)
     scored: list[Setting] = []
-    assert tuning.best(lambda setting: scored.append(setting) or 0.5) == Setting(0.02, 0.0)
+    assert tuning.best(lambda settings: scored.extend(settings) or [0.5] * len(settings)) == Setting(0.02, 0.0)
     assert scored == [Setting(0.02, 0.0)]
-    assert Tuning(RATES, DECAYS).best(lambda _: 0.5) == Setting(1e-3, 1e-5)
+    assert Tuning(RATES, DECAYS).best(lambda settings: [0.5] * len(settings)) == Setting(1e-3, 1e-5)
 
 
 def test_a_loss_that_diverges_everywhere_is_not_pursued() -> None:
     scored: list[Setting] = []
     tuning = Tuning(RATES, DECAYS, extensions=3, refinements=3)
-    tuning.best(lambda setting: scored.append(setting) or -math.inf)
+    tuning.best(lambda settings: scored.extend(settings) or [-math.inf] * len(settings))
     assert scored == list(tuning.settings)
 
 
@@ -90,7 +95,7 @@ def test_an_option_of_a_loss_is_an_axis_for_those_that_have_it() -> None:
 @given(gamma=st.floats(-1.5, 1.5))
 def test_an_option_is_followed_beyond_its_end_and_refined(gamma: float) -> None:
     tuning = Tuning(Axis.of([0.01]), Axis.of([0.0]), extensions=3, refinements=3, options={"gamma": GAMMA})
-    best = tuning.best(lambda setting: -abs(math.log10(setting.value("gamma")) - gamma))
+    best = tuning.best(lambda settings: [-abs(math.log10(each.value("gamma")) - gamma) for each in settings])
     inside = min(max(gamma, math.log10(0.5 / 4**3)), math.log10(2.0 * 4**3))
     assert abs(math.log10(best.value("gamma")) - inside) <= math.log10(4) / 8 + 0.01
 
@@ -102,7 +107,7 @@ def test_every_loss_is_tried_as_often_as_asked(trials: int, peak: tuple[float, f
     tuning = Tuning(RATES, DECAYS, extensions=2, refinements=1, trials=trials)
     best = tuning.best(landscape)
     assert len(set(landscape.scored)) == len(landscape.scored) == trials == tuning.at_least
-    assert best == max(landscape.scored, key=Landscape(*peak))
+    assert best == max(landscape.scored, key=landscape.height)
 
 
 @pytest.mark.parametrize(("rates", "reached"), [([0.02], 1), ([0.01, 0.02], 2 + 2 * 12)])
@@ -110,7 +115,9 @@ def test_trials_that_refinements_cannot_reach_are_known_beforehand(rates: list[f
     tuning = Tuning(Axis.of(rates), Axis.of([0.0]), trials=100)
     scored: list[Setting] = []
     # Off the points of the grid, so that every refinement has two new neighbours but for rounding.
-    tuning.best(lambda setting: scored.append(setting) or -abs(math.log(setting.learning_rate / 0.0133)))
+    tuning.best(
+        lambda settings: scored.extend(settings) or [-abs(math.log(each.learning_rate / 0.0133)) for each in settings]
+    )
     assert tuning.at_least == reached
     assert min(reached, 9) <= len(scored) <= reached
 

@@ -1,0 +1,116 @@
+"""Trains a model with several settings at once with compiled kernels, each until its metric stops improving."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from lightning_modules.losses import Loss
+from lightning_modules.populations import UnmatchedError
+from lightning_modules.populations.trainer_matching import WHOLE_EPOCHS
+from lightning_modules.populations.validations import BestValidations, CopyValidation
+from lightning_modules.training.fused_convergence import refuse_unlike
+from lightning_modules.training.trainers import fit, scoring_trainer
+from lightning_modules.training.tuning import Setting
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """A training that ended.
+
+    Attributes:
+        metric: The metric of its best validation.
+        score: The same, negated where less is better.
+        weights: The weights at that time, as a state of the model.
+        epoch: The epoch of that validation, counted from 1; 0 if there is none.
+        epochs: Epochs that were trained.
+        converged: Whether early stopping ended it.
+        is_finite: Whether all derivatives and the metric were finite.
+        error: The exception that the loss has raised, as text; empty if none.
+    """
+
+    metric: float
+    score: float
+    weights: Mapping[str, Tensor]
+    epoch: int
+    epochs: int
+    converged: bool
+    is_finite: bool
+    error: str
+
+
+class FusedGridTrainer:
+    """Trains copies of a model that differ in their setting; each ends as a training of its own does.
+
+    Args:
+        recipe: Arguments of the Trainer; early stopping and checkpoints of its own are left out.
+        monitor: The validation metric that decides when a copy ends and which epoch is best.
+        mode: Whether more (max) or less (min) of it is better.
+        patience: Validations without a better metric before a copy ends.
+
+    Raises:
+        MisconfigurationException: If the Trainer cannot be built.
+        UnmatchedError: If the kernels cannot match the Trainer; in ``fit``, the model, its optimizer, its loss or data.
+    """
+
+    def __init__(self, recipe: Mapping[str, Any], monitor: str, mode: Literal["max", "min"], *, patience: int) -> None:
+        if not monitor.startswith("val/"):
+            raise UnmatchedError(f"compiled kernels measure the model's own metrics, of which '{monitor}' is none")
+        self.recipe = recipe
+        self.metric = monitor.removeprefix("val/")
+        self.mode = mode
+        self.patience = patience
+        # Clipping is the kernels'.
+        self.trainer = scoring_trainer(recipe, gradient_clip_val=None, gradient_clip_algorithm=None)
+        # A copy ends as early as it likes.
+        refuse_unlike(self.trainer, {**WHOLE_EPOCHS, "min_epochs": None})
+
+    def fit(
+        self,
+        build: Callable[[], pl.LightningModule],
+        losses: Sequence[Loss],
+        settings: Sequence[Setting],
+        datamodule: pl.LightningDataModule,
+        seed: int,
+    ) -> list[GridPoint]:
+        """Train a copy with every setting.
+
+        Args:
+            build: Returns the model; what is random in it depends on the seed.
+            losses: The loss of every copy.
+            settings: The setting of every copy.
+            datamodule: What they are trained and validated on.
+            seed: Seed of the model and of the order of the batches.
+        """
+        from lightning_modules.populations.fused.fused_population import FusedPopulation
+        from lightning_modules.populations.fused.matching import matched_limits
+        from lightning_modules.populations.fused.steps import StepsDataModule
+
+        torch.manual_seed(seed)
+        validations = BestValidations(len(settings), self.metric, self.mode, patience=self.patience, keep_weights=True)
+        population = FusedPopulation(
+            build(), losses, limits=matched_limits(self.recipe), settings=settings, validations=validations
+        )
+        # Again, as in a training of its own.
+        torch.manual_seed(seed)
+        fit(self.trainer, population, StepsDataModule(copy.copy(datamodule)))
+        ends = zip(validations.counted, validations.waited, population.is_finite, population.errors, strict=True)
+        return [self._point(*end) for end in ends]
+
+    def _point(self, best: CopyValidation, waited: int, finite: bool, error: str) -> GridPoint:
+        metric = best.metrics.get(self.metric, math.nan)
+        return GridPoint(
+            metric=metric,
+            score=metric if self.mode == "max" else -metric,
+            weights=best.weights or {},
+            epoch=best.epoch,
+            epochs=best.epoch + waited,
+            converged=waited >= self.patience,
+            is_finite=finite and math.isfinite(metric),
+            error=error,
+        )

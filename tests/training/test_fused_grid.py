@@ -1,0 +1,102 @@
+"""Settings that are trained at once end as each would on its own."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_modules.losses import BCE, Focal, Loss
+from lightning_modules.training.full_training import DIVERGED, FAILED, TRAINED, FullTraining, TrainingRun
+from lightning_modules.training.fused_grid import FusedGridTrainer
+from lightning_modules.training.tuning import Setting
+from tests.broken_losses import Raising
+from tests.compare.compare_helpers import FAST, SLOW, full_training
+
+pytest.importorskip("numba")
+
+SETTINGS = (FAST, SLOW, Setting(0.1, 0.0), Setting(0.05, 1e-3))
+
+
+class OnlyAtOnce(FullTraining):
+    """Fails where one setting is trained after the other."""
+
+    def train(self, loss: Loss, seed: int, setting: Setting) -> TrainingRun:
+        raise AssertionError("trained on its own")
+
+
+def at_once(**options: Any) -> FullTraining:
+    training = full_training(fused=True, max_epochs=30, **options)
+    training.__class__ = OnlyAtOnce
+    return training
+
+
+def ends(run: TrainingRun) -> tuple[Any, ...]:
+    return run.status, run.score, run.epoch, run.epochs, run.converged, run.error
+
+
+def weights(run: TrainingRun) -> list[Tensor]:
+    assert run.model is not None
+    return [*run.model.state_dict().values()]
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize("population", [3, 8])
+@pytest.mark.parametrize("options", [{}, {"gradient_clip_val": 1.0}], ids=["plain", "clipped"])
+def test_each_setting_ends_as_on_its_own(mode: str, population: int, options: dict[str, Any]) -> None:
+    monitor = "val/auc" if mode == "max" else "val/log_loss"
+    options = {**options, "monitor": monitor, "mode": mode, "patience": 2}
+    together = at_once(population=population, **options).train_all(BCE(), 3, SETTINGS[:3])
+    alone = [full_training(fused=True, max_epochs=30, **options).train(BCE(), 3, each) for each in SETTINGS[:3]]
+    assert [*map(ends, together)] == [*map(ends, alone)]
+    assert all(run.status == TRAINED for run in alone)
+    assert len({run.epoch for run in alone}) > 1
+    for one, other in zip(together, alone, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(weights(one), weights(other), strict=True))
+        assert one.metrics == {monitor: other.metrics[monitor]}
+
+
+def test_options_of_the_loss_are_settings_too() -> None:
+    settings = [Setting(0.02, 0.0, (("gamma", gamma),)) for gamma in (0.5, 4.0)]
+    runs = at_once(population=2, patience=3).train_all(Focal(), 0, settings)
+    alone = [full_training(fused=True, max_epochs=30, patience=3).train(Focal(), 0, each) for each in settings]
+    assert [*map(ends, runs)] == [*map(ends, alone)]
+    assert [run.model.loss.gamma for run in runs if run.model is not None] == [0.5, 4.0]
+    assert not torch.equal(weights(runs[0])[0], weights(runs[1])[0])
+
+
+def test_the_random_state_is_left_as_it_was() -> None:
+    before = torch.get_rng_state()
+    at_once(population=2, patience=1).train_all(BCE(), 0, SETTINGS[:2])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class InfiniteBelow(Loss):
+    """Has a derivative that is not finite for small predictions."""
+
+    def forward(self, prediction: Tensor, label: Tensor) -> Tensor:
+        return (prediction - label) ** 2 / (prediction.detach() > 0.3).float()
+
+
+def test_a_setting_that_diverges_leaves_the_others_alone() -> None:
+    runs = at_once(population=2, patience=2).train_all(InfiniteBelow(), 0, [Setting(1e-7, 0.0), Setting(1.0, 0.0)])
+    assert [run.status for run in runs] == [TRAINED, DIVERGED]
+    assert runs[1].score == -math.inf
+
+
+def test_what_kernels_cannot_train_is_trained_one_by_one() -> None:
+    runs = full_training(fused=True, population=2, precision="64-true").train_all(BCE(), 0, SETTINGS[:2])
+    assert [run.status for run in runs] == [TRAINED, TRAINED]
+    assert all(run.trainer is not None for run in runs)
+    broken = full_training(fused=True, population=2).train_all(Raising(ValueError("boom")), 0, SETTINGS[:2])
+    assert [run.status for run in broken] == [FAILED, FAILED]
+
+
+def test_an_interrupt_is_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FusedGridTrainer, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        at_once(population=2).train_all(BCE(), 0, SETTINGS[:2])
