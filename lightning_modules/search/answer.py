@@ -26,6 +26,7 @@ class FinalistRun:
         most_epochs: The most epochs that it might have taken.
         components: The contribution of every validation row, or of blocks of them, to the score, float32 [n]; ``None``
             unless the metric is an AUC.
+        temperature: Temperature of the setting; ``None`` where it is not tuned.
     """
 
     name: str
@@ -39,6 +40,7 @@ class FinalistRun:
     error: str = ""
     most_epochs: int = 0
     components: Tensor | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,14 @@ class ValidatedFormula:
         difference: Its mean score on the validation rows less the baseline's; ``None`` if a training failed.
         standard_error: Of the difference, over rows and seeds.
         is_answer: Whether it is the answer.
+        temperature: The temperature that was tuned for it; ``None`` where it is not tuned.
     """
 
     formula: str
     difference: float | None
     standard_error: float | None
     is_answer: bool = False
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,10 @@ def validated_formulas(
     equals = [formula for formula in beating if _is_equal(finalists[best], finalists[formula])]
     answer = min(equals, key=lambda formula: (operators[formula], -beating[formula][0]), default=None)
     results = ((formula, found or (None, None)) for formula, found in compared.items())
-    return tuple(ValidatedFormula(formula, gap, error, formula == answer) for formula, (gap, error) in results)
+    return tuple(
+        ValidatedFormula(formula, gap, error, formula == answer, finalists[formula][0].temperature)
+        for formula, (gap, error) in results
+    )
 
 
 def difference_of(runs: Sequence[FinalistRun], others: Sequence[FinalistRun]) -> tuple[float, float] | None:

@@ -13,6 +13,7 @@ from lightning_modules.losses import LossObject
 from lightning_modules.search.answer import FinalistRun
 from lightning_modules.search.evaluation import RewardRows
 from lightning_modules.search.executors import Shared
+from lightning_modules.search.reward_tuning import TEMPERATURE
 from lightning_modules.statistics.standard_errors import in_blocks
 from lightning_modules.training.full_training import DIVERGED, TRAINED, FullTraining, TrainingRun
 from lightning_modules.training.quiet import quiet_lightning
@@ -114,6 +115,7 @@ class FinalistTraining:
             error=run.error,
             most_epochs=self.most_epochs,
             components=components,
+            temperature=dict(setting.options).get(TEMPERATURE),
         )
 
     def _score(self, run: TrainingRun) -> tuple[str, float | None, Tensor | None]:

@@ -1,7 +1,7 @@
 """The SQLite tables of a ledger: how they are made, written and read."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -133,7 +133,12 @@ _INSERT_TRIAL = f"INSERT OR REPLACE INTO children ({', '.join(_COLUMNS)}) VALUES
 def make_tables(connection: sqlite3.Connection) -> None:
     """Make missing tables, and add the columns that tables of earlier versions lack."""
     connection.executescript(_CREATE)
-    for table, added in ADDED.items():
+    add_columns(connection, ADDED)
+
+
+def add_columns(connection: sqlite3.Connection, columns: Mapping[str, Mapping[str, str]]) -> None:
+    """Add the columns that tables lack, given by their types by name by table."""
+    for table, added in columns.items():
         known = columns_of(connection, table)
         for name, kind in added.items():
             if name not in known:

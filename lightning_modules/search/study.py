@@ -180,13 +180,14 @@ class Study:
         )
 
     def loss(self, rank: int) -> FormulaBased:
-        """Return the formula of a rank as a loss with the numerics of the search and the temperature of its reward.
+        """Return the formula of a rank as a loss with the numerics of the search and the best temperature known.
 
-        Raises like :meth:`formula`.
+        That is the one that was tuned for a finalist, else that of the reward, else the search's. Raises like
+        :meth:`formula`.
         """
-        formula = self.formula(rank)
-        tuned = self.candidates["temperature"].iloc[rank - 1] if "temperature" in self.candidates else None
-        temperature = self.temperature if tuned is None or pd.isna(tuned) else float(tuned)
+        formula, row = self.formula(rank), self.candidates.iloc[rank - 1]
+        tuned = (row[name] for name in ("validated_temperature", "temperature") if name in row)
+        temperature = next((float(each) for each in tuned if not pd.isna(each)), self.temperature)
         return loss_of_formula(formula, self.numerics, temperature)
 
 

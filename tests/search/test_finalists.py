@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from lightning_modules.losses import BCE, FormulaLoss, LossObject
-from lightning_modules.search.answer import FinalistRun, ValidatedFormula, Validation
+from lightning_modules.search.answer import FinalistRun, ValidatedFormula, Validation, validated_formulas
 from lightning_modules.search.finalist_training import FinalistTraining
 from lightning_modules.search.finalists import Finalists, best_distinct, lessons_of
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_finalists, read_validated
+from lightning_modules.search.study import Study
 from tests.search.fake_executor import FakeExecutor
 from tests.search.observer_helpers import candidate, reference
 
@@ -127,6 +128,41 @@ def test_the_ledger_returns_what_was_written_of_finalists(tmp_path: Path) -> Non
         [0.0, 4.0, 8.0, 12.0],
     ]
     assert read_validated(tmp_path) == formulas
+
+
+def test_a_finalist_named_as_a_loss_has_the_temperature_that_was_tuned_for_it(tmp_path: Path) -> None:
+    tuned, other = "softplus(gap_t)", "relu(gap_t)"
+    ledger = Ledger(tmp_path)
+    for formula, reward in ((tuned, 0.2), (other, 0.1)):
+        ledger.on_candidate(candidate(formula=formula, reward=reward, temperature=0.1))
+    runs = {name: [replace(run, temperature=0.05) for run in finished(name)] for name in (tuned, "BCE")}
+    ledger.record_finalist(runs[tuned])
+    validated = validated_formulas(runs["BCE"], {tuned: runs[tuned]}, {tuned: 1})
+    ledger.on_validation(Validation(1, "BCE", 0.7, validated))
+    ledger.close()
+    assert [run.temperature for run in read_finalists(tmp_path)[tuned]] == [0.05, 0.05]
+    study = Study.read(tmp_path)
+    assert [study.loss(rank).init_args()["temperature"] for rank in (1, 2)] == [0.05, 0.1]
+
+
+def test_finalists_of_an_earlier_version_are_gone_on_with(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.on_candidate(candidate())
+    ledger.record_finalist(finished(SQUARE))
+    ledger.on_validation(Validation(1, "BCE", 0.7, (ValidatedFormula(SQUARE, 0.02, 0.01),)))
+    ledger.close()
+    with sqlite3.connect(tmp_path / LEDGER_NAME) as connection:
+        for table in ("finalists", "validated"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN temperature")
+    assert [run.seed for run in read_finalists(tmp_path)[SQUARE]] == [3, 4]
+    assert read_validated(tmp_path) == (ValidatedFormula(SQUARE, 0.02, 0.01),)
+    ledger = Ledger(tmp_path)
+    ledger.record_finalist([replace(run, temperature=0.2) for run in finished("BCE")])
+    ledger.close()
+    assert {run.name: run.temperature for runs in read_finalists(tmp_path).values() for run in runs} == {
+        SQUARE: None,
+        "BCE": 0.2,
+    }
 
 
 def test_finalists_of_another_type_than_the_ledger_writes_are_refused(tmp_path: Path) -> None:

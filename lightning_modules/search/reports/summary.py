@@ -63,11 +63,12 @@ def as_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
 
 
 def with_validation(losses: pd.DataFrame, formulas: Sequence[ValidatedFormula]) -> pd.DataFrame:
-    """Return a table of losses with what became of the finalists: ``validated``, ``validated_se`` and ``is_answer``."""
+    """Return a table of losses with what became of the finalists: ``validated`` and so on."""
     names = losses["formula"].where(losses["kind"] == "candidate")
     return losses.assign(
         validated=names.map({each.formula: each.difference for each in formulas}).astype(float),
         validated_se=names.map({each.formula: each.standard_error for each in formulas}).astype(float),
+        validated_temperature=names.map({each.formula: each.temperature for each in formulas}).astype(float),
         is_answer=names.isin([each.formula for each in formulas if each.is_answer]),
     )
 
