@@ -15,7 +15,7 @@ from lightning_modules.losses import Loss, LossObject
 from lightning_modules.populations import UnmatchedError
 from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
 from lightning_modules.training.fused_convergence import FusedConvergenceTrainer
-from lightning_modules.training.fused_grid import FusedGridTrainer, GridPoint
+from lightning_modules.training.fused_grid import FusedGridTrainer, StackedRun
 from lightning_modules.training.quiet import quiet_lightning, quiet_training
 from lightning_modules.training.tuning import Setting
 
@@ -126,7 +126,7 @@ class FullTraining:
             self.train(loss, seed, setting) if run is None else run for run, setting in zip(runs, settings, strict=True)
         ]
 
-    def _run_at(self, point: GridPoint, loss: LossObject, seconds: float) -> TrainingRun | None:
+    def _run_at(self, point: StackedRun, loss: LossObject, seconds: float) -> TrainingRun | None:
         """Return the outcome of a training at a point of a grid; ``None`` if the kernels could not train there."""
         if point.error:
             return None

@@ -20,7 +20,7 @@ from lightning_modules.training.tuning import Setting
 
 
 @dataclass(frozen=True)
-class GridPoint:
+class StackedRun:
     """A training that ended.
 
     Attributes:
@@ -77,7 +77,7 @@ class FusedGridTrainer:
         settings: Sequence[Setting],
         datamodule: pl.LightningDataModule,
         seed: int,
-    ) -> list[GridPoint]:
+    ) -> list[StackedRun]:
         """Train a copy with every setting.
 
         Args:
@@ -100,11 +100,11 @@ class FusedGridTrainer:
         torch.manual_seed(seed)
         fit(self.trainer, population, StepsDataModule(copy.copy(datamodule)))
         ends = zip(validations.counted, validations.waited, population.is_finite, population.errors, strict=True)
-        return [self._point(*end) for end in ends]
+        return [self._run(*end) for end in ends]
 
-    def _point(self, best: CopyValidation, waited: int, finite: bool, error: str) -> GridPoint:
+    def _run(self, best: CopyValidation, waited: int, finite: bool, error: str) -> StackedRun:
         metric = best.metrics.get(self.metric, math.nan)
-        return GridPoint(
+        return StackedRun(
             metric=metric,
             score=metric if self.mode == "max" else -metric,
             weights=best.weights or {},

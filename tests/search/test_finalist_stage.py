@@ -93,7 +93,7 @@ def test_a_search_says_what_it_found_and_names_it(tmp_path: Path, capsys: pytest
 
 def test_without_finalists_there_is_no_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search(tmp_path)
-    assert "answer" not in capsys.readouterr().out
+    assert "The answer: not validated" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"again with --search\.finalists 10"):
         loss_of(f"{tmp_path}#answer")
 
