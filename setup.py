@@ -10,5 +10,9 @@ _CONFIGS = {".".join(("lossmith", *folder.parts)): folder.as_posix() for folder 
 setup(
     packages=[*find_packages(include=["lightning_modules*", "datamodules*", "callbacks*", "lossmith*"]), *_CONFIGS],
     package_dir=_CONFIGS,
-    package_data={"": ["py.typed", "*.yaml"], "lightning_modules.cli": ["option_table.json"]},
+    package_data={
+        "": ["py.typed", "*.yaml"],
+        "lightning_modules.cli": ["option_table.json"],
+        "lightning_modules.report": ["page.css"],
+    },
 )

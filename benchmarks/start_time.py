@@ -17,7 +17,7 @@ COMMANDS: dict[str, float | None] = {
     "": 1.0,
     "--help": 1.0,
     "serch": 1.0,
-    **{f"{verb} --help": 2.5 for verb in ("search", "check", "compare", "polish", "export")},
+    **{f"{verb} --help": 2.5 for verb in ("search", "check", "compare", "polish", "report", "export")},
     **{f"{verb} --help": 2.5 for verb in ("fit", "validate", "test", "predict")},
     "search --search.populaton 3": 1.0,
     "fit --config configs/recommenders/biased_mf.yaml --trainer.max_epoch 3": 1.0,

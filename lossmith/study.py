@@ -2,11 +2,13 @@
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from lightning_modules.losses import FormulaBased
+from lightning_modules.report.command import write_report
 from lightning_modules.search.reports.picture import search_figure
 from lightning_modules.search.study import Study
 
@@ -38,6 +40,8 @@ class SearchStudy(Study):
         >>> study.table().head(1)[["rank", "status"]].to_dict("records")
         [{'rank': 1, 'status': 'trained'}]
         >>> study.plot().savefig("picture.svg")
+        >>> study.report().name
+        'report.html'
         >>> study.answer.loss is None, study.answer.is_validated
         (True, False)
     """
@@ -62,6 +66,18 @@ class SearchStudy(Study):
             ValueError: If the study has no such rank.
         """
         return search_figure(self, rank)
+
+    def report(self, output: str | Path | None = None) -> Path:
+        """Write the report of the search as one HTML file, and return its path.
+
+        Args:
+            output: The file; by default ``report.html`` in the study's folder.
+
+        Raises:
+            OSError: If it cannot be written.
+            ValueError: If a file of the study cannot be read.
+        """
+        return write_report(self.root, None if output is None else Path(output))
 
     def _repr_png_(self) -> bytes | None:
         """Return the picture for a notebook; ``None`` if nothing was trained."""

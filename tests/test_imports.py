@@ -39,12 +39,13 @@ ALLOWED = {
         "datamodules",
     },
     "export": {"utilities", "losses", "core", "training", *MODELS, "search"},
+    "report": {"utilities", "losses", "core", "statistics", "search", "check", "compare", "polish", "export"},
     "cli": {
         *("utilities", "losses", "core", "training", "datamodules", "callbacks"),
         *MODELS,
-        *("search", "check", "compare", "polish", "export"),
+        *("search", "check", "compare", "polish", "report", "export"),
     },
-    "lossmith": {"utilities", "losses", "search", "check", "compare", "cli", "datamodules"},
+    "lossmith": {"utilities", "losses", "search", "check", "compare", "report", "cli", "datamodules"},
 }
 
 

@@ -71,6 +71,7 @@ COMPARE = (
 POLISH = ("polish", *IMPRESSIONS, *TRAINER, *_SHORT_POLISH, "--root=polished")
 CHECK = ("check", "--formulas=(label-pred)**2", "--points=20", "--figures=0", "--root=checked")
 EXPORT = ("export", "{base}/study", "--output=loss.py")
+REPORT = ("report", "{base}/study", "--output=report.html")
 ONNX = ("export", "{base}/model.ckpt", "--to=onnx", "--output=model.onnx")
 
 COMMANDS = {
@@ -82,6 +83,7 @@ COMMANDS = {
     "compare": COMPARE,
     "polish": POLISH,
     "check": CHECK,
+    "report": REPORT,
     "export": EXPORT,
 }
 

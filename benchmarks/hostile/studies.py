@@ -19,6 +19,7 @@ _ANY = (0, 1, 2)
 _READERS: dict[str, tuple[str, ...]] = {
     "check": ("check", STUDY, "--points=20", "--figures=0"),
     "export": ("export", STUDY, "--output=loss.py"),
+    "report": ("report", STUDY, "--output=report.html"),
     "picture": ("export", STUDY, "--to=picture", "--output=search.png"),
     "compare": (
         "compare",

@@ -26,6 +26,9 @@ _PROJECT = ("lightning_modules.", "datamodules.")
 _STUDIES = ("--study", "--compare.study", "--random_study", "--compare.random_study")
 #: Values of ``--ckpt_path`` that are no file.
 _WORDS = ("last", "best", "hpc", "registry")
+#: What is said of a folder that is not there.
+_NO_STUDY = "'{}' holds no study: ledger.sqlite is not there"
+_NO_FOLDER = {"report": "there is no folder '{}' to report; name that of a search, a comparison or a polish"}
 _NOTHING = ("", "null", "~")
 _LARGEST_FILE, _LONGEST_PATH = 100_000, 1_000
 
@@ -124,8 +127,9 @@ def _class_path(section: str, config: str) -> str:
 def _missing_paths(verb: str, arguments: Sequence[str], table: OptionTable) -> Iterator[str]:
     """Yield what is to be said of files and folders that are not there."""
     is_run = verb in PLAIN_VERBS and "onnx" not in " ".join(arguments)
-    studies = [*(arguments[:1] if is_run else []), *(_studies(arguments) if verb == "compare" else [])]
-    yield from (f"'{study}' holds no study: ledger.sqlite is not there" for study in studies if _is_missing(study))
+    runs = [_folder_of(each) for each in (arguments[:1] if is_run else [])]
+    studies = [*runs, *(_studies(arguments) if verb == "compare" else [])]
+    yield from (_NO_FOLDER.get(verb, _NO_STUDY).format(study) for study in studies if _is_missing(study))
     data = table.classes["data"].get(_class_of("data", arguments, table) or "")
     names = ["--ckpt_path"] if verb in TRAINER_VERBS else ["--file"] if verb == "check" else []
     # Data that can be downloaded make their folder.
@@ -144,7 +148,12 @@ def _studies(arguments: Sequence[str]) -> Iterator[str]:
         values = takewhile(lambda each: not each.startswith("--"), arguments[place + 1 :])
         for study in ([value] if equals else values) if name in _STUDIES else []:
             if not study.startswith("["):
-                yield study if os.path.isdir(study) else study.rpartition("#")[0] or study
+                yield _folder_of(study)
+
+
+def _folder_of(study: str) -> str:
+    """Return the folder of a study that may be named with a place in it, such as ``RUN#1``."""
+    return study if os.path.isdir(study) else study.rpartition("#")[0] or study
 
 
 def _is_missing(path: str) -> bool:

@@ -12,6 +12,7 @@ from lightning_modules.cli.subcommand_base import CommandLineValues, PlainVerb
 from lightning_modules.cli.verb_parser import VerbParser
 from lightning_modules.cli.verbs import EPILOG, PROGRAM, VERBS
 from lightning_modules.export.settings import ExportSettings
+from lightning_modules.report.settings import ReportSettings
 from lightning_modules.utilities.files import full_disk_explained
 
 #: As everywhere else.
@@ -33,6 +34,20 @@ class CheckVerb(PlainVerb):
         run_check(self.chosen(cli), cli.seed)
 
 
+class ReportVerb(PlainVerb):
+    """``report``."""
+
+    usage = "RUN [--output FILE]"
+    settings = ReportSettings
+    run_help = "Folder of a search, a comparison or a polish."
+
+    def run(self, cli: CommandLineValues) -> None:
+        """Report."""
+        from lightning_modules.report.command import run_report
+
+        run_report(self.chosen(cli))
+
+
 class ExportVerb(PlainVerb):
     """``export``."""
 
@@ -47,7 +62,7 @@ class ExportVerb(PlainVerb):
         run_export(self.chosen(cli))
 
 
-PLAIN_VERBS: dict[str, PlainVerb] = {"check": CheckVerb(), "export": ExportVerb()}
+PLAIN_VERBS: dict[str, PlainVerb] = {"check": CheckVerb(), "report": ReportVerb(), "export": ExportVerb()}
 
 
 def plain_parser(name: str) -> VerbParser:

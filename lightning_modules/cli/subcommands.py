@@ -19,6 +19,7 @@ from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.core.run_config import continue_with, refuse_changed_data
 from lightning_modules.polish import PolishSettings
 from lightning_modules.polish.command import run_polish
+from lightning_modules.report.after_runs import ReportFile, leave_report, tell_report
 from lightning_modules.search.command import run_search
 from lightning_modules.search.loss_search import LossSearch
 from lightning_modules.search.settings import SearchSettings
@@ -37,16 +38,19 @@ class SearchVerb(TrainingVerb):
         settings = cli.option("search").of_model(cli.model).of_data(cli.datamodule)
         cli.write_out("search.monitor", settings.monitor)
         cli.write_out("search.holdout", settings.holdout)
-        return run_search(
+        root = Path(settings.root)
+        search = run_search(
             settings,
             recommender=cli.model,
             datamodule=cli.datamodule,
             trainer_recipe=cli.option("trainer").as_dict(),
             seed=cli.seed,
             save_config=cli.save_config,
-            observers=cli.handed.observers,
+            observers=(*cli.handed.observers, ReportFile(root)),
             loggers=cli.handed.loggers,
         )
+        tell_report(root)
+        return search
 
 
 class ContinuedVerb(TrainingVerb):
@@ -96,7 +100,9 @@ class CompareVerb(ContinuedVerb):
         cli.write_out("compare.monitor", settings.monitor)
         for study in (*settings.studies, *settings.random_studies):
             refuse_changed_data(Path(named_study(study)[0]), cli.save_config, cli.datamodule)
-        return run_compare(settings, **self.arguments(cli))
+        found = run_compare(settings, **self.arguments(cli))
+        leave_report(Path(settings.root))
+        return found
 
 
 class PolishVerb(ContinuedVerb):
@@ -114,7 +120,9 @@ class PolishVerb(ContinuedVerb):
 
     def run(self, cli: CommandLine) -> None:
         """Polish."""
-        run_polish(cli.option("polish"), **self.arguments(cli))
+        settings = cli.option("polish")
+        run_polish(settings, **self.arguments(cli))
+        leave_report(Path(settings.root))
 
 
 OWN_VERBS: dict[str, OwnVerb] = {
@@ -122,6 +130,7 @@ OWN_VERBS: dict[str, OwnVerb] = {
     "check": PLAIN_VERBS["check"],
     "compare": CompareVerb(),
     "polish": PolishVerb(),
+    "report": PLAIN_VERBS["report"],
     "export": PLAIN_VERBS["export"],
 }
 

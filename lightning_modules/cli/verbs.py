@@ -20,7 +20,7 @@ TRAINER_VERBS = {
     "predict": "Write the probabilities of every test row, or every user's top items, to a CSV or Parquet file.",
 }
 #: Verbs that train nothing, and so do without Lightning.
-PLAIN_VERBS = ("check", "export")
+PLAIN_VERBS = ("check", "report", "export")
 #: All verbs with their descriptions.
 VERBS = {
     **TRAINER_VERBS,
@@ -28,6 +28,7 @@ VERBS = {
     "check": "Check formulas without training: gradients, monotony, finiteness, scoring rule.",
     "compare": "Compare losses by training models to convergence, with several seeds, and audit a search.",
     "polish": "Fine-tune a multi-task model with weights that critics learn from sessions, and compare.",
+    "report": "Write a search, a comparison or a polish as one HTML file to read and to send.",
     "export": "Export a found loss as Python or LaTeX, or a trained model as ONNX.",
 }
 _DESCRIPTION = "Trains recommenders and searches for the loss function to train them with."

@@ -16,8 +16,8 @@ from lightning_modules.utilities.untrusted_data import SettingsError, read_setti
 if TYPE_CHECKING:
     from datamodules.fingerprint import Fingerprint
 
-#: Names of the settings and of the data's fingerprint inside a folder.
-CONFIG_NAME, DATA_NAME = "config.yaml", "data.json"
+#: Names of the settings, of the data's fingerprint and of the report inside a folder.
+CONFIG_NAME, DATA_NAME, REPORT_NAME = "config.yaml", "data.json", "report.html"
 #: Settings of data that no row depends on.
 _NO_ROWS = tuple(f"data.init_args.{name}" for name in ("batch_size", "eval_batch_size", "seed", "download"))
 _SHOWN, _LONGEST = 5, 200

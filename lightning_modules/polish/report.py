@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from lightning_modules.polish.figures import DIFFERENCES_NAME, TESTED, differences_table
 from lightning_modules.statistics.significance import Difference, holm
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.markdown import markdown
@@ -16,7 +17,6 @@ from lightning_modules.utilities.row_table import print_rows, tell, tell_prose
 
 #: Titles of the metrics in the tables; a terminal has room only for those that are tested.
 SHOWN = {"auc": "AUC", "log_loss": "log-loss", "session_log_loss": "session log-loss"}
-_TESTED = {"auc": "AUC", "session_log_loss": "session log-loss"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PolishReport:
     def markdown(self) -> str:
         """Return the polish as a page."""
         parts = ["# Polish", self.setup, markdown(*self.means())]
-        for metric, title in _TESTED.items() if self.differences else ():
+        for metric, title in TESTED.items() if self.differences else ():
             parts += [f"## {_heading(title)} less that of '{self.control}'", markdown(*self.gaps(metric))]
         parts += [_LEGEND] if self.differences else []
         parts += ["## Mind", "\n".join(f"- {remark}" for remark in self.remarks)] if self.remarks else []
@@ -77,12 +77,18 @@ class PolishReport:
         return header, rows
 
     def write(self, root: Path) -> None:
-        """Write ``summary.md``."""
+        """Write ``summary.md`` and, where differences were tested, ``differences.csv``."""
         replace_file(root / "summary.md", lambda path: path.write_text(self.markdown(), encoding="utf-8"))
+        if self.differences:
+            table = differences_table(self.differences)
+            replace_file(root / DIFFERENCES_NAME, lambda path: table.to_csv(path, index=False))
+        else:
+            # Of a polish that was continued with one seed.
+            (root / DIFFERENCES_NAME).unlink(missing_ok=True)
 
     def print(self, console: Console, root: Path) -> None:
         """Print the tables, a line an arm, the remarks and where everything is."""
-        for metric, title in _TESTED.items():
+        for metric, title in TESTED.items():
             self._print_means(console, metric, title)
             for place, task in enumerate(self.tasks) if self.differences else ():
                 header = ["difference", "interval", "p (Holm)", "p", "arm"]

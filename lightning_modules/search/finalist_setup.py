@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from lightning_modules.search.executors import TrialExecutor
 from lightning_modules.search.finalist_training import FinalistTraining
 from lightning_modules.search.finalists import Finalists
-from lightning_modules.search.reports.measurement import Measurement
+from lightning_modules.search.reports.measurement import Measurement, reward_length, tuned_words
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.training.convergence import builder
@@ -84,19 +84,15 @@ def finalist_weight(settings: SearchSettings) -> float:
 
 def measurement_of(settings: SearchSettings, recipe: Mapping[str, Any]) -> Measurement:
     """Return how rewards and finalists are measured, for reports."""
-    epochs = settings.halving.longest or recipe.get("max_epochs")
-    length = "training" if epochs is None else "1 epoch" if epochs == 1 else f"{epochs} epochs"
-    most = length if epochs == 1 else f"at most {length}"
-    tuned = f"{most} with the best of a few settings around {settings.compared_baseline.title}'s best"
-    has_temperatures = settings.tuning is not None and len(settings.tuning.temperatures) > 0
+    epochs, baseline = settings.halving.longest or recipe.get("max_epochs"), settings.compared_baseline.title
     return Measurement(
         monitor=settings.monitor,
-        reward=length if settings.tuning is None else tuned,
+        reward=reward_length(epochs, tuned_around="" if settings.tuning is None else baseline),
         holds_out=settings.holdout > 0,
         seeds=settings.finalist_seeds,
         most_epochs=settings.finalist_epochs,
-        tuned="learning rate, weight decay and temperature" if has_temperatures else Measurement.tuned,
-        baseline=settings.compared_baseline.title,
+        tuned=tuned_words(temperatures=settings.tuning is not None and len(settings.tuning.temperatures) > 0),
+        baseline=baseline,
         relative=settings.relative,
         negated=settings.mode == "min",
     )

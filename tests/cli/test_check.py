@@ -74,6 +74,8 @@ def test_the_best_formula_is_exported_and_trained_with(study: Path, capsys: pyte
     assert torch.equal(namespace["loss"](pred, label), found(pred, label))
     assert main(["export", str(study), "--rank=2", "--output=found.py"]) == 1
     assert "found.py" in capsys.readouterr().err
+    assert main(["export", f"{study}#2", "--output=again.py"]) == 0
+    assert Path("again.py").read_text() == Path("found.py").read_text()
     assert main(["export", str(study), "--to=latex"]) == 0
     assert Study.read(study).formula(1).latex() in (study / "loss_1.tex").read_text()
 

@@ -63,6 +63,8 @@ def test_the_help_of_the_table_is_the_parsers(verb: str, capsys: pytest.CaptureF
         (["test", "--ckpt_path=nothere.ckpt"], 1, "--ckpt_path: there is no nothere.ckpt"),
         (["compare", "--study", "nothere"], 1, "'nothere' holds no study"),
         (["export", "nothere", "--to=latex"], 1, "'nothere' holds no study"),
+        (["export", "nothere#2"], 1, "'nothere' holds no study"),
+        (["report", "nothere"], 1, "there is no folder 'nothere' to report; name that of a search"),
         (["polish", "--help"], 0, "Options of a polish"),
     ],
 )
@@ -170,7 +172,7 @@ MUTATIONS: tuple[Callable[[str, int], str], ...] = (
 def _refused_though_accepted(verb: str, parser: VerbParser, examples: int) -> None:
     """Look for an option, written well or badly, that is refused though the parser accepts it."""
     values = _plain_defaults(parser, verb)
-    needed = {"check": ["--formulas", "pred"], "export": ["."]}.get(verb, [*MODEL, *DATA])
+    needed = {"check": ["--formulas", "pred"], "report": ["."], "export": ["."]}.get(verb, [*MODEL, *DATA])
     drawn = st.tuples(st.sampled_from(sorted(values)), st.sampled_from(MUTATIONS), st.integers(0, 40), st.booleans())
     accepted = set[bool]()
 

@@ -215,6 +215,8 @@ def test_number_out_of_range(failure: Failure) -> None:
         ),
         (["polish", "--agent=DDPGG"], "--polish.agent: there is no class 'DDPGG'; did you mean DDPG?"),
         (["check", "--points=many"], "--points: Expected a int. Got value: many"),
+        (["report"], "the following arguments are required: run"),
+        (["report", "runs/a", "--ouput=a.html"], "there is no option --ouput; did you mean --output?"),
         (["export"], "the following arguments are required: run"),
         (
             ["export", ".", "--to=pyton"],

@@ -18,4 +18,4 @@ def test_hostile_inputs_end_soon_with_a_message_and_run_nothing() -> None:
 
 def test_every_verb_has_hostile_inputs() -> None:
     verbs = {each.verb for each in all_inputs()}
-    assert verbs >= {"search", "check", "compare", "polish", "export", "fit", "validate", "test", "predict"}
+    assert verbs >= {"search", "check", "compare", "polish", "report", "export", "fit", "validate", "test", "predict"}

@@ -57,6 +57,7 @@ def test_values_of_an_option_in_both_spellings() -> None:
     [
         (["check", "--formulas", "lable", "--losses", "null"], 1),
         (["check", "--formulas", "pred", "--print_config"], 0),
+        (["report", "."], 1),
         (["export", ".", "--to=latex"], 1),
     ],
 )

@@ -55,7 +55,8 @@ def test_the_wheel_holds_packages_types_and_all_configurations(wheel: Path) -> N
     configs = {f"lossmith/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
     typed = {f"{package}/py.typed" for package in SOURCES[:-1]}
     modules = {str(path.relative_to(ROOT)) for package in SOURCES[:-1] for path in (ROOT / package).rglob("*.py")}
-    assert configs | typed | modules | {"lightning_modules/cli/option_table.json"} <= held
+    others = {"lightning_modules/cli/option_table.json", "lightning_modules/report/page.css"}
+    assert configs | typed | modules | others <= held
     assert {name.partition("/")[0] for name in held} == {*SOURCES[:-1], "lossmith-0.1.0.dist-info"}
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from lightning_modules.search.ledger import read_trials
+from tests.report.html_reading import read_report
 from tests.stored.comparisons import change_data
 from tests.stored.make import COMPARE, FITS, POLISH, SEARCH, TRAINER
 from train import main
@@ -20,6 +21,12 @@ def test_a_study_is_checked_and_exported() -> None:
     assert set(pd.read_csv("study/check.csv")["formula"]) >= set(ledger["formula"])
     assert main(["export", "study", "--rank=1", "--to=python", "--output=loss.py"]) == 0
     assert main(["fit", *FITS["biased_mf"], "--model.loss=study#1", *TRAINER, "--trainer.max_epochs=1"]) == 0
+
+
+@pytest.mark.parametrize("name", ["study", "compare", "polish"])
+def test_what_is_stored_has_a_report(name: str) -> None:
+    assert main(["report", name]) == 0
+    read_report(Path(name, "report.html").read_text(encoding="utf-8"))
 
 
 def test_a_search_goes_on_for_as_many_rounds() -> None:

@@ -12,6 +12,7 @@ from lightning_modules.losses.formulas.printing import Piece
 _LONGEST = 20 * MAX_LENGTH
 #: The sign of negative numbers and differences, which is wider than a hyphen.
 MINUS = "\N{MINUS SIGN}"
+_TIMES, _INFINITY = "\N{MIDDLE DOT}", "\N{INFINITY}"
 _APPLICATION = "\N{FUNCTION APPLICATION}"
 
 
@@ -51,8 +52,14 @@ def fraction(above: str, under: str) -> str:
 
 
 def fenced(inside: str, left: str = "(", right: str = ")") -> str:
-    """Return elements between parentheses, or between bars."""
-    return row(mark(left), inside, mark(right))
+    """Return elements between parentheses, or between bars, which grow with what is higher than a line."""
+    if any(tall in inside for tall in ("<mfrac", "<msqrt")):
+        return row(mark(left), inside, mark(right))
+    return row(_of_line(left), inside, _of_line(right))
+
+
+def _of_line(fence: str) -> str:
+    return f'<mo stretchy="false">{fence}</mo>'
 
 
 def called(function: str, inside: str) -> str:
@@ -96,16 +103,19 @@ def to_mathml(nodes: Sequence[Node]) -> str:
     return row(MathMLWriter(nodes).write())
 
 
-def exponential(value: float) -> tuple[str, str]:
-    """Return the mantissa of a number, and its exponent where it is written with one."""
-    mantissa, _, exponent = repr(value).removesuffix(".0").partition("e")
-    return mantissa, str(int(exponent)).replace("-", MINUS) if exponent else ""
+def scientific(text: str) -> str:
+    """Return a number such as ``2.5e-06`` as elements: the mantissa, and the power of ten if there is one."""
+    mantissa, _, exponent = text.partition("e")
+    shown = number(mantissa.replace("inf", _INFINITY).replace("-", MINUS))
+    if not exponent:
+        return shown
+    return f"{shown}{mark(_TIMES)}{power(number('10'), number(str(int(exponent)).replace('-', MINUS)))}"
 
 
 class MathMLWriter(LatexWriter):
     """Writes a formula in mathematical notation, as MathML."""
 
-    plus, minus, times = mark("+"), mark(MINUS), mark("\N{MIDDLE DOT}")
+    plus, minus, times = mark("+"), mark(MINUS), mark(_TIMES)
     negation, comma = mark(MINUS), mark(",")
     longest = _LONGEST
 
@@ -127,10 +137,8 @@ class MathMLWriter(LatexWriter):
 
     def constant(self, value: float) -> Piece:
         """Write a number."""
-        mantissa, exponent = exponential(value)
-        if not exponent:
-            return Piece(number(mantissa), ATOM)
-        return Piece(f"{number(mantissa)}{self.times}{power(number('10'), number(exponent))}", PRODUCT)
+        text = repr(value).removesuffix(".0")
+        return Piece(scientific(text), PRODUCT if "e" in text else ATOM)
 
     def group(self, text: str) -> str:
         """Put parentheses around what is written."""

@@ -35,10 +35,14 @@ class Measurement:
     @property
     def metric(self) -> str:
         """The name of the metric in a sentence."""
-        measured, _, task = self.monitor.removeprefix("val/").partition("/")
-        name, *cutoff = measured.split("@")
-        title = "@".join([_TITLES.get(name, name.replace("_", " ")), *cutoff])
-        return f"{title} {task}".rstrip()
+        return metric_title(self.monitor)
+
+    @property
+    def reward_axis(self) -> str:
+        """What a reward is, for an axis."""
+        if self.relative:
+            return f"reward: {self.metric} better than {self.baseline}'s by"
+        return f"reward: {'negated ' if self.negated else ''}{self.metric}"
 
     @property
     def reward_sentence(self) -> str:
@@ -66,3 +70,30 @@ class Measurement:
         if self.most_epochs == 1:
             return f"for 1 epoch, tuned by the {self.metric} on {self.reward_rows}"
         return f"until the {self.metric} on {self.reward_rows} got no better, for at most {self.most_epochs} epochs"
+
+
+def metric_title(monitor: str) -> str:
+    """Return the name of a monitored metric, such as ``val/auc``, in a sentence."""
+    measured, _, task = monitor.removeprefix("val/").partition("/")
+    name, *cutoff = measured.split("@")
+    title = "@".join([_TITLES.get(name, name.replace("_", " ")), *cutoff])
+    return f"{title} {task}".rstrip()
+
+
+def reward_length(epochs: int | None, *, tuned_around: str = "") -> str:
+    """Return how long candidates are trained for their rewards, in words.
+
+    Args:
+        epochs: The most epochs; ``None`` for any number.
+        tuned_around: The baseline around whose best setting each candidate is tuned; empty if none is.
+    """
+    length = "training" if epochs is None else "1 epoch" if epochs == 1 else f"{epochs} epochs"
+    if not tuned_around:
+        return length
+    most = length if epochs == 1 else f"at most {length}"
+    return f"{most} with the best of a few settings around {tuned_around}'s best"
+
+
+def tuned_words(*, temperatures: bool) -> str:
+    """Return what is tuned for a finalist, in words."""
+    return "learning rate, weight decay and temperature" if temperatures else Measurement.tuned

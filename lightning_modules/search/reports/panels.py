@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from lightning_modules.search.reports.stored_measurement import stored_measurement
 from lightning_modules.search.reports.summary import ranking
 from lightning_modules.search.study import Study
 from lightning_modules.utilities.figure_style import BLUE, GREEN, GUIDE, INK, ORANGE
@@ -15,7 +16,6 @@ from lightning_modules.utilities.figure_style import BLUE, GREEN, GUIDE, INK, OR
 _DEPTH, _LEAST_SIZE = 5.0, 1e-3
 # Height of a line of text as a share of the axes, and the longest line of a name beside them.
 _LINE_HEIGHT, _NAME_WIDTH = 0.055, 16
-_REWARD = "reward: gain over the baseline"
 
 
 def draw_rewards(axes: Axes, study: Study) -> None:
@@ -32,7 +32,7 @@ def draw_rewards(axes: Axes, study: Study) -> None:
     _draw_validated(axes, found, place)
     axes.plot(_best_so_far(found), color=BLUE, linewidth=2, drawstyle="steps-post", label="best so far")
     axes.set(xlim=(found["round"].min() - 0.6, found["round"].max() + 0.6), xlabel="round of the search")
-    axes.set_ylabel(_REWARD)
+    axes.set_ylabel(stored_measurement(study).reward_axis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(study.progress)
     _draw_references(axes, study, bottom)
@@ -85,7 +85,8 @@ def draw_front(axes: Axes, study: Study) -> None:
     operators, rewards = front["operators"], front["reward"]
     (steps,) = axes.plot(operators, rewards, "o-", color=BLUE, markersize=4, label="best with at most so many")
     steps.set_drawstyle("steps-post")
-    axes.set(xlabel="operators in the formula", ylabel=_REWARD, title="short formulas beside long ones")
+    axes.set(xlabel="operators in the formula", title="short formulas beside long ones")
+    axes.set_ylabel(stored_measurement(study).reward_axis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -1,0 +1,1 @@
+"""``report``: a search, a comparison or a polish as one HTML file."""

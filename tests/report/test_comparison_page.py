@@ -1,0 +1,112 @@
+"""The report of a comparison has its figures, as its files have them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from lightning_modules.compare.audit import Audit, AuditResult
+from lightning_modules.compare.compared_losses import GIVEN, SEARCH
+from lightning_modules.compare.report import ComparisonReport
+from lightning_modules.losses import MSE, Focal, FormulaLoss, Numerics
+from lightning_modules.report.command import write_report
+from lightning_modules.report.comparison_page import loss_in
+from lightning_modules.statistics.significance import Difference, resolvable_difference
+from lightning_modules.training.full_training import DIVERGED, TRAINED
+from tests.compare.compare_helpers import NAN, compared, loss_result, runs_of
+from tests.report.html_reading import Node, read_report
+from tests.report.test_search_page import words
+
+FOUND = Difference(0.0123, 0.001, 0.0236, 0.006, 0.021)
+HOSTILE_LABEL = "<script>alert(1)</script> & `a` | b"
+ALL = [
+    loss_result(compared("BCE")),
+    loss_result(compared("(label - pred)**2", "PPO #1", SEARCH), difference=FOUND, p_value=0.042),
+    loss_result(
+        compared("pred**2 + label**2", HOSTILE_LABEL, GIVEN),
+        difference=Difference(-0.001, -0.004, 0.002, 0.002, 0.5),
+        p_value=0.9,
+    ),
+    loss_result(
+        compared("log(pred)", "log(pred)", GIVEN), runs_of([0.7, NAN], [TRAINED, DIVERGED]), standard_error=NAN
+    ),
+]
+SETTINGS = {
+    "seed_everything": 42,
+    "compare": {"monitor": "val/auc", "confidence": 0.95, "seeds": 2, "numerics": "autolossgen"},
+    "model": {"class_path": "lightning_modules.recommenders.BiasedMF"},
+    "data": {"class_path": "datamodules.SyntheticInteractions"},
+}
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Node:
+    audit = Audit(ALL[1], (AuditResult("BCE", FOUND, 0.042, 0.05),), 3, 40)
+    ComparisonReport(ALL, audit, ["mind <b>the gap"], "BiasedMF on data").write(tmp_path)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(SETTINGS))
+    return read_report(write_report(tmp_path).read_text(encoding="utf-8"))
+
+
+def test_intervals_are_those_of_the_files(report: Node, tmp_path: Path) -> None:
+    table = report.table("Losses beside BCE, on the test rows")
+    for cells, (_, row) in zip(table[1:], pd.read_csv(tmp_path / "summary.csv").iterrows(), strict=True):
+        assert cells[0] == row["label"]
+        assert cells[1] == str(row["seeds"])
+        if pd.isna(row["low"]):
+            assert cells[3:] == ["-"] * 4
+        else:
+            assert cells[3:6] == [
+                f"{row['difference']:+.4f}",
+                f"{row['low']:+.4f} to {row['high']:+.4f}",
+                f"{row['p_holm']:.2g}",
+            ]
+    assert [cells[6] for cells in table[1:]] == ["-", "yes", "not told apart", "-"]
+
+
+def test_the_lead_says_what_is_better_and_the_resolution_is_that_of_the_median_interval(report: Node) -> None:
+    lead = words(report.all("header")[0])
+    assert "On the test rows, better than BCE in AUC: PPO #1 (+0.0123)." in lead
+    assert f"not told apart from BCE in AUC: {HOSTILE_LABEL} (-0.0010)." in lead
+    resolved = resolvable_difference(FOUND.half_width, level=0.05)
+    assert f"resolve a true difference of about {resolved:.4f}" in words(report.section("differences"))
+    assert "95 % intervals over 2 seeds" in words(report.section("differences"))
+
+
+def test_all_of_the_summary_is_there_as_text(report: Node) -> None:
+    summary = report.section("all-results-and-how-they-were-measured")
+    assert "On held-out data the search beat BCE" in words(summary)
+    assert summary.all("li")[0].text == "mind <b>the gap"
+    labels = [cells[0] for cells in summary.table("As a table")]
+    assert labels == ["loss", "BCE", "PPO #1", HOSTILE_LABEL, "log(pred)"]
+
+
+def test_formulas_have_cards_and_properties_beside_the_baseline(report: Node) -> None:
+    assert [each.text for each in report.section("losses").all("h3")] == ["PPO #1", HOSTILE_LABEL, "log(pred)"]
+    names = [row[0] for row in report.table("Properties, found without training")[1:]]
+    assert names == ["PPO #1", HOSTILE_LABEL, "log(pred)", "BCE"]
+
+
+def test_losses_are_read_from_names_and_formulas_alone() -> None:
+    numerics = Numerics()
+    found = loss_in("(label - pred)**2", numerics, 1.0)
+    assert isinstance(found, FormulaLoss)
+    assert isinstance(loss_in("MSE", numerics, 1.0), MSE)
+    assert isinstance(loss_in("Focal", numerics, 1.0), Focal)
+    for text in ("Loss", "Formula", "os.system", "__all__", "LabelSmoothing(0.1)", "", "InversePropensity"):
+        assert loss_in(text, numerics, 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "No columns to parse"),
+        ("loss,label\nBCE,BCE\n", "it has no column group"),
+        ("\x00", "summary.csv' cannot be read"),
+    ],
+)
+def test_a_damaged_table_is_named(report: Node, tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "summary.csv").write_text(content)
+    with pytest.raises(ValueError, match=r"summary\.csv' cannot be read") as caught:
+        write_report(tmp_path)
+    assert said in str(caught.value)
