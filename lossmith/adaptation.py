@@ -30,7 +30,7 @@ def adapt(module: pl.LightningModule, gives: Given = "logit") -> pl.LightningMod
         MisfitError: If the module has no attribute ``loss``.
         ValueError: If ``gives`` is neither of the two.
 
-    Example:
+    Examples:
         >>> import torch, lossmith, pytorch_lightning as pl
         >>> class Net(pl.LightningModule):
         ...     def __init__(self):

@@ -34,7 +34,7 @@ class Answer:
 class SearchStudy(Study):
     """The results in the folder of a search, finished or not; ``lossmith.Study.read(root)`` reads them.
 
-    Example:
+    Examples:
         >>> import lossmith
         >>> study = lossmith.Study.read("runs/example")
         >>> study.table().head(1)[["rank", "status"]].to_dict("records")

@@ -90,7 +90,7 @@ def search(
         OSError: If the folder cannot be written.
         ValueError: If an option, the model or the data cannot be used, or the folder holds a study of others.
 
-    Example:
+    Examples:
         >>> import lossmith
         >>> from datamodules import SyntheticInteractions
         >>> data = SyntheticInteractions(num_users=40, num_items=30, num_interactions=800)
@@ -153,7 +153,7 @@ def compare(
         RuntimeError: If the baseline cannot be trained.
         ValueError: If an option, loss, study, the model or the data cannot be used.
 
-    Example:
+    Examples:
         >>> import lossmith
         >>> from datamodules import SyntheticInteractions
         >>> data = SyntheticInteractions(num_users=40, num_items=30, num_interactions=800)
@@ -193,7 +193,7 @@ def check(
         OSError: If the folder cannot be written.
         ValueError: If a formula or an option cannot be used.
 
-    Example:
+    Examples:
         >>> import lossmith
         >>> lossmith.check(["(label - pred)**2", "pred"], points=100)["keep"].tolist()
         [True, False]

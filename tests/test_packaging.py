@@ -35,7 +35,9 @@ def printed(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 RANGES = requirements([*PROJECT["dependencies"], *EXTRAS["onnx"], *EXTRAS["dev"]])
+DOCS = requirements(EXTRAS["docs"])
 PINS = requirements(re.findall(r"^[a-z].*$", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE))
+DOCS_PINS = requirements(re.findall(r"^[a-z].*$", (ROOT / "docs" / "requirements.txt").read_text(), re.MULTILINE))
 
 
 def version(requirement: Requirement) -> str:
@@ -44,14 +46,15 @@ def version(requirement: Requirement) -> str:
     return exact.version
 
 
-def test_every_pin_is_within_its_range() -> None:
-    assert PINS.keys() == RANGES.keys()
-    assert [name for name, pin in PINS.items() if version(pin) not in RANGES[name].specifier] == []
-    assert [name for name, pin in PINS.items() if pin.extras != RANGES[name].extras] == []
+@pytest.mark.parametrize(("pins", "ranges"), [(PINS, RANGES), (DOCS_PINS, DOCS)], ids=["checkout", "site"])
+def test_every_pin_is_within_its_range(pins: dict[str, Requirement], ranges: dict[str, Requirement]) -> None:
+    assert pins.keys() == ranges.keys()
+    assert [name for name, pin in pins.items() if version(pin) not in ranges[name].specifier] == []
+    assert [name for name, pin in pins.items() if pin.extras != ranges[name].extras] == []
 
 
 def test_every_range_is_bounded_on_both_sides() -> None:
-    ranges = {**RANGES, **requirements([*EXTRAS["ray"], *EXTRAS["torchjd"]])}
+    ranges = {**RANGES, **DOCS, **requirements([*EXTRAS["ray"], *EXTRAS["torchjd"]])}
     operators = {name: sorted(each.operator for each in requirement.specifier) for name, requirement in ranges.items()}
     assert {name: found for name, found in operators.items() if found not in (["<", ">="], ["=="])} == {}
 

@@ -38,7 +38,7 @@ class Formula:
         FormulaError: If there is no node, an operand is not an earlier node, the formula is too deep, or no dialect has
             all of its variables and operators.
 
-    Example:
+    Examples:
         >>> Formula.parse("(Label - Pred) ^ 2")
         Formula.parse('(label - pred)**2')
     """
