@@ -24,7 +24,8 @@ class PolishSettings:
         root: Folder of the polish: checkpoints of every stage, results.csv, summary.md and TensorBoard runs. Named
             again, it is continued: what is trained is not trained again.
         seeds: Runs of all stages; the first has the seed seed_everything, the next one more, and so on.
-        agent: The agent whose critics are fitted; by default DDPG with a frozen actor.
+        agent: The agent whose critics are fitted; by default DDPG with a frozen actor, of whose own
+            predictions the critics learn.
         agent_epochs: Passes over the logged sessions in which the critics are fitted.
         agent_rows: Logged rows that the agent acts on in each of its updates.
         critics: Checkpoint of an agent whose critics serve all seeds, for instance one fitted to another model; no

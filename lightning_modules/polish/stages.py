@@ -99,7 +99,8 @@ class PolishStages:
     def _agent(self, actor: str | MultiTaskModel) -> ActorCritic:
         sizes = self.impressions.field_sizes, self.impressions.num_numerical, self.impressions.tasks
         if self.settings.agent is None:
-            return DDPG(*sizes, actor, actor_frozen=True)
+            # Critics of random actions overestimate what is lost where the model is sure and right.
+            return DDPG(*sizes, actor, actor_frozen=True, behaviour="actor")
         return self.settings.agent(*sizes, actor)
 
     def _fit_critics(self, seed: int, records: PolishRecords, progress: PolishProgress) -> None:

@@ -230,3 +230,9 @@ def test_options_that_agents_refuse_do_not_reach_them(tmp_path: Path) -> None:
     recipe = {"gradient_clip_val": 1.0, "accumulate_grad_batches": 2, "max_epochs": 1}
     report = polish(tmp_path / "run", recipe=recipe, seeds=1, variants=["minus_q"], weightings=[]).run(save)
     assert set(report.results["arm"]) == {"base", "fine-tuned", "fine-tuned, -Q", "from scratch, -Q"}
+
+
+def test_critics_of_the_default_agent_learn_of_the_models_own_predictions(tmp_path: Path) -> None:
+    polish(tmp_path / "run", agent=None, seeds=1, variants=["minus_q"]).run(save)
+    settings = loaded(tmp_path / "run" / "seed_5" / "critics.ckpt")["hyper_parameters"]
+    assert (settings["behaviour"], settings["actor_frozen"]) == ("actor", True)
