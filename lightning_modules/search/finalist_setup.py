@@ -14,8 +14,9 @@ from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.training.convergence import builder
 from lightning_modules.training.tuning import Tuning
 
-#: As in a comparison.
-_PATIENCE = 5
+# As in a comparison. The patience of rewards may be less, since the best of several settings counts: a single training
+# that is still to rise would end with it.
+_LEAST_PATIENCE = 5
 # Measured with search/quickstart.yaml; the first finalist tells the true value.
 _TRAINING_WEIGHT = 4.0
 
@@ -56,7 +57,7 @@ def finalist_training(
         seeds=tuple(range(seed, seed + settings.finalist_seeds)),
         monitor=settings.monitor,
         mode=settings.mode,
-        patience=_PATIENCE if settings.tuning is None else settings.tuning.patience,
+        patience=max(_LEAST_PATIENCE, 0 if settings.tuning is None else settings.tuning.patience),
         fused=settings.fused,
         population=settings.population,
     )

@@ -24,6 +24,10 @@ from lightning_modules.training.full_training import FAILED
 RecordFinalist = Callable[[Sequence[FinalistRun]], object]
 
 
+# Standard errors.
+_CLEARLY = 3.0
+
+
 class Lessons(NamedTuple):
     """What finalists teach of the programs with their gradients.
 
@@ -118,14 +122,21 @@ class Finalists:
 def best_distinct(candidates: Sequence[Candidate], count: int) -> list[str]:
     """Return the formulas to train to convergence: those on the front, then those with the highest rewards.
 
-    Of formulas with the same gradient the first one is taken.
+    Formulas of the front whose reward is clearly below the highest one wait for their turn by reward. Of formulas with
+    the same gradient the first one is taken.
     """
     ranked = ranking(as_table(candidates))
     trained = ranked[(ranked["kind"] == "candidate") & (ranked["status"] == "trained")]
-    ordered = pd.concat([front(ranked)[::-1], trained]).drop_duplicates("formula")
+    ordered = pd.concat([_near_the_best(front(ranked)[::-1]), trained]).drop_duplicates("formula")
     distinct = ordered[ordered["signature"].isna() | ~ordered["signature"].duplicated()]
     formulas: list[str] = distinct["formula"].head(count).tolist()
     return formulas
+
+
+def _near_the_best(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose reward is less than some standard errors below the first one's."""
+    error = rows["standard_error"].astype(float).fillna(math.inf)
+    return rows[rows["reward"] >= rows["reward"].max() - _CLEARLY * error]
 
 
 def lessons_of(validation: Validation, candidates: Sequence[Candidate], *, scaled: bool = False) -> Lessons:

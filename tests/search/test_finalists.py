@@ -109,6 +109,8 @@ def test_finalists_are_those_on_the_front_then_the_best_with_other_gradients() -
     signatures = {each.formula: each.signature for each in candidates}
     assert [signatures[formula] for formula in best_distinct(candidates, 9)] == [1, 2, 4, 3]
     assert len(best_distinct(candidates, 2)) == 2
+    clear = [replace(each, standard_error=0.01) for each in candidates]
+    assert [signatures[formula] for formula in best_distinct(clear, 9)] == [1, 2, 3, 4]
     assert best_distinct([], 3) == []
 
 
