@@ -1,9 +1,10 @@
 """The report of a comparison."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -33,6 +34,8 @@ from lightning_modules.utilities.program import command, tensorboard_command
 _TEXTS = ("loss", "label", "group")
 _NUMBERS = ("seeds", "difference", "low", "high", "p_holm")
 _MOST_CARDS = 8
+_SEARCHES_NAME = "searches.csv"
+_SEARCH_TEXTS, _SEARCH_NUMBERS = ("search", "group", "loss"), ("searches", "difference", "low", "high")
 _SHOWN = {
     "first seed": "seed_everything",
     "seeds": "compare.seeds",
@@ -68,6 +71,7 @@ class _ComparisonPage:
         title = f"Comparison of losses: {self.settings.subject}"
         sections = [
             Section("Differences", self._differences()),
+            *([Section("Searches", self._searches())] if (self.root / _SEARCHES_NAME).is_file() else []),
             *([Section("Losses", self._cards())] if self.shown else []),
             *([Section("Properties", properties(self.shown))] if self.shown else []),
             Section("All results, and how they were measured", summary_of(self.root / "summary.md")),
@@ -94,10 +98,9 @@ class _ComparisonPage:
             yield "Nothing was tested: intervals and p-values take two seeds of a loss at least."
 
     def _differences(self) -> Markup:
-        basis = f"{100 * self.confidence:g} % intervals over {self._seeds()} and {count_of_test_rows(self.root)}"
         return joined(
             [
-                self._picture(basis),
+                self._picture(),
                 self._table(),
                 paragraphs(
                     f"Difference: the test {self.metric} less that of {self.baseline} from the same start, mean over "
@@ -108,16 +111,29 @@ class _ComparisonPage:
             ]
         )
 
-    def _picture(self, basis: str) -> Markup:
+    def _searches(self) -> Markup:
+        """Return the picture of what several searches found, and of the mean of each kind of search."""
+        table = read_numbers(self.root / _SEARCHES_NAME, _SEARCH_TEXTS, _SEARCH_NUMBERS)
+        rows = [PlottedDifference(_search_name(row), *self._ends(row), str(row.group)) for row in table.itertuples()]
+        figure = differences_figure(rows, self.metric, self.baseline, self._basis, "what searches found")
+        caption = "A search whose user would keep the baseline differs by 0; means count the spread between searches."
+        return element(
+            "div", picture(figure, "searches", caption, f"Differences: {_described(rows)}."), class_="panels"
+        )
+
+    @property
+    def _basis(self) -> str:
+        return f"{100 * self.confidence:g} % intervals over {self._seeds()} and {count_of_test_rows(self.root)}"
+
+    def _picture(self) -> Markup:
         if self.others.empty:
             return Markup("")
         rows = [PlottedDifference(str(row.label), *self._ends(row), str(row.group)) for row in self.others.itertuples()]
-        description = "; ".join(
-            f"{short(row.name)} {row.estimate:+.4f}, {row.low:+.4f} to {row.high:+.4f}" for row in rows
+        caption = f"Differences from {self.baseline} in test {self.metric}; lines are {self._basis}."
+        figure = differences_figure(rows, self.metric, self.baseline, self._basis)
+        return element(
+            "div", picture(figure, "differences", caption, f"Differences: {_described(rows)}."), class_="panels"
         )
-        caption = f"Differences from {self.baseline} in test {self.metric}; lines are {basis}."
-        figure = differences_figure(rows, self.metric, self.baseline, basis)
-        return element("div", picture(figure, "differences", caption, f"Differences: {description}."), class_="panels")
 
     @staticmethod
     def _ends(row: object) -> tuple[float, float, float]:
@@ -197,6 +213,14 @@ class _ComparisonPage:
             steps[f"Train a model with {short(str(best))}"] = command("fit", "--config", "FILE", "--model.loss", best)
         steps["Every training as a curve"] = tensorboard_command(root)
         return commands(steps)
+
+
+def _search_name(row: Any) -> str:
+    return f"{row.search}: {short(row.loss)}" if row.loss else f"mean of {row.searches:.0f}, {row.group}"
+
+
+def _described(rows: Sequence[PlottedDifference]) -> str:
+    return "; ".join(f"{short(row.name)} {row.estimate:+.4f}, {row.low:+.4f} to {row.high:+.4f}" for row in rows)
 
 
 def loss_in(text: str, numerics: Numerics, temperature: float) -> LossObject | None:

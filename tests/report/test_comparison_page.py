@@ -87,6 +87,27 @@ def test_formulas_have_cards_and_properties_beside_the_baseline(report: Node) ->
     assert names == ["PPO #1", HOSTILE_LABEL, "log(pred)", "BCE"]
 
 
+def test_several_searches_have_a_picture_of_what_they_found(report: Node, tmp_path: Path) -> None:
+    assert not report.all("svg")[0].text.startswith("Differences: mean")
+    searches = pd.DataFrame(
+        {
+            "search": ["PPO_1", "PPO_2", "mean"],
+            "group": ["search"] * 3,
+            "searches": [1, 1, 2],
+            "loss": ["(label - pred)**2", "BCE", None],
+            "difference": [0.01, 0.0, 0.005],
+            "low": [0.004, 0.0, -0.001],
+            "high": [0.016, 0.0, 0.011],
+        }
+    )
+    searches.to_csv(tmp_path / "searches.csv", index=False)
+    found = read_report(write_report(tmp_path).read_text(encoding="utf-8")).section("searches")
+    assert found.all("title")[0].text == (
+        "Differences: PPO_1: (label - pred)**2 +0.0100, +0.0040 to +0.0160; PPO_2: BCE +0.0000, +0.0000 to +0.0000; "
+        "mean of 2, search +0.0050, -0.0010 to +0.0110."
+    )
+
+
 def test_losses_are_read_from_names_and_formulas_alone() -> None:
     numerics = Numerics()
     found = loss_in("(label - pred)**2", numerics, 1.0)
