@@ -27,7 +27,7 @@ ALLOWED = {
     "training": {"utilities", "statistics", "losses", "populations", "callbacks"},
     "search": {"utilities", "statistics", "losses", "core", "populations", "training", "callbacks"},
     "check": {"utilities", "losses", "search"},
-    "compare": {"utilities", "statistics", "losses", "core", "training", "search", "check"},
+    "compare": {"utilities", "statistics", "losses", "core", "training", "search", "check", "callbacks"},
     "polish": {
         "utilities",
         "statistics",
@@ -37,6 +37,7 @@ ALLOWED = {
         "multitask",
         "agents",
         "datamodules",
+        "callbacks",
     },
     "export": {"utilities", "losses", "core", "training", *MODELS, "search"},
     "report": {"utilities", "losses", "core", "statistics", "search", "check", "compare", "polish", "export"},

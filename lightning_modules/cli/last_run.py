@@ -51,7 +51,7 @@ def logger_of(checkpoint: Path, root: Path) -> TensorBoardLogger | None:
     run = checkpoint.parent.parent
     if run.resolve() == root.resolve():
         return None
-    return TensorBoardLogger(run.parent.parent, name=run.parent.name, version=run.name)
+    return TensorBoardLogger(run.parent.parent, name=run.parent.name, version=run.name, default_hp_metric=False)
 
 
 @contextmanager

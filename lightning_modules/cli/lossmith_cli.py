@@ -24,6 +24,7 @@ from lightning_modules.cli.trainer_verbs import (
     RunSettings,
     add_prediction_options,
     callbacks_of_fit,
+    default_logger,
     guarded,
     refuse_untrained,
 )
@@ -198,6 +199,8 @@ class CLI(LightningCLI):
         if self._last and self.subcommand == "fit" and config["logger"] in (None, True):
             # In its own folder, so that the best checkpoint so far stays the one to beat and curves go on.
             config = config | {"logger": logger_of(self._last, self._root) or config["logger"]}
+        if config["logger"] in (None, True) and not config["barebones"]:
+            config = config | {"logger": default_logger(config["default_root_dir"])}
         try:
             return with_quick_steps(super()._instantiate_trainer(config, callbacks))
         except Exception as error:  # whatever Lightning, or a library that it asks for, makes of an option

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, SaveConfigCallback
+from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_warn
 
-from callbacks import FitSummary, LastCheckpoint
+from callbacks import FitSummary, HyperParameters, LastCheckpoint
 from lightning_modules.cli.last_run import run_lock
 from lightning_modules.cli.shorthand import Shorthand
 from lightning_modules.utilities.files import full_disk_explained
@@ -60,22 +62,28 @@ def refuse_untrained(verb: str) -> None:
 
 
 def callbacks_of_fit(model: pl.LightningModule, trainer: Mapping[str, Any]) -> list[pl.Callback]:
-    """Return a summary and, where no callback keeps checkpoints, those that keep the best and the last epoch.
+    """Return a summary, and callbacks that keep the best and the last epoch where no other keeps checkpoints.
 
     Args:
         model: The model; the best epoch is that of the highest ``validation_metric``, if it has one.
         trainer: The arguments of the Trainer.
     """
+    own = [HyperParameters(), FitSummary()]
     given = trainer.get("callbacks") or []
     keeps = any(isinstance(each, Checkpoint) for each in (given if isinstance(given, list) else [given]))
     if keeps or trainer.get("enable_checkpointing") is False or trainer.get("barebones"):
-        return [FitSummary()]
+        return own
     metric = getattr(model, "validation_metric", None)
     if not metric:
-        return [LastCheckpoint(), FitSummary()]
+        return [LastCheckpoint(), *own]
     # The folder "checkpoints" then holds the one file that is to be used.
     best = ModelCheckpoint(monitor=metric, mode="max", filename="best")
-    return [best, LastCheckpoint(folder="resume"), FitSummary()]
+    return [best, LastCheckpoint(folder="resume"), *own]
+
+
+def default_logger(folder: str | Path | None) -> TensorBoardLogger:
+    """Return the logger that a Trainer makes if none is given, but without a metric that is always -1."""
+    return TensorBoardLogger(folder or Path.cwd(), version=SLURMEnvironment.job_id(), default_hp_metric=False)
 
 
 class RunSettings(SaveConfigCallback):

@@ -10,18 +10,19 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
+from lightning_modules.compare.checkpoint_writer import CheckpointWriter
 from lightning_modules.compare.compared_losses import ComparedLoss
 from lightning_modules.compare.criteria import Criterion, RanksCatalogue
 from lightning_modules.compare.evaluation import ComparisonEvaluation
 from lightning_modules.compare.events import CompareObserver, CompareObservers
 from lightning_modules.compare.gathering import gather
 from lightning_modules.compare.model_criteria import criterion_of
-from lightning_modules.compare.observers import CheckpointWriter, ComparisonTensorBoard
 from lightning_modules.compare.progress import CompareProgress
 from lightning_modules.compare.protocol import EffectivenessTest, Plan
 from lightning_modules.compare.records import ComparisonRecords
 from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.compare.settings import CompareSettings
+from lightning_modules.compare.tensorboard import ComparisonTensorBoard
 from lightning_modules.compare.training import MeasuredTraining
 from lightning_modules.core.run_config import continue_with_data
 from lightning_modules.training.convergence import builder
@@ -71,7 +72,7 @@ def run_compare(
     with _locked(root), torch_threads(settings.threads), quick_collections():
         records = _open(root, criterion, datamodule, save_config)
         names = type(model).__name__, type(datamodule).__name__
-        board = ComparisonTensorBoard(root, criterion, *names)
+        board = ComparisonTensorBoard(root, criterion, losses.all, *names)
         observers = _observers(settings, plan, losses.all, console, board)
         training = _training(settings, criterion, build, datamodule, trainer_recipe)
         chosen = _train(EffectivenessTest(training, plan, records, observers), losses.all, observers)

@@ -16,6 +16,7 @@ from lightning_modules.polish.report import PolishReport
 from lightning_modules.polish.results import PolishResults
 from lightning_modules.polish.settings import PolishSettings
 from lightning_modules.polish.stages import PolishStages
+from lightning_modules.polish.tensorboard import lay_out, write_results
 from lightning_modules.training.convergence import builder
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
@@ -56,6 +57,7 @@ def run_polish(
         stages.check()
         with folder_lock(root, "polish", "name another folder with --root"):
             records = _open(root, impressions, save_config)
+            lay_out(root, seeds, impressions.tasks, stages.arms)
             with PolishProgress(console, stages.weights, len(seeds)) as progress:
                 for each in seeds:
                     stages.run(each, records, progress)
@@ -69,6 +71,7 @@ def run_polish(
                 max_epochs=trainer_recipe["max_epochs"],
             ).report()
             report.write(root)
+            write_results(root, report)
     report.print(console, root)
     return report
 

@@ -16,7 +16,8 @@ from lightning_modules.agents.replay_buffer import ReplayBuffer
 from lightning_modules.agents.task_critics import load_critics
 from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.training.quiet import quiet_training
-from lightning_modules.training.trainers import curves, fit, quiet_trainer
+from lightning_modules.training.shared_run import SharedRun
+from lightning_modules.training.trainers import fit, quiet_trainer
 from lightning_modules.utilities.files import replace_file
 
 #: A critic whose values have a smaller standard deviation over the rows gives all rows the same weight.
@@ -63,7 +64,7 @@ class CriticFitting:
         Args:
             actor: Checkpoint of the model whose predictions are the actions.
             seed: Seed of the critics, the actions and the replay.
-            checkpoint: File to write; TensorBoard's curves lie in a folder of its name without the ending.
+            checkpoint: File to write, two folders below the polish, whose TensorBoard run gets the curves.
         """
         with quiet_training():
             torch.manual_seed(seed)
@@ -80,7 +81,7 @@ class CriticFitting:
 
     def _trainer(self, checkpoint: Path) -> pl.Trainer:
         recipe = {name: value for name, value in self.recipe.items() if name not in _AUTOMATIC_OPTIMIZATION}
-        return quiet_trainer(recipe, [], without=(Callback,), max_epochs=self.epochs, logger=curves(checkpoint))
+        return quiet_trainer(recipe, [], without=(Callback,), max_epochs=self.epochs, logger=SharedRun(checkpoint))
 
 
 @torch.no_grad()

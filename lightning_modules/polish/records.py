@@ -54,7 +54,7 @@ class PolishRecords:
         """Return the path of an arm's checkpoint; its folder is made."""
         folder = self.root / f"seed_{seed}"
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{_file_name(arm)}.ckpt"
+        return folder / f"{file_name(arm)}.ckpt"
 
     def critics(self, seed: int, given: str | None) -> Path:
         """Return the path of a seed's critics: the given file, or else one beside the seed's other checkpoints."""
@@ -89,7 +89,8 @@ class PolishRecords:
         return self.checkpoint(arm, seed).with_suffix(".npz")
 
 
-def _file_name(arm: str) -> str:
+def file_name(arm: str) -> str:
+    """Return the name of an arm in the characters that file names may have."""
     return re.sub(r"[^\w.]+", "_", arm).strip("_")
 
 

@@ -14,7 +14,8 @@ from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
 from lightning_modules.training.predictions import scores
 from lightning_modules.training.quiet import quiet_training
-from lightning_modules.training.trainers import curves, scoring_trainer
+from lightning_modules.training.shared_run import SharedRun
+from lightning_modules.training.trainers import scoring_trainer
 from lightning_modules.utilities.files import replace_file
 
 
@@ -90,13 +91,13 @@ class PolishTraining:
             build: Returns the model; what is random in it depends on the seed.
             settings: How long and with which steps.
             seed: Seed of the model, of dropout and of the order of the batches.
-            checkpoint: File to write; TensorBoard's curves lie in a folder of its name without the ending.
+            checkpoint: File to write, two folders below the polish, whose TensorBoard run gets the curves.
         """
         start = time.perf_counter()
         with quiet_training():
             # Not strict: a training that was never validated is reported as one without a best epoch.
             convergence = ConvergenceTrainer(
-                self.recipe, self.monitor, self.mode, settings, strict=False, logger=curves(checkpoint)
+                self.recipe, self.monitor, self.mode, settings, strict=False, logger=SharedRun(checkpoint)
             )
             model = convergence.fit(build, self.datamodule, seed)
             seconds = time.perf_counter() - start

@@ -136,14 +136,3 @@ class TrainerFactory:
 def _file_name(formula: str) -> str:
     """Write a formula as a name that every file system accepts."""
     return "".join(letter if letter.isalnum() or letter in "()+-,. " else "_" for letter in formula)[:60].strip()
-
-
-def curves(checkpoint: Path) -> TensorBoardLogger:
-    """Return the TensorBoard logger of a training; curves of an earlier attempt that was interrupted are deleted.
-
-    Args:
-        checkpoint: Where the training's checkpoint will lie; the curves are in a folder of its name without the ending.
-    """
-    for events in checkpoint.with_suffix("").glob("events.out.tfevents.*"):
-        events.unlink()
-    return TensorBoardLogger(checkpoint.parent, name=checkpoint.stem, version="", default_hp_metric=False)

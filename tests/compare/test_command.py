@@ -1,5 +1,6 @@
 """The whole comparison, once on small data, and what it leaves behind."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from datamodules import SyntheticInteractions
 from lightning_modules.compare.command import run_compare
@@ -91,7 +94,7 @@ def test_everything_is_in_its_folder(root: Path) -> None:
         "summary.csv",
         "intervals.png",
     }
-    assert names == files | {"predictions", "hparams", "checkpoints"}
+    assert names == files | {"predictions", "checkpoints"}
 
 
 def test_every_loss_was_tested_with_every_seed(root: Path) -> None:
@@ -149,24 +152,47 @@ def test_the_page_has_every_loss_the_setup_and_the_audit(whole: Comparison, root
     assert "On held-out data the search " in page
 
 
-def without_label(name: str) -> str:
-    """Return what is unique in the name of a run: the loss's hash and the seed."""
-    return "-".join(name.rsplit("-", 2)[1:])
+def test_tensorboard_has_one_run_with_all_of_the_comparison(root: Path) -> None:
+    assert {path.parent for path in root.rglob("events.out.tfevents.*")} == {root}
+    results, events = pd.read_csv(root / "results.csv"), EventAccumulator(str(root)).Reload()
+    tags = events.Tags()
+    assert set(tags["images"]) == {"comparison/intervals"}
+    assert {f"comparison/{name}/text_summary" for name in ("summary", "results")} < set(tags["tensors"])
+    for split in ("test", "val"):
+        of_bce = results[results["loss"] == "BCE"]
+        assert len(events.Scalars(f"{split}_auc/BCE")) == len(of_bce)
+        for event in events.Scalars(f"{split}_auc/BCE"):
+            expected = of_bce.set_index("seed").loc[event.step, f"{split}_auc"]
+            assert event.value == pytest.approx(expected, abs=1e-6)
+    text = events.Tensors("comparison/results/text_summary")[-1].tensor_proto.string_val[0].decode()
+    assert len(text.splitlines()) == 2 + len(results)
 
 
-def test_tensorboard_has_the_hyper_parameters_the_picture_and_the_summary(root: Path) -> None:
-    results = pd.read_csv(root / "results.csv")
-    results.index = results["predictions"].map(without_label)
-    folders = {without_label(path.name): path for path in (root / "hparams").iterdir()}
-    assert folders.keys() == {*results.index}
-    assert {path.name.rsplit("-", 2)[0] for path in folders.values()} > {"BCE", "MSE", "PPO_1"}
-    name, folder = next(iter(folders.items()))
-    events = EventAccumulator(str(folder)).Reload()
-    assert events.Scalars("hparam/test_auc")[0].value == pytest.approx(results.loc[name, "test_auc"], abs=1e-6)
-    assert events.PluginTagToContent("hparams")
-    tags = EventAccumulator(str(root)).Reload().Tags()
-    assert tags["images"] == ["comparison/intervals"]
-    assert "comparison/summary/text_summary" in tags["tensors"]
+def test_its_settings_are_those_of_the_comparison(root: Path) -> None:
+    events = EventAccumulator(str(root)).Reload()
+    content = events.PluginTagToContent("hparams")["_hparams_/session_start_info"]
+    start = HParamsPluginData.FromString(content).session_start_info
+    assert {*start.hparams} == {"model", "data", "baseline", "best", "losses", "seeds"}
+    summary = pd.read_csv(root / "summary.csv")
+    best = events.Scalars("comparison/best_difference")[-1].value
+    assert best == pytest.approx(summary["difference"].max(), abs=1e-6)
+    assert start.hparams["best"].string_value == summary["label"][summary["difference"].idxmax()]
+
+
+def test_every_loss_is_on_a_chart_beside_the_baseline(root: Path) -> None:
+    events = EventAccumulator(str(root)).Reload()
+    layout = Layout.FromString(events.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0])
+    assert [category.title for category in layout.category] == ["Test AUC, by seed", "Validation AUC, by seed"]
+    for category, split in zip(layout.category, ("test", "val"), strict=True):
+        tags = {tag for tag in events.Tags()["scalars"] if tag.startswith(f"{split}_auc/")}
+        shown = set()
+        for chart in category.chart:
+            (pattern,) = chart.multiline.tag
+            matched = {tag for tag in tags if re.match(pattern, tag)}
+            assert f"{split}_auc/BCE" in matched
+            assert len(matched) <= 6
+            shown |= matched
+        assert shown == tags
 
 
 def test_the_checkpoints_are_the_tested_models(whole: Comparison, root: Path) -> None:

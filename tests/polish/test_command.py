@@ -1,5 +1,7 @@
 """The whole polish, once on small data, what it leaves behind, and how it goes on."""
 
+import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from datamodules.loader import BatchLoader
 from lightning_modules.agents import CriticWeightedLoss
@@ -17,6 +21,7 @@ from lightning_modules.polish.arms import Arm
 from lightning_modules.polish.critic_fitting import CriticFitting
 from lightning_modules.polish.training import PolishTraining
 from lightning_modules.training.convergence import TrainingSettings
+from lightning_modules.training.shared_run import SharedRun
 from tests.polish.polish_helpers import ARMS, SEED, SmallPolish, curve, polish, results, save
 
 
@@ -41,16 +46,40 @@ def test_every_arm_has_a_row_a_checkpoint_probabilities_and_curves_with_every_se
     table = results(root)
     arms = [name.replace("0.7", "0") for name in ARMS]
     assert [(row.arm, row.seed) for row in table.itertuples()] == [(arm, SEED + i) for i in range(2) for arm in arms]
-    files = {"config.yaml", "data.json", "results.csv", "summary.md", "lock"}
-    assert {path.name for path in root.iterdir()} == {*files, "seed_5", "seed_6"}
+    files = {"config.yaml", "data.json", "results.csv", "summary.md", "differences.csv", "lock"}
+    names = {path.name for path in root.iterdir() if not path.name.startswith("events.out")}
+    assert names == {*files, "seed_5", "seed_6"}
     stems = {path.stem for path in (root / "seed_5").glob("*.npz")}
     assert stems >= {"base", "fine_tuned", "fine_tuned_1_0_Q", "fine_tuned_label_Q", "fine_tuned_Q"}
     assert len(stems) == len(arms)
     assert {path.stem for path in (root / "seed_5").glob("*.ckpt")} == {*stems, "critics"}
-    assert {path.name for path in (root / "seed_5").iterdir() if path.is_dir()} == {*stems, "critics"}
-    assert len(curve(root / "seed_5" / "base", "val/auc")) == 3
-    assert len(curve(root / "seed_5" / "critics", "train/critic_loss")) == 1
-    assert len(curve(root / "seed_5" / "fine_tuned_Q", "weight/click/mean")) == 2
+    assert {path.parent for path in root.rglob("events.out.tfevents.*")} == {root}
+    assert len(curve(root, "base/seed_5/val/auc")) == 3
+    assert len(curve(root, "critics/seed_5/train/critic_loss")) == 1
+    assert [epoch for epoch, _ in curve(root, "fine_tuned_Q/seed_5/weight/click/mean")] == [1, 2]
+
+
+def test_the_curves_of_a_seed_share_charts_and_those_of_critics_have_their_own(root: Path) -> None:
+    events = EventAccumulator(str(root)).Reload()
+    (written,) = events.Tensors("custom_scalars__config__")
+    layout = Layout.FromString(written.tensor_proto.string_val[0])
+    tags = events.Tags()["scalars"]
+    assert [group.title for group in layout.category] == ["Seed 5", "Seed 6", "Critics"]
+    for group in layout.category:
+        for chart in group.chart:
+            (pattern,) = chart.multiline.tag
+            shown = [tag for tag in tags if re.match(pattern, tag)]
+            assert 1 < len(shown) <= 6
+            assert all(tag.startswith("critics/") == (group.title == "Critics") for tag in shown)
+
+
+def test_its_pictures_and_report_are_in_the_run_and_there_are_no_hyper_parameters(root: Path) -> None:
+    events = EventAccumulator(str(root)).Reload()
+    assert set(events.Tags()["images"]) == {"polish/auc", "polish/session_log_loss"}
+    text = events.Tensors("polish/summary/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert text == (root / "summary.md").read_text(encoding="utf-8")
+    assert not any("hp" in tag for tag in events.Tags()["scalars"])
+    assert not any(tag.split("/")[2] not in ("train", "val", "weight") for tag in events.Tags()["scalars"])
 
 
 @pytest.mark.parametrize(("arm", "file"), [("base", "base"), ("fine-tuned, -Q", "fine_tuned_Q")])
@@ -71,7 +100,7 @@ def test_the_metrics_are_those_of_the_logits_and_of_the_checkpoint(
 def test_the_checkpoint_is_of_the_best_epoch(root: Path) -> None:
     for row in results(root).itertuples():
         if row.arm == "base":
-            scores = [value for _, value in curve(root / f"seed_{row.seed}" / "base", "val/auc")]
+            scores = [value for _, value in curve(root, f"base/seed_{row.seed}/val/auc")]
             assert row.epoch == 1 + int(np.argmax(scores))
             assert row.val_auc == pytest.approx(max(scores), abs=1e-6)
 
@@ -87,18 +116,27 @@ def first_batch_loss(whole: SmallPolish, checkpoint: Path, seed: int) -> float:
     return float(F.binary_cross_entropy_with_logits(logit, batch.label))
 
 
-def test_the_control_starts_from_the_bases_weights_and_takes_the_steps_of_every_arm(tmp_path: Path) -> None:
+def test_the_control_starts_from_the_bases_weights_and_takes_the_steps_of_every_arm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: dict[str, list[tuple[int, float]]] = defaultdict(list)
+
+    def note(run: SharedRun, metrics: dict[str, float], step: int) -> None:
+        if "train/loss_step" in metrics:
+            losses[run.name].append((step, metrics["train/loss_step"]))
+
+    monkeypatch.setattr(SharedRun, "log_metrics", note)
     still = polish(tmp_path / "run", model={"dropout": 0.0}, weightings=[DynamicWeightAveraging()], seeds=1)
     still.run(save)
     folder = tmp_path / "run" / "seed_5"
-    (_, first), *_ = control = curve(folder / "fine_tuned", "train/loss_step")
+    (_, first), *_ = control = losses["fine_tuned/seed_5"]
     assert first == pytest.approx(first_batch_loss(still, folder / "base.ckpt", SEED), abs=1e-6)
     steps = -(-len(still.impressions.rows["train"].row) // 64)
     assert [step for step, _ in control] == list(range(steps))
     for arm in ("fine_tuned_1_0.7_Q", "fine_tuned_label_Q", "fine_tuned_Q"):
-        assert len(curve(folder / arm, "train/loss_step")) == steps
+        assert len(losses[f"{arm}/seed_5"]) == steps
     # Trained from scratch, arms start where the base model did.
-    begun = [curve(folder / arm, "train/loss_step")[0][1] for arm in ("base", "from_scratch_DynamicWeightAveraging")]
+    begun = [losses[f"{arm}/seed_5"][0][1] for arm in ("base", "from_scratch_DynamicWeightAveraging")]
     assert begun[0] == begun[1]
     assert begun[0] != first
 

@@ -27,9 +27,9 @@ class Ended:
             self.left -= 1
             if self.left == 0 and not self.late:
                 # As if it had died in the middle of the training, curves and all.
-                folder = arguments[-1].with_suffix("")
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / "events.out.tfevents.0.dead").write_bytes(b"")
+                checkpoint = arguments[-1]
+                suffix = f"{checkpoint.parent.name}.{checkpoint.stem}"
+                (checkpoint.parents[1] / f"events.out.tfevents.0.dead.{suffix}").write_bytes(b"")
                 raise KeyboardInterrupt
             outcome = call(trains, *arguments)
             if self.left == 0:
@@ -75,9 +75,9 @@ def test_an_interrupted_polish_ends_as_an_uninterrupted_one(
     one.run(save)
     assert without_seconds(tmp_path / "run") == without_seconds(single)
     assert (tmp_path / "run" / "summary.md").read_text() == (single / "summary.md").read_text()
-    assert not list((tmp_path / "run").rglob("*.dead"))
+    assert not list((tmp_path / "run").rglob("*.dead.*"))
     for folder in (tmp_path / "run", single):
-        assert len(curve(folder / "seed_5" / "base", "val/auc")) == 3
+        assert len(curve(folder, "base/seed_5/val/auc")) == 3
 
 
 def test_more_seeds_and_arms_train_what_is_new_alone(

@@ -18,14 +18,14 @@ from lightning_modules.search.reports.scalars import scalars_of
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.utilities.signals import deferred_signals
 
-#: The charts of a search.
+#: The charts of a search, beside those of its operators.
 LAYOUT: Layout = {
     "Search": {
         "reward: best so far, best and mean of the round": "reward/(best_so_far|best|mean)",
         "reward of the hand-made losses": "reference/.*",
         "share of the round that is better than the baseline": "reward/above_baseline",
-        "screening: shares of what was drawn": "drawn/.*",
-        "shares of the operators in what was drawn": "operators/.*",
+        "screening: share of what was drawn that can be trained": "drawn/trainable",
+        "screening: shares of what was rejected": "drawn/(?!trainable).*",
     },
     "Strategy": {
         "entropy of its decisions": "policy/entropy",
@@ -37,6 +37,9 @@ LAYOUT: Layout = {
 
 #: What figures are expected to take before any were drawn, so that a short search draws them once, at its end.
 _SECONDS_AT_FIRST = 2.0
+
+
+_OPERATORS_A_CHART = 5
 
 
 class SearchTensorBoard(SearchObserver):
@@ -64,7 +67,7 @@ class SearchTensorBoard(SearchObserver):
         patience: float = 10.0,
     ) -> None:
         self.writer = SummaryWriter(str(root))
-        write_layout(self.writer, LAYOUT)
+        write_layout(self.writer, {**LAYOUT, "Operators: shares of what was drawn": _operator_charts(space)})
         self.space = space
         self.numerics = numerics
         self.temperature = temperature
@@ -141,3 +144,10 @@ class SearchTensorBoard(SearchObserver):
     def _image(self, formula: Formula, reward: float) -> NDArray[np.uint8]:
         loss = loss_of_formula(formula, self.numerics, self.temperature)
         return drawn(loss_figure(loss, f"reward {reward:+.4f}: {formula.shortest()}"))
+
+
+def _operator_charts(space: SearchSpace) -> dict[str, str]:
+    """Return charts of a few operators each."""
+    names = [operator.name for operator in space.operators]
+    chunks = [names[start : start + _OPERATORS_A_CHART] for start in range(0, len(names), _OPERATORS_A_CHART)]
+    return {", ".join(chunk): f"operators/({'|'.join(chunk)})" for chunk in chunks}

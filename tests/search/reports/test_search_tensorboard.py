@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from lightning_modules.losses import Formula, Numerics
 from lightning_modules.search.answer import ValidatedFormula, Validation
@@ -131,3 +133,19 @@ def test_finalists_and_the_answer_are_written_when_they_are_known(tmp_path: Path
     )
     assert answers == ["nothing that beats BCE was found", "`(pred - label)**2`"]
     assert texts[1] == "1. **-0.01000** `pred * label`\n1. **+0.02000** `(pred - label)**2`"
+
+
+def test_every_operator_is_on_one_chart_and_charts_have_few_curves(tmp_path: Path) -> None:
+    report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=0)
+    report.on_round(round_summary(1, SPACE))
+    report.on_end()
+    events = read(tmp_path)
+    (written,) = events.Tensors("custom_scalars__config__")
+    charts = [
+        chart for group in Layout.FromString(written.tensor_proto.string_val[0]).category for chart in group.chart
+    ]
+    tags = events.Tags()["scalars"]
+    shown = {chart.title: [tag for tag in tags if re.match(chart.multiline.tag[0], tag)] for chart in charts}
+    assert max(map(len, shown.values())) <= 5
+    operators = [tag for found in shown.values() for tag in found if tag.startswith("operators/")]
+    assert sorted(operators) == sorted(tag for tag in tags if tag.startswith("operators/"))
