@@ -38,7 +38,6 @@ LAYOUT: Layout = {
 #: What figures are expected to take before any were drawn, so that a short search draws them once, at its end.
 _SECONDS_AT_FIRST = 2.0
 
-
 _OPERATORS_A_CHART = 5
 
 
@@ -67,7 +66,7 @@ class SearchTensorBoard(SearchObserver):
         patience: float = 10.0,
     ) -> None:
         self.writer = SummaryWriter(str(root))
-        write_layout(self.writer, {**LAYOUT, "Operators: shares of what was drawn": _operator_charts(space)})
+        write_layout(self.writer, {**LAYOUT, "Operators": _operator_charts(space)})
         self.space = space
         self.numerics = numerics
         self.temperature = temperature
