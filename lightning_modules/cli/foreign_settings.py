@@ -161,23 +161,24 @@ def _takes_classes(hint: Any) -> bool:
 _SECTIONS = ("model", "data")
 
 
-def with_study_settings(arguments: Sequence[str], option: str) -> list[str]:
+def with_study_settings(arguments: Sequence[str], group: str) -> list[str]:
     """Return a command line with the study's own settings in front, unless it says which model and data to take.
 
     Of several studies the first one is taken.
 
     The Trainer's epochs are not taken, since a comparison trains longer than a search trains its candidates. The folder
-    is not trusted, so that nothing in it is executed.
+    is not trusted, so that nothing in it is executed, unless the command line says that it is.
 
     Args:
         arguments: The arguments after the verb, spelled out.
-        option: The option that names the studies, followed by ``=`` and a folder, a reference, or a list of them.
+        group: The options ``--group.study``, followed by ``=`` and a folder, a reference, or a list of them, names the
+            studies, and ``--group.trust_study`` says whether they are trusted.
 
     Raises:
         FileNotFoundError: If the folder holds no study.
         ValueError: If the study's settings cannot be read, or name a class that is not the project's.
     """
-    study = _first_study([each.partition("=")[2] for each in arguments if each.startswith(f"{option}=")])
+    study = _first_study(_values(arguments, f"--{group}.study"))
     given = any(each.partition("=")[0] in ("--config", "--model", "--data") for each in arguments)
     if study is None or given:
         return list(arguments)
@@ -185,8 +186,21 @@ def with_study_settings(arguments: Sequence[str], option: str) -> list[str]:
     if not settings:
         # Raises if there is no study, for which the model would be called missing.
         Study.read(study)
-    chosen = _chosen(settings, Path(study) / CONFIG_NAME)
+    trusted = _values(arguments, f"--{group}.trust_study")[-1:] == ["true"]
+    chosen = _trusted(settings, group) if trusted else _chosen(settings, Path(study) / CONFIG_NAME)
     return [f"--config={json.dumps(chosen, default=str)}", *arguments] if chosen else list(arguments)
+
+
+def _values(arguments: Sequence[str], option: str) -> list[str]:
+    return [each.partition("=")[2] for each in arguments if each.startswith(f"{option}=")]
+
+
+def _trusted(settings: Mapping[str, Any], group: str) -> dict[str, Any]:
+    """Return model, data and metric of a study as they are, and its Trainer without code."""
+    search = settings.get("search", {})
+    metric = {name: search[name] for name in ("monitor", "mode") if name in search}
+    chosen = {name: settings[name] for name in _SECTIONS if name in settings}
+    return {**chosen, group: metric, "trainer": plain_trainer(settings.get("trainer", {}))[0]}
 
 
 def _first_study(values: Sequence[str]) -> str | None:
@@ -205,8 +219,8 @@ def _chosen(settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
         trainer, left_out = plain_trainer(settings.get("trainer", {}))
     except ValueError as error:
         raise ValueError(
-            f"'{path}' is not taken over: {error}. Name --model and --data with their arguments, or, if you trust the "
-            "file, copy these sections of it to one that you name with --config, which may run any code"
+            f"'{path}' is not taken over: {error}. Name --model and --data with their arguments, or, if the "
+            "file is your own, add --trust_study true, which imports and runs what it names"
         ) from error
     if left_out:
         rank_zero_warn(

@@ -92,7 +92,7 @@ class CompareVerb(ContinuedVerb):
 
     def complete(self, arguments: Sequence[str]) -> list[str]:
         """Take model, data and trainer from the study where no others are named."""
-        return with_study_settings(super().complete(arguments), "--compare.study")
+        return with_study_settings(super().complete(arguments), "compare")
 
     def run(self, cli: CommandLine) -> ComparisonReport:
         """Compare."""

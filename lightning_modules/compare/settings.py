@@ -29,6 +29,8 @@ class CompareSettings:
         study: Folder of a search; its answer, if it has one, and its best formulas that pass the validation check are
             compared and audited. Of several searches, with seeds of their own, the audit counts the spread between
             them. RUN#RANK and the like take that formula alone.
+        trust_study: Take over model and data of a study although they are classes of your own, and its metric: naming
+            a class in its config.yaml imports and runs code, so trust only files that you wrote.
         random_study: Folder of a RandomSearch study to audit the search against, or several.
         top: Formulas to take of each study.
         baseline: The loss that all others are compared with; by default the usual one.
@@ -61,6 +63,7 @@ class CompareSettings:
     losses: list[LossObject] | None = None
     file: str | None = None
     study: list[str] | str | None = None
+    trust_study: bool = False
     random_study: list[str] | str | None = None
     top: int = 5
     baseline: LossObject | None = None

@@ -84,7 +84,7 @@ def test_of_a_trainer_figures_are_taken_and_code_is_named() -> None:
 def written(folder: Path, **settings: Any) -> list[str]:
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump({"search": {}, "model": MODEL, **settings}))
-    return with_study_settings([f"--compare.study={folder}"], "--compare.study")
+    return with_study_settings([f"--compare.study={folder}"], "compare")
 
 
 def test_a_study_hands_on_no_callbacks(tmp_path: Path) -> None:
@@ -123,6 +123,24 @@ def test_a_checkpoint_downloads_nothing_unless_the_command_line_asks_for_it(tmp_
 def test_a_study_whose_model_might_run_code_is_refused_with_its_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"config.yaml' is not taken over: its model is of the class subprocess.Popen"):
         written(tmp_path / "study", model=TOUCH)
+
+
+def test_a_study_of_ones_own_classes_is_taken_over_with_its_metric_where_it_is_trusted(tmp_path: Path) -> None:
+    model = {"class_path": "own_module.Net", "init_args": {"size": 40}}
+    search = {"monitor": "val_auc", "mode": "max", "rounds": 3}
+    study, trainer = tmp_path / "study", {"devices": 1, "max_epochs": 3, "callbacks": [TOUCH]}
+    with pytest.raises(ValueError, match=r"is of the class own_module.Net.* add --trust_study true"):
+        written(study, model=model, search=search, trainer=trainer)
+    arguments = [f"--compare.study={study}", "--compare.trust_study=true"]
+    config, *rest = with_study_settings(arguments, "compare")
+    assert yaml.safe_load(config.partition("=")[2]) == {
+        "model": model,
+        "compare": {"monitor": "val_auc", "mode": "max"},
+        "trainer": {"devices": 1},
+    }
+    assert rest == arguments
+    with pytest.raises(ValueError, match="is not taken over"):
+        with_study_settings([*arguments, "--compare.trust_study=false"], "compare")
 
 
 @pytest.mark.parametrize("verb", [["check"], ["export"], ["compare", "--study"]], ids=str)
