@@ -5,11 +5,15 @@ from pathlib import Path
 import pytest
 
 from lightning_modules.cli.main import main
+from lightning_modules.report.after_runs import ReportFile
 from lightning_modules.search.study import Study
 from tests.report.html_reading import read_report
 
 
+@pytest.mark.draws
 def test_a_search_leaves_a_report_and_says_where(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (study / "report.html").is_file()
+    ReportFile(study).on_end()
     left = (study / "report.html").read_text(encoding="utf-8")
     found = read_report(left).table("The front: the best formula with at most so many operators")
     assert [row[1] for row in found[1:]] == [str(rank) for rank in Study.read(study).front["rank"]]

@@ -45,7 +45,7 @@ def test_slots(executor: ProcessExecutor) -> None:
 
 
 def test_calls_run_side_by_side(executor: ProcessExecutor) -> None:
-    pids = {future.result() for future in [executor.submit(calls.pid_after, 0.5) for _ in range(2)]}
+    pids = {future.result() for future in [executor.submit(calls.pid_after, 2.0) for _ in range(2)]}
     assert len(pids) == 2
     assert os.getpid() not in pids
 
