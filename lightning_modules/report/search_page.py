@@ -1,8 +1,10 @@
 """The report of a search."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lightning_modules.losses import FormulaError
@@ -123,9 +125,17 @@ class _SearchReport:
         return element(
             "div",
             picture(
-                _course_figure(study), "course", over_rounds, f"Rewards of {study.num_candidates} formulas. {found}"
+                _panel(study, draw_rewards, width=5.2, columns=2),
+                "course",
+                over_rounds,
+                f"Rewards of {study.num_candidates} formulas. {found}",
             ),
-            picture(_front_figure(study), "front", over_operators, f"Rewards by operators. {self._front_words()}"),
+            picture(
+                _panel(study, draw_front, width=4.4, columns=1),
+                "front",
+                over_operators,
+                f"Rewards by operators. {self._front_words()}",
+            ),
             class_="panels",
         )
 
@@ -213,18 +223,10 @@ def _with_error(value: float, error: float) -> str:
 
 
 @styled
-def _course_figure(study: Study) -> Figure:
-    figure = Figure(figsize=(5.2, 4.6), layout="constrained")
+def _panel(study: Study, draw: Callable[[Axes, Study], object], *, width: float, columns: int) -> Figure:
+    """Return one panel of the search's picture as a figure of its own, with so many columns in its legend."""
+    figure = Figure(figsize=(width, 4.6), layout="constrained")
     axes = figure.subplots()
-    draw_rewards(axes, study)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return figure
-
-
-@styled
-def _front_figure(study: Study) -> Figure:
-    figure = Figure(figsize=(4.4, 4.6), layout="constrained")
-    axes = figure.subplots()
-    draw_front(axes, study)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=1)
+    draw(axes, study)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure
