@@ -22,6 +22,12 @@ WHOLE_EPOCHS: Mapping[str, Any] = {
     "logger": None,
 }
 
+#: What it must have as well where a copy may end as early as it likes.
+ENDS_ANY_TIME: Mapping[str, Any] = {"min_epochs": None}
+
+#: Arguments of a Trainer whose module clips the gradients of each copy; Lightning would clip those of all together.
+OWN_CLIPPING: Mapping[str, Any] = {"gradient_clip_val": None, "gradient_clip_algorithm": None}
+
 
 def difference(trainer: pl.Trainer, matched: Mapping[str, Any], own: Sequence[pl.Callback] = ()) -> str:
     """Return in words how a Trainer differs from those that can be matched; empty if it does not.

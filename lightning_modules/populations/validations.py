@@ -97,12 +97,12 @@ class BestValidations(LastValidations):
 
     def counts(self, number: int, validation: CopyValidation) -> bool:
         """Take in a validation of a copy that runs, end the copy if it is time, and return whether it counts."""
-        score = self._score(validation)
+        score = self.score(validation)
         if not math.isfinite(score):
             self.end(number)
             return True
         before = self.counted[number]
-        if not before.epoch or score > self._score(before):
+        if not before.epoch or score > self.score(before):
             self.waited[number] = 0
             return True
         self.waited[number] += 1
@@ -110,7 +110,8 @@ class BestValidations(LastValidations):
             self.end(number)
         return False
 
-    def _score(self, validation: CopyValidation) -> float:
+    def score(self, validation: CopyValidation) -> float:
+        """Return the metric of a validation, negated where less is better; nan if it is missing."""
         return self.sign * validation.metrics.get(self.metric or "", math.nan)
 
     def end(self, number: int) -> None:

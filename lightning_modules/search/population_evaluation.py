@@ -13,17 +13,12 @@ from torch import Tensor
 from lightning_modules.losses import BCE, Loss
 from lightning_modules.populations import MeasuredPopulation, Population, UnmatchedError
 from lightning_modules.populations.clipping import clipping_of
-from lightning_modules.populations.trainer_matching import SINGLE_PROCESS, difference
+from lightning_modules.populations.trainer_matching import ENDS_ANY_TIME, OWN_CLIPPING, SINGLE_PROCESS, difference
 from lightning_modules.populations.validations import BestValidations, CopyValidation, LastValidations
 from lightning_modules.search.evaluation import isolated_training, metric_name
 from lightning_modules.search.trial import Assignment, Evaluation, GridPoint, best_of_each
 from lightning_modules.training.quiet import quiet_lightning
 from lightning_modules.training.trainers import TrainerFactory, fit
-
-# A copy ends as early as it likes.
-_ENDS_ANY_TIME: Mapping[str, Any] = {"min_epochs": None}
-# A population clips the gradients of each candidate separately; Lightning would clip those of all together.
-_OWN_CLIPPING: Mapping[str, Any] = {"gradient_clip_val": None, "gradient_clip_algorithm": None}
 
 
 class GroupEvaluator(ABC):
@@ -138,8 +133,8 @@ class GroupEvaluator(ABC):
         return BestValidations(count, metric, self.mode, patience=patience, keep_weights=assignment.keep_weights)
 
     def _trainer(self, name: str, epochs: int | None, patience: int | None) -> pl.Trainer:
-        trainer = self.trainers.build([], name, epochs=epochs, validates_once=patience is None, **_OWN_CLIPPING)
-        matched = self.matched if patience is None else {**self.matched, **_ENDS_ANY_TIME}
+        trainer = self.trainers.build([], name, epochs=epochs, validates_once=patience is None, **OWN_CLIPPING)
+        matched = self.matched if patience is None else {**self.matched, **ENDS_ANY_TIME}
         if unlike := difference(trainer, matched):
             raise UnmatchedError(
                 f"a population cannot match {unlike}; change the trainer section, or train one candidate at a time"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightning_modules.losses import Loss
 from lightning_modules.populations import UnmatchedError
-from lightning_modules.populations.trainer_matching import WHOLE_EPOCHS
+from lightning_modules.populations.trainer_matching import ENDS_ANY_TIME, OWN_CLIPPING, WHOLE_EPOCHS
 from lightning_modules.populations.validations import BestValidations, CopyValidation
 from lightning_modules.training.fused_convergence import refuse_unlike
 from lightning_modules.training.trainers import fit, scoring_trainer
@@ -65,10 +65,8 @@ class FusedGridTrainer:
         self.metric = monitor.removeprefix("val/")
         self.mode = mode
         self.patience = patience
-        # Clipping is the kernels'.
-        self.trainer = scoring_trainer(recipe, gradient_clip_val=None, gradient_clip_algorithm=None)
-        # A copy ends as early as it likes.
-        refuse_unlike(self.trainer, {**WHOLE_EPOCHS, "min_epochs": None})
+        self.trainer = scoring_trainer(recipe, **OWN_CLIPPING)
+        refuse_unlike(self.trainer, {**WHOLE_EPOCHS, **ENDS_ANY_TIME})
 
     def fit(
         self,
@@ -99,18 +97,20 @@ class FusedGridTrainer:
         # Again, as in a training of its own.
         torch.manual_seed(seed)
         fit(self.trainer, population, StepsDataModule(copy.copy(datamodule)))
-        ends = zip(validations.counted, validations.waited, population.is_finite, population.errors, strict=True)
+        scores = map(validations.score, validations.counted)
+        ends = zip(
+            *(validations.counted, scores, validations.waited, population.is_finite, population.errors), strict=True
+        )
         return [self._run(*end) for end in ends]
 
-    def _run(self, best: CopyValidation, waited: int, finite: bool, error: str) -> StackedRun:
-        metric = best.metrics.get(self.metric, math.nan)
+    def _run(self, best: CopyValidation, score: float, waited: int, finite: bool, error: str) -> StackedRun:
         return StackedRun(
-            metric=metric,
-            score=metric if self.mode == "max" else -metric,
+            metric=best.metrics.get(self.metric, math.nan),
+            score=score,
             weights=best.weights or {},
             epoch=best.epoch,
             epochs=best.epoch + waited,
             converged=waited >= self.patience,
-            is_finite=finite and math.isfinite(metric),
+            is_finite=finite and math.isfinite(score),
             error=error,
         )
