@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from tests.blank_pictures import leave_pictures_blank
@@ -136,6 +137,9 @@ def _run_script(words: list[str], folder: Path, environment: dict[str, str], log
         os.dup2(file.fileno(), 2)
     os.chdir(folder)
     os.environ |= environment | {"OMP_NUM_THREADS": "1"}
+    if not patched:
+        for name in _PACKAGES:  # All of one checkout: lossmith refuses packages of another.
+            import_module(name)
     own = environment.get("PYTHONPATH", "").split(os.pathsep)
     script = (folder / words[0]).resolve()
     kept = [path for path in sys.path if path and not Path(path).resolve().is_relative_to(REPOSITORY)]
