@@ -120,9 +120,9 @@ def _simplest(space: SearchSpace) -> LossObject:
 
 @contextmanager
 def _writing(folder: StudyFolder, settings: SearchSettings) -> Iterator[None]:
-    """Lock the folder, compute with the wanted threads, and say what to do if the disk is full."""
+    """Lock the folder, and say what to do if the disk is full; outside of trainings, compute with one thread."""
     disk = full_disk_explained(f"the study's folder '{settings.root}'", _WHEN_FULL)
-    with disk, folder.locked(), torch_threads(settings.threads), quick_collections():
+    with disk, folder.locked(), torch_threads(min(settings.threads, 1)), quick_collections():
         yield
 
 

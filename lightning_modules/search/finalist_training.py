@@ -1,9 +1,10 @@
-"""Trains a finalist of a search to convergence, tuned, with several seeds, and scores it on the validation rows."""
+"""Trains finalists of a search to convergence, tuned, with several seeds, and scores them on the validation rows."""
 
 import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -18,7 +19,7 @@ from lightning_modules.statistics.standard_errors import in_blocks
 from lightning_modules.training.full_training import DIVERGED, TRAINED, FullTraining, TrainingRun
 from lightning_modules.training.quiet import quiet_lightning
 from lightning_modules.training.trainers import scoring_trainer
-from lightning_modules.training.tuning import Setting, Tuning
+from lightning_modules.training.tuning import Setting, Tuning, best_of_each
 
 
 class FinalistTraining:
@@ -35,7 +36,7 @@ class FinalistTraining:
         mode: Whether more (max) or less (min) of it is better.
         patience: Validations without a better metric before a training ends.
         fused: Whether compiled kernels train where they match.
-        population: The most settings that these train at once.
+        population: The most losses and settings that these train at once.
     """
 
     def __init__(
@@ -71,37 +72,49 @@ class FinalistTraining:
             population=population,
         )
 
-    def train(self, loss: LossObject) -> list[FinalistRun]:
-        """Tune a loss, train it with every seed and score it; what it raises is an outcome too.
+    @property
+    def group(self) -> int:
+        """The most finalists to train at once: those whose grids fit the population together."""
+        return max(1, self._training.most_at_once // len(self.tuning.settings))
+
+    def train(self, losses: Sequence[LossObject]) -> list[list[FinalistRun]]:
+        """Tune losses side by side, train them with every seed and score them; what one raises is an outcome too.
+
+        Returns:
+            The trainings of every loss.
 
         Raises:
             KeyboardInterrupt: If the user interrupted a training.
             MisconfigurationException: If a Trainer cannot be built.
         """
         start = time.perf_counter()
-        setting, run = self._tune(loss)
-        runs = [self._validated(loss, self.seeds[0], setting, run, start)]
-        for seed in self.seeds[1:]:
-            start = time.perf_counter()
-            run = self._training.train(loss, seed, setting)
-            runs.append(self._validated(loss, seed, setting, run, start))
-        return runs
+        settings, tuned = self._tune(losses)
+        seconds = (time.perf_counter() - start) / len(losses)
+        trained = [replace(run, seconds=seconds) for run in tuned]
+        of_seeds = [trained, *(self._training.train_all(losses, seed, settings) for seed in self.seeds[1:])]
+        return [
+            [self._scored(loss, seed, setting, run) for seed, run in zip(self.seeds, runs, strict=True)]
+            for loss, setting, *runs in zip(losses, settings, *of_seeds, strict=True)
+        ]
 
-    def _tune(self, loss: LossObject) -> tuple[Setting, TrainingRun]:
-        """Return the best setting and its training."""
-        best: list[TrainingRun] = []
+    def _tune(self, losses: Sequence[LossObject]) -> tuple[list[Setting], list[TrainingRun]]:
+        """Return the best setting of every loss, and its training."""
+        best: dict[int, TrainingRun] = {}
 
-        def train(settings: Sequence[Setting]) -> list[float]:
-            runs = self._training.train_all(loss, self.seeds[0], settings)
-            # The first of equals, as the setting.
-            best[:] = [max([*best, *runs], key=lambda run: run.score)]
+        def train(points: Sequence[tuple[int, Setting]]) -> list[float]:
+            settings = [setting for _, setting in points]
+            runs = self._training.train_all([losses[number] for number, _ in points], self.seeds[0], settings)
+            for (number, _), run in zip(points, runs, strict=True):
+                # The first of equals, as the setting.
+                if number not in best or run.score > best[number].score:
+                    best[number] = run
             return [run.score for run in runs]
 
-        setting = self.tuning.of_loss(loss).best(train)
-        return setting, best[0]
+        settings = best_of_each([self.tuning.of_loss(loss) for loss in losses], train)
+        return settings, [best[number] for number in range(len(losses))]
 
-    def _validated(self, loss: LossObject, seed: int, setting: Setting, run: TrainingRun, start: float) -> FinalistRun:
-        """Return a training that began at a time, with its score on the validation rows."""
+    def _scored(self, loss: LossObject, seed: int, setting: Setting, run: TrainingRun) -> FinalistRun:
+        start = time.perf_counter()
         status, score, components = self._score(run)
         return FinalistRun(
             name=loss.title,
@@ -111,7 +124,7 @@ class FinalistTraining:
             epoch=run.epoch,
             learning_rate=setting.learning_rate,
             weight_decay=setting.weight_decay,
-            seconds=time.perf_counter() - start,
+            seconds=run.seconds + time.perf_counter() - start,
             error=run.error,
             most_epochs=self.most_epochs,
             components=components,
@@ -132,6 +145,6 @@ class FinalistTraining:
         return (TRAINED, score, in_blocks(rows.components)) if math.isfinite(score) else (DIVERGED, None, None)
 
 
-def train_finalist(training: Shared[FinalistTraining], loss: LossObject) -> list[FinalistRun]:
-    """Train a finalist in the process that calls this."""
-    return training.get().train(loss)
+def train_finalists(training: Shared[FinalistTraining], losses: Sequence[LossObject]) -> list[list[FinalistRun]]:
+    """Train finalists in the process that calls this."""
+    return training.get().train(losses)

@@ -14,7 +14,7 @@ from lightning_modules.search.answer import FinalistRun, Validation, validated_f
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.executors import TrialExecutor
 from lightning_modules.search.executors.dispatch import Death, dispatch
-from lightning_modules.search.finalist_training import FinalistTraining, train_finalist
+from lightning_modules.search.finalist_training import FinalistTraining, train_finalists
 from lightning_modules.search.front import front
 from lightning_modules.search.gradient_scale import unscaled
 from lightning_modules.search.reports.summary import as_table, ranking
@@ -49,7 +49,7 @@ class Finalists:
 
     Args:
         executor: Where finalists are trained.
-        training: Trains one of them.
+        training: Trains them, some at a time.
         baseline: The loss that they are compared with.
         count: The largest number of finalists.
         known: The trainings of finished finalists, by name; those with the same seeds and epochs are not repeated.
@@ -73,6 +73,7 @@ class Finalists:
         self.known = {name: known[name] for name in same}
         self.record = record
         self._executor = executor
+        self._group = training.group
         self._training = executor.share(training)
 
     def train(self, losses: Sequence[LossObject]) -> Generator[Sequence[FinalistRun]]:
@@ -84,15 +85,31 @@ class Finalists:
         entered = {loss.title: loss for loss in (self.baseline, *losses)}
         yield from (self.known[name] for name in entered if name in self.known)
         missing = [loss for name, loss in entered.items() if name not in self.known]
+        # None of the workers waits for another one's finalists.
+        size = min(self._group, math.ceil(len(missing) / self._executor.slots)) or 1
+        lost: list[LossObject] = []
+        yield from self._train([missing[first : first + size] for first in range(0, len(missing), size)], lost)
+        # A process that dies takes the others of its group along.
+        yield from self._train([[loss] for loss in lost], [])
 
-        def on_done(number: int, outcome: list[FinalistRun] | Death) -> None:
-            name = missing[number].title
-            runs = self._killed(name, outcome) if isinstance(outcome, Death) else outcome
-            self.record(runs)
-            self.known[name] = runs
+    def _train(
+        self, groups: Sequence[Sequence[LossObject]], lost: list[LossObject]
+    ) -> Generator[Sequence[FinalistRun]]:
+        """Train groups of finalists and yield the trainings of each; those to try again alone are added to ``lost``."""
 
-        for number in dispatch(self._executor, train_finalist, [(self._training, loss) for loss in missing], on_done):
-            yield self.known[missing[number].title]
+        def on_done(number: int, outcome: list[list[FinalistRun]] | Death) -> None:
+            group = groups[number]
+            if isinstance(outcome, Death) and len(group) > 1:
+                lost.extend(group)
+                return
+            of_each = [self._killed(group[0].title, outcome)] if isinstance(outcome, Death) else outcome
+            for loss, runs in zip(group, of_each, strict=True):
+                self.record(runs)
+                self.known[loss.title] = runs
+
+        calls = [(self._training, tuple(group)) for group in groups]
+        for number in dispatch(self._executor, train_finalists, calls, on_done):
+            yield from (self.known[loss.title] for loss in groups[number] if loss.title in self.known)
 
     def validation(self, number: int, formulas: Sequence[str]) -> Validation:
         """Compare trained finalists with the trained baseline after a round.

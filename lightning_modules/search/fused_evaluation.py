@@ -15,6 +15,7 @@ from lightning_modules.populations.validations import LastValidations
 from lightning_modules.search.evaluation import Evaluator, metric_name
 from lightning_modules.search.population_evaluation import GroupEvaluator
 from lightning_modules.search.trial import Assignment, Evaluation, GridPoint
+from lightning_modules.utilities.processes import torch_threads
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +87,11 @@ class FusedEvaluator(GroupEvaluator):
         trainer = super()._trainer(name, epochs, patience)
         refuse_other_device(trainer)
         return trainer
+
+    def _fit(self, trainer: pl.Trainer, population: MeasuredPopulation) -> None:
+        # The kernels have the threads; torch's operations between them are too small for more than one.
+        with torch_threads(1):
+            super()._fit(trainer, population)
 
     def _give_up(self, error: UnmatchedError) -> None:
         self._matches = False

@@ -123,8 +123,11 @@ class GroupEvaluator(ABC):
         """Return copies of the recommender after their training."""
         population = self.population(recommender, points, self._validations(len(points), assignment))
         trainer = self._trainer(_title(points), assignment.epochs, assignment.patience)
-        fit(trainer, population, self.training_data())
+        self._fit(trainer, population)
         return population
+
+    def _fit(self, trainer: pl.Trainer, population: MeasuredPopulation) -> None:
+        fit(trainer, population, self.training_data())
 
     def _validations(self, count: int, assignment: Assignment) -> LastValidations:
         if assignment.patience is None:

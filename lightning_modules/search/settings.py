@@ -114,8 +114,9 @@ class SearchSettings:
         validate_every: Train the finalists also every so many rounds, and let the strategy learn from the results; 0
             trains them at the end alone.
         log_candidates: Write the curves of every candidate to TensorBoard.
-        threads: CPU threads of torch for the whole search; 0 leaves torch's own number. The operations of a
-            training are too small to gain from more threads, which slow them down on busy cores.
+        threads: CPU threads of a training, on which compiled kernels train so many candidates of a population at a
+            time; 0 leaves torch's own number. The operations of a training without kernels are too small to gain from
+            more threads, which slow them down on busy cores. What is no training has one thread.
     """
 
     root: str = "runs/search"

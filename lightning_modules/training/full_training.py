@@ -1,11 +1,12 @@
 """One full training: a fresh model with one loss and setting, trained to convergence."""
 
+import copy
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
@@ -64,7 +65,7 @@ class FullTraining:
         mode: Whether more (max) or less (min) of it is better.
         patience: Validations without a better metric before a training ends.
         fused: Whether compiled kernels train where they match; the log says once why if they do not.
-        population: The most settings that these train at once.
+        population: The most losses and settings that these train at once.
     """
 
     def __init__(
@@ -104,33 +105,57 @@ class FullTraining:
                 self._say_once(f"Compiled training is not used: {error}.")
         return self._trained(ConvergenceTrainer, loss, seed, setting)
 
-    def train_all(self, loss: LossObject, seed: int, settings: Sequence[Setting]) -> list[TrainingRun]:
-        """Train one model with each of some settings, at once where compiled kernels match; see :meth:`train`."""
-        if not self.fused or self.population == 1 or len(settings) == 1:
-            return [self.train(loss, seed, setting) for setting in settings]
-        groups = [settings[first : first + self.population] for first in range(0, len(settings), self.population)]
-        return [run for group in groups for run in self._at_once(loss, seed, group)]
+    def train_all(self, losses: Sequence[LossObject], seed: int, settings: Sequence[Setting]) -> list[TrainingRun]:
+        """Train one model with each loss and its setting, at once where compiled kernels match; see :meth:`train`."""
+        points, most = [*zip(losses, settings, strict=True)], self.most_at_once
+        if most == 1 or len(points) == 1:
+            return [self.train(loss, seed, setting) for loss, setting in points]
+        groups = [points[first : first + most] for first in range(0, len(points), most)]
+        return [run for group in groups for run in self._at_once(group, seed)]
 
-    def _at_once(self, loss: LossObject, seed: int, settings: Sequence[Setting]) -> list[TrainingRun]:
-        # Losses of other kinds are refused in training.
-        losses, start = [cast(Loss, setting.of_loss(loss)) for setting in settings], time.perf_counter()
+    @cached_property
+    def most_at_once(self) -> int:
+        """The most losses and settings to train at once: 1 where compiled kernels cannot train the model."""
+        if not self.fused or self.population == 1:
+            return 1
         try:
             with quiet_training():
-                grid = FusedGridTrainer(self.recipe, self.monitor, self.mode, patience=self.patience)
-                points = grid.fit(partial(self._model, losses[0]), losses, settings, self.datamodule, seed)
-                seconds = (time.perf_counter() - start) / len(settings)
-                runs = [self._run_at(point, own, seconds) for point, own in zip(points, losses, strict=True)]
-        except Exception:  # what stands in the way of one must not fail them all
-            runs = [None] * len(settings)
+                FusedGridTrainer(self.recipe, self.monitor, self.mode, patience=self.patience).check(self.build())
+        except UnmatchedError:  # training one by one says why
+            return 1
+        return self.population
+
+    def _at_once(self, points: Sequence[tuple[LossObject, Setting]], seed: int) -> list[TrainingRun]:
+        try:
+            runs = self._stacked(points, seed)
+        except Exception as error:  # what stands in the way of one must not fail them all
+            self._say_once(f"Settings are trained one by one, since training them at once ended in {error!r}.")
+            runs = [None] * len(points)
         return [
-            self.train(loss, seed, setting) if run is None else run for run, setting in zip(runs, settings, strict=True)
+            self.train(loss, seed, setting) if run is None else run
+            for run, (loss, setting) in zip(runs, points, strict=True)
         ]
 
-    def _run_at(self, point: StackedRun, loss: LossObject, seconds: float) -> TrainingRun | None:
-        """Return the outcome of a training at a point of a grid; ``None`` if the kernels could not train there."""
+    def _stacked(self, points: Sequence[tuple[LossObject, Setting]], seed: int) -> list[TrainingRun | None]:
+        """Return the outcome of every point; ``None`` where the kernels could not train."""
+        # Losses of other kinds are refused in training.
+        losses, start = [cast(Loss, setting.of_loss(loss)) for loss, setting in points], time.perf_counter()
+        build = partial(self._model, losses[0])
+        with quiet_training():
+            grid = FusedGridTrainer(self.recipe, self.monitor, self.mode, patience=self.patience)
+            found = grid.fit(build, losses, [setting for _, setting in points], self.datamodule, seed)
+            fresh = build()
+        seconds = (time.perf_counter() - start) / len(points)
+        return [self._run_at(point, fresh, loss, seconds) for point, loss in zip(found, losses, strict=True)]
+
+    def _run_at(
+        self, point: StackedRun, fresh: pl.LightningModule, loss: LossObject, seconds: float
+    ) -> TrainingRun | None:
         if point.error:
             return None
-        model = self._model(loss)
+        # To build one anew reads all of its arguments.
+        model = copy.deepcopy(fresh)
+        model.loss = loss
         model.load_state_dict(point.weights)
         return TrainingRun(
             status=TRAINED if point.is_finite else DIVERGED,

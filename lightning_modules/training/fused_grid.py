@@ -1,22 +1,26 @@
-"""Trains a model with several settings at once with compiled kernels, each until its metric stops improving."""
+"""Trains a model with several losses and settings at once with compiled kernels, each until its metric stops rising."""
 
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lightning_modules.losses import Loss
+from lightning_modules.losses import BCE, Loss
 from lightning_modules.populations import UnmatchedError
 from lightning_modules.populations.trainer_matching import ENDS_ANY_TIME, OWN_CLIPPING, WHOLE_EPOCHS
 from lightning_modules.populations.validations import BestValidations, CopyValidation
 from lightning_modules.training.fused_convergence import refuse_unlike
 from lightning_modules.training.trainers import fit, scoring_trainer
 from lightning_modules.training.tuning import Setting
+from lightning_modules.utilities.processes import torch_threads
+
+if TYPE_CHECKING:
+    from lightning_modules.populations.fused.fused_population import FusedPopulation
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class StackedRun:
 
 
 class FusedGridTrainer:
-    """Trains copies of a model that differ in their setting; each ends as a training of its own does.
+    """Trains copies of a model that differ in their loss and setting; each ends as a training of its own does.
 
     Args:
         recipe: Arguments of the Trainer; early stopping and checkpoints of its own are left out.
@@ -55,7 +59,8 @@ class FusedGridTrainer:
 
     Raises:
         MisconfigurationException: If the Trainer cannot be built.
-        UnmatchedError: If the kernels cannot match the Trainer; in ``fit``, the model, its optimizer, its loss or data.
+        UnmatchedError: If the kernels cannot match the Trainer; in ``check`` and ``fit``, the model or its optimizer;
+            in ``fit``, a loss or the data.
     """
 
     def __init__(self, recipe: Mapping[str, Any], monitor: str, mode: Literal["max", "min"], *, patience: int) -> None:
@@ -68,6 +73,24 @@ class FusedGridTrainer:
         self.trainer = scoring_trainer(recipe, **OWN_CLIPPING)
         refuse_unlike(self.trainer, {**WHOLE_EPOCHS, **ENDS_ANY_TIME})
 
+    def check(self, model: pl.LightningModule) -> None:
+        """Refuse a model that the kernels cannot train."""
+        self._population(model, [BCE()], None, None)
+
+    def _population(
+        self,
+        model: pl.LightningModule,
+        losses: Sequence[Loss],
+        settings: Sequence[Setting] | None,
+        validations: BestValidations | None,
+    ) -> "FusedPopulation":
+        # Its kernels take a third of a second to import, and not every command trains.
+        from lightning_modules.populations.fused.fused_population import FusedPopulation
+        from lightning_modules.populations.fused.matching import matched_limits
+
+        limits = matched_limits(self.recipe)
+        return FusedPopulation(model, losses, limits=limits, settings=settings, validations=validations)
+
     def fit(
         self,
         build: Callable[[], pl.LightningModule],
@@ -76,7 +99,7 @@ class FusedGridTrainer:
         datamodule: pl.LightningDataModule,
         seed: int,
     ) -> list[StackedRun]:
-        """Train a copy with every setting.
+        """Train a copy with every loss and its setting.
 
         Args:
             build: Returns the model; what is random in it depends on the seed.
@@ -85,18 +108,16 @@ class FusedGridTrainer:
             datamodule: What they are trained and validated on.
             seed: Seed of the model and of the order of the batches.
         """
-        from lightning_modules.populations.fused.fused_population import FusedPopulation
-        from lightning_modules.populations.fused.matching import matched_limits
         from lightning_modules.populations.fused.steps import StepsDataModule
 
         torch.manual_seed(seed)
         validations = BestValidations(len(settings), self.metric, self.mode, patience=self.patience, keep_weights=True)
-        population = FusedPopulation(
-            build(), losses, limits=matched_limits(self.recipe), settings=settings, validations=validations
-        )
+        population = self._population(build(), losses, settings, validations)
         # Again, as in a training of its own.
         torch.manual_seed(seed)
-        fit(self.trainer, population, StepsDataModule(copy.copy(datamodule)))
+        # The kernels have the threads; torch's operations between them are too small for more than one.
+        with torch_threads(1):
+            fit(self.trainer, population, StepsDataModule(copy.copy(datamodule)))
         scores = map(validations.score, validations.counted)
         ends = zip(
             *(validations.counted, scores, validations.waited, population.is_finite, population.errors), strict=True

@@ -1,9 +1,9 @@
 """Tunes the learning rate, weight decay and options of a loss by grid search, extended and refined."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import islice, product
 from typing import Any, TypeVar
 
 from lightning_modules.losses import LossObject
@@ -189,42 +189,72 @@ class Tuning:
         Args:
             train: Returns the scores of settings, all of which may be trained at once; -inf disqualifies one.
         """
-        tried = _Tried(train, self.trials)
-        best = tried.best_with(self.settings)
+        (best,) = best_of_each([self], lambda points: train([setting for _, setting in points]))
+        return best
+
+    def steps(self) -> Generator[Sequence[Setting], Sequence[float], Setting]:
+        """Yield the settings to score next, receive their scores, and return the best setting; see :meth:`best`."""
+        tried = _Tried(self.trials)
+        best = yield from tried.best_with(self.settings)
         if tried.scores[best] == -math.inf:
             return best
         # One hyper-parameter after the other, so that each step starts from the best of the last one.
         for _ in range(self.extensions):
             for name, axis in self.axes.items():
                 beyond = axis.beyond(best.value(name), self.extensions)
-                best = tried.best_with([best.having(name, value) for value in beyond])
+                best = yield from tried.best_with([best.having(name, value) for value in beyond])
         for refinement in range(1, (_FINEST if self.trials else self.refinements) + 1):
             for name, axis in self.axes.items():
                 around = axis.around(best.value(name), refinement)
-                best = tried.best_with([best.having(name, value) for value in around])
+                best = yield from tried.best_with([best.having(name, value) for value in around])
         return best
+
+
+def best_of_each(
+    tunings: Sequence[Tuning], train: Callable[[Sequence[tuple[int, Setting]]], Sequence[float]]
+) -> list[Setting]:
+    """Return the best setting of each of several tunings, which go on side by side.
+
+    Args:
+        tunings: The tunings, such as one for every loss.
+        train: Returns the scores of settings, each given with the number of its tuning.
+    """
+    steps = {number: tuning.steps() for number, tuning in enumerate(tunings)}
+    scores: dict[int, Any] = dict.fromkeys(steps)
+    best: dict[int, Setting] = {}
+    while steps:
+        asked: dict[int, Sequence[Setting]] = {}
+        for number, step in list(steps.items()):
+            try:
+                asked[number] = step.send(scores[number])
+            except StopIteration as end:
+                best[number] = end.value
+                del steps[number]
+        points = [(number, setting) for number, settings in asked.items() for setting in settings]
+        found = iter(train(points) if points else ())
+        scores = {number: list(islice(found, len(settings))) for number, settings in asked.items()}
+    return [best[number] for number in range(len(tunings))]
 
 
 class _Tried:
     """The settings that were scored.
 
     Args:
-        train: Returns the scores of settings.
         most: The most settings to score; None for no limit.
     """
 
-    def __init__(self, train: Callable[[Sequence[Setting]], Sequence[float]], most: int | None) -> None:
-        self.train = train
+    def __init__(self, most: int | None) -> None:
         self.most = most
         self.scores: dict[Setting, float] = {}
 
-    def best_with(self, settings: Sequence[Setting]) -> Setting:
-        """Score the settings that are new, as far as the limit allows, and return the best one of all."""
+    def best_with(self, settings: Sequence[Setting]) -> Generator[Sequence[Setting], Sequence[float], Setting]:
+        """Yield the settings that are new, as far as the limit allows, and return the best one of all."""
         new = [setting for setting in dict.fromkeys(settings) if setting not in self.scores]
         if self.most is not None:
             new = new[: self.most - len(self.scores)]
         if new:
-            self.scores.update(zip(new, self.train(new), strict=True))
+            scores = yield new
+            self.scores.update(zip(new, scores, strict=True))
         return max(self.scores, key=lambda setting: self.scores[setting])
 
 

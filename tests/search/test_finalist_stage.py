@@ -1,6 +1,6 @@
 """Whole searches that end with finalists: their results, their resumption, and what a reader is told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,9 @@ def trainings(patch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     train = FinalistTraining.train
 
-    def noting(self: FinalistTraining, loss: LossObject) -> Any:
-        names.append(loss.title)
-        return train(self, loss)
+    def noting(self: FinalistTraining, losses: Sequence[LossObject]) -> Any:
+        names.extend(loss.title for loss in losses)
+        return train(self, losses)
 
     patch.setattr(FinalistTraining, "train", noting)
     return names

@@ -25,15 +25,19 @@ VALUES = {"BCE": 0.7, SQUARE: 0.72, ABSOLUTE: 0.69}
 class Stub(FinalistTraining):
     """Trains nothing, and counts what it was asked for."""
 
-    def __init__(self, seeds: tuple[int, ...] = (3, 4), score: float | None = 0.0) -> None:
+    group = 1
+
+    def __init__(self, seeds: tuple[int, ...] = (3, 4), score: float | None = 0.0, group: int = 1) -> None:
         self.seeds = seeds
+        self.group = group  # type: ignore[misc]  # a property of what is trained
         self.most_epochs = 9
         self.score = score
         self.trained: list[str] = []
 
-    def train(self, loss: LossObject) -> list[FinalistRun]:
-        self.trained.append(loss.title)
-        return finished(loss.title, self.seeds, None if self.score is None else self.score + VALUES[loss.title])
+    def train(self, losses: Sequence[LossObject]) -> list[list[FinalistRun]]:
+        self.trained += [loss.title for loss in losses]
+        scores = [None if self.score is None else self.score + VALUES[loss.title] for loss in losses]
+        return [finished(loss.title, self.seeds, score) for loss, score in zip(losses, scores, strict=True)]
 
 
 def finished(name: str, seeds: Sequence[int] = (3, 4), score: float | None = 0.7) -> list[FinalistRun]:
@@ -68,6 +72,15 @@ def test_every_finalist_and_the_baseline_is_one_call_recorded_when_it_is_done() 
     assert validation.answer.formula == SQUARE
 
 
+@pytest.mark.parametrize(("group", "slots", "sizes"), [(8, 1, [3]), (2, 1, [2, 1]), (8, 2, [2, 1]), (8, 5, [1, 1, 1])])
+def test_finalists_are_trained_in_groups_that_keep_all_workers_busy(group: int, slots: int, sizes: list[int]) -> None:
+    executor = FakeExecutor(slots)
+    training = Stub(group=group)
+    finalists = stage(training, executor)
+    assert sorted(runs[0].name for runs in finalists.train(LOSSES)) == sorted(training.trained) == sorted(VALUES)
+    assert [len(losses) for _, losses in executor.submitted] == sizes
+
+
 def test_what_is_known_with_the_same_seeds_is_not_trained_again() -> None:
     shorter = [replace(run, most_epochs=8) for run in finished("BCE")]
     known = {"BCE": shorter, SQUARE: finished(SQUARE, (3,)), ABSOLUTE: finished(ABSOLUTE)}
@@ -79,10 +92,12 @@ def test_what_is_known_with_the_same_seeds_is_not_trained_again() -> None:
     assert len(training.trained) == 2
 
 
-def test_a_finalist_whose_process_dies_twice_has_failed_and_the_others_have_not() -> None:
-    executor = FakeExecutor(deadly=lambda arguments: arguments[1].title == ABSOLUTE)
-    finalists = stage(Stub(), executor)
-    list(finalists.train(LOSSES))
+@pytest.mark.parametrize(("group", "slots"), [(1, 3), (2, 1), (3, 1), (3, 2)])
+def test_a_finalist_whose_process_dies_twice_has_failed_and_the_others_have_not(group: int, slots: int) -> None:
+    executor = FakeExecutor(slots, deadly=lambda arguments: ABSOLUTE in {loss.title for loss in arguments[1]})
+    finalists = stage(Stub(group=group), executor)
+    seen = [runs[0].name for runs in finalists.train(LOSSES)]
+    assert sorted(seen) == sorted(VALUES)
     validation = finalists.validation(1, [SQUARE, ABSOLUTE])
     assert [each.difference is None for each in validation.formulas] == [False, True]
     assert all("died" in run.error for run in finalists.known[ABSOLUTE])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.losses import BCE, Focal, Loss
+from lightning_modules.losses import BCE, MSE, Focal, Loss
 from lightning_modules.training.full_training import DIVERGED, FAILED, TRAINED, FullTraining, TrainingRun
 from lightning_modules.training.fused_grid import FusedGridTrainer
 from lightning_modules.training.tuning import Setting
@@ -47,7 +47,7 @@ def weights(run: TrainingRun) -> list[Tensor]:
 def test_each_setting_ends_as_on_its_own(mode: str, population: int, options: dict[str, Any]) -> None:
     monitor = "val/auc" if mode == "max" else "val/log_loss"
     options = {**options, "monitor": monitor, "mode": mode, "patience": 2}
-    together = at_once(population=population, **options).train_all(BCE(), 3, SETTINGS[:3])
+    together = at_once(population=population, **options).train_all([BCE()] * 3, 3, SETTINGS[:3])
     alone = [full_training(fused=True, max_epochs=30, **options).train(BCE(), 3, each) for each in SETTINGS[:3]]
     assert [*map(ends, together)] == [*map(ends, alone)]
     assert all(run.status == TRAINED for run in alone)
@@ -57,9 +57,43 @@ def test_each_setting_ends_as_on_its_own(mode: str, population: int, options: di
         assert one.metrics == {monitor: other.metrics[monitor]}
 
 
+def test_each_loss_ends_as_on_its_own() -> None:
+    losses = [BCE(), Focal(), MSE(), Raising(ValueError("boom"))]
+    settings = [FAST, SLOW, FAST, FAST]
+    together = full_training(fused=True, max_epochs=30, population=4, patience=2).train_all(losses, 3, settings)
+    single = full_training(fused=True, max_epochs=30, patience=2)
+    alone = [single.train(loss, 3, setting) for loss, setting in zip(losses, settings, strict=True)]
+    assert [*map(ends, together)] == [*map(ends, alone)]
+    assert [run.status for run in alone] == [TRAINED, TRAINED, TRAINED, FAILED]
+    for one, other, loss in zip(together[:3], alone, losses, strict=False):
+        assert all(torch.equal(*pair) for pair in zip(weights(one), weights(other), strict=True))
+        assert one.trainer is None
+        assert one.model is not None
+        assert one.model.loss is loss
+
+
+def test_settings_are_trained_at_once_where_kernels_match_alone() -> None:
+    assert full_training(fused=True, population=8).most_at_once == 8
+    assert full_training(fused=False, population=8).most_at_once == 1
+    assert full_training(fused=True, population=8, precision="64-true").most_at_once == 1
+
+
+def test_an_error_of_the_stack_is_said_and_each_is_trained_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(*_: Any) -> None:
+        raise MemoryError("no room")
+
+    training = full_training(fused=True, population=2)
+    monkeypatch.setattr(FusedGridTrainer, "fit", failing)
+    runs = training.train_all([BCE()] * 2, 0, SETTINGS[:2])
+    assert [run.status for run in runs] == [TRAINED, TRAINED]
+    assert "MemoryError('no room')" in caplog.text
+
+
 def test_options_of_the_loss_are_settings_too() -> None:
     settings = [Setting(0.02, 0.0, (("gamma", gamma),)) for gamma in (0.5, 4.0)]
-    runs = at_once(population=2, patience=3).train_all(Focal(), 0, settings)
+    runs = at_once(population=2, patience=3).train_all([Focal()] * 2, 0, settings)
     alone = [full_training(fused=True, max_epochs=30, patience=3).train(Focal(), 0, each) for each in settings]
     assert [*map(ends, runs)] == [*map(ends, alone)]
     assert [run.model.loss.gamma for run in runs if run.model is not None] == [0.5, 4.0]
@@ -68,7 +102,7 @@ def test_options_of_the_loss_are_settings_too() -> None:
 
 def test_the_random_state_is_left_as_it_was() -> None:
     before = torch.get_rng_state()
-    at_once(population=2, patience=1).train_all(BCE(), 0, SETTINGS[:2])
+    at_once(population=2, patience=1).train_all([BCE()] * 2, 0, SETTINGS[:2])
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -80,16 +114,17 @@ class InfiniteBelow(Loss):
 
 
 def test_a_setting_that_diverges_leaves_the_others_alone() -> None:
-    runs = at_once(population=2, patience=2).train_all(InfiniteBelow(), 0, [Setting(1e-7, 0.0), Setting(1.0, 0.0)])
+    settings = [Setting(1e-7, 0.0), Setting(1.0, 0.0)]
+    runs = at_once(population=2, patience=2).train_all([InfiniteBelow()] * 2, 0, settings)
     assert [run.status for run in runs] == [TRAINED, DIVERGED]
     assert runs[1].score == -math.inf
 
 
 def test_what_kernels_cannot_train_is_trained_one_by_one() -> None:
-    runs = full_training(fused=True, population=2, precision="64-true").train_all(BCE(), 0, SETTINGS[:2])
+    runs = full_training(fused=True, population=2, precision="64-true").train_all([BCE()] * 2, 0, SETTINGS[:2])
     assert [run.status for run in runs] == [TRAINED, TRAINED]
     assert all(run.trainer is not None for run in runs)
-    broken = full_training(fused=True, population=2).train_all(Raising(ValueError("boom")), 0, SETTINGS[:2])
+    broken = full_training(fused=True, population=2).train_all([Raising(ValueError("boom"))] * 2, 0, SETTINGS[:2])
     assert [run.status for run in broken] == [FAILED, FAILED]
 
 
@@ -99,4 +134,4 @@ def test_an_interrupt_is_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(FusedGridTrainer, "fit", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        at_once(population=2).train_all(BCE(), 0, SETTINGS[:2])
+        at_once(population=2).train_all([BCE()] * 2, 0, SETTINGS[:2])

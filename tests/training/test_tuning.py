@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_modules.losses import BCE, Focal
-from lightning_modules.training.tuning import Axis, Setting, Tuning
+from lightning_modules.training.tuning import Axis, Setting, Tuning, best_of_each
 
 RATES, DECAYS = Axis.of([1e-3, 1e-2]), Axis.of([1e-5, 1e-4, 1e-3])
 
@@ -133,3 +133,21 @@ def test_a_setting_changes_the_options_of_the_loss_and_nothing_else() -> None:
     tuned = Setting(0.1, 0.0, (("gamma", 3.0),)).of_loss(loss)
     assert tuned.init_args() == {**loss.init_args(), "gamma": 3.0}
     assert loss.gamma == 1.5
+
+
+def test_tunings_side_by_side_end_as_each_does_alone() -> None:
+    centres = [(1e-3, 1e-1), (1e-2, 1e-7), (3e-3, 1e-4)]
+    tunings = [Tuning(RATES, DECAYS, extensions=number, refinements=2 - number) for number in range(3)]
+    landscapes = [Landscape(*centre) for centre in centres]
+    asked: list[set[int]] = []
+
+    def train(points: Sequence[tuple[int, Setting]]) -> list[float]:
+        asked.append({number for number, _ in points})
+        return [landscapes[number]([setting])[0] for number, setting in points]
+
+    together = best_of_each(tunings, train)
+    alone = [tuning.best(Landscape(*centre)) for tuning, centre in zip(tunings, centres, strict=True)]
+    assert together == alone
+    assert asked[0] == {0, 1, 2}
+    assert all(asked)
+    assert best_of_each([], train) == []

@@ -26,7 +26,8 @@ class FusedPopulation(MeasuredPopulation):
 
     The result of every copy is that of a separate training, as in
     :class:`~lightning_modules.populations.population.Population`. Its training batches are :class:`Steps`. Copies are
-    trained one after the other, or on as many threads as torch uses; their number changes no result.
+    trained one after the other, or on as many threads as torch uses when this is built; their number changes no result.
+    Training itself had better leave torch one thread, since its operations between the kernels are small.
 
     Args:
         recommender: The start of all copies, which stays unchanged. Its metrics measure them.
@@ -59,6 +60,7 @@ class FusedPopulation(MeasuredPopulation):
         self._copies = copies
         self._finite = [True] * len(losses)
         self._limits = limits
+        self._threads = torch.get_num_threads()
 
     @property
     def is_finite(self) -> list[bool]:
@@ -83,12 +85,12 @@ class FusedPopulation(MeasuredPopulation):
         """
         plan = self._copies[0].planned(batch)
         alive = [number for number in self.validations.running if self._finite[number]]
-        if torch.get_num_threads() == 1:
+        if self._threads == 1 or len(alive) == 1:
             # To start a thread takes as long as some steps.
             for number in alive:
                 self._finite[number] = self._train(number, plan)
             return
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        with ThreadPoolExecutor(self._threads) as threads:
             trained = [threads.submit(self._train, number, plan) for number in alive]
             try:
                 for number, future in zip(alive, trained, strict=True):

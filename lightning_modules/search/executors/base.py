@@ -6,6 +6,8 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from lightning_modules.utilities.processes import torch_threads
+
 T = TypeVar("T")
 
 
@@ -57,7 +59,14 @@ class _Here(Shared[Result], Generic[Result]):
 
 
 class SerialExecutor(TrialExecutor):
-    """Runs a call while it is submitted; the future it returns is done."""
+    """Runs a call while it is submitted; the future it returns is done.
+
+    Args:
+        threads: CPU threads of torch in a call; 0 leaves them as they are.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        self._threads = threads
 
     def submit(self, function: Callable[..., Result], /, *arguments: Any, **options: Any) -> "Future[Result]":
         """Run the call and return its result or exception as a future.
@@ -67,7 +76,8 @@ class SerialExecutor(TrialExecutor):
         """
         future: Future[Result] = Future()
         try:
-            future.set_result(function(*arguments, **options))
+            with torch_threads(self._threads):
+                future.set_result(function(*arguments, **options))
         except Exception as error:  # an exception of the call is its result
             future.set_exception(error)
         return future

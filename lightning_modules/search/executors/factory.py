@@ -15,7 +15,7 @@ class ExecutorOptions:
 
     Args:
         workers: Number of trials that run at once; 0 is as many as the machine or cluster has room for.
-        threads: CPU threads of torch in each worker; 0 leaves torch's own number.
+        threads: CPU threads of torch in a trial; 0 leaves torch's own number.
         ray_address: Address of a Ray cluster, or ``auto`` for this machine's; empty starts a local one.
         gpus_per_child: GPUs that Ray reserves for each trial, also a fraction of one.
     """
@@ -26,8 +26,8 @@ class ExecutorOptions:
     gpus_per_child: float = 0.0
 
 
-def _serial(options: ExecutorOptions) -> TrialExecutor:  # noqa: ARG001
-    return SerialExecutor()
+def _serial(options: ExecutorOptions) -> TrialExecutor:
+    return SerialExecutor(options.threads)
 
 
 def _process(options: ExecutorOptions) -> TrialExecutor:

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from lightning_modules.search.executors import SerialExecutor
 from tests.search.executors import executor_calls as calls
@@ -25,3 +26,10 @@ def test_one_at_a_time_and_no_deaths() -> None:
     executor = SerialExecutor()
     assert executor.slots == 1
     assert executor.deaths == ()
+
+
+def test_a_call_has_the_threads_asked_for_and_what_comes_after_has_its_own() -> None:
+    before = torch.get_num_threads()
+    for threads, expected in ((before + 1, before + 1), (0, before)):
+        assert SerialExecutor(threads).submit(torch.get_num_threads).result() == expected
+        assert torch.get_num_threads() == before
