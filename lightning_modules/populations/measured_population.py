@@ -15,7 +15,7 @@ from lightning_modules.core.trained_module import QuickHooks
 from lightning_modules.losses import Loss
 from lightning_modules.populations.gradient_table import SlopeTable
 from lightning_modules.populations.validations import CopyValidation, LastValidations
-from lightning_modules.statistics.single_metric import metrics_of
+from lightning_modules.statistics.single_metric import metrics_of_each
 from lightning_modules.statistics.standard_errors import components_of
 
 # Number of rows of a validation batch that are processed at a time.
@@ -84,18 +84,17 @@ class MeasuredPopulation(QuickHooks, pl.LightningModule, ABC):
     def on_validation_epoch_end(self) -> None:
         """Measure the candidates that are still trained, and end the training with the last of them."""
         logits, label = torch.cat(self._logits).T.contiguous(), torch.cat(self._labels)
-        for number, logit in zip([*self.validations.running], logits, strict=True):
-            self._measure(number, logit, label)
+        metrics = metrics_of_each(self.metrics, self.validations.metric, logits, label)
+        for number, found, logit in zip([*self.validations.running], metrics, logits, strict=True):
+            self._take_in(number, found, logit)
         for number, finite in enumerate(self.is_finite):
             if not finite and number in self.validations.running:
                 self.validations.end(number)
         if not self.validations.running:
             self.trainer.should_stop = True
 
-    def _measure(self, number: int, logit: Tensor, label: Tensor) -> None:
+    def _take_in(self, number: int, metrics: dict[str, float], logit: Tensor) -> None:
         """Take in the validation of a candidate."""
-        self._feed(logit, label)
-        metrics = {name: float(value) for name, value in metrics_of(self.metrics, self.validations.metric).items()}
         found = CopyValidation(self.trainer.current_epoch + 1, metrics, logit)
         if self.validations.counts(number, found):
             weights = self.weights([number])[0] if self.validations.keep_weights else None
@@ -112,12 +111,9 @@ class MeasuredPopulation(QuickHooks, pl.LightningModule, ABC):
     def _components(self, logit: Tensor | None) -> Tensor | None:
         if logit is None:
             return None
-        self._feed(logit, torch.cat(self._labels))
-        return components_of(self.metrics, self.monitor)
-
-    def _feed(self, logit: Tensor, label: Tensor) -> None:
         self.metrics.reset()
-        self.metrics.update(logit, label)
+        self.metrics.update(logit, torch.cat(self._labels))
+        return components_of(self.metrics, self.monitor)
 
 
 def _parts(batch: Any) -> Iterator[Any]:

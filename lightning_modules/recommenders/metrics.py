@@ -9,7 +9,7 @@ from torchmetrics.functional.classification import binary_stat_scores
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.core.single_class_warning import SingleClassWarning
-from lightning_modules.statistics.ranking import LatestRanks, auc, scores_of
+from lightning_modules.statistics.ranking import LatestRanks, auc, auc_of_each, scores_of
 from lightning_modules.statistics.standard_errors import auc_components
 
 NAMES: tuple[str, ...] = ("auc", "log_loss", "accuracy", "f1", "precision", "recall", "rmse", "mae")
@@ -68,14 +68,19 @@ class RecommenderMetrics(Metric):
         }
         return values | self._thresholded(probability, target)
 
-    def compute_one(self, name: str) -> Tensor | None:
-        """Return ``auc`` alone, as :meth:`compute` does; ``None`` for others."""
+    def compute_of_each(self, name: str, logits: Tensor, label: Tensor) -> Tensor | None:
+        """Return ``auc`` of every model, as :meth:`compute` does, of shape [models]; ``None`` for other metrics.
+
+        Args:
+            name: The metric.
+            logits: Logits of every model, of shape [models, n].
+            label: 0/1 labels, of shape [n].
+        """
         if name != "auc":
             return None
-        logit, label = dim_zero_cat(self.logit), dim_zero_cat(self.label)
-        if not torch.isfinite(logit).all():
-            return logit.new_tensor(torch.nan)
-        return self._auc(logit, label.long())
+        self._look_for_two_classes(label)
+        scores = scores_of(logits)
+        return torch.where(scores.isfinite().all(dim=1), auc_of_each(scores, label > 0), torch.nan)
 
     def _thresholded(self, probability: Tensor, target: Tensor) -> dict[str, Tensor]:
         counts = binary_stat_scores(probability, target, threshold=self.threshold, validate_args=False)
@@ -97,9 +102,12 @@ class RecommenderMetrics(Metric):
         return auc_components(self._ranks.of(logit), label > 0.5)
 
     def _auc(self, logit: Tensor, target: Tensor) -> Tensor:
+        self._look_for_two_classes(target)
+        return auc(self._ranks.of(logit), target > 0)
+
+    def _look_for_two_classes(self, target: Tensor) -> None:
         if target.min() == target.max():
             self._single_class.warn(rows=len(target), label=int(target[0]))
-        return auc(self._ranks.of(logit), target > 0)
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:

@@ -14,6 +14,10 @@ def scores_of(logit: Tensor) -> Tensor:
     return logit.detach().to(torch.promote_types(logit.dtype, torch.float32))
 
 
+#: Scores of models on rows that are ranked at a time.
+_MOST_CELLS = 1 << 17
+
+
 class _Blocks(NamedTuple):
     """Rows of one group with equal scores, by group and score; all of shape [blocks], int64."""
 
@@ -59,6 +63,47 @@ def auc(rank: Tensor, positive: Tensor) -> Tensor:
     negatives = rows - positives
     wins = _wins(positives, negatives, below=negatives.cumsum(0) - negatives)
     return wins.sum() / (2 * positives.sum() * negatives.sum())
+
+
+def auc_of_each(scores: Tensor, positive: Tensor) -> Tensor:
+    """Return the :func:`auc` of every model on the same rows, of shape [models].
+
+    Args:
+        scores: Scores of every model, float [models, n].
+        positive: Whether the label is 1, bool, of shape [n].
+    """
+    # Few enough at a time that what is computed of them stays in the cache.
+    parts = scores.split(max(1, _MOST_CELLS // max(1, len(positive))))
+    return torch.cat([_areas(part, positive) for part in parts])
+
+
+def _areas(scores: Tensor, positive: Tensor) -> Tensor:
+    ordered, order = scores.sort(dim=1)
+    ties = ordered[:, 1:] == ordered[:, :-1]
+    is_positive = positive[order].long()
+    if not ties.any():
+        # Every positive wins against the negatives before it.
+        wins = 2 * (is_positive * (1 - is_positive).cumsum(1)).sum(1)
+    else:
+        wins = _wins_with_ties(ties, is_positive)
+    positives = positive.sum()
+    return wins / (2 * positives * (len(positive) - positives))
+
+
+def _wins_with_ties(ties: Tensor, is_positive: Tensor) -> Tensor:
+    """Return twice the pairs that the positives of every model win, of shape [models].
+
+    Args:
+        ties: Whether a score equals the one before it, bool [models, n - 1], by rising score.
+        is_positive: 1 for a positive, 0 for a negative, [models, n], by rising score.
+    """
+    models, rows = is_positive.shape
+    place = torch.zeros_like(is_positive)
+    place[:, 1:] = (~ties).cumsum(1)
+    empty = torch.zeros(models, rows, dtype=torch.int64, device=ties.device)
+    positives = empty.scatter_add(1, place, is_positive)
+    negatives = empty.scatter_add(1, place, 1 - is_positive)
+    return _wins(positives, negatives, below=negatives.cumsum(1) - negatives).sum(1)
 
 
 def grouped_auc(rank: Tensor, positive: Tensor, group: Tensor) -> Tensor:

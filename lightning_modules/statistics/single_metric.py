@@ -1,4 +1,4 @@
-"""Computes one of the metrics of a collection where the others are not looked at."""
+"""Computes the metrics of many models on the same rows, or one of them where the others are not looked at."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -6,20 +6,36 @@ from torch import Tensor
 
 
 @runtime_checkable
-class ComputesOne(Protocol):
-    """Metrics that can be computed one at a time."""
+class ComputesOfEach(Protocol):
+    """Metrics that can be computed one at a time, of many models at once."""
 
-    def compute_one(self, name: str) -> Tensor | None:
-        """Return one metric; ``None`` where it costs no less than all of them, or there is none of that name."""
+    def compute_of_each(self, name: str, logits: Tensor, label: Tensor) -> Tensor | None:
+        """Return one metric of every model; ``None`` where it costs no less than all of them, or there is none.
+
+        Args:
+            name: The metric.
+            logits: Logits of every model, float [models, n].
+            label: Labels of the rows, [n].
+        """
 
 
-def metrics_of(metrics: Any, name: str | None) -> dict[str, Tensor]:
-    """Return the metrics by name, or one of them alone if that costs less.
+def metrics_of_each(metrics: Any, name: str | None, logits: Tensor, label: Tensor) -> list[dict[str, float]]:
+    """Return the metrics of every model by name, or one of them alone if that costs less.
 
     Args:
-        metrics: Metrics whose ``compute`` returns them by name.
+        metrics: Metrics whose ``compute`` returns them by name; what they have been fed is forgotten.
         name: The metric that is looked at; ``None`` for all.
+        logits: Logits of every model, float [models, n].
+        label: Labels of the rows, [n].
     """
-    one = metrics.compute_one(name) if name is not None and isinstance(metrics, ComputesOne) else None
-    computed: dict[str, Tensor] = metrics.compute() if one is None or name is None else {name: one}
-    return computed
+    if name is not None and isinstance(metrics, ComputesOfEach):
+        found = metrics.compute_of_each(name, logits, label)
+        if found is not None:
+            return [{name: value} for value in found.tolist()]
+    return [_all_of(metrics, logit, label) for logit in logits]
+
+
+def _all_of(metrics: Any, logit: Tensor, label: Tensor) -> dict[str, float]:
+    metrics.reset()
+    metrics.update(logit, label)
+    return {name: float(value) for name, value in metrics.compute().items()}

@@ -1,3 +1,4 @@
+import math
 import warnings
 from pathlib import Path
 
@@ -45,6 +46,26 @@ def test_equals_sklearn_over_several_batches(threshold: float) -> None:
     for part in torch.arange(1000).split(300):
         metrics.update(logit[part], label[part])
     assert computed(metrics) == pytest.approx(by_sklearn(logit, label, threshold), abs=1e-5)
+
+
+def test_the_auc_of_many_models_is_that_of_each() -> None:
+    logits, label = torch.stack([rows(300, seed)[0] for seed in range(4)]), rows(300)[1]
+    logits[2, 7] = torch.inf
+    metrics = RecommenderMetrics()
+    expected = []
+    for logit in logits:
+        metrics.reset()
+        metrics.update(logit, label)
+        expected.append(computed(metrics)["auc"])
+    found = metrics.compute_of_each("auc", logits, label)
+    assert found is not None
+    np.testing.assert_array_equal(found.numpy(), np.float32(expected))
+    assert math.isnan(expected[2])
+    assert metrics.compute_of_each("rmse", logits, label) is None
+    with pytest.warns(UserWarning, match="all 300 evaluated rows have label 1"):
+        alike = metrics.compute_of_each("auc", logits, torch.ones(300))
+    assert alike is not None
+    assert alike.isnan().all()
 
 
 def test_half_precision_logits_are_taken() -> None:

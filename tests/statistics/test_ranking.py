@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from lightning_modules.statistics.ranking import LatestRanks, auc, dense_ranks, grouped_auc
+from lightning_modules.statistics import ranking
+from lightning_modules.statistics.ranking import LatestRanks, auc, auc_of_each, dense_ranks, grouped_auc
 
 rows = st.lists(
     st.tuples(st.integers(-3, 3), st.booleans(), st.integers(0, 4)),
@@ -36,6 +37,21 @@ def test_areas_equal_a_count_over_all_pairs(drawn: list[tuple[int, bool, int]]) 
     index = torch.unique(torch.tensor(user), return_inverse=True)[1]
     expected = total / weight if weight else float("nan")
     assert float(grouped_auc(rank, torch.tensor(positive), index)) == pytest.approx(expected, nan_ok=True)
+
+
+@settings(deadline=None, derandomize=True)
+@given(rows, st.integers(1, 5), st.integers(1, 200), st.booleans())
+def test_areas_of_many_models_are_those_of_each(
+    drawn: list[tuple[int, bool, int]], models: int, cells: int, tied: bool
+) -> None:
+    positive = torch.tensor([row[1] for row in drawn])
+    scores = torch.rand(models, len(drawn), generator=torch.Generator().manual_seed(models))
+    scores = (scores * 3).round() if tied else scores
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "_MOST_CELLS", cells)
+        found = auc_of_each(scores, positive)
+    expected = torch.stack([auc(dense_ranks(score), positive) for score in scores])
+    assert torch.equal(found.nan_to_num(-1.0), expected.nan_to_num(-1.0))
 
 
 def test_ranks_are_dense_and_shared_by_ties() -> None:
