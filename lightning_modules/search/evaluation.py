@@ -19,13 +19,12 @@ from callbacks.reward import RewardCallback
 from lightning_modules.losses.contract import given_by
 from lightning_modules.search.executors import in_worker
 from lightning_modules.search.trial import Assignment, Evaluation, GridPoint, best_of_each
+from lightning_modules.statistics.single_metric import metric_name
 from lightning_modules.statistics.standard_errors import components_of
 from lightning_modules.training.quiet import quiet_lightning
 from lightning_modules.training.trainers import TrainerFactory, fit
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.signals import time_limit
-
-_SPLIT = "val/"
 
 
 class Evaluator(Protocol):
@@ -205,11 +204,6 @@ class RewardRows(pl.Callback):
         """Keep them if the validation counts."""
         if self.best is None or self.best.epoch == trainer.current_epoch + 1:
             self.components = self._latest
-
-
-def metric_name(monitor: str) -> str:
-    """Return the name that a model's metrics have for one that is logged under ``monitor`` in validation."""
-    return monitor.removeprefix(_SPLIT)
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from lightning_modules.populations import MeasuredPopulation, UnmatchedError
 from lightning_modules.populations.fused.steps import StepsDataModule
 from lightning_modules.populations.trainer_matching import WHOLE_EPOCHS, refuse_other_device, require_numba
 from lightning_modules.populations.validations import LastValidations
-from lightning_modules.search.evaluation import Evaluator, metric_name
+from lightning_modules.search.evaluation import Evaluator
 from lightning_modules.search.population_evaluation import GroupEvaluator
 from lightning_modules.search.trial import Assignment, Evaluation, GridPoint
+from lightning_modules.statistics.single_metric import metric_name
 from lightning_modules.utilities.processes import torch_threads
 
 _log = logging.getLogger(__name__)

@@ -15,8 +15,9 @@ from lightning_modules.populations import MeasuredPopulation, Population, Unmatc
 from lightning_modules.populations.clipping import clipping_of
 from lightning_modules.populations.trainer_matching import ENDS_ANY_TIME, OWN_CLIPPING, SINGLE_PROCESS, difference
 from lightning_modules.populations.validations import BestValidations, CopyValidation, LastValidations
-from lightning_modules.search.evaluation import isolated_training, metric_name
+from lightning_modules.search.evaluation import isolated_training
 from lightning_modules.search.trial import Assignment, Evaluation, GridPoint, best_of_each
+from lightning_modules.statistics.single_metric import metric_name
 from lightning_modules.training.quiet import quiet_lightning
 from lightning_modules.training.trainers import TrainerFactory, fit
 

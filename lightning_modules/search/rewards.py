@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_modules.losses import LossObject
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.trial import Evaluation
+from lightning_modules.statistics.single_metric import metric_name
 from lightning_modules.statistics.standard_errors import standard_error
 
 #: The reward of a trial without a score, where no trained one has as little.
@@ -63,7 +64,7 @@ class Baseline:
                 f"the baseline loss {self.loss.title} could not be trained ({evaluation.status}). {reason}"
             )
         self._scores[epochs], self._components[epochs] = evaluation.score, evaluation.components
-        has_level = self.metric.removeprefix("val/").partition("/")[0] == "auc"
+        has_level = metric_name(self.metric).partition("/")[0] == "auc"
         error = evaluation.standard_error if has_level else None
         if remark := chance_remark(self.loss.title, evaluation.score, error):
             self.remarks.append(remark)

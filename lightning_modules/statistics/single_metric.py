@@ -4,6 +4,14 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+#: What a validation logs a model's metrics under, before their names.
+VALIDATION = "val/"
+
+
+def metric_name(monitor: str) -> str:
+    """Return the name that a model's metrics have for one that is logged under ``monitor`` in validation."""
+    return monitor.removeprefix(VALIDATION)
+
 
 @runtime_checkable
 class ComputesOfEach(Protocol):

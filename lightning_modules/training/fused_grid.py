@@ -14,6 +14,7 @@ from lightning_modules.losses import BCE, Loss
 from lightning_modules.populations import UnmatchedError
 from lightning_modules.populations.trainer_matching import ENDS_ANY_TIME, OWN_CLIPPING, WHOLE_EPOCHS
 from lightning_modules.populations.validations import BestValidations, CopyValidation
+from lightning_modules.statistics.single_metric import VALIDATION, metric_name
 from lightning_modules.training.fused_convergence import refuse_unlike
 from lightning_modules.training.trainers import fit, scoring_trainer
 from lightning_modules.training.tuning import Setting
@@ -64,10 +65,10 @@ class FusedGridTrainer:
     """
 
     def __init__(self, recipe: Mapping[str, Any], monitor: str, mode: Literal["max", "min"], *, patience: int) -> None:
-        if not monitor.startswith("val/"):
+        if not monitor.startswith(VALIDATION):
             raise UnmatchedError(f"compiled kernels measure the model's own metrics, of which '{monitor}' is none")
         self.recipe = recipe
-        self.metric = monitor.removeprefix("val/")
+        self.metric = metric_name(monitor)
         self.mode = mode
         self.patience = patience
         self.trainer = scoring_trainer(recipe, **OWN_CLIPPING)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from lightning_modules.statistics.single_metric import metric_name
+
 _TITLES = {"auc": "AUC", "log_loss": "log-loss", "ndcg": "NDCG", "mrr": "MRR", "map": "MAP"}
 
 
@@ -74,7 +76,7 @@ class Measurement:
 
 def metric_title(monitor: str) -> str:
     """Return the name of a monitored metric, such as ``val/auc``, in a sentence."""
-    measured, _, task = monitor.removeprefix("val/").partition("/")
+    measured, _, task = metric_name(monitor).partition("/")
     name, *cutoff = measured.split("@")
     title = "@".join([_TITLES.get(name, name.replace("_", " ")), *cutoff])
     return f"{title} {task}".rstrip()
