@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
+from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, _InstantiatorFn
 
 from callbacks import PredictionWriter
@@ -132,8 +133,10 @@ class CLI(LightningCLI):
         model = self._get(self.config, "model")
         optimizer = explicit_optimizer(model.as_dict()) if model else None
         if optimizer:
-            section = {"class_path": model.class_path, "init_args": {"optimizer": optimizer}}
-            self.config = self.parser.parse_object({self.subcommand: {"model": section}}, self.config)
+            # jsonargparse gives these no types.
+            arguments = Namespace(optimizer["init_args"])  # type: ignore[no-untyped-call]
+            section = Namespace({**optimizer, "init_args": arguments})  # type: ignore[no-untyped-call]
+            model.init_args["optimizer"] = section
 
     @property
     def _root(self) -> Path:
@@ -169,7 +172,7 @@ class CLI(LightningCLI):
         given = {name: self.config[verb][name].as_dict() for name in SECTIONS if self.config[verb].get(name)}
         model = agreed_model(path, given)
         if model is not None:
-            self.config = self.parser.parse_object({verb: {"model": model}}, self.config)
+            self.config[verb] = self._parser(verb).parse_object({"model": model}, self.config[verb])
 
     def instantiate_classes(self) -> None:
         """Build the model, the data and the Trainer; objects that were handed over take their place."""

@@ -30,6 +30,11 @@ class VerbParser(ArgumentParser):
         self.verbs: Mapping[str, VerbParser] = {}
         self.owners: Mapping[str, type] = {}
 
+    def dump(self, namespace: Any, *arguments: Any, **options: Any) -> str:
+        """Return a configuration as text; it is not checked again, which takes longer than parsing it."""
+        text: str = super().dump(namespace, *arguments, **{**options, "skip_validation": True})
+        return text
+
     def format_help(self, formatter: Any = None) -> str:  # noqa: ARG002
         """Return the page as it is printed."""
         return self.page().text()
