@@ -3,10 +3,12 @@
 import gc
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import torch
+from lightning_fabric.utilities import registry
 
 from tests.blank_pictures import leave_pictures_blank
 
@@ -53,6 +55,14 @@ def imports_are_no_garbage() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed_callbacks_are_found_once() -> Iterator[None]:
+    """Every Trainer looks for callbacks in all installed packages, which takes longer than building the rest of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "entry_points", lru_cache(registry.entry_points))
+        yield
 
 
 @pytest.fixture(scope="session")
