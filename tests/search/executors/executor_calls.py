@@ -5,6 +5,7 @@ import os
 import signal
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -85,6 +86,15 @@ def describe() -> dict[str, Any]:
         "sigint": signal.getsignal(signal.SIGINT),
         "sigterm": signal.getsignal(signal.SIGTERM),
     }
+
+
+def describe_when_met(folder: str, workers: int) -> dict[str, Any]:
+    """Describe this worker when so many have begun such a call, however long they took to start."""
+    Path(folder, str(os.getpid())).touch()
+    end = time.monotonic() + 60
+    while len(os.listdir(folder)) < workers and time.monotonic() < end:
+        time.sleep(0.05)
+    return describe()
 
 
 def pid_after(seconds: float) -> int:

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import loky
 import pytest
@@ -44,8 +45,13 @@ def test_slots(executor: ProcessExecutor) -> None:
     assert ProcessExecutor().slots == loky.cpu_count()
 
 
-def test_calls_run_side_by_side(executor: ProcessExecutor) -> None:
-    pids = {future.result() for future in [executor.submit(calls.pid_after, 2.0) for _ in range(2)]}
+def described_by_two(executor: ProcessExecutor, folder: Path) -> list[dict[str, Any]]:
+    futures = [executor.submit(calls.describe_when_met, str(folder), 2) for _ in range(2)]
+    return [future.result() for future in futures]
+
+
+def test_calls_run_side_by_side(executor: ProcessExecutor, tmp_path: Path) -> None:
+    pids = {each["pid"] for each in described_by_two(executor, tmp_path)}
     assert len(pids) == 2
     assert os.getpid() not in pids
 
@@ -108,20 +114,13 @@ def test_warnings_are_as_quiet_as_the_drivers() -> None:
 
 
 @pytest.mark.slow
-def test_each_worker_sees_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_worker_sees_one_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     with ProcessExecutor(workers=2) as executor:
-        executor.submit(calls.pid_after, 0).result()
-        seen = [future.result() for future in [executor.submit(describe_slowly) for _ in range(2)]]
+        seen = described_by_two(executor, tmp_path)
     assert {each["device"] for each in seen} == {"5", "7"}
     assert len({each["pid"] for each in seen}) == 2
-
-
-def describe_slowly() -> dict:
-    # Long enough for the second worker to start on a busy machine.
-    time.sleep(3)
-    return calls.describe()
 
 
 @pytest.mark.parametrize(("count", "variable", "expected"), [(0, "", ()), (1, "", ()), (3, "", ("0", "1", "2"))])
@@ -145,16 +144,11 @@ def test_shutdown_kills_what_runs_and_removes_what_was_shared() -> None:
 
 
 @pytest.mark.slow
-def test_the_garbage_collector_spares_what_a_worker_has_loaded() -> None:
+def test_a_worker_collects_no_garbage_in_what_it_has_loaded_and_a_plain_shutdown_waits_for_its_calls() -> None:
     with ProcessExecutor(workers=1) as single:
         first, second = (single.submit(calls.collectable_objects).result() for _ in range(2))
+        future = single.submit(calls.pid_after, 0.3)
     assert second < first / 10
-
-
-@pytest.mark.slow
-def test_a_plain_shutdown_waits_for_the_calls() -> None:
-    with ProcessExecutor(workers=1) as executor:
-        future = executor.submit(calls.pid_after, 0.3)
     assert future.result() > 0
 
 
