@@ -131,7 +131,7 @@ def test_a_random_actor_improves(kind: type[ActorCritic], seed: int) -> None:
         actor_lr=2e-3,
         **options,
     )
-    trainer = quiet_trainer(max_epochs=36)
+    trainer = quiet_trainer(max_epochs=36, check_val_every_n_epoch=36)
     before = trainer.validate(agent, sessions, verbose=False)[0]["val/score"]
     trainer.fit(agent, sessions)
     after = float(trainer.callback_metrics["val/score"])

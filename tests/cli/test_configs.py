@@ -6,17 +6,18 @@ import pytest
 import yaml
 
 from lightning_modules.cli.main import main
-from tests.cli.cli_helpers import REPOSITORY, SYNTHETIC, candidates, data_of, write_split
+from tests.cli.cli_helpers import DATA, REPOSITORY, SYNTHETIC, candidates, data_of, write_split
 
 CONFIGS = REPOSITORY / "configs"
 SEARCHES, COMPARISONS = (sorted((CONFIGS / verb).glob("*.yaml")) for verb in ("search", "compare"))
 pytestmark = pytest.mark.usefixtures("_undrawn")
 TINY = [
-    *("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.accelerator=cpu"),
-    "--trainer.check_val_every_n_epoch=1",
+    *("--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1", "--trainer.accelerator=cpu"),
     *("--search.rounds=1", "--search.candidates=2", "--search.warmup_updates=1", "--search.most_draws=2048"),
     *("--search.references=[]", "--search.root=study", "--search.finalists=1", "--search.finalist_epochs=1"),
 ]
+#: Further options of the files whose data are drawn; they keep kernels from training, which do whole epochs.
+FEW_BATCHES = ["--trainer.limit_train_batches=2"]
 #: Every file tunes rewards.
 UNREFINED = ["--search.tuning.extensions=0", "--search.tuning.refinements=0"]
 #: Further options of the files of models that no kernels train, where every training takes a part of a second.
@@ -54,6 +55,7 @@ def test_every_file_is_understood(path: Path, capsys: pytest.CaptureFixture[str]
 def test_every_search_runs(path: Path, tmp_path: Path) -> None:
     few = FEW_TRAININGS if path.stem.startswith(("kuairand", "synthetic_esmm")) else []
     few = few or (FEW_TEMPERATURES if path.stem.startswith("top_n") else [])
+    few = few + FEW_BATCHES if path.stem in SYNTHETIC else few
     assert main(["search", f"--config={path}", *data_of(path, tmp_path / "data"), *TINY, *UNREFINED, *few]) == 0
     assert set(candidates(Path("study"))["status"]) == {"trained"}
 
@@ -61,7 +63,7 @@ def test_every_search_runs(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ml100k_biased_mf", pytest.param("ml100k_deep_mf", marks=pytest.mark.slow)])
 def test_other_data_can_be_named(name: str) -> None:
     config = CONFIGS / "search" / f"{name}.yaml"
-    assert main(["search", f"--config={config}", "--data=SyntheticInteractions", *TINY]) == 0
+    assert main(["search", f"--config={config}", *DATA, *TINY, *UNREFINED]) == 0
     assert set(candidates(Path("study"))["status"]) == {"trained"}
 
 

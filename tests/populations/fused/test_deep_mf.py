@@ -1,9 +1,6 @@
 """Compiled training of deep matrix factorisation against torch's modules and optimizers in double precision."""
 
 import copy
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -184,13 +181,3 @@ def test_products_of_all_sizes(rows: int, terms: int, columns: int, seed: int) -
         total = result.copy()
         add_product(total, each, right)
         assert np.abs(total - expected).max() < 1e-5
-
-
-@pytest.mark.slow
-def test_kernels_mean_the_same_without_compilation() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--numprocesses=0", "-m", ""]
-    names = "not_finite or (torchs_modules and Adagrad) or (torchs_modules and AdamW)"
-    result = subprocess.run(
-        [*command, __file__, "-k", names], env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stdout

@@ -1,8 +1,5 @@
 """Compiled training against torch's dense optimizers in double precision."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -157,13 +154,3 @@ def test_training_ends_where_a_derivative_is_not_finite() -> None:
     cells = SLOPES.cells.copy()
     cells[len(cells) // 2 :] = np.nan
     assert not table.train(planned(columns, [0, 20, 40]), SLOPES._replace(cells=cells), CLIPPINGS["none"][1])
-
-
-@pytest.mark.slow
-def test_kernels_mean_the_same_without_compilation() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--numprocesses=0", "-m", ""]
-    names = "plan_names or not_finite or (dense_optimizers and SGD)"
-    result = subprocess.run(
-        [*command, __file__, "-k", names], env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stdout
