@@ -48,9 +48,16 @@ def searched(root: Path, arguments: Sequence[str]) -> dict[str, Any]:
     return {"seconds": seconds, **kept}
 
 
-def compared(study: Path, root: Path, arguments: Sequence[str]) -> dict[str, Any]:
-    """Compare a study's answer with BCE on the test rows; return the difference, its interval and its p value."""
-    run(["compare", *arguments, "--compare.root", str(root), "--formulas", f"{study}#answer", "--losses", "[]"])
+def compared(study: Path, root: Path, arguments: Sequence[str], taken: str = "answer") -> dict[str, Any]:
+    """Compare a formula of a study with BCE on the test rows; return the difference, its interval and its p value.
+
+    Args:
+        study: The study.
+        root: Folder of the comparison.
+        arguments: Its other options.
+        taken: The formula, as after the ``#`` of a loss's name.
+    """
+    run(["compare", *arguments, "--compare.root", str(root), "--formulas", f"{study}#{taken}", "--losses", "[]"])
     summary = pd.read_csv(root / "summary.csv")
     row = summary[summary["group"] == "given"].iloc[0]
     return {name: row[name] for name in ("difference", "low", "high", "p_value")}
