@@ -1,6 +1,5 @@
 """Trains losses with compiled kernels where these match, and otherwise as they are trained without them."""
 
-import copy
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
@@ -9,14 +8,13 @@ import pytorch_lightning as pl
 
 from lightning_modules.losses import Loss
 from lightning_modules.populations import MeasuredPopulation, UnmatchedError
-from lightning_modules.populations.fused.steps import StepsDataModule
 from lightning_modules.populations.trainer_matching import WHOLE_EPOCHS, refuse_other_device, require_numba
 from lightning_modules.populations.validations import LastValidations
 from lightning_modules.search.evaluation import Evaluator
 from lightning_modules.search.population_evaluation import GroupEvaluator
 from lightning_modules.search.trial import Assignment, Evaluation, GridPoint
 from lightning_modules.statistics.single_metric import metric_name
-from lightning_modules.utilities.processes import torch_threads
+from lightning_modules.training.fused_convergence import fit_copies
 
 _log = logging.getLogger(__name__)
 
@@ -79,20 +77,13 @@ class FusedEvaluator(GroupEvaluator):
             validations=validations,
         )
 
-    def training_data(self) -> pl.LightningDataModule:
-        """Return the data module for the Trainer, which hands out many steps at a time."""
-        # A copy, since a data module keeps a reference to its Trainer, which would be sent to workers with it.
-        return StepsDataModule(copy.copy(self.datamodule))
-
     def _trainer(self, name: str, epochs: int | None, patience: int | None) -> pl.Trainer:
         trainer = super()._trainer(name, epochs, patience)
         refuse_other_device(trainer)
         return trainer
 
     def _fit(self, trainer: pl.Trainer, population: MeasuredPopulation) -> None:
-        # The kernels have the threads; torch's operations between them are too small for more than one.
-        with torch_threads(1):
-            super()._fit(trainer, population)
+        fit_copies(trainer, population, self.datamodule)
 
     def _give_up(self, error: UnmatchedError) -> None:
         self._matches = False

@@ -69,10 +69,6 @@ class GroupEvaluator(ABC):
             UnmatchedError: If the recommender or its optimizer cannot be matched.
         """
 
-    def training_data(self) -> pl.LightningDataModule:
-        """Return the data module for the Trainer."""
-        return self.datamodule
-
     def check(self, recommender: pl.LightningModule) -> None:
         """Refuse what a population cannot match, before anything is trained.
 
@@ -128,7 +124,7 @@ class GroupEvaluator(ABC):
         return population
 
     def _fit(self, trainer: pl.Trainer, population: MeasuredPopulation) -> None:
-        fit(trainer, population, self.training_data())
+        fit(trainer, population, self.datamodule)
 
     def _validations(self, count: int, assignment: Assignment) -> LastValidations:
         if assignment.patience is None:

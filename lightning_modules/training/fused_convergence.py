@@ -1,16 +1,18 @@
 """Trains a model to convergence with compiled kernels."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 
-from lightning_modules.populations import UnmatchedError
+from lightning_modules.populations import MeasuredPopulation, UnmatchedError
 from lightning_modules.populations.fused.steps import StepsDataModule
 from lightning_modules.populations.trainer_matching import WHOLE_EPOCHS, difference, refuse_other_device, require_numba
 from lightning_modules.training.convergence import ConvergenceTrainer
 from lightning_modules.training.step_hooks import trainer_is_plain
 from lightning_modules.training.trainers import fit
+from lightning_modules.utilities.processes import torch_threads
 
 
 def refuse_unlike(trainer: pl.Trainer, matched: Mapping[str, Any], own: Sequence[pl.Callback] = ()) -> None:
@@ -30,6 +32,20 @@ def refuse_unlike(trainer: pl.Trainer, matched: Mapping[str, Any], own: Sequence
     refuse_other_device(trainer)
     if not trainer_is_plain(trainer):
         raise UnmatchedError("the strategy, precision or profiler of the trainer changes single steps")
+
+
+def fit_copies(trainer: pl.Trainer, population: MeasuredPopulation, datamodule: pl.LightningDataModule) -> None:
+    """Train a population of compiled kernels, which have all threads.
+
+    Args:
+        trainer: The Trainer.
+        population: The population, whose training batches are many steps.
+        datamodule: The data, in batches of one step.
+    """
+    # Torch's operations between the kernels are too small for more threads than one. The data module is copied, since
+    # it keeps a reference to its Trainer, which would be sent to workers with it.
+    with torch_threads(1):
+        fit(trainer, population, StepsDataModule(copy.copy(datamodule)))
 
 
 class FusedConvergenceTrainer(ConvergenceTrainer):

@@ -1,6 +1,5 @@
 """Trains a model with several losses and settings at once with compiled kernels, each until its metric stops rising."""
 
-import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from lightning_modules.populations import UnmatchedError
 from lightning_modules.populations.trainer_matching import ENDS_ANY_TIME, OWN_CLIPPING, WHOLE_EPOCHS
 from lightning_modules.populations.validations import BestValidations, CopyValidation
 from lightning_modules.statistics.single_metric import VALIDATION, metric_name
-from lightning_modules.training.fused_convergence import refuse_unlike
-from lightning_modules.training.trainers import fit, scoring_trainer
+from lightning_modules.training.fused_convergence import fit_copies, refuse_unlike
+from lightning_modules.training.trainers import scoring_trainer
 from lightning_modules.training.tuning import Setting
-from lightning_modules.utilities.processes import torch_threads
 
 if TYPE_CHECKING:
     from lightning_modules.populations.fused.fused_population import FusedPopulation
@@ -109,16 +107,12 @@ class FusedGridTrainer:
             datamodule: What they are trained and validated on.
             seed: Seed of the model and of the order of the batches.
         """
-        from lightning_modules.populations.fused.steps import StepsDataModule
-
         torch.manual_seed(seed)
         validations = BestValidations(len(settings), self.metric, self.mode, patience=self.patience, keep_weights=True)
         population = self._population(build(), losses, settings, validations)
         # Again, as in a training of its own.
         torch.manual_seed(seed)
-        # The kernels have the threads; torch's operations between them are too small for more than one.
-        with torch_threads(1):
-            fit(self.trainer, population, StepsDataModule(copy.copy(datamodule)))
+        fit_copies(self.trainer, population, datamodule)
         scores = map(validations.score, validations.counted)
         ends = zip(
             *(validations.counted, scores, validations.waited, population.is_finite, population.errors), strict=True
