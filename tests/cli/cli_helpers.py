@@ -2,10 +2,12 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from benchmarks.common.running_commands import Start
 from lightning_modules.search.ledger import read_ledger
@@ -40,7 +42,11 @@ def status_when_ended(start: Start, command: list[str], number: signal.Signals, 
         pass
     os.kill(process.pid, number)
     status = process.wait(60)
-    assert status is not None
+    if status is None:
+        # Its stack goes to its output.
+        os.kill(process.pid, signal.SIGUSR1)
+        time.sleep(1)
+        pytest.fail(f"{number.name} has not ended it:\n{output.read_text()}")
     assert "Traceback" not in output.read_text()
     return status
 
