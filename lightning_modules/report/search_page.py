@@ -13,6 +13,7 @@ from lightning_modules.report.losses import ShownLoss, cards, properties, symbol
 from lightning_modules.report.page import Page, Section
 from lightning_modules.report.pictures import picture
 from lightning_modules.report.run_facts import FolderSettings, commands, data_section, settings_section
+from lightning_modules.search.answer import bar_words
 from lightning_modules.search.reports.panels import draw_front, draw_rewards
 from lightning_modules.search.reports.stored_measurement import stored_measurement
 from lightning_modules.search.study import Study
@@ -94,14 +95,14 @@ class _SearchReport:
             loss = self.study.loss(int(row["rank"]))
             words = (
                 f"Validated: it was trained to convergence beside tuned {self.measurement.baseline} and beat it by "
-                "more than the standard error of the difference, the shortest of those that do and are as good. "
+                f"more than {bar_words(finalists)} of the difference, the shortest of those that do and are as good. "
                 f"{self.measurement.finalist_sentence} The test rows were not looked at; a comparison does that."
             )
             return joined([element("div", written(loss), class_="answer"), paragraphs(words)])
         if self.study.found_nothing:
             return paragraphs(
                 f"None of {finalists} finalists has a better {self.measurement.metric} on the validation rows than "
-                f"tuned {self.measurement.baseline} by more than the standard error of the difference. "
+                f"tuned {self.measurement.baseline} by more than {bar_words(finalists)} of the difference. "
                 f"{self.measurement.finalist_sentence}"
             )
         return paragraphs(

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
 
 from lightning_modules.statistics.standard_errors import seeds_standard_error
+
+#: The standard errors by which one finalist alone has to beat the baseline.
+_BAR_OF_ONE = 1.0
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,9 @@ def validated_formulas(
 ) -> tuple[ValidatedFormula, ...]:
     """Compare finalists with the baseline, and mark the answer if there is one.
 
-    The answer beats the baseline by more than the standard error of the difference. Of the formulas that do, the best
-    one and those less than a standard error of their difference below it are equals; the shortest of these is taken.
+    The answer beats the baseline by more than :func:`bar_of` standard errors of the difference. Of the formulas that
+    do, the best one and those less than a standard error of their difference below it are equals; the shortest of these
+    is taken.
 
     Args:
         baseline: The baseline's trainings.
@@ -98,7 +103,8 @@ def validated_formulas(
         operators: The number of operators of every formula.
     """
     compared = {formula: difference_of(runs, baseline) for formula, runs in finalists.items()}
-    beating = {formula: found for formula, found in compared.items() if found is not None and found[0] > found[1]}
+    bar = bar_of(len(finalists))
+    beating = {formula: each for formula, each in compared.items() if each is not None and each[0] > bar * each[1]}
     best = max(beating, key=lambda formula: beating[formula][0], default="")
     equals = [formula for formula in beating if _is_equal(finalists[best], finalists[formula])]
     answer = min(equals, key=lambda formula: (operators[formula], -beating[formula][0]), default=None)
@@ -107,6 +113,21 @@ def validated_formulas(
         ValidatedFormula(formula, gap, error, formula == answer, finalists[formula][0].temperature)
         for formula, (gap, error) in results
     )
+
+
+def bar_of(count: int) -> float:
+    """Return by how many standard errors the best of so many finalists has to beat the baseline.
+
+    Of ten finalists as good as the baseline, the best one is more than one standard error better in four searches of
+    five. With this bar it is in one of six, as a single finalist is with one standard error (Bonferroni).
+    """
+    normal = NormalDist()
+    return -normal.inv_cdf(normal.cdf(-_BAR_OF_ONE) / max(count, 1))
+
+
+def bar_words(count: int) -> str:
+    """Return the bar in words, such as ``2.1 standard errors``."""
+    return "the standard error" if count == 1 else f"{bar_of(count):.1f} standard errors"
 
 
 def difference_of(runs: Sequence[FinalistRun], others: Sequence[FinalistRun]) -> tuple[float, float] | None:

@@ -108,7 +108,8 @@ class SearchSettings:
             train every loss with a small grid around the best ones and early stopping; the best of the grid is
             rewarded. By default all have the optimizer's own.
         finalists: Best formulas to train to convergence when the search ends, beside the tuned baseline. The one that
-            beats it on the validation rows by more than the standard error is the answer. 0 leaves this out.
+            beats it on the validation rows, by more standard errors the more finalists there are, is the answer. 0
+            leaves this out.
         finalist_seeds: Trainings of each finalist.
         finalist_epochs: The most epochs of such a training, which ends when the metric no longer improves.
         validate_every: Train the finalists also every so many rounds, and let the strategy learn from the results; 0

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.search.answer import FinalistRun, Validation, difference_of, validated_formulas
+from lightning_modules.search.answer import FinalistRun, Validation, bar_of, difference_of, validated_formulas
 
 SEEDS = (7, 8, 9)
 
@@ -59,12 +59,27 @@ def test_without_contributions_of_rows_the_error_is_that_of_seeds() -> None:
     assert found[1] == pytest.approx(torch.tensor([0.02, 0.04, 0.02]).std().item() / math.sqrt(3), abs=1e-6)
 
 
-def test_the_answer_beats_the_baseline_by_more_than_the_standard_error() -> None:
+def test_the_answer_beats_the_baseline_by_more_than_its_error() -> None:
     assert answer({"a": [0.71, 0.72, 0.73]}) == "a"
     assert answer({"a": [0.71, 0.72, 0.73]}, noise=0.5) is None
     assert answer({"a": [0.69, 0.75, 0.69]}) is None
     assert answer({"a": [0.69, 0.68, 0.69]}) is None
     assert answer({}) is None
+
+
+@pytest.mark.parametrize("count", [1, 3, 10])
+def test_the_best_of_any_number_of_level_finalists_seldom_passes_the_bar(count: int) -> None:
+    drawn = torch.randn(200_000, count, generator=torch.Generator().manual_seed(count))
+    share = float((drawn.amax(dim=1) > bar_of(count)).double().mean())
+    # That of a single one by one standard error; Bonferroni's bound is a little higher than the share itself.
+    assert 0.14 < share < 0.165
+
+
+def test_what_beats_the_baseline_as_the_only_finalist_need_not_among_ten() -> None:
+    scores = [0.710, 0.722, 0.702]
+    assert answer({"a": scores}) == "a"
+    others = {name: [0.69, 0.68, 0.69] for name in "bcdefghij"}
+    assert answer({"a": scores} | others) is None
 
 
 def test_of_equals_the_shortest_is_the_answer() -> None:

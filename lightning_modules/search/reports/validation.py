@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from lightning_modules.losses import Formula
-from lightning_modules.search.answer import ValidatedFormula, Validation
+from lightning_modules.search.answer import ValidatedFormula, Validation, bar_words
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.reports.measurement import Measurement
 from lightning_modules.search.reports.summary import reward_words
@@ -68,8 +68,8 @@ def _answer(validation: Validation, measurement: Measurement) -> list[str]:
     if answer is None or answer.difference is None or answer.standard_error is None:
         return [
             f"The answer: nothing that beats {validation.baseline} was found. Of {len(validation.formulas)} finalists "
-            f"none has a better {measurement.metric} on the validation rows than {baseline}, {score}, by more than the "
-            "standard error of the difference."
+            f"none has a better {measurement.metric} on the validation rows than {baseline}, {score}, by more than "
+            f"{bar_words(len(validation.formulas))} of the difference."
         ]
     return [
         f"The answer, validated: {Formula.parse(answer.formula).shortest()}",
