@@ -10,7 +10,7 @@ from datamodules.batches import Batch
 from lightning_modules.populations.fused.factor_kernels import logits
 from lightning_modules.populations.fused.fused_model import FusedModel, fused, refuse_fixed, rows_of
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, Floats, SlopeCells, StepPlan
-from lightning_modules.populations.fused.optimizers import TableFactory
+from lightning_modules.populations.fused.optimizers import Shared, TableFactory
 from lightning_modules.populations.fused.plan_kernels import plan_steps
 from lightning_modules.recommenders import BiasedMF
 
@@ -41,9 +41,9 @@ class FusedBiasedMF(FusedModel):
             *rows_of(samples, self._num_users, self._num_items), label, np.asarray(steps, np.int64), num_rows
         )
 
-    def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
+    def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits, shared: Shared) -> bool:
         """Take the steps of a plan; see :class:`FusedModel`."""
-        return self._table.train(plan, slopes, limits)
+        return self._table.train(plan, slopes, limits, shared)
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the logit of every row of a batch, float [n]."""

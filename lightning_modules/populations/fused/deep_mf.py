@@ -10,7 +10,7 @@ from datamodules.batches import Batch
 from lightning_modules.populations.fused.dense_layers import DenseLayers
 from lightning_modules.populations.fused.fused_model import FusedModel, fused, refuse_fixed, rows_of
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, SlopeCells, StepPlan
-from lightning_modules.populations.fused.optimizers import TableFactory
+from lightning_modules.populations.fused.optimizers import Shared, TableFactory
 from lightning_modules.populations.fused.plan_kernels import plan_steps
 from lightning_modules.recommenders import DeepMF
 
@@ -44,10 +44,10 @@ class FusedDeepMF(FusedModel):
         draws, draw_starts = self._layers.draws(starts)
         return plan._replace(draws=draws, draw_starts=draw_starts)
 
-    def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
+    def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits, shared: Shared) -> bool:
         """Take the steps of a plan; see :class:`FusedModel`."""
         self._layers.count(plan.steps)
-        return self._table.train(plan, slopes, limits)
+        return self._table.train(plan, slopes, limits, shared)
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the logit of every row of a batch, float [n]."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from datamodules.batches import Batch
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, Rows, SlopeCells, StepPlan
-from lightning_modules.populations.fused.optimizers import TableFactory
+from lightning_modules.populations.fused.optimizers import Shared, TableFactory
 from lightning_modules.populations.fused.steps import Steps
 from lightning_modules.populations.optimizer_matching import untrained
 from lightning_modules.populations.stacked_model import UnmatchedError, check_decisive_methods, overridden_methods
@@ -48,8 +48,16 @@ class FusedModel(ABC):
         """
 
     @abstractmethod
-    def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
-        """Take the steps of a plan and return whether all derivatives of the loss were finite."""
+    def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits, shared: Shared) -> bool:
+        """Take the steps of a plan and return whether all derivatives of the loss were finite.
+
+        Args:
+            plan: The steps.
+            slopes: The derivatives of the loss.
+            limits: Clipping of the gradients.
+            shared: What copies that have taken the same steps so far compute of this plan once for all of them; empty
+                at first.
+        """
 
     @abstractmethod
     def logits(self, batch: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lightning_modules.populations.fused import biased_mf, deep_mf  # noqa: F401
 from lightning_modules.populations.fused.fused_model import check_fused, fused
 from lightning_modules.populations.fused.kernel_arguments import ClippingLimits, SlopeCells, StepPlan
 from lightning_modules.populations.fused.matching import StepSetting, matched_table
+from lightning_modules.populations.fused.optimizers import Shared
 from lightning_modules.populations.fused.steps import Steps
 from lightning_modules.populations.gradient_table import SlopeTable
 from lightning_modules.populations.measured_population import MeasuredPopulation
@@ -83,15 +85,15 @@ class FusedPopulation(MeasuredPopulation):
         Raises:
             UnmatchedError: If a label is neither 0 nor 1.
         """
-        plan = self._copies[0].planned(batch)
+        train = partial(self._train, self._copies[0].planned(batch), {})
         alive = [number for number in self.validations.running if self._finite[number]]
         if self._threads == 1 or len(alive) == 1:
             # To start a thread takes as long as some steps.
             for number in alive:
-                self._finite[number] = self._train(number, plan)
+                self._finite[number] = train(number)
             return
         with ThreadPoolExecutor(self._threads) as threads:
-            trained = [threads.submit(self._train, number, plan) for number in alive]
+            trained = [threads.submit(train, number) for number in alive]
             try:
                 for number, future in zip(alive, trained, strict=True):
                     self._finite[number] = future.result()
@@ -99,8 +101,8 @@ class FusedPopulation(MeasuredPopulation):
                 # After Ctrl-C or a time limit, those that have not begun would still be trained.
                 threads.shutdown(cancel_futures=True)
 
-    def _train(self, number: int, plan: StepPlan) -> bool:
-        return self._copies[number].train(plan, self._slopes[number], self._limits)
+    def _train(self, plan: StepPlan, shared: Shared, number: int) -> bool:
+        return self._copies[number].train(plan, self._slopes[number], self._limits, shared)
 
     def logits(self, batch: Any, copies: Sequence[int]) -> Tensor:
         """Return the logit of every row of a batch under these copies, float [n, copies]."""

@@ -71,7 +71,7 @@ class FusedTraining(QuickHooks, pl.LightningModule):
     def training_step(self, batch: Steps) -> Tensor:
         """Take the steps, and return nan if a derivative of the loss was not finite, else 0."""
         plan = self._copy.planned(batch)
-        self._finite = self._finite and self._copy.train(plan, self._slopes, self._limits)
+        self._finite = self._finite and self._copy.train(plan, self._slopes, self._limits, {})
         self._count(len(batch.starts) - 2)
         state = self._copy.state()
         if not self._finite:

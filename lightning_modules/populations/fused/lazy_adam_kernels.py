@@ -12,7 +12,6 @@ from lightning_modules.populations.fused.dense_adam_kernels import step_network_
 from lightning_modules.populations.fused.kernel_arguments import (
     AdamSettings,
     ClippingLimits,
-    Doubles,
     Floats,
     IdleTables,
     Network,
@@ -32,9 +31,35 @@ _WEIGHT, _WEIGHT_2, _EPS, _EPS_2, _MEAN, _SQUARE, _SHRINKAGE, _COLUMNS = range(8
 _LEAST_VARIANCE = 1e-9
 
 
+@compiled
+def idle_coefficients(last: Offsets, plan: StepPlan, idle: IdleTables, settings: AdamSettings, done: int) -> Floats:
+    """Return what the idle updates before every step of a plan do to the rows that it reads.
+
+    They are the same whatever the weights and the loss are.
+
+    Args:
+        last: Number of each row's last step, from 1; 0 for none. The plan's steps are added.
+        plan: The steps.
+        idle: Sums of idle moves.
+        settings: Adam's settings.
+        done: Number of earlier steps.
+
+    Returns:
+        The coefficients of every row of :func:`_write_coefficients`, float32 [reads, columns].
+    """
+    result = np.empty((len(plan.rows), _COLUMNS), np.float32)
+    for step in range(len(plan.steps) - 1):
+        now, first, end = done + step + 1, plan.row_starts[step], plan.row_starts[step + 1]
+        rows = plan.rows[first:end]
+        _write_coefficients(rows, last, now, idle, settings, result[first:end])
+        for row in rows:
+            last[row] = now
+    return result
+
+
 @compiled_part
-def _idle_coefficients(
-    rows: Rows, last: Offsets, now: int, idle: IdleTables, settings: AdamSettings, result: Doubles
+def _write_coefficients(
+    rows: Rows, last: Offsets, now: int, idle: IdleTables, settings: AdamSettings, result: Floats
 ) -> None:
     """Write what the updates of the steps from the last one of each row to the one before ``now`` do to it.
 
@@ -81,13 +106,13 @@ def _quadrature(mean: float, square: float, cube: float) -> tuple[float, float, 
 
 
 @compiled_part
-def _make_idle_updates(table: Floats, mean: Floats, square: Floats, rows: Rows, coefficients: Doubles) -> None:
+def _make_idle_updates(table: Floats, mean: Floats, square: Floats, rows: Rows, coefficients: Floats) -> None:
     """Make the updates that are due to the weights of rows; the moments stay those of a row's last step."""
     for place in range(len(rows)):
         row = rows[place]
-        weight, weight_2 = np.float32(coefficients[place, _WEIGHT]), np.float32(coefficients[place, _WEIGHT_2])
-        eps, eps_2 = np.float32(coefficients[place, _EPS]), np.float32(coefficients[place, _EPS_2])
-        shrinkage = np.float32(coefficients[place, _SHRINKAGE])
+        weight, weight_2 = coefficients[place, _WEIGHT], coefficients[place, _WEIGHT_2]
+        eps, eps_2 = coefficients[place, _EPS], coefficients[place, _EPS_2]
+        shrinkage = coefficients[place, _SHRINKAGE]
         for column in range(table.shape[1]):
             root = np.sqrt(square[row, column])
             first, second = root + eps, root + eps_2
@@ -98,12 +123,12 @@ def _make_idle_updates(table: Floats, mean: Floats, square: Floats, rows: Rows, 
 
 @compiled_part
 def _add_to_moments(
-    gradients: Floats, mean: Floats, square: Floats, rows: Rows, coefficients: Doubles, settings: AdamSettings
+    gradients: Floats, mean: Floats, square: Floats, rows: Rows, coefficients: Floats, settings: AdamSettings
 ) -> None:
     mean_share, square_share = np.float32(1 - settings.beta1), np.float32(1 - settings.beta2)
     for place in range(len(rows)):
         row = rows[place]
-        mean_decay, square_decay = np.float32(coefficients[place, _MEAN]), np.float32(coefficients[place, _SQUARE])
+        mean_decay, square_decay = coefficients[place, _MEAN], coefficients[place, _SQUARE]
         for column in range(gradients.shape[1]):
             gradient = gradients[place, column]
             mean[row, column] = mean_decay * mean[row, column] + mean_share * gradient
@@ -115,11 +140,10 @@ def train_adam(
     table: Floats,
     mean: Floats,
     square: Floats,
-    last: Offsets,
     plan: StepPlan,
+    coefficients: Floats,
     slopes: SlopeCells,
     limits: ClippingLimits,
-    idle: IdleTables,
     settings: AdamSettings,
     done: int,
     network: Network | None,
@@ -131,11 +155,10 @@ def train_adam(
         table: The weights, up to the step before a row's last one.
         mean: Mean of the gradients at that step, as large as the table.
         square: Mean of their squares at that step.
-        last: Number of each row's last step, from 1; 0 for none.
         plan: The steps.
+        coefficients: Those of :func:`idle_coefficients`.
         slopes: The derivatives of the loss.
         limits: Clipping of the gradients.
-        idle: Sums of idle moves.
         settings: Adam's settings.
         done: Number of earlier steps.
         network: The layers on the rows; none for a factorisation, whose logit is their product.
@@ -145,20 +168,16 @@ def train_adam(
         Whether all slopes were finite; training ends where one is not.
     """
     gradients = np.empty((plan.most_rows, table.shape[1]), np.float32)
-    coefficients = np.empty((plan.most_rows, _COLUMNS), np.float64)
     slope = np.empty(plan.most_samples, np.float32)
     for step in range(len(plan.steps) - 1):
-        now = done + step + 1
-        rows = plan.rows[plan.row_starts[step] : plan.row_starts[step + 1]]
-        _idle_coefficients(rows, last, now, idle, settings, coefficients)
-        _make_idle_updates(table, mean, square, rows, coefficients)
+        first, end = plan.row_starts[step], plan.row_starts[step + 1]
+        rows, idle = plan.rows[first:end], coefficients[first:end]
+        _make_idle_updates(table, mean, square, rows, idle)
         if not clipped_gradients(table, plan, step, slopes, limits, slope, gradients, network, work):
             return False
-        _add_to_moments(gradients, mean, square, rows, coefficients, settings)
-        for row in rows:
-            last[row] = now
+        _add_to_moments(gradients, mean, square, rows, idle, settings)
         if network is not None:
-            step_network_adam(network, settings, now)
+            step_network_adam(network, settings, done + step + 1)
     return True
 
 
@@ -166,9 +185,12 @@ def train_adam(
 def adam_weights(
     table: Floats, mean: Floats, square: Floats, last: Offsets, idle: IdleTables, settings: AdamSettings, done: int
 ) -> Floats:
-    """Return the weights after ``done`` steps, with the updates that are due in the table; see :func:`train_adam`."""
-    result, coefficients = table.copy(), np.empty((len(table), _COLUMNS), np.float64)
+    """Return the weights after ``done`` steps, with the updates that are due in the table.
+
+    See :func:`train_adam` and :func:`idle_coefficients`.
+    """
+    result, coefficients = table.copy(), np.empty((len(table), _COLUMNS), np.float32)
     rows = all_rows(table)
-    _idle_coefficients(rows, last, done + 1, idle, settings, coefficients)
+    _write_coefficients(rows, last, done + 1, idle, settings, coefficients)
     _make_idle_updates(result, mean, square, rows, coefficients)
     return result

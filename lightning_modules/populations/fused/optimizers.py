@@ -1,7 +1,7 @@
 """Tables of weights with the optimizers that compiled kernels train them with."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, MutableMapping
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -20,8 +20,11 @@ from lightning_modules.populations.fused.kernel_arguments import (
     Workspace,
     workspace,
 )
-from lightning_modules.populations.fused.lazy_adam_kernels import adam_weights, train_adam
+from lightning_modules.populations.fused.lazy_adam_kernels import adam_weights, idle_coefficients, train_adam
 from lightning_modules.populations.fused.sgd_kernels import sgd_weights, train_sgd
+
+#: What is computed of a plan, by whose it is.
+Shared = MutableMapping[Hashable, Any]
 
 
 class TableFactory(Protocol):
@@ -54,14 +57,22 @@ class FusedTable(ABC):
         self._learning_rate = float(settings["lr"])
         self._weight_decay = float(settings["weight_decay"])
 
-    def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
-        """Take the steps of a plan and return whether all slopes were finite; training ends where one is not."""
-        finite = self._train(plan, slopes, limits)
+    def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits, shared: Shared) -> bool:
+        """Take the steps of a plan and return whether all slopes were finite; training ends where one is not.
+
+        Args:
+            plan: The steps.
+            slopes: The derivatives of the loss.
+            limits: Clipping of the gradients.
+            shared: What tables that have taken the same steps so far compute of this plan once for all of them; empty
+                at first.
+        """
+        finite = self._train(plan, slopes, limits, shared)
         self.steps += len(plan.steps) - 1
         return finite
 
     @abstractmethod
-    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool: ...
+    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits, shared: Shared) -> bool: ...
 
     def _layers(self, plan: StepPlan) -> tuple[Network, Workspace] | tuple[None, None]:
         """Return the network and memory for a plan, as kernels take them."""
@@ -82,7 +93,7 @@ class SGDTable(FusedTable):
         self._shrinkage = 1 - self._learning_rate * self._weight_decay
         self._last = np.zeros(len(self._table), np.int64)
 
-    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
+    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits, shared: Shared) -> bool:  # noqa: ARG002
         settings = self._learning_rate, self._shrinkage
         return train_sgd(self._table, self._last, plan, slopes, limits, *settings, self.steps, *self._layers(plan))
 
@@ -105,7 +116,7 @@ class AdagradTable(FusedTable):
         if network is not None:
             network.square.fill(settings["initial_accumulator_value"])
 
-    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
+    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits, shared: Shared) -> bool:  # noqa: ARG002
         state = self._table, self._square
         return train_adagrad(*state, plan, slopes, limits, self._settings, self.steps, *self._layers(plan))
 
@@ -142,9 +153,13 @@ class LazyAdamTable(_AdamTable):
     def _decay(self) -> tuple[float, float]:
         return 1 - self._learning_rate * self._weight_decay, 0.0
 
-    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
-        state = self._table, self._mean, self._square, self._last
-        return train_adam(*state, plan, slopes, limits, self._idle, self._settings, self.steps, *self._layers(plan))
+    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits, shared: Shared) -> bool:
+        if self._settings not in shared:
+            last = self._last.copy()
+            shared[self._settings] = idle_coefficients(last, plan, self._idle, self._settings, self.steps), last
+        coefficients, self._last = shared[self._settings]
+        state = self._table, self._mean, self._square
+        return train_adam(*state, plan, coefficients, slopes, limits, self._settings, self.steps, *self._layers(plan))
 
     def weights(self) -> Floats:
         """Return the weights with the moves that are due."""
@@ -158,6 +173,6 @@ class DenseAdamTable(_AdamTable):
     def _decay(self) -> tuple[float, float]:
         return 1.0, self._weight_decay
 
-    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits) -> bool:
+    def _train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits, shared: Shared) -> bool:  # noqa: ARG002
         state = self._table, self._mean, self._square
         return train_dense_adam(*state, plan, slopes, limits, self._settings, self.steps, *self._layers(plan))

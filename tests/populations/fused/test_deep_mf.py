@@ -90,7 +90,7 @@ def trained(model: DeepMF, build: Build, samples: Batch, steps: list[int], limit
     for part in (steps[: middle + 1], steps[middle:]):
         if len(part) > 1:
             own = Batch(*(column[part[0] : part[-1]] for column in samples))
-            assert copied.train(copied.plan(own, [each - part[0] for each in part]), SLOPES, limits)
+            assert copied.train(copied.plan(own, [each - part[0] for each in part]), SLOPES, limits, {})
             copied.state()
     return copied
 
@@ -136,7 +136,7 @@ def test_training_ends_where_a_derivative_is_not_finite() -> None:
     cells = SLOPES.cells.copy()
     cells[len(cells) // 2 :] = np.nan
     plan = copied.plan(samples, [0, 20, 40])
-    assert not copied.train(plan, SLOPES._replace(cells=cells), matched_limits({}))
+    assert not copied.train(plan, SLOPES._replace(cells=cells), matched_limits({}), {})
 
 
 def frozen(module: str) -> DeepMF:

@@ -1,7 +1,7 @@
 """Compiled training against torch's dense optimizers in double precision."""
 
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Hashable
+from itertools import combinations, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -120,11 +120,34 @@ def test_training_equals_torchs_dense_optimizers(
     for part in (steps[: middle + 1], steps[middle:]):
         if len(part) > 1:
             own = tuple(column[part[0] : part[-1]] for column in columns)
-            assert table.train(planned(own, [each - part[0] for each in part]), SLOPES, limits)
+            assert table.train(planned(own, [each - part[0] for each in part]), SLOPES, limits, {})
             table.weights()
     # Two terms stand for the moves of many idle steps, right to 1 % of them where eps is like the gradients.
     tolerance = 1e-5 + (2e-2 if options.get("eps", 0.0) > 1e-8 else 2e-4) * np.abs(expected - initial_weights()).max()
     assert np.abs(table.weights() - expected).max() < tolerance
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_what_tables_share_changes_none_of_them(kind: str) -> None:
+    columns, steps = samples(120, seed=3), [*range(0, 120, 9), 120]
+    steeper = SLOPES._replace(cells=SLOPES.cells * np.float32(3))
+
+    def trained(*shared: dict[Hashable, Any]) -> list[np.ndarray]:
+        tables = []
+        for number, (rate, slopes) in enumerate(product((0.01, 0.03), (SLOPES, steeper))):
+            model = torch.nn.Linear(1, 1)
+            optimizer = getattr(torch.optim, kind)(model.parameters(), lr=rate)
+            tables.append((matched_table(optimizer, model)(initial_weights()), slopes, shared[number % len(shared)]))
+        for _ in range(2):
+            for table, slopes, own in tables:
+                assert table.train(planned(columns, steps), slopes, CLIPPINGS["none"][1], own)
+            for each in shared:
+                each.clear()
+        return [table.weights() for table, _, _ in tables]
+
+    alone = trained({}, {}, {}, {})
+    assert all(np.array_equal(one, other) for one, other in zip(trained({}), alone, strict=True))
+    assert not any(np.allclose(one, other) for one, other in combinations(alone, 2))
 
 
 def test_a_plan_names_every_sample_of_every_row_once() -> None:
@@ -153,4 +176,4 @@ def test_training_ends_where_a_derivative_is_not_finite() -> None:
     table = matched_table(torch.optim.SGD(model.parameters(), lr=0.1), model)(initial_weights())
     cells = SLOPES.cells.copy()
     cells[len(cells) // 2 :] = np.nan
-    assert not table.train(planned(columns, [0, 20, 40]), SLOPES._replace(cells=cells), CLIPPINGS["none"][1])
+    assert not table.train(planned(columns, [0, 20, 40]), SLOPES._replace(cells=cells), CLIPPINGS["none"][1], {})
