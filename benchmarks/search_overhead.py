@@ -23,6 +23,7 @@ TRIAL = [
     *("--data.batch_size", "128", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"),
     # One training a trial, and nothing after the last round.
     *("--search.tuning", "null", "--search.normalize_scale", "false", "--search.population", "1"),
+    *("--search.finalists", "0"),
 ]
 ARMS: Mapping[str, Sequence[str]] = {
     "one trial at a time": [],
