@@ -75,10 +75,12 @@ class MeasuredPopulation(QuickHooks, pl.LightningModule, ABC):
         """Drop the rows of an interrupted validation."""
         self._logits: list[Tensor] = []
         self._labels: list[Tensor] = []
+        self._users: list[Tensor] = []
 
     def validation_step(self, batch: Any) -> None:
         """Add the batch to the validation rows."""
         self._labels.append(batch.label)
+        self._users.append(batch.user)
         self._logits += [self.logits(part, self.validations.running) for part in _parts(batch)]
 
     def on_validation_epoch_end(self) -> None:
@@ -101,10 +103,11 @@ class MeasuredPopulation(QuickHooks, pl.LightningModule, ABC):
             self.validations.counted[number] = replace(found, weights=weights)
 
     def components(self) -> list[Tensor | None]:
-        """Return the contribution of every row to each candidate's monitored metric in the validation that counts.
+        """Return the contribution of every user to each candidate's monitored metric in the validation that counts.
 
         Returns:
-            Float [n] for every candidate; ``None`` for one that was not validated, and for a metric without components.
+            Float [users] for every candidate; ``None`` for one that was not validated, and for a metric without
+            components.
         """
         return [self._components(validation.logit) for validation in self.validations.counted]
 
@@ -112,7 +115,7 @@ class MeasuredPopulation(QuickHooks, pl.LightningModule, ABC):
         if logit is None:
             return None
         self.metrics.reset()
-        self.metrics.update(logit, torch.cat(self._labels))
+        self.metrics.update(logit, torch.cat(self._labels), torch.cat(self._users))
         return components_of(self.metrics, self.monitor)
 
 

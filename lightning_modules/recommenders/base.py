@@ -109,11 +109,11 @@ class Recommender(TrainedModule):
 
     def validation_step(self, batch: Batch) -> None:
         """Add the batch to the validation metrics."""
-        self.metrics.update(self.logit_step(batch), batch.label)
+        self.metrics.update(self.logit_step(batch), batch.label, batch.user)
 
     def test_step(self, batch: Batch) -> None:
         """Add the batch to the test metrics."""
-        self.metrics.update(self.logit_step(batch), batch.label)
+        self.metrics.update(self.logit_step(batch), batch.label, batch.user)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation split, and of its catalogues where there are cut-offs."""

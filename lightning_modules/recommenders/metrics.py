@@ -10,7 +10,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.core.single_class_warning import SingleClassWarning
 from lightning_modules.statistics.ranking import LatestRanks, auc, auc_of_each, scores_of
-from lightning_modules.statistics.standard_errors import auc_components
+from lightning_modules.statistics.standard_errors import auc_components, over_groups
 
 NAMES: tuple[str, ...] = ("auc", "log_loss", "accuracy", "f1", "precision", "recall", "rmse", "mae")
 
@@ -33,6 +33,7 @@ class RecommenderMetrics(Metric):
     full_state_update = False
     logit: list[Tensor]
     label: list[Tensor]
+    user: list[Tensor]
 
     def __init__(self, threshold: float = 0.5) -> None:
         super().__init__()
@@ -43,11 +44,20 @@ class RecommenderMetrics(Metric):
         self._ranks = LatestRanks()
         self.add_state("logit", default=[], dist_reduce_fx="cat")
         self.add_state("label", default=[], dist_reduce_fx="cat")
+        self.add_state("user", default=[], dist_reduce_fx="cat")
 
-    def update(self, logit: Tensor, label: Tensor) -> None:
-        """Add the rows of one batch: logits and 0/1 labels, both of shape [n]."""
+    def update(self, logit: Tensor, label: Tensor, user: Tensor | None = None) -> None:
+        """Add the rows of one batch.
+
+        Args:
+            logit: Of shape [n].
+            label: 0/1 labels, of shape [n].
+            user: Number of the user, int64, of shape [n]; without it in any batch, rows count as independent draws.
+        """
         self.logit.append(scores_of(logit))
         self.label.append(label.detach().float())
+        if user is not None:
+            self.user.append(user)
 
     def reset(self) -> None:
         """Forget the rows."""
@@ -94,12 +104,17 @@ class RecommenderMetrics(Metric):
         }
 
     def components(self, name: str) -> Tensor | None:
-        """Return what every row adds to ``auc``, of all processes, which all have to call this; ``None`` for others."""
+        """Return what every user's rows add to ``auc``, of all processes; ``None`` for other metrics.
+
+        Rows of a user are no independent draws; without users every row is its own. All processes have to call this.
+        """
         if name != "auc":
             return None
         with self.sync_context():
             logit, label = dim_zero_cat(self.logit), dim_zero_cat(self.label)
-        return auc_components(self._ranks.of(logit), label > 0.5)
+            user = dim_zero_cat(self.user) if self.user else None
+        of_rows = auc_components(self._ranks.of(logit), label > 0.5)
+        return of_rows if user is None else over_groups(of_rows, user)
 
     def _auc(self, logit: Tensor, target: Tensor) -> Tensor:
         self._look_for_two_classes(target)

@@ -28,8 +28,8 @@ class FinalistRun:
         seconds: Wall time; that of the first seed includes the tuning.
         error: The exception of a failed training; empty otherwise.
         most_epochs: The most epochs that it might have taken.
-        components: The contribution of every validation row, or of blocks of them, to the score, float32 [n]; ``None``
-            unless the metric is an AUC.
+        components: The contribution of every user, or of blocks of them, to the score on the validation rows, float32
+            [n]; ``None`` unless that is an AUC or a mean over users.
         temperature: Temperature of the setting; ``None`` where it is not tuned.
     """
 
@@ -54,7 +54,7 @@ class ValidatedFormula:
     Attributes:
         formula: The formula.
         difference: Its mean score on the validation rows less the baseline's; ``None`` if a training failed.
-        standard_error: Of the difference, over rows and seeds.
+        standard_error: Of the difference, over users and seeds.
         is_answer: Whether it is the answer.
         temperature: The temperature that was tuned for it; ``None`` where it is not tuned.
     """
@@ -131,7 +131,7 @@ def bar_words(count: int) -> str:
 
 
 def difference_of(runs: Sequence[FinalistRun], others: Sequence[FinalistRun]) -> tuple[float, float] | None:
-    """Return the mean difference of two losses' scores, and its standard error over rows and seeds.
+    """Return the mean difference of two losses' scores, and its standard error over users and seeds.
 
     Args:
         runs: Trainings of one loss.

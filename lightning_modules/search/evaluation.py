@@ -180,14 +180,14 @@ class TrialWatch:
 
 
 class RewardRows(pl.Callback):
-    """Keeps the contribution of every row to the monitored metric in the last validation, or in the best one.
+    """Keeps the contribution of every user to the monitored metric in the last validation, or in the best one.
 
     Args:
         monitor: Name of the metric, as it is logged.
         best: Comes before this callback and knows which validation is the best; ``None`` keeps the last one's.
 
     Attributes:
-        components: float32 on the CPU, of shape [n]; ``None`` where the metric has no standard error.
+        components: float32 on the CPU, of shape [users]; ``None`` where the metric has no standard error.
     """
 
     def __init__(self, monitor: str, best: BestWeights | None = None) -> None:

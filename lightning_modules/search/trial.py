@@ -125,9 +125,9 @@ class Evaluation:
         seconds: Wall time.
         error: The exception of a failed training, empty otherwise.
         weights: The trained state on the CPU; ``None`` unless it was asked for.
-        components: The contribution of every reward row to the score, float32 [n]; ``None`` unless that is an AUC or a
-            mean over users.
-        standard_error: Of the reward, over the sampling of the reward rows; ``None`` where it is unknown.
+        components: The contribution of every user with reward rows to the score, float32 [users]; ``None`` unless that
+            is an AUC or a mean over users.
+        standard_error: Of the reward, over the draw of the users; ``None`` where it is unknown.
         setting: The setting of a grid that this is the result of; ``None`` where there is no grid.
         epoch: The epoch of the best validation, counted from 1; 0 where the last one is the result.
     """

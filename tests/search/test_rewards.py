@@ -13,7 +13,7 @@ from lightning_modules.search.reports.summary import FormulasFile
 from lightning_modules.search.rewards import chance_remark, spread_remark
 from lightning_modules.statistics.auc import auc_standard_error
 from lightning_modules.statistics.ranking import auc, dense_ranks
-from lightning_modules.statistics.standard_errors import standard_error
+from lightning_modules.statistics.standard_errors import auc_components, over_groups, standard_error
 from tests.search.child_helpers import evaluator, planted_data, trained, untrained
 from tests.search.observer_helpers import candidate, reference
 from tests.search.small_studies import search, without_figures
@@ -32,7 +32,10 @@ def test_a_trials_components_are_those_of_its_scores_on_the_reward_rows() -> Non
     (batch,) = data.val_dataloader()
     logit = model.eval()(batch.user, batch.item).detach()
     assert evaluation.score == pytest.approx(float(auc(dense_ranks(logit), batch.label > 0.5)))
-    assert standard_error(evaluation.components) == pytest.approx(auc_standard_error(logit, batch.label), rel=1e-5)
+    of_users = over_groups(auc_components(dense_ranks(logit), batch.label > 0.5), batch.user)
+    assert standard_error(evaluation.components) == pytest.approx(float(of_users.norm()), rel=1e-5)
+    # Users have rows that are alike.
+    assert standard_error(evaluation.components) != pytest.approx(auc_standard_error(logit, batch.label), rel=1e-2)
 
 
 def test_every_reward_of_a_search_has_the_paired_error(tmp_path: Path) -> None:
@@ -78,7 +81,7 @@ def test_a_search_on_noise_warns_at_once_and_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def of_noise(**options: object) -> SyntheticInteractions:
-        return planted_data(scale=0.0, **options)
+        return planted_data(scale=0.0, num_users=100, num_items=60, num_interactions=3000, **options)
 
     monkeypatch.setattr("tests.search.small_studies.planted_data", of_noise)
     with pytest.warns(UserWarning, match="baseline BCE is at chance: its AUC on the reward rows is 0.[45]"):

@@ -71,11 +71,14 @@ def fed(rows: int = 60, tasks: int = 2) -> tuple[MultiTaskMetrics, Tensor, Tenso
 def test_metrics_give_the_components_of_their_aucs() -> None:
     metrics, logit, label = fed()
     single = RecommenderMetrics()
+    of_users = RecommenderMetrics()
     for part in (slice(0, 20), slice(20, 60)):
         single.update(logit[part, 0], label[part, 0].float())
+        of_users.update(logit[part, 0], label[part, 0].float(), torch.arange(60)[part] // 2)
     of_tasks = [auc_components(dense_ranks(logit[:, place]), label[:, place]).float() for place in range(2)]
     for found, expected in (
         (components_of(single, "auc"), of_tasks[0]),
+        (components_of(of_users, "auc"), of_tasks[0].view(30, 2).sum(1)),
         # Every user has two rows.
         (components_of(metrics, "auc/buy"), of_tasks[1].view(30, 2).sum(1)),
         (components_of(metrics, "auc"), (of_tasks[0] + of_tasks[1]).view(30, 2).mean(1)),

@@ -131,7 +131,8 @@ class _AdamTable(FusedTable):
         self._settings = AdamSettings(
             self._learning_rate, beta1, beta2, float(settings["eps"]), shrinkage, weight_decay
         )
-        self._mean, self._square = np.zeros_like(self._table), np.zeros_like(self._table)
+        # Not like the table, which would write the zeros that new memory has.
+        self._mean, self._square = (np.zeros(self._table.shape, np.float32) for _ in range(2))
 
     @abstractmethod
     def _decay(self) -> tuple[float, float]:
