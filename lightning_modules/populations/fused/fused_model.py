@@ -51,12 +51,7 @@ class FusedModel(ABC):
     def train(self, plan: StepPlan, slopes: SlopeCells, limits: ClippingLimits, shared: Shared) -> bool:
         """Take the steps of a plan and return whether all derivatives of the loss were finite.
 
-        Args:
-            plan: The steps.
-            slopes: The derivatives of the loss.
-            limits: Clipping of the gradients.
-            shared: What copies that have taken the same steps so far compute of this plan once for all of them; empty
-                at first.
+        See :meth:`~lightning_modules.populations.fused.optimizers.FusedTable.train`.
         """
 
     @abstractmethod
