@@ -44,7 +44,7 @@ PARTS: Mapping[str, Part] = {
     "finalists": Part(formula="1"),
     "equal gradients of formulas": Part(("--search.normalize_scale", "false"), "unscaled"),
     # Two epochs of one setting are a thirtieth of a tuned reward, but drawing and learning cost as much as before.
-    "tuned rewards": Part(("--search.tuning", "null", "--trainer.max_epochs", "2"), "untuned", rounds=2),
+    "tuned rewards": Part(("--search.tuning", "null", "--trainer.max_epochs", "2"), "untuned", rounds=4),
     "short formulas": Part(("--search.node_price", "0", "--search.most_operators", "null"), "long"),
 }
 _HEADER = [

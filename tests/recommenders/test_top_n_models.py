@@ -9,7 +9,7 @@ from datamodules import TopNBatch
 from lightning_modules.layers import graph as graph_module
 from lightning_modules.layers.graph import InteractionGraph
 from lightning_modules.losses import SampledSoftmax
-from lightning_modules.recommenders import MF, LightGCN, TopNRecommender
+from lightning_modules.recommenders import MF, LightGCN, TopNRecommender, top_n
 
 USERS, ITEMS = 5, 7
 PAIRS = torch.tensor([(0, 1), (0, 4), (1, 4), (2, 0), (2, 1), (2, 6), (4, 3)]).T
@@ -121,7 +121,16 @@ def batch_of(*, shared: bool, log_q: bool = False) -> TopNBatch:
 @every_model
 @every_similarity
 @pytest.mark.parametrize("log_q", [False, True])
-def test_shared_negatives_score_as_each_rows_own(kind: type[TopNRecommender], similarity: str, log_q: bool) -> None:
+# All items are scored, or the negatives' vectors fetched.
+@pytest.mark.parametrize("items_for_negative", [64, 0])
+def test_shared_negatives_score_as_each_rows_own(
+    kind: type[TopNRecommender],
+    similarity: str,
+    log_q: bool,
+    items_for_negative: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(top_n, "_ITEMS_FOR_NEGATIVE", items_for_negative)
     model = built(kind, similarity)
     found = [model.scored(batch_of(shared=shared, log_q=log_q)) for shared in (True, False)]
     for name, each, other in zip(found[0]._fields, *found, strict=True):
