@@ -14,9 +14,9 @@ from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.training.convergence import builder
 from lightning_modules.training.tuning import Tuning
 
-# As in a comparison. The patience of rewards may be less, since the best of several settings counts: a single training
-# that is still to rise would end with it.
-_LEAST_PATIENCE = 5
+# Vectors begin near 0, and the metric may stand still for ten epochs once the biases are learned. Rewards may do with
+# less, since the best of several settings counts.
+_LEAST_PATIENCE = 20
 # Measured with search/quickstart.yaml; the first finalist tells the true value.
 _TRAINING_WEIGHT = 4.0
 
