@@ -142,7 +142,7 @@ def _run_script(words: list[str], folder: Path, environment: dict[str, str], log
             import_module(name)
     own = environment.get("PYTHONPATH", "").split(os.pathsep)
     script = (folder / words[0]).resolve()
-    kept = [path for path in sys.path if path and not Path(path).resolve().is_relative_to(REPOSITORY)]
+    kept = [path for path in sys.path if path and not _is_of_checkout(Path(path).resolve())]
     sys.path[:] = [str(script.parent), *(str(folder / path) for path in own if path), *kept]
     unwanted = ("tests", "conftest", *(_PACKAGES if patched else ()))
     for name in [each for each in sys.modules if each.partition(".")[0] in unwanted]:
@@ -151,6 +151,11 @@ def _run_script(words: list[str], folder: Path, environment: dict[str, str], log
     leave_pictures_blank(True)
     _one_thread()
     runpy.run_path(str(script), run_name="__main__")
+
+
+def _is_of_checkout(path: Path) -> bool:
+    # The environment may lie in the checkout.
+    return path.is_relative_to(REPOSITORY) and not path.is_relative_to(Path(sys.prefix).resolve())
 
 
 def _one_thread() -> None:

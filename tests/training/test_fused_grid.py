@@ -49,12 +49,15 @@ def test_each_setting_ends_as_on_its_own(mode: str, population: int, options: di
     options = {**options, "monitor": monitor, "mode": mode, "patience": 2}
     together = at_once(population=population, **options).train_all([BCE()] * 3, 3, SETTINGS[:3])
     alone = [full_training(fused=True, max_epochs=30, **options).train(BCE(), 3, each) for each in SETTINGS[:3]]
-    assert [*map(ends, together)] == [*map(ends, alone)]
+    # Logits are summed by the kernel or by torch, in an order of the processor's.
+    assert [*map(ends, together)] == [
+        (*each[:1], pytest.approx(each[1], rel=1e-6), *each[2:]) for each in map(ends, alone)
+    ]
     assert all(run.status == TRAINED for run in alone)
     assert len({run.epoch for run in alone}) > 1
     for one, other in zip(together, alone, strict=True):
         assert all(torch.equal(*pair) for pair in zip(weights(one), weights(other), strict=True))
-        assert one.metrics == {monitor: other.metrics[monitor]}
+        assert one.metrics == pytest.approx({monitor: other.metrics[monitor]}, rel=1e-6)
 
 
 def test_each_loss_ends_as_on_its_own() -> None:
