@@ -112,7 +112,8 @@ class RecommenderMetrics(Metric):
             return None
         with self.sync_context():
             logit, label = dim_zero_cat(self.logit), dim_zero_cat(self.label)
-            user = dim_zero_cat(self.user) if self.user else None
+            # Gathered from processes it is a tensor already.
+            user = dim_zero_cat(self.user) if len(self.user) else None
         of_rows = auc_components(self._ranks.of(logit), label > 0.5)
         return of_rows if user is None else over_groups(of_rows, user)
 

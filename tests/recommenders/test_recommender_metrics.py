@@ -133,14 +133,18 @@ def test_an_impossible_threshold_is_refused(threshold: float) -> None:
         RecommenderMetrics(threshold)
 
 
+USERS = torch.arange(100) % 7
+
+
 def _compute_part(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     logit, label = rows(100)
     part = slice(0, 30) if rank == 0 else slice(30, 100)
     metrics = RecommenderMetrics()
-    metrics.update(logit[part], label[part])
+    metrics.update(logit[part], label[part], USERS[part])
     torch.save(metrics.compute(), f"{folder}/{rank}.pt")
+    torch.save(metrics.components("auc"), f"{folder}/components_{rank}.pt")
     distributed.destroy_process_group()
 
 
@@ -150,3 +154,14 @@ def test_two_processes_with_unequal_parts_compute_over_all_rows(tmp_path: Path) 
     for rank in (0, 1):
         values = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert {name: float(value) for name, value in values.items()} == pytest.approx(expected, abs=1e-5)
+        components = torch.load(tmp_path / f"components_{rank}.pt", weights_only=True)
+        assert float(components.norm()) == pytest.approx(float(_whole_components().norm()), rel=1e-6)
+
+
+def _whole_components() -> torch.Tensor:
+    metrics = RecommenderMetrics()
+    metrics.update(*rows(100), USERS)
+    found = metrics.components("auc")
+    assert found is not None
+    assert len(found) == 7
+    return found
