@@ -22,11 +22,15 @@ class TerminatedError(SystemExit):
     """SIGTERM has ended a command that does without Lightning."""
 
 
+def of_lightning(package: str, error: str, other: type[BaseException]) -> type[BaseException]:
+    """Return an error of Lightning, or another where that is not imported."""
+    found: type[BaseException] = getattr(sys.modules.get(f"{package}.utilities.exceptions"), error, other)
+    return found
+
+
 def terminated() -> type[BaseException]:
     """Return what SIGTERM raises: Lightning's exception once that is imported."""
-    exceptions = sys.modules.get("pytorch_lightning.utilities.exceptions")
-    found: type[BaseException] = getattr(exceptions, "SIGTERMException", TerminatedError)
-    return found
+    return of_lightning("pytorch_lightning", "SIGTERMException", TerminatedError)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from lightning_modules.cli.ending_signals import raised_signals, terminated
+from lightning_modules.cli.ending_signals import of_lightning, raised_signals, terminated
 from lightning_modules.cli.error_messages import own_message
 from lightning_modules.cli.verbs import PLAIN_VERBS
 
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
     with raised_signals(), quiet_libraries():
         try:
             _run_verb(arguments)
-        except (*_USER_ERRORS, _misconfiguration()) as error:
+        except (*_USER_ERRORS, of_lightning("lightning_fabric", "MisconfigurationException", ValueError)) as error:
             if debug:
                 raise
             return _say(f"error: {own_message(error)}", _FAILED)
@@ -56,13 +56,6 @@ def _run_verb(arguments: Sequence[str]) -> None:
         from lightning_modules.cli.lossmith_cli import CLI
 
         CLI(arguments)
-
-
-def _misconfiguration() -> type[BaseException]:
-    """Return Lightning's error, if that is imported."""
-    exceptions = sys.modules.get("lightning_fabric.utilities.exceptions")
-    found: type[BaseException] = getattr(exceptions, "MisconfigurationException", ValueError)
-    return found
 
 
 def _say(message: str, status: int) -> int:
