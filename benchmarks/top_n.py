@@ -98,7 +98,7 @@ ARMS: Mapping[str, Arm] = {
     "SL@20, weight detached": Arm(
         SLatK(20, detach_weight=True), options={"temperature": (0.1, 0.2), "weight_temperature": (1.0, 2.25)}
     ),
-    # With the published settings alone: a step takes six times as long.
+    # With the published settings alone: a step takes four times as long.
     "SL@20, negatives of every row": Arm(SLatK(20, 0.2, 2.5), (0.01,), shared=False),
     "Talos@20": Arm(Talos(20), options={"temperature": (0.1, 0.2)}),
     "CCL": Arm(CCL(), (1e-3, 1e-2), options={"margin": (0.5, 0.8), "weight": (10.0, 100.0)}),

@@ -26,14 +26,14 @@ class ItemDistribution(Protocol):
         """Return that many items, int64 [count]."""
 
     def draw_outside(self, user: Tensor, uniform: Tensor) -> Tensor:
-        """Return for each user an item that the user does not have.
+        """Return items that the users do not have.
 
         Args:
-            user: Index of the user, int64 of any shape.
-            uniform: A number in [0, 1) for each, float64, shaped like ``user``.
+            user: Index of the user of every row, int64 [n].
+            uniform: A number in [0, 1) for each item, float64 [n, draws].
 
         Returns:
-            int64, shaped like ``user``; any item for a user who has all that are drawn.
+            int64 [n, draws]; any item for a user who has all that are drawn.
         """
 
 
@@ -86,8 +86,9 @@ class PopularItems:
         return torch.searchsorted(self._until, place, right=True)
 
     def draw_outside(self, user: Tensor, uniform: Tensor) -> Tensor:
-        """Return for each user [...] an item that the user does not have, from numbers in [0, 1) [...]."""
-        # As in UserItems.draw_outside, with shares in the place of numbers of items.
+        """Return items [n, draws] that the users [n] do not have, from numbers in [0, 1) [n, draws]."""
+        # As in UserItems.vectorised_outside, with shares in the place of numbers of items.
+        user = user[:, None]
         place = index_below(self._outside[user], uniform)
         taken = torch.searchsorted(self._outside_before, user * self._stride + place, right=True)
         place = place + self._taken_before[taken] - self._taken_of_others[user]

@@ -72,7 +72,7 @@ class Negatives(ABC):
     def _own(self, user: Tensor, item: Tensor, source: ItemDistribution, generator: torch.Generator) -> TopNBatch:
         shape = (len(user), self.count or len(user))
         uniform = torch.rand(shape, generator=generator, dtype=torch.float64, device=user.device)
-        negative = source.draw_outside(user[:, None].expand(shape), uniform)
+        negative = source.draw_outside(user, uniform)
         return TopNBatch(user, item, negative, user.new_empty(3, 0), torch.empty(0, device=user.device))
 
 

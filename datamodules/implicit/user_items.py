@@ -5,6 +5,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from lightning_modules.utilities.compiled import is_available
+
 
 def ranges(first: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
     """Return the elements of ranges, one range after another.
@@ -87,15 +89,24 @@ class UserItems:
         return self._key_and_end[place] == key
 
     def draw_outside(self, user: Tensor, uniform: Tensor) -> Tensor:
-        """Return for each user an item that the user does not have, each of these equally likely.
+        """Return items that the users do not have, each of a user's equally likely.
 
         Args:
-            user: Index of the user, int64 of any shape.
-            uniform: A number in [0, 1) for each, float64, shaped like ``user``.
+            user: Index of the user of every row, int64 [n].
+            uniform: A number in [0, 1) for each item, float64 [n, draws].
 
         Returns:
-            int64, shaped like ``user``; any item for a user who has them all.
+            int64 [n, draws]; any item for a user who has them all.
         """
+        if not (user.is_cpu and is_available()):
+            return self.vectorised_outside(user, uniform)
+        from datamodules.implicit.outside_kernel import items_outside  # compiles when it is first called
+
+        return items_outside(uniform, self.first[user], self.count[user], self.item, self.num_items)
+
+    def vectorised_outside(self, user: Tensor, uniform: Tensor) -> Tensor:
+        """Return what :meth:`draw_outside` returns, without a kernel."""
+        user = user[:, None]
         place = index_below(self.count_outside[user], uniform)
         key = user * self._stride + place
         item = place + torch.searchsorted(self._outside_before, key, right=True) - self.first[user]

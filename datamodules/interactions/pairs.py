@@ -34,7 +34,7 @@ class UntakenItems:
 
     def draw(self, user: Tensor, uniform: Tensor) -> Tensor:
         """Return an item, int64 [n], for every user [n] from a number in [0, 1), float64 [n]; any for a count of 0."""
-        return self._taken.draw_outside(user, uniform) + 1
+        return self._taken.draw_outside(user, uniform[:, None]).squeeze(1) + 1
 
 
 def _num_users(rows: Batch) -> int:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lightning_modules.utilities.compiled import is_available
+from lightning_modules.utilities.compiled import compiles_for
 
 #: Scores that are looked at at once by a processor: half a megabyte in single precision, which stays in its cache.
 _SCORES_AT_ONCE = 2**17
@@ -102,7 +102,7 @@ def _blocks(replaced: Tensor, rows: int, negatives: int) -> Iterator[tuple[slice
 
 def take_over(scores: Tensor, replaced: Tensor) -> None:
     """Give replaced negatives the scores of those that are used instead, in place, [n, N]."""
-    if _is_for_kernels(scores):
+    if compiles_for(scores):
         from lightning_modules.losses.replacement_kernels import take_over as compiled_take_over
 
         compiled_take_over(scores, replaced)
@@ -113,7 +113,7 @@ def take_over(scores: Tensor, replaced: Tensor) -> None:
 
 def hand_over(gradient: Tensor, replaced: Tensor) -> None:
     """Add the gradients of replaced negatives to those that are used instead, and make them 0, in place, [n, N]."""
-    if _is_for_kernels(gradient):
+    if compiles_for(gradient):
         from lightning_modules.losses.replacement_kernels import hand_over as compiled_hand_over
 
         compiled_hand_over(gradient, replaced)
@@ -122,9 +122,3 @@ def hand_over(gradient: Tensor, replaced: Tensor) -> None:
         own = gradient[row, place]
         gradient[row, place] = 0
         gradient.index_put_((row, other), own, accumulate=True)
-
-
-def _is_for_kernels(values: Tensor) -> bool:
-    """Return whether there are kernels for this device and precision."""
-    is_known = values.is_cpu and values.dtype in (torch.float32, torch.float64)
-    return is_known and not torch.compiler.is_compiling() and is_available()

@@ -13,6 +13,7 @@ from datamodules.loader import epoch_generator
 from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.layers.unit_vectors import unit_vectors
 from lightning_modules.losses import ListwiseLoss, SampledSoftmax, ScoredBatch, SharedBatch
+from lightning_modules.losses.own_scores import own_scores, scores_of_vectors
 from lightning_modules.recommenders.catalogue import CatalogueRecommender, Scorer
 from lightning_modules.recommenders.inference import VectorGraph
 
@@ -26,8 +27,6 @@ def as_they_are(vectors: Tensor) -> Tensor:
 
 #: What is done to vectors before they are multiplied.
 _AS_SCORED: Mapping[Similarity, Callable[[Tensor], Tensor]] = {"dot": as_they_are, "cosine": unit_vectors}
-# So many items are scored in less time than the vector of one more negative is fetched and its gradient added.
-_ITEMS_FOR_NEGATIVE = 64
 # Streams of the data module's numbers lie below.
 _LOSS_STREAM = 16
 
@@ -95,21 +94,20 @@ class TopNRecommender(CatalogueRecommender):
         """Return the scores of a training batch."""
         if batch.negative.dim() == 1:
             return self.shared(batch).scored()
-        scores_all = self.num_items <= _ITEMS_FOR_NEGATIVE * batch.negative.shape[1]
-        of_rows = self._with_whole_catalogue if scores_all else self._with_gathered_vectors
+        # Every item's vector is made once, or that of every negative.
+        of_rows = self._with_all_vectors if self.num_items <= batch.negative.numel() else self._with_own_vectors
         users, items, negative = of_rows(batch)
         return ScoredBatch(batch.user, batch.item, (users * items).sum(dim=1), negative, batch.log_q, users, items)
 
-    def _with_whole_catalogue(self, batch: TopNBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the vectors of users and items, and the negatives' scores out of those of all items."""
+    def _with_all_vectors(self, batch: TopNBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the vectors of users and items, and the scores of negatives, from the vectors of all items."""
         users, catalogue = self(batch.user, None)
-        return users, catalogue[batch.item], (users @ catalogue.T).gather(1, batch.negative)
+        return users, catalogue[batch.item], own_scores(users, catalogue, batch.negative)
 
-    def _with_gathered_vectors(self, batch: TopNBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the vectors of users and items, and the negatives' scores by the vectors of these."""
+    def _with_own_vectors(self, batch: TopNBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the vectors of users and items, and the scores of negatives, from the vectors of the rows alone."""
         (users, items), negatives = self._vectors(batch)
-        scores = torch.bmm(negatives.view(*batch.negative.shape, -1), users.unsqueeze(2))
-        return users, items, scores.squeeze(2)
+        return users, items, scores_of_vectors(users, negatives.view(*batch.negative.shape, -1))
 
     def shared(self, batch: TopNBatch) -> SharedBatch:
         """Return a training batch whose rows share their negatives, which are left to the loss to score."""

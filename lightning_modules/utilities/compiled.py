@@ -5,7 +5,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -16,6 +19,14 @@ _FAST_MATH = {"reassoc", "contract", "arcp", "nsz"}
 def is_available() -> bool:
     """Return whether numba is installed, so that kernels can be compiled."""
     return find_spec("numba") is not None
+
+
+def compiles_for(values: "Tensor") -> bool:
+    """Return whether kernels can be compiled for the device and precision of a tensor of numbers."""
+    import torch  # takes seconds, and commands that answer at once import this module
+
+    is_known = values.is_cpu and values.dtype in (torch.float32, torch.float64)
+    return is_known and not torch.compiler.is_compiling() and is_available()
 
 
 def compiled(kernel: Kernel) -> Kernel:

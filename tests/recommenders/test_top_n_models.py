@@ -9,15 +9,15 @@ from datamodules import TopNBatch
 from lightning_modules.layers import graph as graph_module
 from lightning_modules.layers.graph import InteractionGraph
 from lightning_modules.losses import SampledSoftmax
-from lightning_modules.recommenders import MF, LightGCN, TopNRecommender, top_n
+from lightning_modules.recommenders import MF, LightGCN, TopNRecommender
 
 USERS, ITEMS = 5, 7
 PAIRS = torch.tensor([(0, 1), (0, 4), (1, 4), (2, 0), (2, 1), (2, 6), (4, 3)]).T
 
 
-def built(kind: type[TopNRecommender], similarity: str = "dot") -> TopNRecommender:
+def built(kind: type[TopNRecommender], similarity: str = "dot", num_items: int = ITEMS) -> TopNRecommender:
     torch.manual_seed(3)
-    model = kind(USERS, ITEMS, embedding_dim=4, init_std=1.0, similarity=similarity, loss=SampledSoftmax())
+    model = kind(USERS, num_items, embedding_dim=4, init_std=1.0, similarity=similarity, loss=SampledSoftmax())
     if isinstance(model, LightGCN):
         model.build_graph(*PAIRS)
     return model.double()
@@ -121,17 +121,15 @@ def batch_of(*, shared: bool, log_q: bool = False) -> TopNBatch:
 @every_model
 @every_similarity
 @pytest.mark.parametrize("log_q", [False, True])
-# All items are scored, or the negatives' vectors fetched.
-@pytest.mark.parametrize("items_for_negative", [64, 0])
+# With more items than the batch has negatives, the vectors of these alone are made.
+@pytest.mark.parametrize("num_items", [ITEMS, 40])
 def test_shared_negatives_score_as_each_rows_own(
     kind: type[TopNRecommender],
     similarity: str,
     log_q: bool,
-    items_for_negative: int,
-    monkeypatch: pytest.MonkeyPatch,
+    num_items: int,
 ) -> None:
-    monkeypatch.setattr(top_n, "_ITEMS_FOR_NEGATIVE", items_for_negative)
-    model = built(kind, similarity)
+    model = built(kind, similarity, num_items)
     found = [model.scored(batch_of(shared=shared, log_q=log_q)) for shared in (True, False)]
     for name, each, other in zip(found[0]._fields, *found, strict=True):
         assert torch.equal(each, other) or torch.allclose(each, other), name

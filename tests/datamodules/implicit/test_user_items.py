@@ -1,5 +1,6 @@
 from collections import Counter
 
+import pytest
 import torch
 
 from datamodules import UserItems
@@ -40,14 +41,28 @@ def test_every_item_outside_is_drawn_by_an_equal_part_of_the_numbers() -> None:
     for user in range(20):
         outside = set(range(30)) - sets_of(items)[user]
         uniform = (torch.arange(100 * len(outside), dtype=torch.float64) + 0.5) / (100 * len(outside))
-        drawn = items.draw_outside(torch.full((len(uniform),), user), uniform)
+        (drawn,) = items.draw_outside(torch.tensor([user]), uniform[None])
         assert Counter(drawn.tolist()) == dict.fromkeys(outside, 100)
 
 
 def test_a_user_with_all_items_gets_any() -> None:
     items = UserItems.of(torch.zeros(3, dtype=torch.long), torch.arange(3), 2, 3)
-    assert items.draw_outside(torch.tensor([0]), torch.tensor([0.9], dtype=torch.float64)).item() < 3
-    assert items.draw_outside(torch.tensor([1]), torch.tensor([0.9], dtype=torch.float64)).item() == 2
+    uniform = torch.full((2, 5), 0.9, dtype=torch.float64)
+    for draw in (items.draw_outside, items.vectorised_outside):
+        of_full, of_empty = draw(torch.tensor([0, 1]), uniform).tolist()
+        assert set(of_full) <= {0, 1, 2}
+        assert set(of_empty) == {2}
+
+
+@pytest.mark.parametrize("draws", [1, 3, 40, 700])
+@pytest.mark.parametrize("num_items", [1, 30, 257])
+def test_the_kernel_draws_as_tensors_do(num_items: int, draws: int) -> None:
+    items = random_items(num_users=20, num_items=num_items, size=8 * num_items)
+    generator = torch.Generator().manual_seed(0)
+    user = torch.randint(20, (50,), generator=generator)
+    uniform = torch.rand(50, draws, generator=generator, dtype=torch.float64)
+    uniform[:, 0] = torch.tensor([0.0, torch.finfo(torch.float64).eps, 0.5, 0.25, 1 - 2**-53]).repeat(10)
+    assert items.draw_outside(user, uniform).tolist() == items.vectorised_outside(user, uniform).tolist()
 
 
 def test_without_pairs_nothing_is_contained() -> None:
