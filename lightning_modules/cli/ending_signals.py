@@ -2,20 +2,14 @@
 
 import _thread
 import os
-import queue
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SECONDS_TO_LEAVE = 0.05
-#: An exception between two of their steps leaves a lock held, or a thread asleep that was to be woken.
-_INDIVISIBLE = {
-    each.__code__ for each in (queue.Queue.put, threading.Condition.notify, threading.Event.set, threading.Thread.start)
-}
+from lightning_modules.utilities.signals import SECONDS_TO_LEAVE, is_indivisible
 
 
 class TerminatedError(SystemExit):
@@ -55,21 +49,12 @@ def raised_signals() -> Iterator[None]:
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    # TensorBoard's writer is given its events by such code: without the wait its thread may sleep through its end.
-    if _is_indivisible(frame):
+    if is_indivisible(frame):
         _repeat(number)
     elif number == signal.SIGINT:
         raise KeyboardInterrupt
     else:
         raise terminated()
-
-
-def _is_indivisible(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if frame.f_code in _INDIVISIBLE:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _repeat_if_lost(unraisable: "sys.UnraisableHookArgs") -> None:
@@ -86,7 +71,7 @@ def _repeat_if_lost(unraisable: "sys.UnraisableHookArgs") -> None:
 
 def _repeat(number: int) -> None:
     def send() -> None:
-        time.sleep(_SECONDS_TO_LEAVE)
+        time.sleep(SECONDS_TO_LEAVE)
         os.kill(os.getpid(), number)
 
     # A ``threading.Thread`` takes locks that the interrupted code may hold.

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from lightning_modules.utilities.signals import unlimited
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -33,8 +35,8 @@ def compiled(kernel: Kernel) -> Kernel:
     """Return a function compiled to machine code on its first call, for the types of its arguments.
 
     The code is kept on disk for later processes, which compile it anew when a file in the function's folder has
-    changed. The function releases the interpreter's lock while it runs. Division by zero gives an infinity or nan, as
-    in torch.
+    changed. No signal interrupts the compilation, and no time limit counts it. The function releases the interpreter's
+    lock while it runs. Division by zero gives an infinity or nan, as in torch.
 
     Raises:
         ModuleNotFoundError: If numba is not installed.
@@ -60,6 +62,8 @@ def compiled_inline(kernel: Kernel) -> Kernel:
     return _compiled(kernel, inline="always")
 
 
+# An exception half-way through the import would leave a numba that cannot be imported again.
+@unlimited()
 def _compiled(kernel: Kernel, **options: Any) -> Kernel:
     from numba import njit  # takes a third of a second, and not every command trains
 
@@ -67,6 +71,8 @@ def _compiled(kernel: Kernel, **options: Any) -> Kernel:
     # Without compilation, NUMBA_DISABLE_JIT=1, it is the kernel itself.
     if compiler is not kernel:
         compiler._cache = _kernel_cache(kernel)
+        # An exception half-way would leave a kernel that is never compiled.
+        compiler.compile = unlimited()(compiler.compile)
     return cast(Kernel, compiler)
 
 

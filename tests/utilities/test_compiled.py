@@ -2,11 +2,13 @@
 
 import importlib
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from lightning_modules.utilities import compiled
+from lightning_modules.utilities.signals import time_limit
 
 CALLER = """
 from lightning_modules.utilities.compiled import compiled
@@ -42,3 +44,17 @@ def test_a_kernel_is_compiled_anew_when_one_that_it_calls_has_changed(
         results.append(importlib.import_module("calling_kernels").caller(5))
     assert results == [11, 16]
     assert list(tmp_path.glob("__pycache__/*.nbi"))
+
+
+def test_a_time_limit_neither_interrupts_a_compilation_nor_counts_it() -> None:
+    @compiled.compiled
+    def kernel(number: complex) -> complex:
+        return number + 1
+
+    kernel._cache.disable()  # type: ignore[attr-defined]  # of numba
+    start = time.monotonic()
+    # Each type of number is compiled for, which takes some .1 s at least.
+    for number in (1, 1.0, 1j):
+        with time_limit(0.02):
+            assert kernel(number) == number + 1
+    assert time.monotonic() - start > 3 * 0.02

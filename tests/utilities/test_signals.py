@@ -6,7 +6,7 @@ from types import FrameType
 
 import pytest
 
-from lightning_modules.utilities.signals import deferred_signals
+from lightning_modules.utilities.signals import deferred_signals, unlimited
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +56,16 @@ def test_signals_that_are_switched_off_stay_so() -> None:
     with deferred_signals():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         signal.raise_signal(signal.SIGINT)
+
+
+def test_a_signal_that_comes_in_what_is_unlimited_is_raised_behind_it() -> None:
+    done = []
+
+    @unlimited()
+    def work() -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append("work")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["work"]

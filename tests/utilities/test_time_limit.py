@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.utilities.signals import time_limit
+from lightning_modules.utilities.signals import time_limit, unlimited
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -105,6 +105,23 @@ def test_one_that_the_block_swallows_is_raised_again() -> None:
         swallow_and_sleep()
 
 
+def sleep_and_turn_errors_into_others() -> None:
+    try:
+        time.sleep(30)
+    except Exception as error:
+        raise TypeError("unsupported callable") from error
+
+
+def test_one_that_the_block_turns_into_another_stays_what_it_was() -> None:
+    with pytest.raises(TimeoutError, match=r"^took more than 0\.1 s$"), time_limit(0.1):
+        sleep_and_turn_errors_into_others()
+
+
+def test_another_error_of_the_block_stays_what_it_is() -> None:
+    with pytest.raises(KeyError), time_limit(5):
+        raise KeyError
+
+
 def test_the_inner_of_two_limits_ends_the_inner_block() -> None:
     with time_limit(20):
         with pytest.raises(TimeoutError, match=r"0\.1 s"), time_limit(0.1):
@@ -122,6 +139,20 @@ def test_the_outer_limit_goes_on_after_the_inner_block() -> None:
     with pytest.raises(TimeoutError, match=r"0\.5 s"), time_limit(0.5):
         sleep_after_an_inner_limit()
     assert 0.5 <= time.monotonic() - start < 1
+
+
+def be_unlimited_and_sleep() -> None:
+    with unlimited(), unlimited():
+        time.sleep(0.5)
+    time.sleep(30)
+
+
+def test_what_is_unlimited_counts_against_no_limit() -> None:
+    start = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"0\.3 s"), time_limit(0.3), time_limit(20):
+        be_unlimited_and_sleep()
+    # The alarm is repeated once a second.
+    assert 0.8 <= time.monotonic() - start < 2.5
 
 
 def test_limits_that_end_with_their_block_never_leave_a_timer() -> None:
@@ -178,6 +209,38 @@ def test_a_process_that_does_not_react_is_ended() -> None:
 def test_a_hard_limit_ends_with_its_block() -> None:
     ended = run(HANG.replace("time.sleep(30)", "pass") + "time.sleep(1)\nprint('alive')")
     assert (ended.returncode, ended.stdout) == (0, "alive\n")
+
+
+def test_what_is_unlimited_ends_no_process() -> None:
+    # The limit and its grace are over before the block is.
+    block = "with limits.unlimited():\n        time.sleep(2)\n    print('alive')"
+    ended = run(HANG.replace("time.sleep(30)", block))
+    assert (ended.returncode, ended.stdout) == (0, "alive\n")
+
+
+COMPILED = """
+from typing import NamedTuple
+import numba
+from lightning_modules.utilities.signals import time_limit
+class Pair(NamedTuple):
+    first: int
+    second: int
+kernel = numba.njit(lambda number: Pair(number, number))
+kernel(1)
+for _ in range(60):
+    try:
+        with time_limit(0.001):
+            while True:
+                kernel(1)
+    except TimeoutError:
+        pass
+print("alive")
+"""
+
+
+def test_a_limit_that_ends_in_a_compiled_function_crashes_no_process() -> None:
+    ended = run(COMPILED)
+    assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr
 
 
 def test_a_soft_limit_ends_no_process() -> None:

@@ -125,8 +125,6 @@ def test_losses_that_fail_leave_the_others_alone() -> None:
 
 @pytest.mark.timeout(60)
 def test_candidates_that_take_too_long_are_ended() -> None:
-    # Kernels are compiled without a limit, which could leave one half compiled.
-    evaluator({"max_epochs": 1}).evaluate(biased_mf(), assignment([BCE()]))
     trainers = TrainerFactory({**RECIPE, "max_epochs": 100_000})
     fused = FusedEvaluator(trainers, planted_data(), size=2, timeout=0.3, otherwise=Refusing())
     evaluations = fused.evaluate(biased_mf(), assignment((BCE(), MSE())))
