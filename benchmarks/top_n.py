@@ -238,11 +238,11 @@ def _notes(options: argparse.Namespace) -> str:
         "N is NDCG@20 and R recall@20 on the test rows, the mean over the training seeds; sd is the standard deviation "
         "over them. The published figures are of SL@K's Table 2 and PSL's Table 1 (IR-Benchmark: 1,000 negatives of "
         f"every row, 200 epochs); ratio is ours to that NDCG. Here a batch shares {options.negatives:,} negatives, but "
-        "where a row says otherwise and for BPR's one of every row. Every loss is tuned on validation with one seed, over a grid around the published "
-        f"settings, extended at most {options.extensions} times where the best lay at an end, and refined "
-        f"{options.refinements} times. Epochs are those of the best validation, at most {options.epochs}; a training "
-        "ends after 20 epochs without a better one (BPR's after 50). Seconds are those of a "
-        "training on the wall, beside other work."
+        "where a row says otherwise and for BPR's one of every row. Every loss is tuned on validation with one seed, "
+        f"over a grid around the published settings, extended at most {options.extensions} times where the best lay at "
+        f"an end, and refined {options.refinements} times. Epochs are those of the best validation, at most "
+        f"{options.epochs}; a training ends after 20 epochs without a better one (BPR's after 50). Seconds are those "
+        "of a training on the wall, beside other work."
     )
 
 
