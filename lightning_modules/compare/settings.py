@@ -78,7 +78,7 @@ class CompareSettings:
     tuning_seeds: int = 1
     monitor: str | None = None
     mode: Literal["max", "min"] = "max"
-    patience: int = 5
+    patience: int = 20
     fused: bool = True
     resample: Literal["users", "rows"] = "users"
     resamples: int = 10_000

@@ -109,13 +109,15 @@ class MeasuredPopulation(QuickHooks, pl.LightningModule, ABC):
             Float [users] for every candidate; ``None`` for one that was not validated, and for a metric without
             components.
         """
-        return [self._components(validation.logit) for validation in self.validations.counted]
+        logits = [validation.logit for validation in self.validations.counted]
+        if all(logit is None for logit in logits):
+            return [None] * len(logits)
+        label, user = torch.cat(self._labels), torch.cat(self._users)
+        return [None if logit is None else self._components(logit, label, user) for logit in logits]
 
-    def _components(self, logit: Tensor | None) -> Tensor | None:
-        if logit is None:
-            return None
+    def _components(self, logit: Tensor, label: Tensor, user: Tensor) -> Tensor | None:
         self.metrics.reset()
-        self.metrics.update(logit, torch.cat(self._labels), torch.cat(self._users))
+        self.metrics.update(logit, label, user)
         return components_of(self.metrics, self.monitor)
 
 
