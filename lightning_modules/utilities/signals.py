@@ -69,9 +69,9 @@ def deferred_signals() -> Iterator[None]:
 def unlimited() -> Iterator[None]:
     """Defer signals until the block is over, and count its seconds against no time limit that it began under."""
     limits, start = _limits(), time.monotonic()
-    for limit in limits:
-        limit.spare_process()
     with deferred_signals():
+        for limit in limits:
+            limit.spare_process()
         try:
             yield
         finally:
