@@ -11,6 +11,8 @@ trained again, so that the same command goes on.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -40,20 +42,64 @@ HEADER = [
 ]
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How much is trained.
+
+    Attributes:
+        rounds: Rounds of a search.
+        candidates: Candidates of a round.
+        finalists: Finalists of a search.
+        epochs: The most epochs of a candidate.
+        most_epochs: The most epochs of a finalist, and of a training in comparisons.
+        training_seeds: Trainings of every loss in comparisons.
+        trials: Settings that are tried for every loss in comparisons, the same number for all.
+        negatives: Negatives of a row, shared by the batch.
+    """
+
+    rounds: int = 15
+    candidates: int = 10
+    finalists: int = 10
+    epochs: int = 10
+    most_epochs: int = 60
+    training_seeds: int = 8
+    trials: int = 12
+    negatives: int = 128
+
+    @property
+    def trainings(self) -> int:
+        """Trainings of a search."""
+        return self.rounds * self.candidates * SETTINGS
+
+    @property
+    def of_data(self) -> list[str]:
+        """The options of the data."""
+        return ["--data.negatives", "UniformNegatives", "--data.negatives.count", str(self.negatives)]
+
+    @property
+    def of_search(self) -> list[str]:
+        """The options of a search."""
+        names = ("rounds", "candidates", "finalists")
+        own = {**{name: getattr(self, name) for name in names}, "finalist_epochs": self.most_epochs}
+        budget = [text for name, size in own.items() for text in (f"--search.{name}", str(size))]
+        return [*self.of_data, *budget, "--trainer.max_epochs", str(self.epochs)]
+
+    @property
+    def of_comparison(self) -> list[str]:
+        """The options of a comparison, but for its grid and the number of settings to try."""
+        return [*self.of_data, "--trainer.max_epochs", str(self.most_epochs), "--seeds", str(self.training_seeds)]
+
+
+_SIZES = Sizes()
+
+
 def main(
     root: str,
     others: Sequence[str] = (),
     strategies: Sequence[str] = ("PPO", "RegularizedEvolution", "RandomSearch"),
     seeded: Sequence[bool] = (False, True),
     searches: int = 3,
-    rounds: int = 15,
-    candidates: int = 10,
-    finalists: int = 10,
-    epochs: int = 10,
-    most_epochs: int = 60,
-    training_seeds: int = 8,
-    trials: int = 12,
-    negatives: int = 128,
+    sizes: Sizes = _SIZES,
     work: str = "runs/top_n_search",
 ) -> None:
     """Run what is missing and write the report.
@@ -64,59 +110,58 @@ def main(
         strategies: Search strategies.
         seeded: Whether the known losses are the first formulas: false, true or both.
         searches: Searches of every arm, with the seeds 1, 2 and so on.
-        rounds: Rounds of a search.
-        candidates: Candidates of a round.
-        finalists: Finalists of a search.
-        epochs: The most epochs of a candidate.
-        most_epochs: The most epochs of a finalist, and of a training in comparisons.
-        training_seeds: Trainings of every loss in comparisons.
-        trials: Settings that are tried for every loss in comparisons, the same number for all.
-        negatives: Negatives of a row, shared by the batch.
+        sizes: How much is trained.
         work: Folder of searches and comparisons.
     """
     folder = Path(work).resolve() / Path(root).name
-    shared = ["--data.negatives", "UniformNegatives", "--data.negatives.count", str(negatives)]
-    sizes = {"rounds": rounds, "candidates": candidates, "finalists": finalists, "finalist_epochs": most_epochs}
-    budget = [text for name, size in sizes.items() for text in (f"--search.{name}", str(size))]
-
-    def search(key: Mapping[str, Any]) -> dict[str, Any]:
-        own = ["--search.strategy", key["strategy"], "--seed_everything", str(key["seed"])]
-        first = ["--search.seeds", "[known]"] if key["seeded"] else []
-        place = ["--search.root", str(study_of(folder, key)), *data_of(root)]
-        seconds = run([*SEARCH, *own, *first, *place, *shared, *budget, "--trainer.max_epochs", str(epochs)])
-        return {"seconds": seconds}
-
     arms = product(range(1, searches + 1), seeded, strategies)
     keys = [{"strategy": name, "seeded": known, "seed": seed} for seed, known, name in arms]
-    rows = finished_rows(folder / "searches.csv", keys, search)
+    rows = finished_rows(folder / "searches.csv", keys, partial(search, folder, root, sizes))
     found = [found_by(study_of(folder, key)) for key in keys]
-    length = ["--trainer.max_epochs", str(most_epochs), *shared]
-    common = [*length, "--seeds", str(training_seeds)]
-    formulas = ["--formulas", *dict.fromkeys(each["reference"] for each in found), "--losses", "[SLatK, Talos]"]
-    tried = ["--trials", str(trials)]
-    measured = compared(folder / "compare", root, [*formulas, *common, *tried, *grid(RATES)])
-    budget_of_search = rounds * candidates * SETTINGS
-    alone = [
-        tuned_alone(folder / f"slatk_{seed}", root, [*common, "--trials", str(budget_of_search)], seed)
-        for seed in range(1, searches + 1)
-    ]
-    best = max(found, key=lambda each: measured.loc[each["formula"], VALIDATION])
-    settings = measured.loc[best["formula"]]
-    lines = [[name, line_of(name, root, training_seeds), "-", "-", "-"] for name in LINES]
+    measured = compared(folder / "compare", root, comparison_of(found, sizes))
+    alone = [tuned_alone(folder / f"slatk_{seed}", root, sizes, seed) for seed in range(1, searches + 1)]
+    lines = [[name, line_of(name, root, sizes.training_seeds), "-", "-", "-"] for name in LINES]
     parts = [
-        f"MF of 64 dimensions, {negatives} negatives. A search trains {budget_of_search} times, candidates for at most "
-        f"{epochs} epochs; every loss in a comparison is trained with {trials} settings for at most {most_epochs} "
-        f"epochs, and tested with {training_seeds} seeds. Metrics are NDCG@20.",
-        table(HEADER, [line for each in zip(rows, found, strict=True) for line in [searched(*each, measured)]]),
+        f"MF of 64 dimensions, {sizes.negatives} negatives. A search trains {sizes.trainings} times, candidates for at "
+        f"most {sizes.epochs} epochs; every loss in a comparison is trained with {sizes.trials} settings for at most "
+        f"{sizes.most_epochs} epochs, and tested with {sizes.training_seeds} seeds. Metrics are NDCG@20.",
+        table(HEADER, [searched(row, each, measured) for row, each in zip(rows, found, strict=True)]),
         table(["known", "test", "over sampled softmax", "95 % interval", "p"], [*known(measured), *lines]),
-        f"SL@20 with {budget_of_search} settings of its learning rate and temperatures, chosen on validation:",
+        f"SL@20 with {sizes.trainings} settings of its learning rate and temperatures, chosen on validation:",
         table(["seed", "validation", "test", "settings"], alone),
+        *transfer_report(folder, others, found, measured, sizes),
     ]
-    if others:
-        tables = [row for other in others for row in transferred(folder, other, best, settings, [*common, *tried])]
-        parts.append(f"`{best['title']}`, the best on validation, on other data, over sampled softmax tuned alike:")
-        parts.append(table(["data", "tuned anew", "test", "over sampled softmax", "95 % interval", "p"], tables))
     write_report(f"top_n_search_{folder.name}", title=f"Searches for a listwise loss on {folder.name}", parts=parts)
+
+
+def search(folder: Path, root: str, sizes: Sizes, key: Mapping[str, Any]) -> dict[str, Any]:
+    """Search with a strategy and seed, and return the processor seconds of it."""
+    own = ["--search.strategy", key["strategy"], "--seed_everything", str(key["seed"])]
+    first = ["--search.seeds", "[known]"] if key["seeded"] else []
+    place = ["--search.root", str(study_of(folder, key)), *data_of(root)]
+    return {"seconds": run([*SEARCH, *own, *first, *place, *sizes.of_search])}
+
+
+def comparison_of(found: Sequence[Mapping[str, Any]], sizes: Sizes) -> list[str]:
+    """Return the options of the comparison of what the searches found with the known losses."""
+    formulas = dict.fromkeys(each["reference"] for each in found)
+    losses = ["--formulas", *formulas, "--losses", "[SLatK, Talos]"]
+    return [*losses, *sizes.of_comparison, "--trials", str(sizes.trials), *grid(RATES)]
+
+
+def transfer_report(
+    folder: Path, others: Sequence[str], found: Sequence[Mapping[str, Any]], measured: pd.DataFrame, sizes: Sizes
+) -> list[str]:
+    """Return the parts on the formula that is best on validation, trained on other data; none without these."""
+    if not others:
+        return []
+    best = max(found, key=lambda each: measured.loc[each["formula"], VALIDATION])
+    rate = float(measured.loc[best["formula"], "learning_rate"])
+    rows = [row for other in others for row in transferred(folder, other, best, rate, sizes)]
+    return [
+        f"`{best['title']}`, the best on validation, on other data, over sampled softmax tuned alike:",
+        table(["data", "tuned anew", "test", "over sampled softmax", "95 % interval", "p"], rows),
+    ]
 
 
 def data_of(root: str) -> list[str]:
@@ -152,20 +197,19 @@ def compared(root: Path, data: str, options: Sequence[str]) -> pd.DataFrame:
     return pd.read_csv(root / "summary.csv").set_index("loss")
 
 
-def tuned_alone(root: Path, data: str, options: Sequence[str], seed: int) -> list[str]:
-    """Tune the options of SL@20 alone."""
+def tuned_alone(root: Path, data: str, sizes: Sizes, seed: int) -> list[str]:
+    """Tune the options of SL@20 alone, as often as a search trains."""
     first = ["--seed_everything", str(1000 * seed), "--compare.baseline", "SLatK", "--losses", "[]"]
-    row = compared(root, data, [*first, *options, *grid(RATES, weight_temperature=[1.0, 2.25])]).iloc[0]
+    options = [*sizes.of_comparison, "--trials", str(sizes.trainings), *grid(RATES, weight_temperature=[1.0, 2.25])]
+    row = compared(root, data, [*first, *options]).iloc[0]
     chosen = ", ".join(f"{name} {row[name]:g}" for name in ("learning_rate", "temperature", "weight_temperature"))
     return [str(seed), f"{row[VALIDATION]:.4f}", f"{row[TEST]:.4f}", chosen]
 
 
-def transferred(
-    folder: Path, data: str, best: Mapping[str, Any], settings: Mapping[str, Any], options: Sequence[str]
-) -> list[list[str]]:
+def transferred(folder: Path, data: str, best: Mapping[str, Any], rate: float, sizes: Sizes) -> list[list[str]]:
     """Return the rows of a formula on other data, with its temperature tuned anew, and with all settings."""
-    name = Path(data).name
-    ways = {"temperature": grid([settings["learning_rate"]]), "all": grid(RATES)}
+    name, options = Path(data).name, [*sizes.of_comparison, "--trials", str(sizes.trials)]
+    ways = {"temperature": grid([rate]), "all": grid(RATES)}
     rows = []
     for way, axes in ways.items():
         given = ["--formulas", best["reference"], "--losses", "[]", *options, *axes]
