@@ -1,7 +1,8 @@
 """Signals that arrive while they are held come afterwards."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator
 from types import FrameType
 
 import pytest
@@ -17,10 +18,11 @@ def _heeded() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def test_a_signal_comes_when_the_work_is_done() -> None:
+@pytest.mark.parametrize("held", [deferred_signals, unlimited])
+def test_a_signal_comes_when_the_work_is_done(held: Callable[[], ContextDecorator]) -> None:
     done = []
 
-    @deferred_signals()
+    @held()
     def work() -> None:
         signal.raise_signal(signal.SIGINT)
         done.append("work")
@@ -56,16 +58,3 @@ def test_signals_that_are_switched_off_stay_so() -> None:
     with deferred_signals():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         signal.raise_signal(signal.SIGINT)
-
-
-def test_a_signal_that_comes_in_what_is_unlimited_is_raised_behind_it() -> None:
-    done = []
-
-    @unlimited()
-    def work() -> None:
-        signal.raise_signal(signal.SIGINT)
-        done.append("work")
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    assert done == ["work"]
