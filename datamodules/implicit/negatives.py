@@ -106,7 +106,7 @@ class PopularityNegatives(Negatives):
     Args:
         count: Negatives of a row.
         power: Power of the popularity; 0 draws all items of training alike.
-        shared: Whether all rows of a batch share their negatives, which is several times as fast as each having its own.
+        shared: Whether all rows of a batch share their negatives, which is several times as fast as own ones of each.
         log_q: Whether losses correct a negative's score by the logarithm of its probability.
 
     Raises:
