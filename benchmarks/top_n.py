@@ -67,6 +67,7 @@ class Arm:
         shared: Whether the rows of a batch share them.
         init_std: Standard deviation of the initial vectors.
         patience: Validations without a better metric before a training ends; there is one every five epochs.
+        published: Name of the loss whose published figure stands beside it; None for its own.
     """
 
     loss: ListwiseLoss
@@ -78,6 +79,7 @@ class Arm:
     shared: bool = True
     init_std: float = 0.1
     patience: int = 4
+    published: str | None = None
 
 
 _TEMPERATURES, _TEMPERATURES_OF_PSL = {"temperature": (0.1, 0.2, 0.3)}, {"temperature": (0.05, 0.1, 0.15)}
@@ -99,7 +101,7 @@ ARMS: Mapping[str, Arm] = {
         SLatK(20, detach_weight=True), options={"temperature": (0.1, 0.2), "weight_temperature": (1.0, 2.25)}
     ),
     # With the published settings alone: a step takes four times as long.
-    "SL@20, negatives of every row": Arm(SLatK(20, 0.2, 2.5), (0.01,), shared=False),
+    "SL@20, negatives of every row": Arm(SLatK(20, 0.2, 2.5), (0.01,), shared=False, published="SL@20"),
     "Talos@20": Arm(Talos(20), options=_TEMPERATURES),
     "CCL": Arm(CCL(), (1e-3, 1e-2), options={"margin": (0.5, 0.8), "weight": (10.0, 100.0)}),
     "WARP-like": Arm(SampledWARP(), options={"temperature": (0.1, 0.2), "margin": (0.5, 1.0)}),
@@ -173,17 +175,23 @@ def _of_arm(name: str, options: argparse.Namespace) -> list[str]:
     found = records.results
     print(f"{name}: {found[f'test_{_METRIC}'].mean():.4f} with {setting}", flush=True)
     chosen = {"lr": setting.learning_rate, "wd": setting.weight_decay, **dict(setting.options)}
-    return _row(name, options, found, chosen)
+    return _row(name, options, found, chosen, arm.published)
 
 
 def _file_name(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
-def _row(name: str, options: argparse.Namespace, found: pd.DataFrame, chosen: Mapping[str, float]) -> list[str]:
+def _row(
+    name: str,
+    options: argparse.Namespace,
+    found: pd.DataFrame,
+    chosen: Mapping[str, float],
+    published_name: str | None = None,
+) -> list[str]:
     sound = found[found["status"] == TRAINED]
     ndcg, recall = sound[f"test_{_METRIC}"], sound["test_recall@20"]
-    published = PUBLISHED[options.published].get(options.model, {}).get(name)
+    published = PUBLISHED[options.published].get(options.model, {}).get(published_name or name)
     spread = f" ± {ndcg.std():.4f}" if len(ndcg) > 1 else ""
     return [
         name,
