@@ -122,7 +122,7 @@ def main() -> None:
     rows = [_of_arm(name, options) for name in options.losses]
     rows += [_of_line(name, options) for name in options.lines]
     header = ["loss", "NDCG@20 ± sd", "Recall@20", "published N / R", "ratio", "settings", "epochs", "seconds"]
-    name = f"top_n_{options.published}_{options.model.lower()}"
+    name = f"top_n_{options.published}_{options.model.lower()}{_draw(options)}"
     title = f"Top-N losses on {options.published}, {options.model}"
     write_report(name, title=title, parts=[table(header, rows), _notes(options)])
 
@@ -135,6 +135,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--losses", nargs="*", default=[*ARMS], choices=[*ARMS])
     parser.add_argument("--lines", nargs="*", default=[*LINES], choices=[*LINES])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--split_seed", type=int, default=0, help="seed of the draw of the validation rows")
     parser.add_argument("--negatives", type=int, default=128, help="shared by the rows of a batch")
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--extensions", type=int, default=2, help="how often an end of a grid may be moved outwards")
@@ -145,7 +146,8 @@ def _options() -> argparse.Namespace:
 
 def _data(options: argparse.Namespace, count: int | None = None, *, shared: bool = True) -> ImplicitFeedback:
     negatives: Negatives = UniformNegatives(count or options.negatives, shared=shared)
-    return ImplicitFeedback(options.root, negatives=negatives, batch_size=1024, eval_batch_size=1024)
+    sizes = {"batch_size": 1024, "eval_batch_size": 1024}
+    return ImplicitFeedback(options.root, negatives=negatives, split_seed=options.split_seed, **sizes)
 
 
 def _model(options: argparse.Namespace, data: ImplicitFeedback, arm: Arm) -> MF | LightGCN:
@@ -169,13 +171,19 @@ def _of_arm(name: str, options: argparse.Namespace) -> list[str]:
         refinements=options.refinements,
         options=arm.options,
     )
-    folder = options.work / f"{options.published}_{options.model}_{options.negatives}" / _file_name(name)
+    data_and_model = f"{options.published}_{options.model}_{options.negatives}{_draw(options)}"
+    folder = options.work / data_and_model / _file_name(name)
     records = ComparisonRecords(folder, criterion)
     setting = EffectivenessTest(training, plan, records).run(ComparedLoss(arm.loss, name, HAND_MADE))
     found = records.results
     print(f"{name}: {found[f'test_{_METRIC}'].mean():.4f} with {setting}", flush=True)
     chosen = {"lr": setting.learning_rate, "wd": setting.weight_decay, **dict(setting.options)}
     return _row(name, options, found, chosen, arm.published)
+
+
+def _draw(options: argparse.Namespace) -> str:
+    """Return what the draw of the validation rows adds to names; nothing for the first one."""
+    return f"_draw{options.split_seed}" if options.split_seed else ""
 
 
 def _file_name(name: str) -> str:
