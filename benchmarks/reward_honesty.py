@@ -45,7 +45,7 @@ def main(
         arguments = ["--config", f"configs/compare/{name}.yaml", "--seeds", str(training_seeds), *options]
         run(["compare", *arguments, "--compare.root", str(root), "--formulas", str(panel["formula"].tolist()),
              "--losses", "[]"])  # fmt: skip
-        rows.append([study, *figures(panel, pd.read_csv(root / "summary.csv"))])
+        rows.append([Path(study).name, *figures(panel, pd.read_csv(root / "summary.csv"))])
     write_report(
         f"reward_honesty_{name}",
         title="Rewards beside tuned, converged results",
