@@ -50,12 +50,15 @@ def test_a_search_does_not_go_on_with_other_settings_or_data(capsys: pytest.Capt
     assert "was begun with other data" in capsys.readouterr().err
 
 
-def test_a_comparison_keeps_its_trainings_and_goes_on() -> None:
+def test_a_comparison_keeps_its_trainings_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     before, trainings = Path("compare/summary.md").read_text(), pd.read_csv("compare/trainings.csv")
-    assert main([*COMPARE, "--seeds=2"]) == 0
+    assert main([*COMPARE, "--seeds=2"]) == 1
+    assert "compare.patience was 5 and is 20" in capsys.readouterr().err
+    as_it_was = [*COMPARE, "--patience=5"]
+    assert main([*as_it_was, "--seeds=2"]) == 0
     assert Path("compare/summary.md").read_text() == before
     pd.testing.assert_frame_equal(pd.read_csv("compare/trainings.csv"), trainings)
-    assert main([*COMPARE, "--seeds=3"]) == 0
+    assert main([*as_it_was, "--seeds=3"]) == 0
     assert set(pd.read_csv("compare/results.csv")["seed"]) == {42, 43, 44}
 
 
