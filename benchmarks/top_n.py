@@ -111,7 +111,7 @@ ARMS: Mapping[str, Arm] = {
 LINES: Mapping[str, tuple[Any, Mapping[str, tuple[float, ...]]]] = {
     "MostPopular": (MostPopular, {}),
     "EASE": (EASE, {"l2": (100.0, 200.0, 500.0)}),
-    "iALS": (IALS, {"unobserved_weight": (0.03, 0.1, 0.3), "l2": (0.01, 0.03, 0.1)}),
+    "iALS": (IALS, {"unobserved_weight": (0.03, 0.1, 0.3), "l2": (0.01, 0.02, 0.03, 0.1)}),
 }
 
 
