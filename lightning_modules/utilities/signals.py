@@ -44,7 +44,7 @@ def deferred_signals() -> Iterator[None]:
     For calls into libraries whose threads would deadlock if an exception came between two of their steps. A signal mask
     is not enough, since a signal that the main thread blocks is delivered to another thread.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         yield
         return
     arrived: list[int] = []
@@ -95,7 +95,7 @@ def time_limit(seconds: float, *, hard: bool = False) -> AbstractContextManager[
     """
     if seconds < 0:
         raise ValueError(f"a time limit of {seconds:g} s; it cannot be negative, and 0 sets none")
-    if not seconds or threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+    if not seconds or not _in_main_thread() or not hasattr(signal, "setitimer"):
         return nullcontext()
     return _TimeLimit(seconds, hard)
 
@@ -168,6 +168,11 @@ class _TimeLimit:
             self._outer_handler(number, frame)
 
 
+def _in_main_thread() -> bool:
+    """Return whether this is the only thread in which Python delivers signals."""
+    return threading.current_thread() is threading.main_thread()
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield the exceptions that an exception was raised from, or in whose handling."""
     while error is not None:
@@ -177,7 +182,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _limits() -> list[_TimeLimit]:
     """Return the limits that this code runs under, from the innermost; none outside the main thread."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
+    if not _in_main_thread() or not hasattr(signal, "SIGALRM"):
         return []
     limits, limit = [], _limit_of(signal.getsignal(signal.SIGALRM))
     while limit is not None:

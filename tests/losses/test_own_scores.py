@@ -38,12 +38,14 @@ def test_a_score_is_the_product_of_two_vectors(way: str, num_items: int, negativ
     torch.testing.assert_close(scores, torch.tensor(expected, dtype=dtype))
 
 
-def test_gradients_are_those_of_differences(way: str) -> None:  # patches the choice
+@pytest.mark.usefixtures("way")
+def test_gradients_are_those_of_differences() -> None:
     users, catalogue, negative = drawn(6, 8, torch.float64)
     assert torch.autograd.gradcheck(partial(own_scores, negative=negative), (users, catalogue))
 
 
-def test_a_gradient_that_is_no_block_of_memory_is_taken(way: str) -> None:  # patches the choice
+@pytest.mark.usefixtures("way")
+def test_a_gradient_that_is_no_block_of_memory_is_taken() -> None:
     users, catalogue, negative = drawn(6, 8, torch.float64)
     own_scores(users.T.contiguous().T, catalogue, negative).sum().backward()
     torch.testing.assert_close(users.grad, catalogue.detach()[negative].sum(dim=1))
