@@ -100,7 +100,9 @@ ARMS: Mapping[str, Arm] = {
     "SL@20, weight detached": Arm(
         SLatK(20, detach_weight=True), options={"temperature": (0.1, 0.2), "weight_temperature": (1.0, 2.25)}
     ),
-    # With the published settings alone: a step takes four times as long.
+    # With one setting alone, the published or one near it: a step takes four times as long.
+    "SL, negatives of every row": Arm(SampledSoftmax(0.2), (0.01,), shared=False, published="SL"),
+    "PSL-relu, negatives of every row": Arm(PSL("relu", 0.15), (0.01,), shared=False, published="PSL-relu"),
     "SL@20, negatives of every row": Arm(SLatK(20, 0.2, 2.5), (0.01,), shared=False, published="SL@20"),
     "Talos@20": Arm(Talos(20), options=_TEMPERATURES),
     "CCL": Arm(CCL(), (1e-3, 1e-2), options={"margin": (0.5, 0.8), "weight": (10.0, 100.0)}),
