@@ -22,6 +22,7 @@ from jsonargparse import auto_cli
 
 from benchmarks.common.report import table, write_report
 from benchmarks.common.search_answers import finished_rows, run
+from benchmarks.common.strategy_differences import strategy_differences
 from benchmarks.top_n import LINES, fitted_line
 from datamodules import ImplicitFeedback
 from lightning_modules.search.study import Study
@@ -126,6 +127,8 @@ def main(
         f"most {sizes.epochs} epochs; every loss in a comparison is trained with {sizes.trials} settings for at most "
         f"{sizes.most_epochs} epochs, and tested with {sizes.training_seeds} seeds. Metrics are NDCG@20.",
         table(HEADER, [searched(row, each, measured) for row, each in zip(rows, found, strict=True)]),
+        "NDCG@20 on the test rows, of every search:",
+        strategy_differences(tested(rows, found, measured), "test", paired=False),
         table(["known", "test", "over sampled softmax", "95 % interval", "p"], [*known(measured), *lines]),
         f"SL@20 with {sizes.trainings} settings of its learning rate and temperatures, chosen on validation:",
         table(["seed", "validation", "test", "settings"], alone),
@@ -231,6 +234,15 @@ def searched(row: Mapping[str, Any], found: Mapping[str, Any], measured: pd.Data
     formula = [f"`{found['title']}`", f"{found['operators']:.0f}", f"{figures['temperature']:g}"]
     answers = ["yes" if found["is_answer"] else "no", f"{figures[VALIDATION]:.4f}"]
     return [*arm, *formula, *answers, *over_baseline(figures), f"{row['seconds']:.0f}"]
+
+
+def tested(
+    rows: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]], measured: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the test metric of what every search found, with its seed, and its strategy and first formulas."""
+    test = [measured.loc[each["formula"], TEST] for each in found]
+    names = [f"{row['strategy']}, known losses first" if row["seeded"] else row["strategy"] for row in rows]
+    return pd.DataFrame({"strategy": names, "seed": [row["seed"] for row in rows], "test": test})
 
 
 def over_baseline(row: Mapping[str, Any]) -> list[str]:
