@@ -129,6 +129,9 @@ class SearchObserver:
     def on_resume(self, progress: SearchProgress) -> None:
         """Called before all other events if the search continues a study."""
 
+    def on_baseline(self) -> None:
+        """Called as soon as the baseline is tuned and trained, before other losses."""
+
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
         """Called after every update of the strategy on screening alone, numbered from 1."""
 
@@ -164,6 +167,11 @@ class SearchObservers(SearchObserver):
         """Pass the event on."""
         for observer in self.observers:
             observer.on_resume(progress)
+
+    def on_baseline(self) -> None:
+        """Pass the event on."""
+        for observer in self.observers:
+            observer.on_baseline()
 
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
         """Pass the event on."""

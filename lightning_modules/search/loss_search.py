@@ -107,6 +107,7 @@ class LossSearch:
             if state is not None:
                 self.load_state_dict(state)
             self.trials.measure_baseline()
+            self.observers.on_baseline()
             self._train_references()
             self._warm_up()
             self.ending = self._ending()

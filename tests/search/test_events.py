@@ -26,6 +26,9 @@ class Noting(SearchObserver):
     def on_resume(self, *arguments: Any) -> None:
         self._note("on_resume")
 
+    def on_baseline(self) -> None:
+        self._note("on_baseline")
+
     def on_warm_up(self, *arguments: Any) -> None:
         self._note("on_warm_up")
 
@@ -77,12 +80,13 @@ def test_every_event_is_passed_on_in_order() -> None:
     noting = [Noting(), Noting()]
     observers = SearchObservers(noting)
     observers.on_resume(None)  # type: ignore[arg-type]
+    observers.on_baseline()
     observers.on_warm_up(1, {})
     observers.on_candidate(candidate())
     observers.on_round(round_summary(1, full_space(4)))
     observers.on_end()
     for each in noting:
-        assert each.events == ["on_resume", "on_warm_up", "on_candidate", "on_round", "on_end"]
+        assert each.events == ["on_resume", "on_baseline", "on_warm_up", "on_candidate", "on_round", "on_end"]
 
 
 @pytest.mark.parametrize("error", [OSError("no space"), KeyboardInterrupt()])
@@ -91,7 +95,7 @@ def test_a_failing_observer_does_not_keep_the_others_from_their_end(error: BaseE
     with pytest.raises(type(error)) as raised:
         search([*noting]).run()
     assert raised.value is error
-    assert [each.events for each in noting] == [["on_end"]] * 4
+    assert [each.events for each in noting] == [["on_baseline", "on_end"]] * 4
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no baseline"), KeyboardInterrupt()])

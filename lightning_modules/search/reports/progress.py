@@ -12,7 +12,8 @@ from lightning_modules.search.events import Candidate, RoundSummary, SearchObser
 from lightning_modules.utilities.progress import Bars
 from lightning_modules.utilities.time_left import Clock, TimeLeft
 
-_REFERENCES, _WARM_UP, _CANDIDATES, _FINALISTS = "reference losses", "warm-up", "candidates", "finalists"
+_BASELINE, _REFERENCES, _WARM_UP = "baseline", "reference losses", "warm-up"
+_CANDIDATES, _FINALISTS = "candidates", "finalists"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class ProgressDisplay(SearchObserver):
         self._best = float("-inf")
         self._seen: set[str] = set()
         self._validations = work.validations
+        self._baseline = self.progress.add_bar(_BASELINE, 1)
         self._references = self.progress.add_bar(_REFERENCES, work.references, visible=work.references > 0)
         self._warm_up = self.progress.add_bar(_WARM_UP, work.warmup_updates, visible=work.warmup_updates > 0)
         self._search = self.progress.add_bar(_CANDIDATES, work.rounds * work.candidates, visible=False)
@@ -71,6 +73,11 @@ class ProgressDisplay(SearchObserver):
         self.progress.update(self._warm_up, completed=progress.warm_up)
         self.progress.update(self._search, completed=progress.rounds * self.work.candidates)
         self._plan()
+
+    def on_baseline(self) -> None:
+        """Count the baseline, whose tuning takes many times as long as another loss."""
+        self.progress.time_left.done(_BASELINE)
+        self.progress.update(self._baseline, completed=1)
 
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
         """Count the update."""
@@ -129,6 +136,8 @@ class ProgressDisplay(SearchObserver):
             kind: (self.progress.tasks[bar].total or 0) - self.progress.tasks[bar].completed
             for kind, bar in {**bars, _FINALISTS: self._finalists}.items()
         }
+        # Tuning says nothing of the time of a single loss.
+        self.progress.time_left.plan(_BASELINE, 0, weight=0)
         self.progress.time_left.plan(_REFERENCES, left[_REFERENCES])
         # An update takes no time beside a training.
         self.progress.time_left.plan(_WARM_UP, left[_WARM_UP], weight=0)

@@ -71,6 +71,17 @@ def test_reference_losses_tell_how_long_candidates_take_and_updates_are_their_ow
     assert search.left == pytest.approx(6 * 6 + 3 * 1)
 
 
+def test_the_tuning_of_the_baseline_tells_nothing_of_other_losses() -> None:
+    search = Display(references=2)
+    search.now += 90
+    search.display.on_baseline()
+    assert search.counts("baseline") == (1, 1)
+    assert search.left is None
+    search.now += 6
+    search.display.on_candidate(reference("BPR", 0.0))
+    assert search.left == pytest.approx(6 + 6 * 6)
+
+
 def test_finalists_that_are_trained_every_few_rounds_are_counted_once_and_never_more_than_the_total() -> None:
     search = Display(finalists=2, validations=3)
     names = (["BCE", "a", "b"], ["BCE", "b", "c"], ["BCE", "c"])
