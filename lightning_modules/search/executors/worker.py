@@ -15,6 +15,8 @@ from typing import Any, TypeVar, cast
 
 import torch
 
+from lightning_modules.utilities.freed_memory import keep_freed_memory
+
 T = TypeVar("T")
 _WORKER_VARIABLE = "LOSSMITH_WORKER"
 
@@ -26,6 +28,7 @@ def in_worker() -> bool:
 
 def become_worker(threads: int) -> None:
     """Mark this process as a worker and set torch's number of CPU threads; 0 keeps it."""
+    keep_freed_memory()
     os.environ[_WORKER_VARIABLE] = str(os.getpid())
     if threads:
         torch.set_num_threads(threads)
