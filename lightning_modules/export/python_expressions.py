@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 
-from lightning_modules.export.interval_arithmetic import needed_clamps
 from lightning_modules.losses import Constant, FormulaBased, Node, Operation, Variable
+from lightning_modules.losses.formulas.interval_arithmetic import needed_clamps
 from lightning_modules.losses.formulas.operators import ATOM, PRODUCT, SUM, UNARY
 
 # Leaves room for the indentation, a name and a clamp in a line of 120 characters.

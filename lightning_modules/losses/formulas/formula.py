@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_modules.losses.formulas import latex, mathml, printing, simplification
 from lightning_modules.losses.formulas.dialect import POINTWISE, Dialect, dialect_with
+from lightning_modules.losses.formulas.interval_arithmetic import PRECISIONS, needed_clamps
 from lightning_modules.losses.formulas.nodes import (
     Constant,
     FormulaError,
@@ -189,20 +190,26 @@ class Formula:
         Args:
             leaves: The values of its variables.
             like: A tensor whose shape and type constants have.
-            numerics: Protection of the operators, and the clamp applied after each of them.
+            numerics: Protection of the operators, and the clamp applied after each of them; those that change nothing
+                are left out, as one takes longer than most operators.
             negatives: What aggregations take beside their operand.
         """
         values: list[Tensor] = []
-        for node in self.nodes:
+        for node, is_clamped in zip(self.nodes, self._clamps(like.dtype, numerics), strict=True):
             if isinstance(node, Operation):
-                values.append(_applied(node, values, numerics, negatives))
+                value = _applied(node, values, numerics, negatives)
+                values.append(numerics.clamp(value) if is_clamped else value)
             elif isinstance(node, Constant):
                 values.append(torch.full_like(like, min(node.value, torch.finfo(like.dtype).max)))
             else:
                 values.append(leaves[node.name])
         return values[-1]
 
+    def _clamps(self, dtype: torch.dtype, numerics: Numerics) -> Sequence[bool]:
+        """Return for every node whether it is clamped."""
+        return needed_clamps(self.nodes, numerics) if dtype in PRECISIONS else [True] * len(self.nodes)
+
 
 def _applied(node: Operation, values: Sequence[Tensor], numerics: Numerics, negatives: NegativeScores | None) -> Tensor:
     operands = (values[operand] for operand in node.operands)
-    return numerics.clamp(EVERY_OPERATOR[node.operator](*operands, eps=numerics.eps, negatives=negatives))
+    return EVERY_OPERATOR[node.operator](*operands, eps=numerics.eps, negatives=negatives)

@@ -68,16 +68,21 @@ class Aggregation(Operator):
         return self.function(*operands, negatives)
 
 
+def _sign(x: Tensor) -> Tensor:
+    """Return the sign, whose gradient of 0 takes as long to compute as any."""
+    return torch.sign(x.detach())
+
+
 def _protected_log(x: Tensor, eps: float | Tensor) -> Tensor:
-    return torch.sign(x) * torch.log(x.abs() + eps)
+    return _sign(x) * torch.log(x.abs() + eps)
 
 
 def _protected_reciprocal(x: Tensor, eps: float | Tensor) -> Tensor:
-    return torch.sign(x) / (x.abs() + eps)
+    return _sign(x) / (x.abs() + eps)
 
 
 def _protected_sqrt(x: Tensor, eps: float | Tensor) -> Tensor:
-    return torch.sign(x) * torch.sqrt(x.abs() + eps)
+    return _sign(x) * torch.sqrt(x.abs() + eps)
 
 
 def _bounded_exp(x: Tensor, _: float | Tensor) -> Tensor:

@@ -1,20 +1,30 @@
 """Bounds of a formula's nodes by interval arithmetic, to leave out clamps that never change a value."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lightning_modules.losses import POINTWISE, Constant, Node, Numerics, Operation, Variable
+from lightning_modules.losses.formulas.dialect import POINTWISE
+from lightning_modules.losses.formulas.nodes import Constant, Node, Operation, Variable
+from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.losses.formulas.operators import EVERY_OPERATOR
 
-_PRECISIONS = (torch.float32, torch.float64)
+#: The types that bounds hold for; half precision overflows sooner.
+PRECISIONS = (torch.float32, torch.float64)
+# A search keeps a few hundred formulas in use at a time.
+_KEPT = 4096
 _LARGEST_EPS = 1e30
 _PROTECTED = ("log", "reciprocal", "sqrt")
 _EXACT = ("max", "min", "negative", "identity", "relu", "abs", "detach")
 #: Rounding errors of one operator, in units of the type's eps.
 _ROUNDINGS = 16
+#: With sums of no more than 10^8 of them, nothing overflows.
+_LARGEST_SCORE = 1e30
+#: Much more than what rounding adds to a mean of so many, as a share of the largest of them, and in itself.
+_ROOM_OF_MEAN = 0.01, 1.0
 
 
 class Interval(NamedTuple):
@@ -24,24 +34,23 @@ class Interval(NamedTuple):
     high: float
 
 
-def needed_clamps(nodes: Sequence[Node], numerics: Numerics) -> list[bool]:
-    """Return for every node whether its clamp may change a value or a gradient.
+@lru_cache(_KEPT)
+def needed_clamps(nodes: tuple[Node, ...], numerics: Numerics) -> tuple[bool, ...]:
+    """Return for every node whether its clamp may change a value or a gradient, in one of :data:`PRECISIONS`.
 
-    ``pred`` and ``label`` are in [0, 1], and scores may be any number.
-
-    Holds in single and double precision; half precision overflows sooner.
+    ``pred`` and ``label`` are in [0, 1], and scores any numbers up to 1e30.
     """
     needed = [False] * len(nodes)
-    for dtype in _PRECISIONS:
+    for dtype in PRECISIONS:
         low, high = _limits(numerics, dtype)
         for position, bound in enumerate(intervals(nodes, numerics, dtype)):
             is_inside = bound is not None and low <= bound.low and bound.high <= high
             needed[position] |= isinstance(nodes[position], Operation) and not is_inside
-    return needed
+    return tuple(needed)
 
 
 def intervals(nodes: Sequence[Node], numerics: Numerics, dtype: torch.dtype) -> list[Interval | None]:
-    """Return bounds of every node before its clamp, for ``pred`` and ``label`` in [0, 1] and any scores.
+    """Return bounds of every node before its clamp, for ``pred`` and ``label`` in [0, 1] and scores up to 1e30.
 
     Moore, "Interval Analysis", 1966. Operands are taken as independent, so that bounds may be wider than necessary but
     never narrower. Operators are evaluated at the ends of their operands' intervals and around 0, between which they
@@ -72,8 +81,7 @@ def _of_leaf(node: Constant | Variable, dtype: torch.dtype) -> Interval:
     if isinstance(node, Constant):
         number = _nearest(node.value, dtype)
         return Interval(number, number)
-    largest = torch.finfo(dtype).max
-    return Interval(0.0, 1.0) if POINTWISE.has([node.name]) else Interval(-largest, largest)
+    return Interval(0.0, 1.0) if POINTWISE.has([node.name]) else Interval(-_LARGEST_SCORE, _LARGEST_SCORE)
 
 
 def _limits(numerics: Numerics, dtype: torch.dtype) -> tuple[float, float]:
@@ -94,9 +102,8 @@ def _applied(operator: str, operands: Sequence[Interval | None], eps: float, dty
     # An eps that vanishes or overflows divides 0 by 0.
     if operator in _PROTECTED and not limits.tiny / limits.eps <= eps <= _LARGEST_EPS:
         return None
-    # A sum grows with the number of negatives, and so does what rounding makes of a mean.
     if EVERY_OPERATOR[operator].aggregates:
-        return None
+        return _aggregated(operator, operands[0], limits.max)
     points = [_points(operand, dtype) for operand in operands if operand is not None]
     if len(points) < len(operands):
         return None
@@ -105,6 +112,17 @@ def _applied(operator: str, operands: Sequence[Interval | None], eps: float, dty
         return None
     bound = Interval(values.min().item(), values.max().item())
     return bound if operator in _EXACT else _widened(bound, limits)
+
+
+def _aggregated(operator: str, operand: Interval | None, largest: float) -> Interval | None:
+    """Return bounds of an aggregation: a mean of some kind lies between its values, and a sum anywhere."""
+    if operand is None or max(map(abs, operand)) > _LARGEST_SCORE:
+        return None
+    if operator == "sum":
+        return Interval(-largest, largest)
+    share, least = _ROOM_OF_MEAN
+    room = share * max(map(abs, operand)) + least
+    return Interval(operand.low - room, operand.high + room)
 
 
 def _points(operand: Interval, dtype: torch.dtype) -> Tensor:

@@ -3,9 +3,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from lightning_modules.export.interval_arithmetic import intervals, needed_clamps
 from lightning_modules.losses import OPERATOR_BY_NAME, OPERATORS, PRESETS, Formula, Numerics, Operation, Operator
-from tests.losses.formulas.formula_strategies import ALL_OPERATORS, formulas
+from lightning_modules.losses.formulas.interval_arithmetic import intervals, needed_clamps
+from lightning_modules.losses.formulas.operators import EVERY_OPERATOR, NegativeScores
+from tests.losses.formulas.formula_strategies import ALL_OPERATORS, formulas, ranking_formulas
 
 numerics = st.sampled_from(
     [*PRESETS.values(), Numerics(low=-2.0, high=3.0), Numerics(eps=0.0), Numerics(high=float("inf")), Numerics(1e-40)]
@@ -94,3 +95,38 @@ def test_what_may_be_nan_has_no_bounds():
     formula = Formula.parse("min(1 / pred, 1)")
     assert intervals(formula.nodes, Numerics(eps=0.0), torch.float32)[-1] is None
     assert needed_clamps(formula.nodes, Numerics(eps=0.0))[-1]
+
+
+SCORES = {"cosines": 1.0, "products": 50.0, "large": 1e6, "the largest": 1e30}
+
+
+def with_every_clamp(formula, leaves, like, numerics, negatives):
+    values = []
+    for node in formula.nodes:
+        if isinstance(node, Operation):
+            operands = [values[operand] for operand in node.operands]
+            value = EVERY_OPERATOR[node.operator](*operands, eps=numerics.eps, negatives=negatives)
+            values.append(numerics.clamp(value))
+        else:
+            values.append(Formula((node,)).compute(leaves, like, numerics))
+    return values[-1]
+
+
+@settings(max_examples=150)
+@pytest.mark.parametrize("scale", SCORES.values(), ids=SCORES.keys())
+@given(formula=ranking_formulas(variables=("pos", "neg", "gap_t")), numerics=numerics, weighted=st.booleans())
+def test_formulas_of_scores_have_the_value_and_gradient_of_every_clamp(formula, numerics, weighted, scale):
+    generator = torch.Generator().manual_seed(0)
+    positive, negative = (scale * (2 * torch.rand(5, n, generator=generator) - 1) for n in (1, 7))
+    scores = positive.requires_grad_(), negative.requires_grad_()
+    log_weight = torch.randn(7, generator=generator).log_softmax(0) + torch.tensor(7.0).log() if weighted else None
+    leaves = {"pos": positive, "neg": negative, "gap_t": (negative - positive) / 0.1}
+    arguments = leaves, positive, numerics, NegativeScores(negative / 0.1, log_weight)
+    found, expected = formula.compute(*arguments), with_every_clamp(formula, *arguments)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+    if formula.has_gradient:
+        slopes = [
+            torch.autograd.grad(each.sum(), scores, retain_graph=True, allow_unused=True) for each in (found, expected)
+        ]
+        for slope, of_every in zip(*slopes, strict=True):
+            torch.testing.assert_close(slope, of_every, equal_nan=True)
