@@ -47,6 +47,15 @@ class Probe(ABC):
     def right(self, gradient: Tensor) -> Tensor:
         """Return which of the two signs of every probe are right, bool ``[2, count, probes]``."""
 
+    def without_scale(self, gradient: Tensor, least: float) -> Tensor:  # noqa: ARG002 (of those that have several)
+        """Return derivatives, ``[count, points]``, of which those of programs that train alike have one direction.
+
+        Args:
+            gradient: The derivatives.
+            least: What is nowhere larger counts as 0.
+        """
+        return gradient
+
     @abstractmethod
     def limit(self, numerics: Numerics, largest: float) -> Limit:
         """Return what tells programs with larger derivatives than wanted."""
@@ -142,6 +151,13 @@ class ScoreProbe(Probe):
         by_positive, by_negative = moves[:, : self._rows.count].any(1), moves[:, self._rows.count :].any(1)
         right = falls & rises & (by_positive & by_negative)[:, None]
         return right.expand(2, -1, -1)
+
+    def without_scale(self, gradient: Tensor, least: float) -> Tensor:
+        """Return derivatives of one length for every number of negatives, of which a training has one alone.
+
+        So ``sum(x)`` is ``mean(x)``.
+        """
+        return self._rows.in_unit_blocks(gradient, least)
 
     def limit(self, numerics: Numerics, largest: float) -> Limit:
         """Return what looks at the rows."""

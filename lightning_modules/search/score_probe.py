@@ -83,6 +83,9 @@ class ScoreRows:
         self.sizes = [shape.numel() for shape in self.shapes]
         self.count = sum(rows for rows, _ in self.shapes)
         self.points = self.count + sum(self.sizes)
+        rows = torch.tensor([shape[0] for shape in self.shapes])
+        places = torch.arange(len(blocks))
+        self._block = torch.cat([places.repeat_interleave(each) for each in (rows, torch.tensor(self.sizes))])
         self._leaves = torch.cat([block.leaves(space, temperature) for block in blocks], dim=1)
         self._negatives = [NegativeScores(block.negative / temperature) for block in blocks]
         sizes = [torch.full((shape.numel(),), float(shape[1]), dtype=torch.float64) for shape in self.shapes]
@@ -116,6 +119,17 @@ class ScoreRows:
         by_negative = torch.einsum("l,lcp->cp", self._by_negative, slopes)
         of_rows = torch.cat([each.sum(2) for each in self._in_rows(by_positive)], dim=1)
         return torch.cat([of_rows, by_negative * self._number.sqrt()], dim=1)
+
+    def in_unit_blocks(self, gradient: Tensor, least: float) -> Tensor:
+        """Return derivatives divided by the length of those with as many negatives.
+
+        Args:
+            gradient: The derivatives, ``[count, points]``.
+            least: A shorter length counts as 0, and its derivatives become 0.
+        """
+        squares = gradient.new_zeros(len(gradient), len(self.blocks)).index_add_(1, self._block, gradient**2)
+        length = squares.sqrt()[:, self._block]
+        return (gradient / length).masked_fill(length < least, 0.0)
 
     def directions(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """Return in which rows the loss never rises with the positive, and never falls with a negative.

@@ -73,7 +73,8 @@ class Screening:
         largest_gradient: Formulas with a larger derivative between .1 and .9, or one that is not finite between 0 and
             1, are not trained; None allows all.
         most_operators: Formulas with more operators, shared ones counted at each use, are not trained; None allows all.
-        by_direction: Compare gradients by their direction instead: those with a cosine above .9998 are duplicates.
+        by_direction: Compare gradients by their direction instead: those with a cosine above .9998 are duplicates; of
+            scores, whatever their lengths with 1, 8 and 64 negatives.
         temperature: What formulas of scores divide them by.
     """
 
@@ -97,6 +98,7 @@ class Screening:
         self.least_right_share = least_right_share
         self.most_operators = most_operators
         self._probe = probe_of(space, generator, probes, temperature)
+        self._by_direction = by_direction
         index: type[GradientIndex] = DirectionIndex if by_direction else SignatureIndex
         self._signatures = index(self._probe.points, tolerance)
         self._occurrences = torch.zeros(0, dtype=torch.int64)
@@ -110,7 +112,8 @@ class Screening:
         gradient = self._probe.gradient(programs, self.numerics)
         right = self._probe.right(gradient)
         right_share = right.double().mean((0, 2))
-        signature = self._signatures.number(gradient)
+        compared = self._probe.without_scale(gradient, self.tolerance) if self._by_direction else gradient
+        signature = self._signatures.number(compared)
         self._count(signature)
         too_long = self._too_long(programs)
         result = torch.full((len(programs),), int(ScreeningResult.TRAINABLE))

@@ -81,6 +81,21 @@ def test_losses_that_rank_are_trainable_and_others_are_not() -> None:
     assert found.joint_share[:right].tolist() == [1.0] * right
 
 
+def test_a_sum_is_a_duplicate_of_the_mean_by_direction_but_not_inside_a_function() -> None:
+    softplus: list[WrittenNode] = [("softplus", 3)]
+    same: list[list[WrittenNode]] = [
+        [*softplus, ("mean", 5)],
+        [*softplus, ("sum", 5)],
+        [*softplus, ("hard", 5)],
+        [*softplus, ("hard", 5), ("sum", 6)],
+    ]
+    inside: list[list[WrittenNode]] = [[*softplus, (name, 5), ("add", 4, 6), ("log", 7)] for name in ("mean", "sum")]
+    programs = written(SPACE, *same, *inside)
+    by_direction = Screening(SPACE, Numerics(), seeded(), by_direction=True).screen(programs)
+    assert by_direction.signature.tolist() == [0, 0, 1, 1, 2, 3]
+    assert Screening(SPACE, Numerics(), seeded()).screen(programs).signature.tolist() == [*range(6)]
+
+
 def test_what_falls_in_one_of_many_negatives_is_wrong_there() -> None:
     # The mean of the other negatives is subtracted: half of the negatives are pushed up.
     program: list[WrittenNode] = [
