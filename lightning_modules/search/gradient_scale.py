@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightning_modules.losses import Formula, ListwiseLoss, Loss, LossObject, ScaledLoss
 from lightning_modules.losses.formula_losses import FormulaLike
-from lightning_modules.losses.score_curves import of_scores
+from lightning_modules.search.loss_gradients import gradient_by_prediction, gradient_by_scores
 
 # Predictions at which gradients are measured, as many as screening looks at.
 _PREDICTIONS = 20
@@ -29,11 +29,16 @@ class GradientScale:
     Args:
         baseline: The baseline.
 
+    Attributes:
+        baseline: The baseline.
+        size: The size of its gradient.
+
     Raises:
         ValueError: If the baseline has no gradient of that kind.
     """
 
     def __init__(self, baseline: LossObject) -> None:
+        self.baseline = baseline
         self.size = mean_gradient(baseline)
         if not 0 < self.size < math.inf:
             raise ValueError(
@@ -76,18 +81,13 @@ def mean_gradient(loss: LossObject) -> float:
 
 
 def _by_score(loss: ListwiseLoss) -> Tensor:
-    positive = torch.linspace(*_SCORES, _PREDICTIONS, dtype=torch.float64).requires_grad_()
+    positive = torch.linspace(*_SCORES, _PREDICTIONS, dtype=torch.float64)
     negative = torch.linspace(*_SCORES, _NEGATIVES, dtype=torch.float64).expand(_PREDICTIONS, -1)
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(of_scores(loss)(positive, negative).sum(), positive)
-    return gradient
+    by_positive, _ = gradient_by_scores(loss, positive, negative)
+    return by_positive
 
 
 def _by_prediction(loss: Loss) -> Tensor:
-    prediction = torch.linspace(_LOWEST, _HIGHEST, _PREDICTIONS, dtype=torch.float64).repeat(2).requires_grad_()
+    prediction = torch.linspace(_LOWEST, _HIGHEST, _PREDICTIONS, dtype=torch.float64).repeat(2)
     label = torch.arange(2, dtype=torch.float64).repeat_interleave(_PREDICTIONS)
-    with torch.enable_grad():
-        # Some losses want logits, and gradients are compared by the probability.
-        value = loss.from_logit(torch.logit(prediction), label)
-        (gradient,) = torch.autograd.grad(value.sum(), prediction)
-    return gradient
+    return gradient_by_prediction(loss, prediction, label)

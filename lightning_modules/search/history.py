@@ -110,6 +110,13 @@ class SearchHistory:
             error[signature],
         )
 
+    def know(self, signature: int, reward: float) -> None:
+        """Give a gradient signature a reward that has no error."""
+        self._signature_rewards, self._signature_errors = (
+            _extended(each, signature + 1) for each in (self._signature_rewards, self._signature_errors)
+        )
+        self._signature_rewards[signature], self._signature_errors[signature] = reward, 0.0
+
     def revise(self, signature: Tensor, reward: Tensor, standard_error: Tensor) -> None:
         """Replace the rewards ``[count]`` that programs with gradient signatures ``[count]`` are told later."""
         self._signature_rewards[signature] = reward

@@ -108,6 +108,8 @@ class LossSearch:
                 self.load_state_dict(state)
             self.trials.measure_baseline()
             self.observers.on_baseline()
+            if state is None:
+                self._know_baseline()
             self._train_references()
             self._warm_up()
             self.ending = self._ending()
@@ -131,6 +133,11 @@ class LossSearch:
                 error.add_note(f"An observer of the search then failed to end: {type(later).__name__}: {later}")
             raise
         self.observers.on_end()
+
+    def _know_baseline(self) -> None:
+        """Let formulas that train as the baseline does, where scales do not count, be duplicates with its reward."""
+        if self.scale is not None:
+            self.history.know(self.sampler.screening.take_loss(self.scale.baseline), 0.0)
 
     def _train_references(self) -> None:
         if self.candidates:

@@ -3,15 +3,17 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
+from lightning_modules.losses import ListwiseLoss, Loss, LossObject
 from lightning_modules.losses.formulas.dialect import POINTWISE, RANKING
 from lightning_modules.losses.formulas.nodes import Variable
 from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.search.gradient_limit import GradientLimit
+from lightning_modules.search.loss_gradients import gradient_by_prediction
 from lightning_modules.search.program_gradients import evaluate
 from lightning_modules.search.score_probe import ScoreRows
 from lightning_modules.search.space import Programs, SearchSpace
@@ -42,6 +44,10 @@ class Probe(ABC):
     @abstractmethod
     def gradient(self, programs: Programs, numerics: Numerics) -> Tensor:
         """Return the derivatives of every program, float64 ``[count, points]``."""
+
+    @abstractmethod
+    def gradient_of(self, loss: LossObject) -> Tensor:
+        """Return the derivatives of a loss, float64 ``[points]``."""
 
     @abstractmethod
     def right(self, gradient: Tensor) -> Tensor:
@@ -101,6 +107,10 @@ class PredictionProbe(Probe):
         """Return the derivatives by the prediction: those for label 0 first."""
         return evaluate(programs, self.space, self._pred, self._label, numerics).gradient
 
+    def gradient_of(self, loss: LossObject) -> Tensor:
+        """Return the derivatives by the prediction."""
+        return gradient_by_prediction(cast(Loss, loss), self._pred, self._label)
+
     def right(self, gradient: Tensor) -> Tensor:
         """Return where the derivative is positive for label 0, and negative for label 1."""
         return torch.stack([gradient[:, self._label == 0] > 0, gradient[:, self._label == 1] < 0])
@@ -143,6 +153,10 @@ class ScoreProbe(Probe):
     def gradient(self, programs: Programs, numerics: Numerics) -> Tensor:
         """Return the derivatives by the scores: those of positives first; see :class:`ScoreRows`."""
         return self._rows.gradient(programs, numerics)
+
+    def gradient_of(self, loss: LossObject) -> Tensor:
+        """Return the derivatives by the scores."""
+        return self._rows.gradient_of(cast(ListwiseLoss, loss))
 
     def right(self, gradient: Tensor) -> Tensor:
         """Return where the loss falls with the positive's score, and rises with all of the negatives'."""

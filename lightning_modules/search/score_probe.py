@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lightning_modules.losses import ListwiseLoss
 from lightning_modules.losses.formulas.nodes import Constant, Variable
 from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.losses.formulas.operators import NegativeScores, Operator
 from lightning_modules.losses.formulas.score_leaves import score_leaves
+from lightning_modules.search.loss_gradients import gradient_by_scores
 from lightning_modules.search.program_gradients import leaf_gradients
 from lightning_modules.search.space import Programs, SearchSpace
 
@@ -119,6 +121,12 @@ class ScoreRows:
         by_negative = torch.einsum("l,lcp->cp", self._by_negative, slopes)
         of_rows = torch.cat([each.sum(2) for each in self._in_rows(by_positive)], dim=1)
         return torch.cat([of_rows, by_negative * self._number.sqrt()], dim=1)
+
+    def gradient_of(self, loss: ListwiseLoss) -> Tensor:
+        """Return the derivatives of a loss, float64 ``[points]``; a user's quantile is 0 for it."""
+        found = [gradient_by_scores(loss, block.positive.squeeze(1), block.negative) for block in self.blocks]
+        of_negatives = torch.cat([by_negative.flatten() for _, by_negative in found]) * self._number.sqrt()
+        return torch.cat([*(by_positive for by_positive, _ in found), of_negatives])
 
     def in_unit_blocks(self, gradient: Tensor, least: float) -> Tensor:
         """Return derivatives divided by the length of those with as many negatives.

@@ -7,6 +7,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from lightning_modules.losses import LossObject
 from lightning_modules.losses.formula_losses import TEMPERATURE
 from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.search.gradient_signatures import DirectionIndex, GradientIndex, SignatureIndex
@@ -112,8 +113,7 @@ class Screening:
         gradient = self._probe.gradient(programs, self.numerics)
         right = self._probe.right(gradient)
         right_share = right.double().mean((0, 2))
-        compared = self._probe.without_scale(gradient, self.tolerance) if self._by_direction else gradient
-        signature = self._signatures.number(compared)
+        signature = self._signatures.number(self._compared(gradient))
         self._count(signature)
         too_long = self._too_long(programs)
         result = torch.full((len(programs),), int(ScreeningResult.TRAINABLE))
@@ -144,6 +144,17 @@ class Screening:
     def sieve(self, programs: Programs, least_joint_share: float) -> Programs:
         """Return all programs with at least a joint share, and few others; they are not counted as sampled."""
         return self._probe.sieve(programs, self.numerics, least_joint_share)
+
+    def take_loss(self, loss: LossObject) -> int:
+        """Mark a loss as trained that need not be a formula, and return the number of its signature."""
+        signature = self._signatures.number(self._compared(self._probe.gradient_of(loss)[None]))
+        self._count(signature[:0])
+        self.take(signature)
+        return int(signature)
+
+    def _compared(self, gradient: Tensor) -> Tensor:
+        """Return what is compared of derivatives, ``[count, points]``."""
+        return self._probe.without_scale(gradient, self.tolerance) if self._by_direction else gradient
 
     def take(self, signature: Tensor) -> None:
         """Mark signatures as trained, so that later programs that have them are duplicates."""

@@ -116,6 +116,23 @@ def test_a_search_trains_and_records_the_scaled_formula(tmp_path: Path, monkeypa
     assert [mean_gradient(FormulaLoss(text)) for text in formulas] == pytest.approx([SCALE.size] * 3, rel=0.01)
 
 
+def test_a_search_does_not_train_what_trains_as_the_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_figures(monkeypatch)
+    for name, normalize_scale in (("scaled", True), ("not scaled", False)):
+        search(
+            tmp_path / name,
+            strategy="random",
+            rounds=1,
+            references=[],
+            seeds=["(label - pred)**2"],
+            baseline=MSE(),
+            normalize_scale=normalize_scale,
+        )
+    error = Formula.parse("(label - pred)**2").simplify()
+    trained = [read_ledger(tmp_path / name)["simplified"].map(Formula.parse) for name in ("scaled", "not scaled")]
+    assert [any(unscaled(formula) == error for formula in formulas) for formulas in trained] == [False, True]
+
+
 def test_formulas_of_scores_are_scaled_too() -> None:
     scale = GradientScale(SampledSoftmax(0.2))
     loss = scale.scaled(RankingFormulaLoss("softplus(gap_t)", temperature=0.2))

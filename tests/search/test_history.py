@@ -42,6 +42,15 @@ def test_a_sample_has_its_own_reward_or_that_of_the_same_gradient() -> None:
         assert math.isnan(again[2])
 
 
+def test_a_gradient_that_is_known_has_its_reward_before_anything_is_trained() -> None:
+    history = SearchHistory(3)
+    history.know(1, 0.0)
+    for later in (history, saved(history)):
+        outcome = later.outcome(samples([1, 2], [1]), [0.5], errors=[0.25])
+        assert outcome.reward.tolist() == [0.0, 0.5]
+        assert outcome.error.tolist() == [0.0, 0.25]
+
+
 def test_a_sample_has_the_standard_error_of_its_reward() -> None:
     history = SearchHistory(3)
     outcome = history.outcome(samples([0, 1, 2, 1], [0, 1]), [0.5, -0.25], errors=[0.01, None])

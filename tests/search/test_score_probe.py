@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from lightning_modules.losses import POINTWISE, RANKING, Numerics, RankingFormulaLoss
+from lightning_modules.losses import (
+    POINTWISE,
+    RANKING,
+    ListwiseLoss,
+    Numerics,
+    RankingFormulaLoss,
+    SampledBPR,
+    SampledSoftmax,
+    SampledWARP,
+)
 from lightning_modules.losses.formulas.operators import EVERY_OPERATOR
 from lightning_modules.search.score_probe import ScoreRows
 from lightning_modules.search.screening import Screened, Screening, ScreeningResult
@@ -16,6 +25,7 @@ LEAVES = ["pos_t", "neg_t", "gap", "gap_t", 1.0]
 FULL = RankingSpace([each.name for each in RANKING.operators], ["pos", *LEAVES, "beta", "log_popularity"], nodes=7)
 #: Identities fill up what is missing to the length of the space.
 SPACE = RankingSpace([*EVERY_OPERATOR], LEAVES, nodes=6)
+WARP = "log(1 + sum(relu(1 + gap_t)))"
 SOFTMAX: list[WrittenNode] = [("logmeanexp", 3)]
 TRAINABLE: dict[str, list[WrittenNode]] = {
     "logmeanexp(gap_t)": SOFTMAX,
@@ -27,7 +37,7 @@ TRAINABLE: dict[str, list[WrittenNode]] = {
         ("sum", 7),
         ("add", 6, 8),
     ],
-    "log(1 + sum(relu(1 + gap_t)))": [("add", 3, 4), ("relu", 5), ("sum", 6), ("add", 4, 7), ("log", 8)],
+    WARP: [("add", 3, 4), ("relu", 5), ("sum", 6), ("add", 4, 7), ("log", 8)],
     "hard(tanh(gap))": [("tanh", 2), ("hard", 5)],
     "mean(relu(neg_t)) - pos_t": [("relu", 1), ("mean", 5), ("negative", 0), ("add", 6, 7)],
 }
@@ -96,6 +106,23 @@ def test_a_sum_is_a_duplicate_of_the_mean_by_direction_but_not_inside_a_function
     assert Screening(SPACE, Numerics(), seeded()).screen(programs).signature.tolist() == [*range(6)]
 
 
+@pytest.mark.parametrize("loss", [SampledSoftmax(0.2), SampledBPR(0.2), SampledWARP(1.0, 0.2)], ids=str)
+def test_the_gradient_of_a_hand_made_loss_is_that_of_its_formula(loss: ListwiseLoss) -> None:
+    formulas = {SampledSoftmax: SOFTMAX, SampledBPR: [("softplus", 3)], SampledWARP: TRAINABLE[WARP]}
+    rows = ScoreRows.drawn(SPACE, seeded(1), 0.2)
+    found = rows.gradient_of(loss)
+    expected = rows.gradient(written(SPACE, formulas[type(loss)]), Numerics())[0]
+    torch.testing.assert_close(found, expected * (found.norm() / expected.norm()), rtol=1e-4, atol=1e-6)
+
+
+def test_formulas_that_train_as_the_baseline_are_duplicates_of_it() -> None:
+    screening = Screening(SPACE, Numerics(), seeded(), by_direction=True, temperature=0.2)
+    assert screening.take_loss(SampledSoftmax(0.2)) == 0
+    # The softmax that weighs the gaps is the gradient of the logarithm of the sum.
+    found = screening.screen(written(SPACE, SOFTMAX, [("hard", 3)], [("softplus", 3)]))
+    assert found.result.tolist() == [ScreeningResult.DUPLICATE] * 2 + [ScreeningResult.TRAINABLE]
+
+
 def test_what_falls_in_one_of_many_negatives_is_wrong_there() -> None:
     # The mean of the other negatives is subtracted: half of the negatives are pushed up.
     program: list[WrittenNode] = [
@@ -130,7 +157,7 @@ def test_the_space_of_scores_has_its_own_dialect() -> None:
 
 
 def test_mutants_of_a_known_loss_are_often_right() -> None:
-    parent = written(SPACE, TRAINABLE["log(1 + sum(relu(1 + gap_t)))"])
+    parent = written(SPACE, TRAINABLE[WARP])
     parents = Programs.concatenate([parent] * 300)
     mutants = Screening(SPACE, Numerics(), seeded()).screen(mutate(parents, SPACE, seeded(), 1))
     uniform = Screening(SPACE, Numerics(), seeded()).screen(SPACE.uniform(300, seeded(3)))

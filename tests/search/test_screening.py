@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lightning_modules.losses import Numerics
+from lightning_modules.losses import MSE, Numerics
 from lightning_modules.search.screening import Screened, Screening, ScreeningResult
 from lightning_modules.search.space import SearchSpace
 from tests.search.search_helpers import (
@@ -276,6 +276,16 @@ def test_scaled_copies_are_duplicates_by_direction_alone() -> None:
         restored = Screening(space, Numerics(), seeded(), by_direction=by_direction)
         restored.load_state_dict(screen.state_dict())
         assert restored.screen(written(space, scaled)).signature.tolist() == [0 if by_direction else 1]
+
+
+def test_what_trains_as_a_hand_made_loss_is_a_duplicate_of_it() -> None:
+    screen = Screening(SPACE, Numerics(), seeded(), by_direction=True)
+    error = screen.screen(written(SPACE, FOURTH_POWER)).signature.item()
+    assert screen.take_loss(MSE()) == 1 != error
+    again = screen.screen(written(SPACE, SQUARED_ERROR, FOURTH_POWER))
+    assert again.signature.tolist() == [1, 0]
+    assert again.result.tolist() == [ScreeningResult.DUPLICATE, ScreeningResult.TRAINABLE]
+    assert again.occurrences.tolist() == [1, 2]
 
 
 def test_an_empty_batch_is_screened_to_nothing() -> None:
