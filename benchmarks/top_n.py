@@ -93,6 +93,10 @@ ARMS: Mapping[str, Arm] = {
     "BCE": Arm(SampledBCE(), options=_TEMPERATURES),
     "SL": Arm(SampledSoftmax(), options=_TEMPERATURES),
     "BSL": Arm(BSL(), options={"temperature": (0.1, 0.2), "positive_temperature": (0.1, 0.2)}),
+    # As its authors train it: without a weight of its own BSL is SL.
+    "BSL, weighted": Arm(
+        BSL(positive_temperature=0.2), (0.1,), options={"temperature": (0.2,), "negative_weight": (1.06, 1.15, 1.3)}
+    ),
     "PSL-relu": Arm(PSL("relu"), options=_TEMPERATURES_OF_PSL),
     "PSL-tanh": Arm(PSL("tanh"), options=_TEMPERATURES_OF_PSL),
     "PSL-atan": Arm(PSL("atan"), options=_TEMPERATURES_OF_PSL),

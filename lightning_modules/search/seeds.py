@@ -21,6 +21,8 @@ _LOSSES: Mapping[str, Sequence[str]] = {
         # Sampled softmax without and with the positive in the sum.
         "logmeanexp(gap_t)",
         "softplus(logmeanexp(gap_t))",
+        # BSL, whose weight 1 / (1 - t) is that of its authors at temperatures of .06 to .24.
+        "logmeanexp(gap_t) + pos",
         # BPR and BCE with negatives.
         "softplus(gap_t)",
         "softplus(-pos_t) + softplus(neg_t)",

@@ -189,7 +189,7 @@ class RankingSpace(SearchSpace):
     def __init__(
         self,
         operators: Sequence[str] = _RANKING_OPERATORS,
-        leaves: Sequence[str | float] = ("pos_t", "neg_t", "gap", "gap_t", 1.0),
+        leaves: Sequence[str | float] = ("pos", "pos_t", "neg_t", "gap", "gap_t", 1.0),
         nodes: int = 6,
     ) -> None:
         super().__init__(operators, leaves, nodes)
