@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from lightning_modules.cli.early_answers import early_answer
 from lightning_modules.cli.shipped_configs import with_shipped_configs
 from lightning_modules.cli.verbs import answer
+from lightning_modules.utilities.freed_memory import keep_freed_memory
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -31,4 +32,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
+    if args is None:
+        # The process is the command's own.
+        keep_freed_memory()
     return run(options, debug=is_debugged)

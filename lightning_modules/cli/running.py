@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from lightning_modules.cli.ending_signals import of_lightning, raised_signals, terminated
 from lightning_modules.cli.error_messages import own_message
 from lightning_modules.cli.verbs import PLAIN_VERBS
-from lightning_modules.utilities.freed_memory import keep_freed_memory
 
 _FAILED, _INTERRUPTED, _TERMINATED = 1, 130, 143
 
@@ -28,7 +27,6 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
         arguments: The verb and its options.
         debug: Whether errors are to be raised.
     """
-    keep_freed_memory()
     with raised_signals(), quiet_libraries():
         try:
             _run_verb(arguments)
