@@ -1,8 +1,8 @@
 """What is a search for a listwise loss worth? Searches of one data set, and their answers trained beside known losses.
 
 Every arm has as many trainings: PPO, evolution and random search, each with and without the known losses as its first
-formulas, and SL@20, whose learning rate and temperatures alone are tried as often. The answers are then tuned alike,
-tested beside tuned losses and closed-form models, and the best is tried on other data:
+formulas, and SL@20, whose learning rate and temperatures alone are tried as often and as long. What was found is then
+tuned alike, tested beside tuned losses and closed-form models, and the best is tried on other data:
 
     python -m benchmarks.top_n_search data/amazon-electronic --others '[data/amazon-health, data/gowalla]'
 
@@ -37,6 +37,9 @@ COMPARE = [
 #: Trainings of a candidate: the temperatures of the search's file.
 SETTINGS = 3
 RATES = [0.03, 0.1]
+KNOWN = ["SampledBPR", "PSL", "SLatK", "Talos"]
+#: BSL with a weight of its negatives.
+WEIGHTED_BSL = "logmeanexp(gap_t) + pos"
 HEADER = [
     *("strategy", "begins with known losses", "seed", "found", "operators", "temperature", "is its answer"),
     *("validation", "test", "over sampled softmax", "95 % interval", "p", "processor seconds of the search"),
@@ -100,6 +103,7 @@ def main(
     strategies: Sequence[str] = ("PPO", "RegularizedEvolution", "RandomSearch"),
     seeded: Sequence[bool] = (False, True),
     searches: int = 3,
+    alone: int = 3,
     sizes: Sizes = _SIZES,
     work: str = "runs/top_n_search",
 ) -> None:
@@ -111,6 +115,7 @@ def main(
         strategies: Search strategies.
         seeded: Whether the known losses are the first formulas: false, true or both.
         searches: Searches of every arm, with the seeds 1, 2 and so on.
+        alone: Searches of the settings of SL@20, with these seeds.
         sizes: How much is trained.
         work: Folder of searches and comparisons.
     """
@@ -119,8 +124,8 @@ def main(
     keys = [{"strategy": name, "seeded": known, "seed": seed} for seed, known, name in arms]
     rows = finished_rows(folder / "searches.csv", keys, partial(search, folder, root, sizes))
     found = [found_by(study_of(folder, key)) for key in keys]
-    measured = compared(folder / "compare", root, comparison_of(found, sizes))
-    alone = [tuned_alone(folder / f"slatk_{seed}", root, sizes, seed) for seed in range(1, searches + 1)]
+    measured = measured_losses(folder, root, found, sizes)
+    settings = [tuned_alone(folder / f"slatk_{seed}", root, sizes, seed) for seed in range(1, alone + 1)]
     lines = [[name, line_of(name, root, sizes.training_seeds), "-", "-", "-"] for name in LINES]
     parts = [
         f"MF of 64 dimensions, {sizes.negatives} negatives. A search trains {sizes.trainings} times, candidates for at "
@@ -130,8 +135,9 @@ def main(
         "NDCG@20 on the test rows, of every search:",
         strategy_differences(tested(rows, found, measured), "test", paired=False),
         table(["known", "test", "over sampled softmax", "95 % interval", "p"], [*known(measured), *lines]),
-        f"SL@20 with {sizes.trainings} settings of its learning rate and temperatures, chosen on validation:",
-        table(["seed", "validation", "test", "settings"], alone),
+        f"SL@20 with the best on validation of {sizes.trainings} settings of its learning rate and temperatures, each "
+        f"tried for {sizes.epochs} epochs:",
+        table(["seed", "validation", "test", "settings"], settings),
         *transfer_report(folder, others, found, measured, sizes),
     ]
     write_report(f"top_n_search_{folder.name}", title=f"Searches for a listwise loss on {folder.name}", parts=parts)
@@ -145,11 +151,18 @@ def search(folder: Path, root: str, sizes: Sizes, key: Mapping[str, Any]) -> dic
     return {"seconds": run([*SEARCH, *own, *first, *place, *sizes.of_search])}
 
 
-def comparison_of(found: Sequence[Mapping[str, Any]], sizes: Sizes) -> list[str]:
-    """Return the options of the comparison of what the searches found with the known losses."""
+def measured_losses(folder: Path, root: str, found: Sequence[Mapping[str, Any]], sizes: Sizes) -> pd.DataFrame:
+    """Compare the known losses, and what the searches found, and return the figures by the name of the loss."""
     formulas = dict.fromkeys(each["reference"] for each in found)
-    losses = ["--formulas", *formulas, "--losses", "[SLatK, Talos]"]
-    return [*losses, *sizes.of_comparison, "--trials", str(sizes.trials), *grid(RATES)]
+    parts = {
+        "compare_known": ["--formulas", WEIGHTED_BSL, "--losses", f"[{', '.join(KNOWN)}]"],
+        "compare": ["--formulas", *formulas, "--losses", "[]"],
+    }
+    options = [*sizes.of_comparison, "--trials", str(sizes.trials), *grid(RATES)]
+    tables = (compared(folder / name, root, [*losses, *options]) for name, losses in parts.items())
+    measured = pd.concat(tables)
+    # Both have the sampled softmax, trained alike.
+    return measured[~measured.index.duplicated()]
 
 
 def transfer_report(
@@ -201,11 +214,14 @@ def compared(root: Path, data: str, options: Sequence[str]) -> pd.DataFrame:
 
 
 def tuned_alone(root: Path, data: str, sizes: Sizes, seed: int) -> list[str]:
-    """Tune the options of SL@20 alone, as often as a search trains."""
-    first = ["--seed_everything", str(1000 * seed), "--compare.baseline", "SLatK", "--losses", "[]"]
-    options = [*sizes.of_comparison, "--trials", str(sizes.trainings), *grid(RATES, weight_temperature=[1.0, 2.25])]
-    row = compared(root, data, [*first, *options]).iloc[0]
-    chosen = ", ".join(f"{name} {row[name]:g}" for name in ("learning_rate", "temperature", "weight_temperature"))
+    """Tune the options of SL@20 alone, as often and as long as a search trains, then train it with the best of them."""
+    own = ["--seed_everything", str(1000 * seed), "--compare.baseline", "SLatK", "--losses", "[]"]
+    first = [*own, *sizes.of_comparison]
+    short = ["--trainer.max_epochs", str(sizes.epochs), "--seeds", "1", "--trials", str(sizes.trainings)]
+    tried = compared(root / "tried", data, [*first, *short, *grid(RATES, weight_temperature=[1.0, 2.25])]).iloc[0]
+    best = {name: [tried[name]] for name in ("temperature", "weight_temperature")}
+    row = compared(root / "trained", data, [*first, "--trials", "1", *grid([tried["learning_rate"]], **best)]).iloc[0]
+    chosen = ", ".join(f"{name} {row[name]:g}" for name in ("learning_rate", *best))
     return [str(seed), f"{row[VALIDATION]:.4f}", f"{row[TEST]:.4f}", chosen]
 
 
@@ -253,7 +269,7 @@ def over_baseline(row: Mapping[str, Any]) -> list[str]:
 
 def known(measured: pd.DataFrame) -> list[list[str]]:
     """Return the rows of the known losses, the sampled softmax first."""
-    rows = measured[measured["group"] == "hand-made"]
+    rows = measured[(measured["group"] == "hand-made") | (measured.index == WEIGHTED_BSL)]
     baseline, *others = rows.itertuples()
     first = [baseline.Index, f"{rows.iloc[0][TEST]:.4f}", "-", "-", "-"]
     return [first, *([other.Index, *over_baseline(rows.loc[other.Index])] for other in others)]
