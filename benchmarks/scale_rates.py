@@ -28,9 +28,9 @@ from lightning_modules.populations.fused.fused_model import fused
 from lightning_modules.populations.fused.matching import matched_table
 from lightning_modules.recommenders import BiasedMF, Recommender
 from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
-from lightning_modules.search.executors.shared_memory import pack
 from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.trial import Assignment
+from lightning_modules.training.executors.shared_memory import pack
 from lightning_modules.training.trainers import TrainerFactory
 
 BUDGET = TrialBudget("Adam", 5e-3, 1)

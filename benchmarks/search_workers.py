@@ -20,19 +20,19 @@ from datamodules import InteractionsDataModule
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.evaluation import TrialEvaluator
-from lightning_modules.search.executors import ProcessExecutor, SerialExecutor, TrialExecutor
 from lightning_modules.search.schedule import FromScratch
 from lightning_modules.search.settings import hand_made_losses
 from lightning_modules.search.successive_halving import SuccessiveHalving
 from lightning_modules.search.trial import TrialKey
 from lightning_modules.search.trials import Trials
+from lightning_modules.training.executors import ProcessExecutor, SerialExecutor, TrainingExecutor
 from lightning_modules.training.trainers import TrainerFactory
 
 LEAST_RATIO = 1.7
 RECIPE = {"max_epochs": 1, "accelerator": "cpu", "devices": 1}
 ADAM = partial(torch.optim.Adam, lr=1e-3, fused=True)
 SERIAL, ONE, TWO = "serial", "process, one worker", "process, two workers"
-EXECUTORS: Mapping[str, Callable[[], TrialExecutor]] = {
+EXECUTORS: Mapping[str, Callable[[], TrainingExecutor]] = {
     SERIAL: SerialExecutor,
     ONE: partial(ProcessExecutor, workers=1),
     TWO: partial(ProcessExecutor, workers=2),
@@ -53,7 +53,7 @@ class Arm:
     """
 
     def __init__(
-        self, executor: TrialExecutor, data: InteractionsDataModule, losses: Mapping[str, Loss], seed: int
+        self, executor: TrainingExecutor, data: InteractionsDataModule, losses: Mapping[str, Loss], seed: int
     ) -> None:
         self.executor = executor
         self.losses = losses

@@ -180,7 +180,7 @@ def _of_arm(name: str, options: argparse.Namespace) -> list[str]:
     data_and_model = f"{options.published}_{options.model}_{options.negatives}{_draw(options)}"
     folder = options.work / data_and_model / _file_name(name)
     records = ComparisonRecords(folder, criterion)
-    setting = EffectivenessTest(training, plan, records).run(ComparedLoss(arm.loss, name, HAND_MADE))
+    ((_, setting),) = EffectivenessTest(training, plan, records).run([ComparedLoss(arm.loss, name, HAND_MADE)])
     found = records.results
     print(f"{name}: {found[f'test_{_METRIC}'].mean():.4f} with {setting}", flush=True)
     chosen = {"lr": setting.learning_rate, "wd": setting.weight_decay, **dict(setting.options)}

@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,7 @@ def simulated(pool: SimulatedWorkers, reward_rows: int) -> Iterator[None]:
         return [Evaluation("trained", _score(name), pool.seconds, components=components) for name in assignment.names]
 
     with (
-        mock.patch("lightning_modules.search.command.executor_named", return_value=pool),
+        mock.patch("lightning_modules.search.command.opened_executor", return_value=nullcontext(pool)),
         mock.patch.object(TrialEvaluator, "evaluate", evaluate),
         pool.waited_for(),
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,

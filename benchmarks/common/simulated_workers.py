@@ -11,10 +11,10 @@ from unittest import mock
 
 import cloudpickle
 
-from lightning_modules.search.executors import ProcessExecutor, Shared, TrialExecutor
+from lightning_modules.training.executors import ProcessExecutor, Shared, TrainingExecutor
 
 T = TypeVar("T")
-_WAIT = "lightning_modules.search.executors.dispatch.wait"
+_WAIT = "lightning_modules.training.executors.dispatch.wait"
 
 
 class VirtualClock:
@@ -51,7 +51,7 @@ class _Finished(NamedTuple):
     not_done: set["Future[Any]"]
 
 
-class SimulatedWorkers(TrialExecutor):
+class SimulatedWorkers(TrainingExecutor):
     """Workers, each of which takes so many seconds for a call, on a virtual clock.
 
     Calls and results are pickled and unpickled as if they were sent to another process: what the driver does of that

@@ -8,6 +8,7 @@ from typing import Any
 from lightning_modules.compare.compared_losses import ComparedLoss
 from lightning_modules.compare.events import CompareObserver
 from lightning_modules.training.full_training import TrainingRun
+from lightning_modules.training.trainers import attached_trainer
 from lightning_modules.utilities.files import replace_file
 
 
@@ -23,9 +24,9 @@ class CheckpointWriter(CompareObserver):
 
     def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:  # noqa: ARG002
         """Write the model, if there is one."""
-        trainer, model = run.trainer, run.model
-        if trainer is None or model is None:
+        if run.model is None:
             return
+        trainer = run.trainer or attached_trainer(run.model)
         path, save = self.folder / f"{row['predictions']}.ckpt", partial(trainer.save_checkpoint, weights_only=True)
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)

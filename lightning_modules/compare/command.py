@@ -1,7 +1,7 @@
 """Runs a comparison: trains what is not trained yet, tests it, writes and prints the report."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from lightning_modules.compare.tensorboard import ComparisonTensorBoard
 from lightning_modules.compare.training import MeasuredTraining
 from lightning_modules.core.run_config import continue_with_data
 from lightning_modules.training.convergence import builder
+from lightning_modules.training.executors import ExecutorOptions, opened_executor, refuse_several_devices
 from lightning_modules.training.full_training import TRAINED
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.files import remove_leftovers
@@ -59,6 +60,7 @@ def run_compare(
         ValueError: If an option, formula, study, the model or the data cannot be used or are not those that were begun
             with, or another process writes there.
     """
+    refuse_several_devices(settings.executor, trainer_recipe, "--compare.executor")
     settings = settings.of_model(model)
     console, root = Console(quiet=not is_first()), Path(settings.root)
     build, plan = builder(model), _plan(settings, seed)
@@ -75,7 +77,11 @@ def run_compare(
         board = ComparisonTensorBoard(root, criterion, losses.all, *names)
         observers = _observers(settings, plan, losses.all, console, board)
         training = _training(settings, criterion, build, datamodule, trainer_recipe)
-        chosen = _train(EffectivenessTest(training, plan, records, observers), losses.all, observers)
+        with opened_executor(settings.executor, _options_of_executor(settings)) as executor:
+            if settings.executor != "serial":
+                training.say_how()
+            test = EffectivenessTest(training, plan, records, observers, executor)
+            chosen = _train(test, losses.all, observers)
         report = ComparisonEvaluation(settings, plan, losses, chosen, records, criterion, *names, seed).report()
         if is_first():
             report.write(root)
@@ -171,13 +177,19 @@ def _training(
     )
 
 
+def _options_of_executor(settings: CompareSettings) -> ExecutorOptions:
+    return ExecutorOptions(settings.workers, settings.threads, settings.ray_address or "", settings.gpus_per_child)
+
+
 def _train(test: EffectivenessTest, losses: Sequence[ComparedLoss], observers: CompareObservers) -> dict[str, Setting]:
     """Tune, train and test every loss; return the settings that were chosen, by title."""
-    baseline, *others = losses
-    with observers.watching():
-        chosen = {baseline.title: test.run(baseline)}
-        _require_baseline(baseline, test.records)
-        return chosen | {compared.title: test.run(compared) for compared in others}
+    chosen, baseline = {}, losses[0]
+    with observers.watching(), closing(test.run(losses)) as finished:
+        for compared, setting in finished:
+            if compared is baseline:
+                _require_baseline(baseline, test.records)
+            chosen[compared.title] = setting
+    return chosen
 
 
 def _require_baseline(baseline: ComparedLoss, records: ComparisonRecords) -> None:

@@ -1,4 +1,4 @@
-"""The events of a comparison, and how its observers are told of them."""
+"""The events of a comparison, and how its observers are told of them; those of several losses may mix."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,7 +24,7 @@ class CompareObserver:
     def on_seed(self, compared: ComparedLoss, seed: int) -> None:
         """Called before a seed is trained with the chosen setting."""
 
-    def on_trained(self, *, known: bool = False) -> None:
+    def on_trained(self, compared: ComparedLoss, *, known: bool = False) -> None:
         """Called after every training, and for each that was done before, which is known."""
 
     def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:
@@ -71,10 +71,10 @@ class CompareObservers(CompareObserver):
         for observer in self.observers:
             observer.on_seed(compared, seed)
 
-    def on_trained(self, *, known: bool = False) -> None:
+    def on_trained(self, compared: ComparedLoss, *, known: bool = False) -> None:
         """Pass the event on."""
         for observer in self.observers:
-            observer.on_trained(known=known)
+            observer.on_trained(compared, known=known)
 
     def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:
         """Pass the event on."""

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from rich.console import Console
@@ -16,6 +17,17 @@ from lightning_modules.utilities.time_left import Clock, TimeLeft
 
 _LONGEST_LABEL = 40
 _KIND = "trainings"
+
+
+@dataclass
+class _Counted:
+    """The trainings of a loss that has begun: planned and begun to tune it, being trained for that, and left in all."""
+
+    planned: int
+    left: int
+    begun: int = 0
+    running: int = 0
+    is_tuned: bool = False
 
 
 class CompareProgress(CompareObserver):
@@ -34,8 +46,7 @@ class CompareProgress(CompareObserver):
     def __init__(self, console: Console, *, tuning: Sequence[int], further: int, clock: Clock = time.monotonic) -> None:
         self._planned = deque(tuning)
         self._further = further
-        self._own_left = self._own_tried = 0
-        self._own_planned: int | None = None
+        self._losses: dict[str, _Counted] = {}
         self._overshoots: list[int] = []
         self.progress = Bars(console, TimeLeft(clock))
         self._task = self.progress.add_bar(_KIND, 0)
@@ -49,38 +60,44 @@ class CompareProgress(CompareObserver):
         """End the display."""
         self.progress.stop()
 
-    def on_loss(self, compared: ComparedLoss) -> None:  # noqa: ARG002
-        """Count what is left from here."""
-        self._own_planned, self._own_tried = self._planned.popleft(), 0
-        self._own_left = self._own_planned + self._further
+    def on_loss(self, compared: ComparedLoss) -> None:
+        """Count what is left of a loss."""
+        planned = self._planned.popleft()
+        self._losses[compared.title] = _Counted(planned, planned + self._further)
         self._set_total()
 
     def on_setting(self, compared: ComparedLoss, setting: Setting) -> None:
         """Show the setting that is tried, and count it if it is more than was planned."""
-        self._own_tried += 1
-        self._own_left = max(self._own_left, self._further + 1)
+        own = self._losses[compared.title]
+        own.begun += 1
+        own.running += 1
+        own.left = max(own.left, self._further + own.running)
         self._set_total()
         chosen = {"learning rate": setting.learning_rate, "weight decay": setting.weight_decay, **dict(setting.options)}
         self._note(compared, ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in chosen.items()))
 
     def on_seed(self, compared: ComparedLoss, seed: int) -> None:
         """Show the seed that is trained, and count what is left where the first one tells that the loss is tuned."""
-        if self._own_planned is not None:
-            self._overshoots.append(self._own_tried - self._own_planned)
-            self._own_planned, self._own_left = None, self._further
+        own = self._losses[compared.title]
+        if not own.is_tuned:
+            self._overshoots.append(own.begun - own.planned)
+            own.is_tuned, own.running, own.left = True, 0, self._further
             self._set_total()
         self._note(compared, f"seed {seed}")
 
-    def on_trained(self, *, known: bool = False) -> None:
+    def on_trained(self, compared: ComparedLoss, *, known: bool = False) -> None:
         """Count one training."""
-        self._own_left -= 1
+        own = self._losses[compared.title]
+        own.left -= 1
+        own.running -= 1
         self.progress.time_left.done(_KIND, known=known)
         self.progress.update(self._task, advance=1)
 
     def _set_total(self) -> None:
+        begun = sum(own.left for own in self._losses.values())
         others = sum(self._planned) + len(self._planned) * self._further
         overshoot = round(fmean(self._overshoots) * len(self._planned)) if self._overshoots else 0
-        left = self._own_left + max(0, others + overshoot)
+        left = begun + max(0, others + overshoot)
         self.progress.time_left.plan(_KIND, left)
         self.progress.update(self._task, total=self.progress.tasks[self._task].completed + left)
 

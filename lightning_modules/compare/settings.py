@@ -55,7 +55,12 @@ class CompareSettings:
         resamples: Number of bootstrap resamples.
         confidence: Confidence of the intervals.
         save_checkpoints: Keep the trained models in checkpoints/.
-        threads: CPU threads of torch; 0 leaves torch's own number.
+        executor: Where models are trained: serial (in this process), process (workers on this machine) or ray (a
+            cluster). The results are the same.
+        workers: Number of workers; 0 is one for every CPU core (process) or as many as the cluster has room for (ray).
+        ray_address: Address of a running Ray cluster, or auto; by default Ray is started on this machine.
+        gpus_per_child: GPUs of a Ray cluster for each training, also a fraction of one.
+        threads: CPU threads of a training; 0 leaves torch's own number.
     """
 
     root: str = "runs/compare"
@@ -84,6 +89,10 @@ class CompareSettings:
     resamples: int = 10_000
     confidence: float = 0.95
     save_checkpoints: bool = False
+    executor: Literal["serial", "process", "ray"] = "serial"
+    workers: int = 0
+    ray_address: str | None = None
+    gpus_per_child: float = 0.0
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -95,7 +104,7 @@ class CompareSettings:
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ValueError(f"--compare.{name} is {getattr(self, name)}, but a comparison needs at least 1")
-        for name in ("extensions", "refinements", "threads"):
+        for name in ("extensions", "refinements", "workers", "gpus_per_child", "threads"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--compare.{name} is {getattr(self, name)}, but cannot be negative")
         if self.tuning_seeds > self.seeds:

@@ -7,9 +7,13 @@ from typing import Any
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from lightning_modules.compare.criteria import AreaUnderCurve, Criterion
+from lightning_modules.losses import LossObject
+from lightning_modules.training.executors import Shared
 from lightning_modules.training.full_training import FullTraining, TrainingRun
 from lightning_modules.training.predictions import Scores
 from lightning_modules.training.quiet import quiet_lightning
+from lightning_modules.training.trainers import scoring_trainer
+from lightning_modules.training.tuning import Setting
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,11 @@ class MeasuredTraining(FullTraining):
 
     def measure(self, run: TrainingRun) -> Measured:
         """Test a trained model, and measure it on the validation and test rows."""
-        trainer, model = run.trainer, run.model
-        assert trainer is not None
+        model = run.model
         assert model is not None
         with quiet_lightning():
+            # What comes from a worker has left its Trainer there.
+            trainer = run.trainer or scoring_trainer(self.recipe)
             has_metrics = is_overridden("test_step", model)
             tested = trainer.test(model, datamodule=self.datamodule, verbose=False)[0] if has_metrics else {}
             validation = self.criterion.measure(trainer, model, self.datamodule.val_dataloader())
@@ -60,3 +65,17 @@ class MeasuredTraining(FullTraining):
             for split, own in splits.items()
             for name, value in self.criterion.figures(own).items()
         }
+
+
+def trained_run(training: Shared[MeasuredTraining], loss: LossObject, seed: int, setting: Setting) -> TrainingRun:
+    """Train a model in the process that calls this."""
+    return training.get().train(loss, seed, setting)
+
+
+def measured_run(
+    training: Shared[MeasuredTraining], loss: LossObject, seed: int, setting: Setting, run: TrainingRun | None
+) -> tuple[TrainingRun, Measured | None]:
+    """Measure a training in the process that calls this, after doing it if there is no run; nothing without a model."""
+    own = training.get()
+    run = run or own.train(loss, seed, setting)
+    return run, None if run.model is None else own.measure(run)

@@ -14,7 +14,6 @@ from rich.console import Console
 from lightning_modules.losses import Formula, LossObject, Variable, loss_of_formula
 from lightning_modules.search.evaluation import Evaluator, TrialEvaluator
 from lightning_modules.search.events import SearchObserver, SearchObservers
-from lightning_modules.search.executors import ExecutorOptions, TrialExecutor, executor_named
 from lightning_modules.search.finalist_setup import finalist_training, finalist_weight, finalists_of, measurement_of
 from lightning_modules.search.fused_evaluation import FusedEvaluator
 from lightning_modules.search.gradient_scale import GradientScale
@@ -39,6 +38,12 @@ from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.strategies import Strategy
 from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.search.trials import Trials
+from lightning_modules.training.executors import (
+    ExecutorOptions,
+    TrainingExecutor,
+    opened_executor,
+    refuse_several_devices,
+)
 from lightning_modules.training.trainers import TrainerFactory
 from lightning_modules.utilities.files import full_disk_explained
 from lightning_modules.utilities.processes import is_first, quick_collections, torch_threads
@@ -74,7 +79,7 @@ def run_search(
         ValueError: If an option or the data cannot be used, the folder holds a study of other settings, or another
             process writes there.
     """
-    _check_devices(settings, trainer_recipe)
+    refuse_several_devices(settings.executor, trainer_recipe, "--search.executor")
     settings = settings.of_model(recommender).of_data(datamodule)
     further = [*observers, SearchLoggers([*loggers, *named_loggers(trainer_recipe)], settings.named_space)]
     # A trial logs nothing, and is sent to workers.
@@ -91,7 +96,7 @@ def run_search(
         folder.open(save_config, datamodule)
         # Before the observers are there, so that an error here leaves no live display behind.
         schedule = _schedule(settings, recommender, _single(settings, trainers, data))
-        with _executor(settings) as executor:
+        with opened_executor(settings.executor, _options_of_executor(settings)) as executor:
             trials = _trials(settings, folder, executor, evaluator, schedule, seed)
             search = _search(settings, trials, seed)
             search.clock = folder.clock
@@ -129,7 +134,7 @@ def _writing(folder: StudyFolder, settings: SearchSettings) -> Iterator[None]:
 def _trials(
     settings: SearchSettings,
     folder: StudyFolder,
-    executor: TrialExecutor,
+    executor: TrainingExecutor,
     evaluator: Evaluator,
     schedule: Schedule,
     seed: int,
@@ -271,22 +276,8 @@ def _group(
     )
 
 
-def _check_devices(settings: SearchSettings, recipe: Mapping[str, Any]) -> None:
-    if settings.executor != "serial" and (recipe.get("devices") or "auto") not in ("auto", 1, "1", -1):
-        raise ValueError(
-            f"--search.executor {settings.executor} trains a candidate on one device, and --trainer.devices is "
-            f"{recipe['devices']}; candidates on several devices are for --search.executor serial"
-        )
-
-
-@contextmanager
-def _executor(settings: SearchSettings) -> Iterator[TrialExecutor]:
-    options = ExecutorOptions(settings.workers, settings.threads, settings.ray_address or "", settings.gpus_per_child)
-    executor = executor_named(settings.executor, options)
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
+def _options_of_executor(settings: SearchSettings) -> ExecutorOptions:
+    return ExecutorOptions(settings.workers, settings.threads, settings.ray_address or "", settings.gpus_per_child)
 
 
 def _observers(settings: SearchSettings, folder: StudyFolder, ledger: Ledger, console: Console) -> list[SearchObserver]:

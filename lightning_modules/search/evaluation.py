@@ -17,10 +17,10 @@ from callbacks.best_weights import BestWeights
 from callbacks.optimizer_settings import OptimizerSettings
 from callbacks.reward import RewardCallback
 from lightning_modules.losses.contract import given_by
-from lightning_modules.search.executors import in_worker
 from lightning_modules.search.trial import Assignment, Evaluation, GridPoint, best_of_each
 from lightning_modules.statistics.single_metric import metric_name
 from lightning_modules.statistics.standard_errors import components_of
+from lightning_modules.training.executors import in_worker
 from lightning_modules.training.quiet import quiet_lightning
 from lightning_modules.training.trainers import TrainerFactory, fit
 from lightning_modules.training.tuning import Setting

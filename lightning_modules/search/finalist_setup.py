@@ -5,13 +5,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lightning_modules.search.executors import TrialExecutor
 from lightning_modules.search.finalist_training import FinalistTraining
 from lightning_modules.search.finalists import Finalists
 from lightning_modules.search.reports.measurement import Measurement, reward_length, tuned_words
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.training.convergence import builder
+from lightning_modules.training.executors import TrainingExecutor
 from lightning_modules.training.tuning import Tuning
 
 # Vectors begin near 0, and the metric may stand still for ten epochs once the biases are learned. Rewards may do with
@@ -64,7 +64,7 @@ def finalist_training(
 
 
 def finalists_of(
-    settings: SearchSettings, folder: StudyFolder, executor: TrialExecutor, training: FinalistTraining
+    settings: SearchSettings, folder: StudyFolder, executor: TrainingExecutor, training: FinalistTraining
 ) -> Finalists:
     """Return the stage that trains the finalists which the folder does not hold yet."""
     return Finalists(

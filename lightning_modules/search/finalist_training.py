@@ -13,9 +13,9 @@ from torch import Tensor
 from lightning_modules.losses import LossObject
 from lightning_modules.search.answer import FinalistRun
 from lightning_modules.search.evaluation import RewardRows
-from lightning_modules.search.executors import Shared
 from lightning_modules.search.reward_tuning import TEMPERATURE
 from lightning_modules.statistics.standard_errors import in_blocks
+from lightning_modules.training.executors import Shared
 from lightning_modules.training.full_training import DIVERGED, TRAINED, FullTraining, TrainingRun
 from lightning_modules.training.quiet import quiet_lightning
 from lightning_modules.training.trainers import scoring_trainer

@@ -12,12 +12,12 @@ from torch import Tensor
 from lightning_modules.losses import Formula, LossObject
 from lightning_modules.search.answer import FinalistRun, Validation, validated_formulas
 from lightning_modules.search.events import Candidate
-from lightning_modules.search.executors import TrialExecutor
-from lightning_modules.search.executors.dispatch import Death, dispatch
 from lightning_modules.search.finalist_training import FinalistTraining, train_finalists
 from lightning_modules.search.front import front
 from lightning_modules.search.gradient_scale import unscaled
 from lightning_modules.search.reports.summary import as_table, ranking
+from lightning_modules.training.executors import TrainingExecutor
+from lightning_modules.training.executors.dispatch import Death, dispatch
 from lightning_modules.training.full_training import FAILED
 
 #: Writes the trainings of a finalist to disk, all of them or none.
@@ -58,7 +58,7 @@ class Finalists:
 
     def __init__(
         self,
-        executor: TrialExecutor,
+        executor: TrainingExecutor,
         training: FinalistTraining,
         *,
         baseline: LossObject,

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from lightning_modules.losses import LossObject
 from lightning_modules.search.evaluation import Evaluator
-from lightning_modules.search.executors import Shared, TrialExecutor
-from lightning_modules.search.executors.dispatch import Death, dispatch
 from lightning_modules.search.rewards import Baseline
 from lightning_modules.search.schedule import BestCandidate, Schedule
 from lightning_modules.search.trial import Assignment, Evaluation, Regime, TrialKey
+from lightning_modules.training.executors import Shared, TrainingExecutor
+from lightning_modules.training.executors.dispatch import Death, dispatch
 
 #: Writes finished trials to disk, all of them or none.
 Record = Callable[[Sequence[tuple[TrialKey, Evaluation]]], object]
@@ -40,7 +40,7 @@ class TrialRunner:
 
     def __init__(
         self,
-        executor: TrialExecutor,
+        executor: TrainingExecutor,
         evaluator: Evaluator,
         schedule: Schedule,
         *,

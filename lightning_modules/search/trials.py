@@ -6,12 +6,12 @@ from contextlib import closing
 from typing import Any
 
 from lightning_modules.losses import LossObject
-from lightning_modules.search.executors.dispatch import in_order
 from lightning_modules.search.reward_tuning import RewardTuning
 from lightning_modules.search.rewards import Baseline
 from lightning_modules.search.successive_halving import SuccessiveHalving
 from lightning_modules.search.trial import Regime, Trial, TrialKey
 from lightning_modules.search.trial_runner import TrialRunner
+from lightning_modules.training.executors.dispatch import in_order
 from lightning_modules.training.tuning import Setting
 
 

@@ -15,6 +15,7 @@ from callbacks.reward import RewardCallback
 from lightning_modules.losses import Loss, LossObject
 from lightning_modules.populations import UnmatchedError
 from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
+from lightning_modules.training.executors import in_worker
 from lightning_modules.training.fused_convergence import FusedConvergenceTrainer
 from lightning_modules.training.fused_grid import FusedGridTrainer, StackedRun
 from lightning_modules.training.quiet import quiet_lightning, quiet_training
@@ -38,7 +39,7 @@ class TrainingRun:
         metrics: Validation metrics of the best epoch.
         seconds: Wall time.
         error: The exception of a failed training, empty otherwise.
-        trainer: The Trainer, to evaluate with; ``None`` if the training failed.
+        trainer: The Trainer, to evaluate with; ``None`` if the training failed, or was another process's.
         model: The model with the weights of the best epoch; ``None`` if there are none.
     """
 
@@ -52,6 +53,10 @@ class TrainingRun:
     error: str = ""
     trainer: pl.Trainer | None = None
     model: pl.LightningModule | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes to another process: a Trainer stays in its own."""
+        return {**vars(self), "trainer": None}
 
 
 class FullTraining:
@@ -116,14 +121,22 @@ class FullTraining:
     @cached_property
     def most_at_once(self) -> int:
         """The most losses and settings to train at once: 1 where compiled kernels cannot train the model."""
-        if not self.fused or self.population == 1:
-            return 1
+        return self.population if self.fused and self.population > 1 and not self._misfit else 1
+
+    @cached_property
+    def _misfit(self) -> str:
+        """Why compiled kernels cannot train the model with the Trainer; empty if they can."""
         try:
             with quiet_training():
                 FusedGridTrainer(self.recipe, self.monitor, self.mode, patience=self.patience).check(self.build())
-        except UnmatchedError:  # training one by one says why
-            return 1
-        return self.population
+        except UnmatchedError as error:
+            return str(error)
+        return ""
+
+    def say_how(self) -> None:
+        """Say in the log if compiled kernels cannot train the model, for workers, which do not say it."""
+        if self.fused and self._misfit:
+            self._say_once(f"Compiled training is not used: {self._misfit}.")
 
     def _at_once(self, points: Sequence[tuple[LossObject, Setting]], seed: int) -> list[TrainingRun]:
         try:
@@ -189,7 +202,7 @@ class FullTraining:
         return model
 
     def _say_once(self, message: str) -> None:
-        if message not in self._said:
+        if message not in self._said and not in_worker():
             self._said.add(message)
             _log.warning(message)
 

@@ -13,10 +13,11 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_modules.losses import LossObject
 from lightning_modules.training.quick_steps import with_quick_steps
+from lightning_modules.training.quiet import quiet_lightning
 from lightning_modules.utilities.subnormals import flushed_subnormals
 
 # Each training is one of many: it shows and keeps nothing unless asked to.
-_QUIET = {
+_QUIET: Mapping[str, Any] = {
     "logger": False,
     "enable_checkpointing": False,
     "enable_progress_bar": False,
@@ -62,6 +63,14 @@ def scoring_trainer(recipe: Mapping[str, Any], callbacks: Sequence[Callback] = (
     """
     arguments = {"limit_predict_batches": 1.0, **arguments}
     return quiet_trainer(recipe, [*callbacks], without=(Checkpoint, EarlyStopping), **arguments)
+
+
+def attached_trainer(model: pl.LightningModule) -> pl.Trainer:
+    """Return a quiet Trainer of this process that can save a model that was trained in another one."""
+    with quiet_lightning():
+        trainer = pl.Trainer(accelerator="cpu", devices=1, **_QUIET)
+    trainer.strategy.connect(model)
+    return trainer
 
 
 def trainer_error(error: Exception) -> MisconfigurationException:

@@ -53,6 +53,27 @@ def test_a_comparison_goes_on_where_it_was_ended(
     assert (root / "summary.md").read_text() == (whole / "summary.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_a_comparison_on_workers_goes_on_where_it_was_ended(
+    number: signal.Signals, status: int, server: ForkServer, whole: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "broken"
+    command = [*LONGER, f"--root={root}", "--executor=process", "--workers=2"]
+    assert status_when_ended(server, command, number, lambda: done(root) >= 3) == status
+    finished = pd.read_csv(root / "trainings.csv")
+    assert main(command) == 0
+    assert pd.read_csv(root / "trainings.csv").head(len(finished))["seconds"].tolist() == finished["seconds"].tolist()
+    for name, key in (("trainings.csv", ["loss", "learning_rate", "weight_decay"]), ("results.csv", ["loss", "seed"])):
+        broken, unbroken = (
+            pd.read_csv(folder / name).drop(columns="seconds").sort_values(key, ignore_index=True)
+            for folder in (root, whole)
+        )
+        pd.testing.assert_frame_equal(broken, unbroken)
+    assert (root / "summary.md").read_text() == (whole / "summary.md").read_text()
+
+
 def test_two_processes_compare_together(tmp_path: Path) -> None:
     distributed = ["--trainer.devices=2", "--trainer.strategy=ddp", "--root=comparison", "--losses", "MSE"]
     command = [sys.executable, str(REPOSITORY / "train.py"), *COMPARE, *distributed]

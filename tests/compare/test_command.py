@@ -209,6 +209,39 @@ def test_the_checkpoints_are_the_tested_models(whole: Comparison, root: Path) ->
     assert kept["hyper_parameters"]["loss"]["init_args"]["formula"] == SEARCHED
 
 
+def test_workers_train_and_save_the_same(whole: Comparison, root: Path, tmp_path: Path) -> None:
+    settings = replace(whole.settings, root=str(tmp_path), executor="process", workers=2)
+    replace(whole, settings=settings).run(save)
+    found, same = (
+        pd.read_csv(folder / "results.csv").sort_values(["loss", "seed"], ignore_index=True).drop(columns="seconds")
+        for folder in (tmp_path, root)
+    )
+    pd.testing.assert_frame_equal(found, same, check_exact=True)
+    for name in ("summary.csv", "summary.md"):
+        assert (tmp_path / name).read_bytes() == (root / name).read_bytes()
+    for name in found["predictions"]:
+        own, other = (
+            torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True) for folder in (tmp_path, root)
+        )
+        assert own["hyper_parameters"] == other["hyper_parameters"]
+        assert own["state_dict"].keys() == other["state_dict"].keys()
+        assert all(own["state_dict"][each].equal(other["state_dict"][each]) for each in own["state_dict"])
+
+
+def test_workers_and_models_on_several_devices_exclude_one_another(tmp_path: Path) -> None:
+    several = comparison(tmp_path, executor="process")
+    with pytest.raises(ValueError, match=r"--compare.executor process trains a model on one device"):
+        run_compare(
+            several.settings,
+            model=several.build(),
+            datamodule=several.datamodule,
+            trainer_recipe={**RECIPE, "devices": 2},
+            seed=SEED,
+            save_config=save,
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_again_it_trains_nothing_and_says_the_same(
     whole: Comparison, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

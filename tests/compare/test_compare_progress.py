@@ -45,8 +45,7 @@ def test_the_bar_ends_at_its_total(score, extensions: int, seeds: int, tuning_se
     assert task.total == sum(tuning) + 3 * (seeds - tuning_seeds)
     training = StubTraining(lambda *arguments: trained(score(*arguments)))
     test = EffectivenessTest(training, plan, ComparisonRecords(tmp_path), bar)
-    for compared in LOSSES:
-        test.run(compared)
+    for _ in test.run(LOSSES):
         assert len(training.calls) == task.completed <= task.total
     assert task.completed == task.total
 
@@ -63,9 +62,9 @@ class Watched(CompareProgress):
         super().on_setting(compared, setting)
         self._note_shown()
 
-    def on_trained(self, *, known: bool = False) -> None:
+    def on_trained(self, compared: ComparedLoss, *, known: bool = False) -> None:
         self.now += 0.0 if known else 10.0
-        super().on_trained(known=known)
+        super().on_trained(compared, known=known)
         self._note_shown()
 
     def _note_shown(self) -> None:
@@ -83,16 +82,14 @@ def test_the_last_loss_too_is_counted_before_it_is_trained_and_the_time_is_that_
 
     training = StubTraining(lambda *arguments: trained(score(*arguments)))
     test = EffectivenessTest(training, plan, ComparisonRecords(tmp_path), bar)
-    for compared in LOSSES:
-        test.run(compared)
+    assert len([*test.run(LOSSES)]) == 3
     assert len(training.calls) > 9
     assert all(done <= total for done, total, _ in bar.shown)
     assert bar.shown[-1][0] == bar.shown[-1][1] == len(training.calls)
     assert all(left == pytest.approx(10 * (total - done)) for done, total, left in bar.shown if left is not None)
     # What was trained before is counted, and says nothing of how long trainings take.
     again = Watched(tuning=[2, 2, 2], further=plan.further_trainings)
-    for compared in LOSSES:
-        EffectivenessTest(training, plan, ComparisonRecords(tmp_path), again).run(compared)
+    assert len([*EffectivenessTest(training, plan, ComparisonRecords(tmp_path), again).run(LOSSES)]) == 3
     assert {left for _, total, left in again.shown if left} == set()
     assert again.shown[-1][0] == again.shown[-1][1] == bar.shown[-1][0]
 
@@ -102,10 +99,8 @@ def test_losses_to_come_are_expected_to_extend_their_grids_as_those_before(tmp_p
     bar = Watched(tuning=[2, 2, 2], further=plan.further_trainings)
     training = StubTraining(lambda *arguments: trained(high_rate(*arguments)))
     test = EffectivenessTest(training, plan, ComparisonRecords(tmp_path), bar)
-    for compared in LOSSES[:2]:
-        test.run(compared)
-    total = bar.progress.tasks[0].total
-    test.run(LOSSES[2])
+    totals = [bar.progress.tasks[0].total for _ in test.run(LOSSES)]
+    total = totals[1]
     assert total == bar.progress.tasks[0].total == len(training.calls)
 
 

@@ -39,7 +39,7 @@ class Failing(CompareObserver):
     def on_seed(self, compared: ComparedLoss, seed: int) -> None:
         self._note("on_seed")
 
-    def on_trained(self, *, known: bool = False) -> None:
+    def on_trained(self, compared: ComparedLoss, *, known: bool = False) -> None:
         self._note("on_trained")
 
     def on_result(self, compared: ComparedLoss, *_: object) -> None:
@@ -53,7 +53,7 @@ def run(root: Path, observers: Sequence[CompareObserver], training: StubTraining
     training = training or StubTraining(lambda title, seed, setting: trained(0.7 + setting.learning_rate))
     told = CompareObservers(observers)
     with told.watching():
-        EffectivenessTest(training, PLAN, ComparisonRecords(root), told).run(compared())
+        _ = [*EffectivenessTest(training, PLAN, ComparisonRecords(root), told).run([compared()])]
 
 
 def test_every_observer_is_told_of_every_event_in_order(tmp_path: Path) -> None:

@@ -1,17 +1,22 @@
+import gc
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import pytorch_lightning as pl
 
 from lightning_modules.compare.compared_losses import ComparedLoss
 from lightning_modules.compare.events import CompareObserver
 from lightning_modules.compare.protocol import EffectivenessTest, Plan
 from lightning_modules.compare.records import ComparisonRecords
+from lightning_modules.training.executors import TrainingExecutor
 from lightning_modules.training.full_training import TrainingRun
 from lightning_modules.training.tuning import Setting
 from tests.compare.compare_helpers import StubTraining, compared, diverged, failed, trained
+from tests.training.executors.fake_executor import FakeExecutor
 
 LOSSES = [compared("BCE"), compared("(label - pred)**2"), compared("pred - label")]
 SMALL, LARGE = Setting(0.001, 0.0), Setting(0.1, 0.0)
@@ -35,9 +40,17 @@ def prescribed(scores: Mapping[tuple[int, float], float | None]) -> Callable[[st
     return outcome
 
 
-def run(root: Path, training: StubTraining, plan: Plan, losses: Sequence[ComparedLoss] = LOSSES[:1]) -> list[Setting]:
-    test = EffectivenessTest(training, plan, ComparisonRecords(root))
-    return [test.run(each) for each in losses]
+def run(
+    root: Path,
+    training: StubTraining,
+    plan: Plan,
+    losses: Sequence[ComparedLoss] = LOSSES[:1],
+    observer: CompareObserver | None = None,
+    executor: TrainingExecutor | None = None,
+) -> list[Setting]:
+    test = EffectivenessTest(training, plan, ComparisonRecords(root), observer, executor)
+    chosen = {compared.title: setting for compared, setting in test.run(losses)}
+    return [chosen[compared.title] for compared in losses]
 
 
 def results(root: Path) -> pd.DataFrame:
@@ -143,6 +156,54 @@ def test_a_comparison_that_was_broken_off_ends_as_one_that_was_not(tmp_path: Pat
         assert breaks_at - 1 + len(second.calls) <= len(whole.calls) + len(plan.tuning_seeds)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("slots", [1, 2, 5])
+@pytest.mark.parametrize("plan", [PLANS[1], FOLLOWED], ids=["grid", "followed"])
+def test_any_executor_ends_with_the_same_results(tmp_path: Path, plan: Plan, slots: int, seed: int) -> None:
+    training, executor = StubTraining(varied), FakeExecutor(slots, seed)
+    expected = run(tmp_path / "serial", StubTraining(varied), plan, LOSSES)
+    assert run(tmp_path / "parallel", training, plan, LOSSES, executor=executor) == expected
+    assert min(slots, 2) <= executor.most_running <= slots
+    further = plan.further_trainings * len(LOSSES)
+    tuned = pd.read_csv(tmp_path / "parallel" / "trainings.csv")
+    assert len(training.calls) == len(set(training.calls)) == len(tuned) + further
+    parallel, serial = (
+        results(tmp_path / name).sort_values(["loss", "seed"], ignore_index=True) for name in ("parallel", "serial")
+    )
+    pd.testing.assert_frame_equal(parallel, serial, check_exact=True)
+
+
+def test_a_training_that_kills_its_worker_twice_has_failed_and_no_other_one(tmp_path: Path) -> None:
+    def deadly(arguments: tuple[Any, ...]) -> bool:
+        return arguments[1].title == LOSSES[1].title and arguments[2:4] in [(11, LARGE), (10, SMALL)]
+
+    chosen = run(tmp_path, StubTraining(varied), PLANS[0], LOSSES, executor=FakeExecutor(3, deadly=deadly))
+    assert chosen == [LARGE] * 3
+    table = results(tmp_path).set_index(["loss", "seed"])["status"]
+    assert table[table == "failed"].index.tolist() == [(LOSSES[1].title, 11)]
+    assert (table.drop((LOSSES[2].title, 12)) == "trained").sum() == 7
+    tuned = pd.read_csv(tmp_path / "trainings.csv")
+    assert tuned.loc[tuned["status"] == "failed", "error"].str.contains("its process died").tolist() == [True]
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_no_more_models_are_kept_than_the_best_and_those_that_are_trained(tmp_path: Path, slots: int) -> None:
+    models: weakref.WeakSet[pl.LightningModule] = weakref.WeakSet()
+    most = 0
+
+    def outcome(title: str, seed: int, setting: Setting) -> TrainingRun:
+        nonlocal most
+        trained_run = trained(0.5 - setting.learning_rate / 100)
+        models.add(trained_run.model)
+        gc.collect()
+        most = max(most, len(models))
+        return trained_run
+
+    plan = Plan.of([0.1 * rate for rate in range(1, 9)], [0.0], [1, 2], 1)
+    run(tmp_path, StubTraining(outcome), plan, executor=FakeExecutor(slots))
+    assert most <= 1 + slots
+
+
 def test_the_predictions_after_a_break_are_those_without_one(tmp_path: Path) -> None:
     plan = PLANS[0]
     run(tmp_path / "whole", StubTraining(varied), plan)
@@ -176,7 +237,7 @@ class Counter(CompareObserver):
         self.trained = 0
         self.results: list[tuple[str, int]] = []
 
-    def on_trained(self, *, known: bool = False) -> None:
+    def on_trained(self, compared: ComparedLoss, *, known: bool = False) -> None:
         self.trained += 1
 
     def on_result(self, compared: ComparedLoss, row: Mapping[str, Any], run: TrainingRun) -> None:
@@ -187,7 +248,7 @@ class Counter(CompareObserver):
 def test_observers_count_every_training_also_those_done_before_and_see_new_results(tmp_path: Path, plan: Plan) -> None:
     first, second = Counter(), Counter()
     for counter in (first, second):
-        EffectivenessTest(StubTraining(varied), plan, ComparisonRecords(tmp_path), counter).run(LOSSES[0])
+        run(tmp_path, StubTraining(varied), plan, observer=counter)
     trainings = plan.tuning_trainings(LOSSES[0].loss) + plan.further_trainings
     assert first.trained == second.trained == trainings
     assert first.results == [("BCE", seed) for seed in plan.seeds]

@@ -15,8 +15,8 @@ from lightning_modules.search.finalist_training import FinalistTraining
 from lightning_modules.search.finalists import Finalists, best_distinct, lessons_of
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_finalists, read_validated
 from lightning_modules.search.study import Study
-from tests.search.fake_executor import FakeExecutor
 from tests.search.observer_helpers import candidate, reference
+from tests.training.executors.fake_executor import FakeExecutor
 
 SQUARE, ABSOLUTE = "(label - pred)**2", "abs(label - pred)"
 VALUES = {"BCE": 0.7, SQUARE: 0.72, ABSOLUTE: 0.69}

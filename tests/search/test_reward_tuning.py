@@ -19,8 +19,8 @@ from lightning_modules.search.trials import Trials
 from lightning_modules.training.trainers import TrainerFactory
 from lightning_modules.training.tuning import Setting
 from tests.search.child_helpers import planted_data, untrained
-from tests.search.fake_executor import FakeExecutor
 from tests.search.small_studies import TUNING, search, without_figures
+from tests.training.executors.fake_executor import FakeExecutor
 
 FORMULAS = [FormulaLoss(Formula.parse(text)) for text in ("pred - label", "pred", "label - pred")]
 GRID = RewardTuning(learning_rates=[1e-3, 1e-2], weight_decays=[0.0, 1e-4], extensions=1, refinements=1)

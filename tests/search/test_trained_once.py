@@ -9,14 +9,14 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_modules.losses import BCE, Formula, FormulaLoss, Loss
-from lightning_modules.search.executors import SerialExecutor, TrialExecutor
 from lightning_modules.search.schedule import BestCandidate, FromScratch
 from lightning_modules.search.successive_halving import SuccessiveHalving
 from lightning_modules.search.trial import Assignment, Evaluation, TrialKey
 from lightning_modules.search.trial_runner import Record
 from lightning_modules.search.trials import Trials
+from lightning_modules.training.executors import SerialExecutor, TrainingExecutor
 from tests.search.child_helpers import planted_data, untrained
-from tests.search.fake_executor import FakeExecutor
+from tests.training.executors.fake_executor import FakeExecutor
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -47,7 +47,7 @@ def keys(given: Sequence[Loss], epochs: int = 0) -> list[TrialKey]:
 
 
 def trials(
-    executor: TrialExecutor | None = None,
+    executor: TrainingExecutor | None = None,
     evaluator: Scores | None = None,
     *,
     known: Mapping[TrialKey, Evaluation] | None = None,

@@ -8,14 +8,14 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_modules.losses import BCE, MSE, Formula, FormulaLoss, Loss
-from lightning_modules.search.executors.dispatch import in_order
 from lightning_modules.search.rewards import FAILURE_REWARD
 from lightning_modules.search.schedule import Alternating, BestCandidate, FromScratch, Schedule
 from lightning_modules.search.successive_halving import SuccessiveHalving
 from lightning_modules.search.trial import Assignment, Evaluation, Trial, TrialKey
 from lightning_modules.search.trials import Trials
+from lightning_modules.training.executors.dispatch import in_order
 from tests.search.child_helpers import planted_data, untrained
-from tests.search.fake_executor import FakeExecutor
+from tests.training.executors.fake_executor import FakeExecutor
 
 pytestmark = pytest.mark.timeout(60)
 Table = Mapping[tuple[str, int], float | None]

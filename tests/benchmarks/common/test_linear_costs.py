@@ -1,6 +1,7 @@
 """Costs that are fitted to calls of several sizes."""
 
-import numpy as np
+import mmap
+
 import pytest
 
 from benchmarks.common.linear_costs import fitted, grid, measured
@@ -17,8 +18,15 @@ def test_the_costs_that_made_the_times_are_found() -> None:
 
 
 def test_memory_is_that_of_the_call_alone() -> None:
-    # More than 32 MiB, up to which malloc may give what was freed before and is still in memory.
-    kept = np.ones(2**23)
-    cost = measured(lambda: np.ones(2**23).sum())
-    assert cost.memory == pytest.approx(kept.nbytes, rel=0.1)
+    # Pages of its own: an array would take what was freed before and is still in memory.
+    kept = _filled(2**26)
+    cost = measured(lambda: _filled(2**26).close())
+    assert cost.memory == pytest.approx(len(kept), rel=0.1)
     assert cost.seconds > 0
+
+
+def _filled(size: int) -> mmap.mmap:
+    memory, page = mmap.mmap(-1, size), bytes(mmap.PAGESIZE)
+    for _ in range(size // len(page)):
+        memory.write(page)
+    return memory

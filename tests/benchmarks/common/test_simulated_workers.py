@@ -5,7 +5,7 @@ import time
 import pytest
 
 from benchmarks.common.simulated_workers import SimulatedWorkers, VirtualClock
-from lightning_modules.search.executors.dispatch import dispatch
+from lightning_modules.training.executors.dispatch import dispatch
 
 
 def square(number: int) -> int:

@@ -22,7 +22,7 @@ _WORKER_VARIABLE = "LOSSMITH_WORKER"
 
 
 def in_worker() -> bool:
-    """Return whether this process is a worker, so that ending it does not end a search."""
+    """Return whether this process is a worker, so that ending it ends no command."""
     return os.environ.get(_WORKER_VARIABLE) == str(os.getpid())
 
 

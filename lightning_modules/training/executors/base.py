@@ -1,4 +1,4 @@
-"""The interface of executors, which run the trials of a search, and the executor of this process."""
+"""The interface of executors, which train models, and the executor of this process."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Shared(ABC, Generic[T]):
         """Return the value; in a worker, the first call unpacks it and later ones return the same object."""
 
 
-class TrialExecutor(Executor, ABC):
+class TrainingExecutor(Executor, ABC):
     """Runs calls, with the interface of ``concurrent.futures``.
 
     Attributes:
@@ -58,7 +58,7 @@ class _Here(Shared[Result], Generic[Result]):
         return self.value
 
 
-class SerialExecutor(TrialExecutor):
+class SerialExecutor(TrainingExecutor):
     """Runs a call while it is submitted; the future it returns is done.
 
     Args:

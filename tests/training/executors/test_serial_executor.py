@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from lightning_modules.search.executors import SerialExecutor
-from tests.search.executors import executor_calls as calls
+from lightning_modules.training.executors import SerialExecutor
+from tests.training.executors import executor_calls as calls
 
 
 def test_a_call_runs_while_it_is_submitted() -> None:

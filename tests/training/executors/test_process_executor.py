@@ -12,8 +12,8 @@ import loky
 import pytest
 import torch
 
-from lightning_modules.search.executors import ProcessExecutor, worker
-from tests.search.executors import executor_calls as calls
+from lightning_modules.training.executors import ProcessExecutor, worker
+from tests.training.executors import executor_calls as calls
 
 pytestmark = pytest.mark.timeout(120)
 ROOT = Path(__file__).resolve().parents[3]
@@ -156,7 +156,7 @@ DRIVER = """
 import sys, time
 sys.path[:0] = {paths}
 import executor_calls as calls, torch
-from lightning_modules.search.executors import ProcessExecutor
+from lightning_modules.training.executors import ProcessExecutor
 executor = ProcessExecutor(workers=2)
 shared = executor.share(torch.zeros(100_000))
 pid = executor.submit(calls.pid_after, 0).result()
@@ -217,7 +217,7 @@ STARTING = """
 import sys, time
 sys.path[:0] = {paths}
 import executor_calls as calls
-from lightning_modules.search.executors import ProcessExecutor
+from lightning_modules.training.executors import ProcessExecutor
 executor = ProcessExecutor(workers=2)
 try:
     future = executor.submit(calls.pid_after, 0)

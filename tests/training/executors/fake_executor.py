@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from lightning_modules.search.executors import Shared, TrialExecutor
+from lightning_modules.training.executors import Shared, TrainingExecutor
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class _Here(Shared[T], Generic[T]):
         return self.value
 
 
-class FakeExecutor(TrialExecutor):
+class FakeExecutor(TrainingExecutor):
     """Ends every call after some milliseconds, and all that run when one of them is deadly.
 
     Args:

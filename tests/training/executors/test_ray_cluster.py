@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_modules.search.executors import RayExecutor, Shared
-from tests.search.executors import executor_calls as calls
+from lightning_modules.training.executors import RayExecutor, Shared
+from tests.training.executors import executor_calls as calls
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -19,10 +19,10 @@ import loky
 import loky.backend.resource_tracker
 from loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
-from lightning_modules.search.executors.base import Shared, TrialExecutor
-from lightning_modules.search.executors.shared_folder import SharedFolder
-from lightning_modules.search.executors.shared_memory import pack, read_packed, unpack, write_packed
-from lightning_modules.search.executors.worker import WorkerSetup, call, visible_devices
+from lightning_modules.training.executors.base import Shared, TrainingExecutor
+from lightning_modules.training.executors.shared_folder import SharedFolder
+from lightning_modules.training.executors.shared_memory import pack, read_packed, unpack, write_packed
+from lightning_modules.training.executors.worker import WorkerSetup, call, visible_devices
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ def _load(folder: str) -> Any:
     return unpack(read_packed(Path(folder)))
 
 
-class ProcessExecutor(TrialExecutor):
+class ProcessExecutor(TrainingExecutor):
     """A pool of worker processes, which read shared values from one memory.
 
     Workers are new interpreters. They end when the driver ends, however it does, and ignore Ctrl-C. Where there are

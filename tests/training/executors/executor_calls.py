@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lightning_modules.search.executors import Shared, in_worker
+from lightning_modules.training.executors import Shared, in_worker
 from lightning_modules.utilities import signals
 
 

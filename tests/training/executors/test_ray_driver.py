@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.search.executors import RayExecutor
-from tests.search.executors import executor_calls as calls
+from lightning_modules.training.executors import RayExecutor
+from tests.training.executors import executor_calls as calls
 
 pytestmark = pytest.mark.timeout(180)
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,7 +45,7 @@ def test_sigterm_stays_with_the_driver() -> None:
 DRIVER = """
 import sys, time
 sys.path[:0] = {paths}
-from lightning_modules.search.executors import RayExecutor
+from lightning_modules.training.executors import RayExecutor
 from lightning_modules.losses import BCE
 import executor_calls as calls, datamodules, callbacks
 executor = RayExecutor(workers=2)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules.search.executors.shared_memory import Packed, pack, read_packed, unpack, write_packed
+from lightning_modules.training.executors.shared_memory import Packed, pack, read_packed, unpack, write_packed
 
 LARGE = 40_000
 

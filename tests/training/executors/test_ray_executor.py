@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules.search.executors import RayExecutor, ray_connection
-from tests.search.executors import executor_calls as calls
+from lightning_modules.training.executors import RayExecutor, ray_connection
+from tests.training.executors import executor_calls as calls
 
 pytestmark = pytest.mark.timeout(180)
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.search.executors.shared_folder import SharedFolder, remove_orphans
+from lightning_modules.training.executors.shared_folder import SharedFolder, remove_orphans
 
 ROOT = Path(__file__).resolve().parents[3]
 OWNER = """
 import sys, time
-from lightning_modules.search.executors.shared_folder import SharedFolder
+from lightning_modules.training.executors.shared_folder import SharedFolder
 folder = SharedFolder()
 print(folder.name, flush=True)
 time.sleep(100)

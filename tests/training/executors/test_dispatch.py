@@ -1,13 +1,14 @@
-"""Calls end in any order and workers die; nobody is lost, and nobody dies of another's call."""
+"""Calls end in any order and workers die; none is lost, none fails of another one, and jobs go on side by side."""
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
-from lightning_modules.search.executors import SerialExecutor
-from lightning_modules.search.executors.dispatch import Death, dispatch
-from tests.search.fake_executor import FakeExecutor
+from lightning_modules.training.executors import SerialExecutor
+from lightning_modules.training.executors.dispatch import Call, Death, Job, dispatch, run_jobs
+from tests.training.executors.fake_executor import FakeExecutor
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -111,3 +112,64 @@ def test_an_exception_of_a_call_is_the_callers() -> None:
         run(SerialExecutor(), 3, fail)
     with pytest.raises(ValueError, match="call"):
         run(FakeExecutor(2), 3, fail)
+
+
+class Told:
+    """Jobs of some batches of calls, and what was told of these in its order."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[int, int]] = []
+        self.done: list[tuple[int, int]] = []
+        self.results: dict[tuple[int, int], Any] = {}
+
+    def job(self, number: int, sizes: Sequence[int]) -> Job[int]:
+        """Yield calls of :func:`double`, and return how many."""
+        first = 0
+        for size in sizes:
+            places = range(first, first + size)
+            yield [self._call((number, place)) for place in places]
+            # All of a batch are done, and nothing of the next one.
+            assert {each for owner, each in self.done if owner == number} == set(range(first + size))
+            first += size
+        return first
+
+    def _call(self, key: tuple[int, int]) -> Call:
+        def on_done(result: Any) -> None:
+            self.done.append(key)
+            self.results[key] = result
+
+        return Call(double, (10 * key[0] + key[1],), on_done, lambda: self.started.append(key))
+
+
+JOBS = [[2, 3], [1], [], [0, 2, 0], [4, 1, 1]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("slots", [1, 2, 4, 50])
+def test_jobs_go_on_when_their_calls_are_done_and_each_ends_once(slots: int, seed: int) -> None:
+    told, executor = Told(), FakeExecutor(slots, seed)
+    ended = dict(run_jobs(executor, (told.job(number, sizes) for number, sizes in enumerate(JOBS))))
+    assert ended == {number: sum(sizes) for number, sizes in enumerate(JOBS)}
+    expected = [(number, place) for number, sizes in enumerate(JOBS) for place in range(sum(sizes))]
+    assert sorted(told.started) == sorted(told.done) == expected
+    assert told.results == {key: 2 * (10 * key[0] + key[1]) for key in expected}
+    assert executor.most_running <= slots
+    if slots == 1:
+        # One after the other, as a loop over the jobs would do it.
+        assert told.started == told.done == expected
+
+
+def test_a_job_begins_when_those_before_it_leave_a_slot_free() -> None:
+    told = Told()
+    jobs = (told.job(number, sizes) for number, sizes in enumerate([[2, 1], [2], [1]]))
+    assert dict(run_jobs(FakeExecutor(3), jobs)) == {0: 3, 1: 2, 2: 1}
+    assert told.started[:3] == [(0, 0), (0, 1), (1, 0)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_deadly_call_of_a_job_is_told_and_the_job_goes_on(seed: int) -> None:
+    told, executor = Told(), FakeExecutor(3, seed, deadly=lambda arguments: arguments[0] == 1)
+    ended = dict(run_jobs(executor, (told.job(number, sizes) for number, sizes in enumerate(JOBS))))
+    assert ended == {number: sum(sizes) for number, sizes in enumerate(JOBS)}
+    assert told.results.pop((0, 1)) == Death("killed by signal 9")
+    assert told.results == {key: 2 * (10 * key[0] + key[1]) for key in told.results}

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
-from lightning_modules.search.executors.base import Shared, TrialExecutor
-from lightning_modules.search.executors.ray_connection import connect, import_ray, room
-from lightning_modules.search.executors.shared_memory import pack, unpack
-from lightning_modules.search.executors.worker import become_worker
+from lightning_modules.training.executors.base import Shared, TrainingExecutor
+from lightning_modules.training.executors.ray_connection import connect, import_ray, room
+from lightning_modules.training.executors.shared_memory import pack, unpack
+from lightning_modules.training.executors.worker import become_worker
 
 
 class RayCall:
@@ -85,7 +85,7 @@ def _load(reference: Any) -> Any:
     return unpack(import_ray().get(reference))
 
 
-class RayExecutor(TrialExecutor):
+class RayExecutor(TrainingExecutor):
     """Runs every call as a Ray task of one CPU.
 
     Shared values are objects of the driver: its node keeps them, and the workers of a node read them from one memory.
