@@ -32,6 +32,7 @@ from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
 from lightning_modules.utilities.processes import is_first, quick_collections, torch_threads
+from lightning_modules.utilities.row_table import tell
 
 
 def run_compare(
@@ -69,10 +70,12 @@ def run_compare(
     losses = gather(settings, criterion, points_seed=seed)
     losses = replace(losses, remarks=(*losses.remarks, *plan.shortfalls(losses.all)))
     for remark in losses.remarks:
-        console.print(f"- {remark}", markup=False, highlight=False)
+        tell(console, f"- {remark}")
     _check_model(first, losses.all, datamodule, len(criterion.parts))
     with _locked(root), torch_threads(settings.threads), quick_collections():
         records = _open(root, criterion, datamodule, save_config)
+        if not records.is_empty:
+            tell(console, f"Continuing the comparison in {root}: {records.words}.")
         names = type(model).__name__, type(datamodule).__name__
         board = ComparisonTensorBoard(root, criterion, losses.all, *names)
         observers = _observers(settings, plan, losses.all, console, board)

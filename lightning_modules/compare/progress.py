@@ -73,8 +73,7 @@ class CompareProgress(CompareObserver):
         own.running += 1
         own.left = max(own.left, self._further + own.running)
         self._set_total()
-        chosen = {"learning rate": setting.learning_rate, "weight decay": setting.weight_decay, **dict(setting.options)}
-        self._note(compared, ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in chosen.items()))
+        self._note(compared, setting.words)
 
     def on_seed(self, compared: ComparedLoss, seed: int) -> None:
         """Show the seed that is trained, and count what is left where the first one tells that the loss is tuned."""

@@ -57,6 +57,11 @@ class ComparisonRecords:
         """Whether there is no training yet."""
         return not self._trainings and not self._results
 
+    @property
+    def words(self) -> str:
+        """What there is, for a reader."""
+        return f"{len(self._trainings)} trainings that choose settings, {len(self._results)} that are tested"
+
     def training(self, loss: str, seed: int, setting: Setting) -> Mapping[str, Any] | None:
         """Return the row of a training that is done, or ``None``; one that failed with an error is not done."""
         return _find(self._trainings, loss, seed, setting)

@@ -21,6 +21,7 @@ from lightning_modules.training.convergence import builder
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
 from lightning_modules.utilities.processes import quick_collections, torch_threads
+from lightning_modules.utilities.row_table import tell
 
 
 def run_polish(
@@ -57,6 +58,8 @@ def run_polish(
         stages.check()
         with folder_lock(root, "polish", "name another folder with --root"):
             records = _open(root, impressions, save_config)
+            if not records.is_empty:
+                tell(console, f"Continuing the polish in {root}: {records.words}.")
             lay_out(root, seeds, impressions.tasks, stages.arms)
             with PolishProgress(console, stages.weights, len(seeds)) as progress:
                 for each in seeds:

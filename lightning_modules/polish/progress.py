@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from rich.console import Console
 
 from lightning_modules.utilities.progress import Bars
+from lightning_modules.utilities.row_table import tell
 from lightning_modules.utilities.time_left import Clock, TimeLeft
 
 
@@ -41,4 +42,4 @@ class PolishProgress(Bars):
 
     def say(self, seed: int, text: str) -> None:
         """Write a line that stays."""
-        self.console.print(f"seed {seed}: {text}", markup=False, highlight=False, soft_wrap=True)
+        tell(self.console, f"seed {seed}: {text}")

@@ -40,6 +40,11 @@ class PolishRecords:
         """Whether no model is there yet."""
         return not self._rows
 
+    @property
+    def words(self) -> str:
+        """What there is, for a reader."""
+        return f"{len(self._rows)} tested models"
+
     def results(self, arms: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
         """Return one row an arm and seed, in this order, with the columns of ``results.csv``."""
         found = (self._row(arm, seed) for arm in arms for seed in seeds)

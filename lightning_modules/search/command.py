@@ -294,6 +294,7 @@ def _expected_work(settings: SearchSettings, folder: StudyFolder) -> ExpectedWor
         candidates=settings.candidates,
         warmup_updates=settings.warmup_updates,
         references=len(settings.named_references),
+        settings=0 if settings.tuning is None else settings.tuning.of_baseline.at_least,
         finalists=settings.finalists,
         validations=1 + ((settings.rounds - 1) // every if every else 0),
         finalist_weight=finalist_weight(settings),

@@ -8,6 +8,7 @@ from lightning_modules.search.answer import FinalistRun, Validation
 from lightning_modules.search.screening import Screened
 from lightning_modules.search.space import Programs
 from lightning_modules.search.trial import Trial
+from lightning_modules.training.tuning import Setting
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,9 @@ class SearchObserver:
     def on_resume(self, progress: SearchProgress) -> None:
         """Called before all other events if the search continues a study."""
 
+    def on_setting(self, setting: Setting, score: float | None) -> None:
+        """Called with every setting that the tuning of the baseline has tried; its score is None if it failed."""
+
     def on_baseline(self) -> None:
         """Called as soon as the baseline is tuned and trained, before other losses."""
 
@@ -167,6 +171,11 @@ class SearchObservers(SearchObserver):
         """Pass the event on."""
         for observer in self.observers:
             observer.on_resume(progress)
+
+    def on_setting(self, setting: Setting, score: float | None) -> None:
+        """Pass the event on."""
+        for observer in self.observers:
+            observer.on_setting(setting, score)
 
     def on_baseline(self) -> None:
         """Pass the event on."""

@@ -106,7 +106,7 @@ class LossSearch:
         with self._ended_observers():
             if state is not None:
                 self.load_state_dict(state)
-            self.trials.measure_baseline()
+            self.trials.measure_baseline(self.observers.on_setting)
             self.observers.on_baseline()
             if state is None:
                 self._know_baseline()

@@ -1,7 +1,7 @@
 """The trials of a search: the baseline, the hand-made losses and every round's candidates."""
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -13,6 +13,13 @@ from lightning_modules.search.trial import Regime, Trial, TrialKey
 from lightning_modules.search.trial_runner import TrialRunner
 from lightning_modules.training.executors.dispatch import in_order
 from lightning_modules.training.tuning import Setting
+
+#: Is told of a setting of the baseline, and of its score, None where the training failed.
+OnSetting = Callable[[Setting, float | None], object]
+
+
+def _not_told(setting: Setting, score: float | None) -> None:
+    pass
 
 
 class Trials(TrialRunner):
@@ -43,17 +50,22 @@ class Trials(TrialRunner):
         if self.tuning is None:
             return Regime()
         if self._regimes is None:
-            self._regimes = self._tuned(self.tuning)
+            self._regimes = self._tuned(self.tuning, _not_told)
         return self._regimes[epochs]
 
-    def measure_baseline(self) -> None:
+    def measure_baseline(self, on_setting: OnSetting = _not_told) -> None:
         """Train the baseline from the present recommender under every budget, after tuning it.
+
+        Args:
+            on_setting: Is told of every setting that was tried.
 
         Raises:
             RuntimeError: If it cannot be trained.
         """
         if self.baseline.loss is None:
             return
+        if self.tuning is not None and self._regimes is None:
+            self._regimes = self._tuned(self.tuning, on_setting)
         self.baseline.clear()
         self.other_baseline = Baseline(self.baseline.loss, self.baseline.metric)
         for epochs in self.halving.epochs:
@@ -119,11 +131,11 @@ class Trials(TrialRunner):
                 reward = self.baseline_of(keys[index]).reward(evaluation, keys[index].epochs)
                 yield Trial(keys[index], losses[index], rung, evaluation, reward)
 
-    def _tuned(self, tuning: RewardTuning) -> Mapping[int, Regime]:
+    def _tuned(self, tuning: RewardTuning, on_setting: OnSetting) -> Mapping[int, Regime]:
         """Tune the baseline and return how trials of every budget are trained."""
         assert self.baseline.loss is not None
         tuning.check_loss(self.baseline.loss)
-        best = tuning.of_baseline.best(SettingScores(self, tuning).of)
+        best = tuning.of_baseline.best(SettingScores(self, tuning, on_setting).of)
         shorter = dict.fromkeys(self.halving.epochs, tuning.alone(best))
         return {**shorter, self.halving.longest: tuning.around(best)}
 
@@ -134,11 +146,13 @@ class SettingScores:
     Args:
         trials: Trains them.
         tuning: How a trial with one setting is trained.
+        on_setting: Is told of each of them.
     """
 
-    def __init__(self, trials: Trials, tuning: RewardTuning) -> None:
+    def __init__(self, trials: Trials, tuning: RewardTuning, on_setting: OnSetting = _not_told) -> None:
         self.trials = trials
         self.tuning = tuning
+        self.on_setting = on_setting
         self._tried = 0
 
     def of(self, settings: Sequence[Setting]) -> list[float]:
@@ -150,6 +164,8 @@ class SettingScores:
         keys = [TrialKey(0, "tuning", number, epochs, name) for number, name in enumerate(names, start=first)]
         self._tried += len(settings)
         regimes = [self.tuning.alone(each) for each in settings]
-        evaluations = dict(self.trials.train(keys, [loss] * len(keys), regimes))
-        scores = (evaluations[index].score for index in range(len(keys)))
-        return [-math.inf if score is None else score for score in scores]
+        scores = [-math.inf] * len(keys)
+        for index, evaluation in self.trials.train(keys, [loss] * len(keys), regimes):
+            self.on_setting(settings[index], evaluation.score)
+            scores[index] = -math.inf if evaluation.score is None else evaluation.score
+        return scores

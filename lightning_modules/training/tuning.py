@@ -37,6 +37,12 @@ class Setting:
         """The values of all hyper-parameters."""
         return self.learning_rate, self.weight_decay, *(value for _, value in self.options)
 
+    @property
+    def words(self) -> str:
+        """The names and values of all hyper-parameters, for a reader."""
+        chosen = {"learning rate": self.learning_rate, "weight decay": self.weight_decay, **dict(self.options)}
+        return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in chosen.items())
+
     def value(self, name: str) -> float:
         """Return the value of a hyper-parameter."""
         found: float = dict(self.options)[name] if name in dict(self.options) else getattr(self, name)

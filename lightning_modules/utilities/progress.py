@@ -25,6 +25,7 @@ from rich.progress import (
 
 from lightning_modules.utilities.durations import duration_words
 from lightning_modules.utilities.processes import is_first
+from lightning_modules.utilities.row_table import tell
 from lightning_modules.utilities.time_left import TimeLeft
 
 #: Work that takes less is not shown.
@@ -46,10 +47,22 @@ class Bars(Progress):
     def __init__(self, console: Console, time_left: TimeLeft) -> None:
         self.time_left = time_left
         self._current: TaskID | None = None
+        self._stopped = threading.Event()
         counts = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}")]
         columns = [TextColumn("{task.description}"), *counts, TextColumn("{task.fields[note]}")]
         super().__init__(*columns, console=console, disable=not console.is_terminal)
         self._said = time.monotonic()
+
+    def start(self) -> None:
+        """Begin the display, or the lines, which also come while one part takes long."""
+        super().start()
+        if not self.console.is_terminal:
+            threading.Thread(target=self._say_regularly, daemon=True).start()
+
+    def stop(self) -> None:
+        """End the display and leave it on the screen."""
+        self._stopped.set()
+        super().stop()
 
     def add_bar(self, description: str, total: float, *, visible: bool = True) -> TaskID:
         """Add a bar, and return its number."""
@@ -65,10 +78,19 @@ class Bars(Progress):
         """Note how far a task is."""
         super().update(task_id, **changes)
         self._current = task_id
-        if self.console.is_terminal or time.monotonic() < self._said + _SECONDS_BETWEEN_LINES:
-            return
-        self._said = time.monotonic()
-        self.console.print(_line(self._tasks[task_id], self._left()), markup=False, highlight=False, soft_wrap=True)
+        self._say_if_due()
+
+    def _say_regularly(self) -> None:
+        while not self._stopped.wait(_SECONDS_BETWEEN_LOOKS):
+            self._say_if_due()
+
+    def _say_if_due(self) -> None:
+        with self._lock:
+            if self.console.is_terminal or time.monotonic() < self._said + _SECONDS_BETWEEN_LINES:
+                return
+            self._said = time.monotonic()
+            task = self._tasks[self._current or next(iter(self._tasks))]
+            tell(self.console, _line(task, self._left()))
 
     def _left(self) -> str:
         seconds = self.time_left.seconds
@@ -140,7 +162,7 @@ def _said(console: Console, text: str, work: Work, ended: threading.Event) -> No
     while True:
         parts = f" {work.done:,} of {work.total:,} done," if work.total else ""
         line = f"{text}:{parts} {time.monotonic() - began:.0f} s so far"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        tell(console, line)
         if ended.wait(_SECONDS_BETWEEN_LINES):
             return
 

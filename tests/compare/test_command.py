@@ -243,7 +243,7 @@ def test_workers_and_models_on_several_devices_exclude_one_another(tmp_path: Pat
 
 
 def test_again_it_trains_nothing_and_says_the_same(
-    whole: Comparison, root: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Comparison, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("trained again")
@@ -252,6 +252,8 @@ def test_again_it_trains_nothing_and_says_the_same(
     monkeypatch.setattr(FullTraining, "train", refuse)
     whole.run(save)
     assert {name: (root / name).read_bytes() for name in before} == before
+    said = f"Continuing the comparison in {root}: 8 trainings that choose settings, 8 that are tested.\n"
+    assert said in capsys.readouterr().out
 
 
 def test_one_more_loss_trains_that_loss_alone(whole: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,7 +192,7 @@ def test_the_page_says_what_was_done(root: Path) -> None:
 
 
 def test_again_it_trains_nothing_and_says_the_same(
-    whole: SmallPolish, root: Path, monkeypatch: pytest.MonkeyPatch
+    whole: SmallPolish, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("trained again")
@@ -202,6 +202,8 @@ def test_again_it_trains_nothing_and_says_the_same(
     monkeypatch.setattr(CriticFitting, "fit", refuse)
     whole.run(save)
     assert {name: (root / name).read_bytes() for name in before} == before
+    tested = len(pd.read_csv(root / "results.csv"))
+    assert f"Continuing the polish in {root}: {tested} tested models.\n" in capsys.readouterr().out
 
 
 def test_without_critic_weights_no_critics_are_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

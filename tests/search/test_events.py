@@ -11,6 +11,7 @@ from lightning_modules.search.loss_search import LossSearch
 from lightning_modules.search.sampling import Sampler
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.strategies import RandomSearch
+from lightning_modules.training.tuning import Setting
 from tests.search.observer_helpers import candidate, round_summary
 from tests.search.search_helpers import full_space, seeded
 
@@ -25,6 +26,9 @@ class Noting(SearchObserver):
 
     def on_resume(self, *arguments: Any) -> None:
         self._note("on_resume")
+
+    def on_setting(self, *arguments: Any) -> None:
+        self._note("on_setting")
 
     def on_baseline(self) -> None:
         self._note("on_baseline")
@@ -53,7 +57,7 @@ class Untrained:
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
-    def measure_baseline(self) -> None:
+    def measure_baseline(self, on_setting: object) -> None:
         if self.error is not None:
             raise self.error
 
@@ -80,13 +84,15 @@ def test_every_event_is_passed_on_in_order() -> None:
     noting = [Noting(), Noting()]
     observers = SearchObservers(noting)
     observers.on_resume(None)  # type: ignore[arg-type]
+    observers.on_setting(Setting(0.01, 0.0), 0.7)
     observers.on_baseline()
     observers.on_warm_up(1, {})
     observers.on_candidate(candidate())
     observers.on_round(round_summary(1, full_space(4)))
     observers.on_end()
     for each in noting:
-        assert each.events == ["on_resume", "on_baseline", "on_warm_up", "on_candidate", "on_round", "on_end"]
+        own = ["on_setting", "on_baseline", "on_warm_up", "on_candidate", "on_round"]
+        assert each.events == ["on_resume", *own, "on_end"]
 
 
 @pytest.mark.parametrize("error", [OSError("no space"), KeyboardInterrupt()])

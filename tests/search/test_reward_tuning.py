@@ -92,6 +92,14 @@ def test_the_baseline_is_tuned_first_and_all_are_trained_with_the_same_grid_arou
     assert [trial.evaluation.setting for _, trial in found][:2] == [Setting(0.004, 3e-4), Setting(0.01, 0.0)]
 
 
+def test_every_setting_of_the_baseline_is_told_with_its_score() -> None:
+    evaluator = Peaked(PEAKS)
+    told: list[tuple[Setting, float | None]] = []
+    trials(evaluator).measure_baseline(lambda setting, score: told.append((setting, score)))
+    tuning = [each.settings[0] for each in evaluator.assignments if len(each.settings) == 1]
+    assert told == [(each, evaluator.score("BCE", each)) for each in tuning]
+
+
 def test_a_known_tuning_is_not_repeated() -> None:
     first = trials(Peaked(PEAKS))
     first.measure_baseline()

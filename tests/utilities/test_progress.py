@@ -101,6 +101,21 @@ def test_bars_say_a_line_now_and_then_without_a_terminal(seconds: float, monkeyp
     assert file.getvalue() == ("" if seconds else "trainings: 2 of 5 done, about 1m10s left in all, BCE: seed 42\n")
 
 
+def test_lines_come_while_one_part_takes_long_and_end_with_the_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.05)
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    file = io.StringIO()
+    with Bars(Console(file=file, width=80), TimeLeft()) as bars:
+        bars.add_bar("baseline", 4)
+        bars.add_bar("candidates", 9)
+        time.sleep(0.5)
+    lines = file.getvalue().splitlines()
+    assert len(lines) > 1
+    assert set(lines) == {"baseline: 0 of 4 done"}
+    time.sleep(0.2)
+    assert file.getvalue().splitlines() == lines
+
+
 def test_without_a_terminal_there_are_no_bars() -> None:
     file = io.StringIO()
     with Bars(Console(file=file, width=80), TimeLeft()) as bars:

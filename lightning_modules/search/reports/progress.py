@@ -9,6 +9,7 @@ from rich.console import Console
 
 from lightning_modules.search.answer import FinalistRun, Validation
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
+from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.progress import Bars
 from lightning_modules.utilities.time_left import Clock, TimeLeft
 
@@ -24,6 +25,7 @@ class ExpectedWork:
         rounds: Rounds of the search.
         candidates: Candidates a round.
         warmup_updates: Updates of the strategy before the first round.
+        settings: Settings that the baseline is tuned over, if its grid needs no extension.
         references: Number of reference losses.
         finalists: Number of finalists; 0 for none.
         validations: How often finalists are chosen and trained.
@@ -36,6 +38,7 @@ class ExpectedWork:
     candidates: int
     warmup_updates: int
     references: int
+    settings: int = 0
     finalists: int = 0
     validations: int = 1
     finalist_weight: float = 1.0
@@ -58,7 +61,7 @@ class ProgressDisplay(SearchObserver):
         self._best = float("-inf")
         self._seen: set[str] = set()
         self._validations = work.validations
-        self._baseline = self.progress.add_bar(_BASELINE, 1)
+        self._baseline = self.progress.add_bar(_BASELINE, work.settings + 1)
         self._references = self.progress.add_bar(_REFERENCES, work.references, visible=work.references > 0)
         self._warm_up = self.progress.add_bar(_WARM_UP, work.warmup_updates, visible=work.warmup_updates > 0)
         self._search = self.progress.add_bar(_CANDIDATES, work.rounds * work.candidates, visible=False)
@@ -74,10 +77,18 @@ class ProgressDisplay(SearchObserver):
         self.progress.update(self._search, completed=progress.rounds * self.work.candidates)
         self._plan()
 
+    def on_setting(self, setting: Setting, score: float | None) -> None:
+        """Count a setting of the baseline, and show its score; more may be tried than were planned."""
+        bar = self.progress.tasks[self._baseline]
+        note = f"{setting.words}: {'failed' if score is None else f'{score:.4f}'}"
+        total = max(bar.total or 0, bar.completed + 2)
+        self.progress.update(self._baseline, advance=1, total=total, note=note)
+
     def on_baseline(self) -> None:
         """Count the baseline, whose tuning takes many times as long as another loss."""
+        bar = self.progress.tasks[self._baseline]
         self.progress.time_left.done(_BASELINE)
-        self.progress.update(self._baseline, completed=1)
+        self.progress.update(self._baseline, advance=1, total=bar.completed + 1)
 
     def on_warm_up(self, update: int, figures: Mapping[str, float]) -> None:
         """Count the update."""

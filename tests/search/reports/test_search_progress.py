@@ -8,6 +8,7 @@ from rich.console import Console
 from lightning_modules.search.answer import FinalistRun, Validation
 from lightning_modules.search.events import SearchProgress
 from lightning_modules.search.reports.progress import ExpectedWork, ProgressDisplay
+from lightning_modules.training.tuning import Setting
 from tests.search.observer_helpers import candidate, reference, round_summary
 from tests.search.search_helpers import full_space
 
@@ -72,10 +73,16 @@ def test_reference_losses_tell_how_long_candidates_take_and_updates_are_their_ow
 
 
 def test_the_tuning_of_the_baseline_tells_nothing_of_other_losses() -> None:
-    search = Display(references=2)
-    search.now += 90
+    search = Display(references=2, settings=2)
+    assert search.counts("baseline") == (0, 3)
+    for number in range(4):
+        search.now += 22.5
+        search.display.on_setting(Setting(0.1 * (number + 1), 0.0, (("temperature", 0.2),)), 0.25 if number else None)
+        assert search.counts("baseline") == (number + 1, max(3, number + 2))
+    note = "learning rate 0.4, weight decay 0, temperature 0.2: 0.2500"
+    assert search.display.progress.tasks[0].fields["note"] == note
     search.display.on_baseline()
-    assert search.counts("baseline") == (1, 1)
+    assert search.counts("baseline") == (5, 5)
     assert search.left is None
     search.now += 6
     search.display.on_candidate(reference("BPR", 0.0))
