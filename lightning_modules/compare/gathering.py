@@ -18,6 +18,7 @@ from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.named_searches import NamedSearch, is_repeated, named_searches
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.search.study import named_study
+from lightning_modules.training.full_training import TRAINED
 
 #: Longer formulas are numbered in tables and pictures.
 _LONGEST_LABEL = 30
@@ -38,6 +39,7 @@ def gather(settings: CompareSettings, criterion: Criterion, *, points_seed: int)
     first = next((named_study(text)[0] for text in settings.studies), None)
     sources = LossSources(first, settings.numerics)
     named = named_searches({SEARCH: settings.studies, RANDOM: settings.random_studies}, sources)
+    _refuse_empty(named)
     sources.remarks.extend(_no_random_searches(named))
     searches = _searched(named, settings.top, sources.remarks, torch.Generator().manual_seed(points_seed))
     found: dict[str, ComparedLoss] = {}
@@ -62,6 +64,15 @@ def _given(settings: CompareSettings, sources: LossSources) -> Iterator[Compared
     in_file = [(loss, loss.title) for loss in sources.of_file(settings.file)]
     for number, (loss, text) in enumerate([*texts, *in_file], 1):
         yield ComparedLoss(loss, text if len(text) <= _LONGEST_LABEL else f"formula {number}", GIVEN)
+
+
+def _refuse_empty(searches: Sequence[NamedSearch]) -> None:
+    for each in searches:
+        if not (each.study.candidates["status"] == TRAINED).any():
+            raise ValueError(
+                f"'{each.study.root}' has no trained formula that could be compared. The command of its search, given "
+                "again, continues it; or leave the study out"
+            )
 
 
 def _no_random_searches(searches: Sequence[NamedSearch]) -> Iterator[str]:

@@ -89,6 +89,13 @@ def test_a_study_with_too_few_survivors_is_remarked(tmp_path: Path) -> None:
     assert losses.remarks == (f"'{tmp_path}' has only 1 formulas that pass the check",)
 
 
+@pytest.mark.parametrize("formula", [{"kind": "reference", "round": 0}, {"status": "failed"}])
+def test_a_study_without_a_trained_formula_is_refused(tmp_path: Path, formula: dict[str, str]) -> None:
+    write_study(tmp_path, [{"formula": "MSE", **formula}], BOTH)
+    with pytest.raises(ValueError, match=rf"'{tmp_path}' has no trained formula .* continues it"):
+        gathered(study=str(tmp_path))
+
+
 def test_an_unfinished_study_is_remarked(tmp_path: Path) -> None:
     losses = gathered(study=str(write_study(tmp_path, SOUND, {"strategy": "PPO", "rounds": 9})), top=2)
     assert losses.remarks == (f"'{tmp_path}' is unfinished: 1 of 9 rounds, 4 trained candidates",)
