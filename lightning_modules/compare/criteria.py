@@ -28,6 +28,7 @@ class Criterion(ABC):
         title: Its name in tables and pictures.
         beside: Another metric that tables show beside it.
         beside_title: Its name there.
+        unit: What a test row is, in the plural.
         parts: The titles of metrics that it is made of, by their names in columns; empty if it is one by itself.
     """
 
@@ -35,6 +36,7 @@ class Criterion(ABC):
     title: str
     beside: str
     beside_title: str
+    unit: str = "rows"
     parts: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
@@ -166,6 +168,8 @@ class MeanOverUsers(Criterion):
     Args:
         metric: The metric, such as ``ndcg@20``.
     """
+
+    unit = "users"
 
     def __init__(self, metric: str) -> None:
         name, _, cutoff = metric.partition("@")

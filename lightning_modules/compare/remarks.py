@@ -92,8 +92,9 @@ def _of_resolution(results: Sequence[LossResult], level: float) -> Iterator[str]
     widths = sorted(width for width in widths if not math.isnan(width))
     if widths:
         typical = resolvable_difference(widths[len(widths) // 2], level=level)
+        criterion = results[0].criterion
         yield (
-            f"These test rows and seeds resolve a difference in {results[0].criterion.title} of about {typical:.4f} "
+            f"These test {criterion.unit} and seeds resolve a difference in {criterion.title} of about {typical:.4f} "
             "(the median over the losses, for one comparison with 80 % power); smaller true differences will mostly go "
             "unseen."
         )

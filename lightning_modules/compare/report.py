@@ -145,8 +145,8 @@ class ComparisonReport:
 
     def _legend(self) -> str:
         return (
-            "sd: standard deviation over the seeds; se: standard error over the draw of the rows. Difference: mean "
-            f"over the seeds of the test {self.criterion.title} less that of {literal(self.baseline)} from the same "
-            "start, with a paired bootstrap interval over rows and Student's t for what differs between seeds "
-            "(Behrens-Fisher); p: two-sided, adjusted for the number of losses (Holm)."
+            f"sd: standard deviation over the seeds; se: standard error over the draw of the {self.criterion.unit}. "
+            f"Difference: mean over the seeds of the test {self.criterion.title} less that of {literal(self.baseline)} "
+            f"from the same start, with a paired bootstrap interval over {self.criterion.unit} and Student's t for "
+            "what differs between seeds (Behrens-Fisher); p: two-sided, adjusted for the number of losses (Holm)."
         )

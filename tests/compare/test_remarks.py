@@ -1,11 +1,13 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from lightning_modules.compare.audit import Audit, AuditResult
 from lightning_modules.compare.compared_losses import SEARCH
+from lightning_modules.compare.criteria import AreaUnderCurve, Criterion, MeanOverUsers
 from lightning_modules.compare.protocol import Plan
 from lightning_modules.compare.remarks import remarks
 from lightning_modules.compare.results import LossResult
@@ -114,6 +116,18 @@ def test_one_seed_is_told_to_give_no_intervals(seeds: int) -> None:
 def test_the_resolution_is_that_of_the_median_loss() -> None:
     (remark,) = told(bce(), *(square(half_width) for half_width in (0.9, 0.002, math.nan, 0.001)))
     assert f"about {resolvable_difference(0.002):.4f}" in remark
+
+
+@pytest.mark.parametrize(
+    ("criterion", "words"),
+    [
+        (AreaUnderCurve(), "These test rows and seeds resolve a difference in AUC of"),
+        (MeanOverUsers("ndcg@20"), "These test users and seeds resolve a difference in NDCG@20 of"),
+    ],
+)
+def test_the_resolution_is_that_of_what_the_test_has(criterion: Criterion, words: str) -> None:
+    (remark,) = told(*(replace(each, criterion=criterion) for each in (bce(), square(0.9))))
+    assert remark.startswith(words)
 
 
 @pytest.mark.parametrize(
