@@ -25,6 +25,11 @@ def done(root: Path) -> int:
     return len(pd.read_csv(path)) if path.is_file() else 0
 
 
+def ordered(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Return a table without times, in its own order where there is no key."""
+    return table.drop(columns="seconds").sort_values(key, ignore_index=True) if key else table.drop(columns="seconds")
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a comparison that nothing ended."""
@@ -33,43 +38,24 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("workers", [[], ["--executor=process", "--workers=2"]], ids=["serial", "workers"])
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
 )
 def test_a_comparison_goes_on_where_it_was_ended(
-    number: signal.Signals, status: int, server: ForkServer, whole: Path, tmp_path: Path
+    number: signal.Signals, status: int, workers: list[str], server: ForkServer, whole: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "broken"
-    command = [*LONGER, f"--root={root}"]
+    command = [*LONGER, *workers, f"--root={root}"]
     assert status_when_ended(server, command, number, lambda: done(root) >= 3) == status
     assert not (root / "summary.md").exists()
     finished = pd.read_csv(root / "trainings.csv")
     assert main(command) == 0
     # What was done has its old seconds, so it was not trained again.
     assert pd.read_csv(root / "trainings.csv").head(len(finished))["seconds"].tolist() == finished["seconds"].tolist()
+    key = [] if not workers else ["loss", "seed", "learning_rate", "weight_decay"]
     for name in ("trainings.csv", "results.csv"):
-        broken, unbroken = (pd.read_csv(folder / name).drop(columns="seconds") for folder in (root, whole))
-        pd.testing.assert_frame_equal(broken, unbroken)
-    assert (root / "summary.md").read_text() == (whole / "summary.md").read_text()
-
-
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
-)
-def test_a_comparison_on_workers_goes_on_where_it_was_ended(
-    number: signal.Signals, status: int, server: ForkServer, whole: Path, tmp_path: Path
-) -> None:
-    root = tmp_path / "broken"
-    command = [*LONGER, f"--root={root}", "--executor=process", "--workers=2"]
-    assert status_when_ended(server, command, number, lambda: done(root) >= 3) == status
-    finished = pd.read_csv(root / "trainings.csv")
-    assert main(command) == 0
-    assert pd.read_csv(root / "trainings.csv").head(len(finished))["seconds"].tolist() == finished["seconds"].tolist()
-    for name, key in (("trainings.csv", ["loss", "learning_rate", "weight_decay"]), ("results.csv", ["loss", "seed"])):
-        broken, unbroken = (
-            pd.read_csv(folder / name).drop(columns="seconds").sort_values(key, ignore_index=True)
-            for folder in (root, whole)
-        )
+        broken, unbroken = (ordered(pd.read_csv(folder / name), key) for folder in (root, whole))
         pd.testing.assert_frame_equal(broken, unbroken)
     assert (root / "summary.md").read_text() == (whole / "summary.md").read_text()
 
