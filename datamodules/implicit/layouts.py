@@ -9,11 +9,12 @@ import pandas as pd
 
 from datamodules.implicit.item_lists import read_item_lists
 from datamodules.interactions.reading import read_interactions
-from datamodules.tables import column_names, find_tables, missing_file
+from datamodules.tables import column_names, find_tables
 from datamodules.tables.files import COMPRESSIONS, KINDS
 from datamodules.tables.formats import is_parquet
 
 _LISTS = ".txt"
+_LAYOUTS = "train.txt and test.txt of lists of items, or train.tsv and test.tsv of pairs, each perhaps with valid, or "
 _SPLITS = {"train": ("train",), "validation": ("valid", "validation", "val"), "test": ("test",)}
 
 
@@ -61,15 +62,30 @@ def find_splits(root: Path) -> dict[str, Path]:
     """
     found = {split: _files(root, names) for split, names in _SPLITS.items()}
     if not found["train"]:
-        tables = find_tables(root)
+        if found["test"]:
+            raise FileNotFoundError(_without_train(found["test"][0]))
+        tables = find_tables(root, _LAYOUTS)
         return dict(zip(_SPLITS if len(tables) > 1 else ("train",), tables, strict=True))
     for split, paths in found.items():
         if len(paths) > 1:
             names = ", ".join(path.name for path in paths)
             raise ValueError(f"{root} holds several files of {split} rows: {names}. Leave one there")
     if not found["test"]:
-        raise missing_file(found["train"][0].with_name(found["train"][0].name.replace("train", "test", 1)))
+        raise FileNotFoundError(_without_test(found["train"][0]))
     return {split: paths[0] for split, paths in found.items() if paths}
+
+
+def _without_test(train: Path) -> str:
+    name = train.name.replace("train", "test", 1)
+    return (
+        f"{train.parent} holds {train.name}, but no {name}, and a split needs both. Add {name}, or let root name "
+        f"{train} alone, whose rows are then divided by split and ratios (--data.split, --data.ratios)"
+    )
+
+
+def _without_train(test: Path) -> str:
+    name = test.name.replace("test", "train", 1)
+    return f"{test.parent} holds {test.name}, but no {name}, and a split needs both. Add {name}"
 
 
 def read_table(path: Path, options: TableOptions) -> pd.DataFrame:

@@ -17,12 +17,14 @@ COMPRESSIONS = ("", ".gz", ".zst")
 _SUFFIXES = tuple(kind + compression for kind in KINDS for compression in COMPRESSIONS)
 _NAMES_OF_PARTS = "part-*"
 _SPLITS = ("train", "validation", "test")
+#: What files of a split are called where they have no common name in front.
+_NAMES_OF_SPLITS = (*_SPLITS, "valid", "val")
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 60
 _SHOWN = 12
 
 
-def find_tables(root: Path) -> tuple[Path, ...]:
+def find_tables(root: Path, others: str = "") -> tuple[Path, ...]:
     """Return the one table to split, or the three tables train, validation, test of a published split.
 
     A table is a CSV or Parquet file, which may be compressed, or a folder of its parts, as Spark and Hive write them:
@@ -31,6 +33,7 @@ def find_tables(root: Path) -> tuple[Path, ...]:
     Args:
         root: A table, a folder with one table, or a folder with ``NAME.train.csv``, ``NAME.validation.csv`` and
             ``NAME.test.csv`` (the layout of AutoLossGen, https://arxiv.org/abs/2204.13160), or another suffix.
+        others: Further layouts that are named where there is no table.
 
     Raises:
         FileNotFoundError: If a table is missing.
@@ -41,7 +44,7 @@ def find_tables(root: Path) -> tuple[Path, ...]:
     if not root.is_dir():
         raise missing_file(root)
     train = _only(sorted(path for path in root.iterdir() if _suffix_of(path, ".train")), root)
-    return _single_table(root) if train is None else _published_split(train)
+    return _single_table(root, others) if train is None else _published_split(train)
 
 
 def parts_of(table: Path) -> tuple[Path, ...]:
@@ -94,13 +97,15 @@ def _suffix_of(path: Path, before: str = "") -> str | None:
     return next((before + suffix for suffix in _SUFFIXES if name.endswith(before + suffix)), None)
 
 
-def _single_table(root: Path) -> tuple[Path, ...]:
-    tables = [path for path in root.iterdir() if (_suffix_of(path) and path.is_file()) or _parts(path)]
-    table = _only(sorted(tables), root)
+def _single_table(root: Path, others: str) -> tuple[Path, ...]:
+    tables = sorted(path for path in root.iterdir() if (_suffix_of(path) and path.is_file()) or _parts(path))
+    _refuse_unnamed_split(tables, root)
+    table = _only(tables, root)
     if table is None:
         raise FileNotFoundError(
-            f"{root} holds no table (NAME.train.csv with its validation and test, or one of {', '.join(KINDS)}, which "
-            f"may be compressed, or a folder of parts), but {_contents(root)}. Let root name the table or its folder"
+            f"{root} holds no table ({others}NAME.train.csv with its validation and test, or one of "
+            f"{', '.join(KINDS)}, which may be compressed, or a folder of parts), but {_contents(root)}. Let root name "
+            "the table or its folder"
         )
     return (table,)
 
@@ -113,6 +118,22 @@ def _published_split(train: Path) -> tuple[Path, ...]:
         if not table.exists():
             raise missing_file(table)
     return tables
+
+
+def _refuse_unnamed_split(tables: list[Path], root: Path) -> None:
+    found = [path for path in tables if _name_of(path) in _NAMES_OF_SPLITS]
+    if len(found) < 2:
+        return
+    held, ending = ", ".join(path.name for path in found), _suffix_of(found[0]) or KINDS[0]
+    raise ValueError(
+        f"{root} holds {held}, the files of one split. Where they have labels, rename them: "
+        f"{', '.join(f'NAME.{split}{ending}' for split in _SPLITS)} are all needed; where they have none, take --data "
+        "ImplicitFeedback, which reads train and test as they are"
+    )
+
+
+def _name_of(table: Path) -> str:
+    return table.name.lower().removesuffix(_suffix_of(table) or "")
 
 
 def _only(tables: list[Path], root: Path) -> Path | None:

@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 
 from lightning_modules.check.checking import checked
-from lightning_modules.check.report import draw, print_results, shortest, write_table
+from lightning_modules.check.report import draw, print_results, shown_name, write_table
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.check.sources import RankedLoss, gather
 from lightning_modules.losses import FormulaBased
@@ -43,7 +43,7 @@ def run_check(settings: CheckSettings, seed: int) -> pd.DataFrame:
     table = _table(rows)
     path = write_table(table, settings.folder)
     print_results(console, table, path)
-    kept = [(shortest(row), ranked.loss) for row, ranked in zip(rows, losses.all, strict=True) if row["keep"]]
+    kept = [(shown_name(row), ranked.loss) for row, ranked in zip(rows, losses.all, strict=True) if row["keep"]]
     draw(kept[: settings.figures], settings.folder, console)
     return table
 

@@ -36,7 +36,7 @@ class CheckResult:
         max_gradient: Largest absolute derivative by the prediction on a grid of predictions from 1e-6 to 1 - 1e-6; at a
             pole between 0 and 1 it depends on how close the grid comes.
         proper: Whether the loss is a strictly proper scoring rule: ``yes``, ``weakly`` (proper) or ``no``.
-        simplified: The formula's canonical form; empty for a hand-made loss.
+        simplified: The formula in its shortest form, as tables show it; empty for a hand-made loss.
         latex: The formula in LaTeX; empty for a hand-made loss.
         right_share_label_0: Share of right signs for label 0.
         right_share_label_1: Share of right signs for label 1.
@@ -107,7 +107,7 @@ def check_loss(loss: Loss, *, generator: torch.Generator, points: int = 1000, th
         finite=_over_all_logits(loss, torch.float32).is_finite,
         max_gradient=_largest(dense.by_pred),
         proper=rule.proper,
-        simplified="" if formula is None else formula.simplified,
+        simplified="" if formula is None else formula.formula.shortest(),
         latex="" if formula is None else formula.latex,
         right_share_label_0=_share(right[0]),
         right_share_label_1=_share(right[1]),

@@ -29,6 +29,10 @@ _ROWS_SHOWN = 20
 # Longer names have no room in the table and are listed below it.
 _LONGEST_NAME = 22
 _LONGEST_SHOWN = 197
+_RIGHT_SIGNS = (
+    "Right signs are counted at more points than those at which the search screens formulas: what the search calls "
+    "right in screening is another share."
+)
 # What a warning has room for.
 _MOST_NAMED, _LONGEST_NAMED = 5, 60
 
@@ -60,10 +64,9 @@ def draw(losses: Sequence[tuple[str, LossObject]], folder: Path, console: Consol
     _tell(console, f"What was kept, drawn: tensorboard --logdir {folder}")
 
 
-def shortest(row: Mapping[str, Any]) -> str:
-    """Return the shorter of a formula's two texts in a row of check.csv, or the name of a hand-made loss."""
-    texts = ("formula", "simplified") if row["kind"] == "formula" else ("formula",)
-    return min((str(row[column]) for column in texts), key=len)
+def shown_name(row: Mapping[str, Any]) -> str:
+    """Return the text that stands for the loss of a row of check.csv: a formula's shortest form, or a name."""
+    return str(row["simplified"] or row["formula"])
 
 
 def print_results(console: Console, table: pd.DataFrame, path: Path) -> None:
@@ -71,7 +74,7 @@ def print_results(console: Console, table: pd.DataFrame, path: Path) -> None:
     further = [each for each in (*_OF_PREDICTION, *_OF_SCORES) if each[0] in table]
     shown, texts = _empty_table([*_HEADINGS, *(heading for _, heading, _ in further)]), {}
     for number, row in enumerate(table.head(_ROWS_SHOWN).to_dict("records"), 1):
-        name = shortest(row)
+        name = shown_name(row)
         if len(name) > _LONGEST_NAME:
             name, texts[f"formula {number}"] = f"formula {number}", name
         known = ("-" if pd.isna(row[column]) else show(row[column]) for column, _, show in further)
@@ -81,6 +84,8 @@ def print_results(console: Console, table: pd.DataFrame, path: Path) -> None:
     hidden = len(table) - _ROWS_SHOWN
     lines = [f"{hidden} more rows are in the file."] if hidden > 0 else []
     lines += [f"Kept: {table['keep'].sum()} of {len(table)}.", *_order_remarks(table)]
+    # Of a search, whose closing screen has shares of its own.
+    lines += [_RIGHT_SIGNS] if "rank" in table else []
     _tell(console, *lines, f"Everything that was found: {path}")
 
 
@@ -90,7 +95,7 @@ def _order_remarks(table: pd.DataFrame) -> list[str]:
     kept = table[table["keep"] & (table["keeps_order"] == "no")] if "keeps_order" in table else table[:0]
     if kept.empty:
         return []
-    names = [shortened(shortest(row), _LONGEST_NAMED) for row in kept.to_dict("records")]
+    names = [shortened(shown_name(row), _LONGEST_NAMED) for row in kept.to_dict("records")]
     return [
         f"Warning: keeps_order is no for {len(kept)} of those, so that rows with a higher share of label 1 may get a "
         f"lower prediction, which is wrong for ranking: {listed(names, _MOST_NAMED)}."

@@ -37,7 +37,7 @@ class ScoreCheckResult:
         joint_share_64: The same for rows of 64 negatives.
         hardest_share: Share that the negative with the highest score of 8 has in the derivatives by all, on average.
         ignores_shift: Whether adding a number to all scores of a row changes nothing.
-        simplified: The formula's canonical form; empty for a hand-made loss.
+        simplified: The formula in its shortest form, as tables show it; empty for a hand-made loss.
         latex: The formula in LaTeX; empty for a hand-made loss.
     """
 
@@ -120,7 +120,7 @@ def check_scores(
         joint_share_64=joint[64],
         hardest_share=_hardest_share(rows[1], slopes[1]),
         ignores_shift=all(torch.allclose(value(*each), value(*_shifted(each)), rtol=1e-6, atol=1e-9) for each in rows),
-        simplified="" if formula is None else formula.simplified,
+        simplified="" if formula is None else formula.formula.shortest(),
         latex="" if formula is None else formula.latex,
     )
 

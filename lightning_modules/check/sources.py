@@ -14,6 +14,7 @@ from lightning_modules.search.study import Study, loss_of, numerics_of
 from lightning_modules.utilities.messages import shortened
 
 _LONGEST_SHOWN = 100
+_TO_CONTINUE = "the command of its search, given again, continues it"
 
 
 class LossSources:
@@ -130,6 +131,7 @@ def _named_losses(settings: CheckSettings, sources: LossSources) -> Iterator[Ran
 def _of_study(study: Study, top: int | None, sources: LossSources) -> Iterator[RankedLoss]:
     best = study.candidates if top is None else study.candidates.head(top)
     if best.empty:
-        sources.remarks.append(f"'{study.root}' holds no trained formula")
+        # How many there are is said already of an unfinished search.
+        sources.remarks.append(_TO_CONTINUE if study.is_unfinished else f"'{study.root}' holds no trained formula")
     for rank in distinct_ranks(best):
         yield RankedLoss(sources.of_formula(study.formula(rank)), rank)

@@ -11,7 +11,7 @@ from lightning_modules.cli.foreign_settings import without_downloads
 from lightning_modules.cli.registry import SIZES, knows_sizes
 from lightning_modules.cli.verbs import values_of
 from lightning_modules.core.run_config import flattened
-from lightning_modules.utilities.messages import listed
+from lightning_modules.utilities.messages import listed, shortened
 from lightning_modules.utilities.serialization import imported_class, load_checkpoint
 
 #: Keys of a checkpoint that hold the arguments of model and data, class path included.
@@ -24,7 +24,7 @@ _CLASS = "_class_path"
 _WORDS = ("last", "best", "hpc", "registry")
 #: Options that may differ: those that change no metric, and the sizes that come from the data.
 _FREE = ("data.batch_size", "data.eval_batch_size", "data.download", *(f"model.{size}" for size in SIZES))
-_SHOWN = 5
+_SHOWN, _LONGEST = 5, 100
 
 #: A section of a configuration: ``class_path`` and ``init_args``.
 Section = dict[str, Any]
@@ -103,6 +103,36 @@ def agreed_model(path: str, given: Mapping[str, Any]) -> Section | None:
         return None
     has_sizes = "data" in given and knows_sizes(given["data"])
     return _without_sizes(sections["model"]) if has_sizes else sections["model"]
+
+
+def other_sizes(path: str, model: LightningModule) -> str:
+    """Return what is said of a model whose sizes are not those of a checkpoint; nothing if they agree.
+
+    Args:
+        path: The checkpoint.
+        model: The model, with the sizes of the data.
+
+    Raises:
+        ValueError: If the file is no checkpoint.
+    """
+    stored = stored_sections(path).get("model", {}).get("init_args", {})
+    now = json.loads(json.dumps({name: model.hparams[name] for name in SIZES if name in model.hparams}, default=str))
+    differing = [name for name in SIZES if name in stored and name in now and stored[name] != now[name]]
+    if not differing:
+        return ""
+    trained, given = (" and ".join(_size(name, sizes[name]) for name in differing) for sizes in (stored, now))
+    return (
+        f"the model of '{path}' was trained with {trained}, and these data have {given}. Give the data of its "
+        "training with --data, or train another model on these: fit without --ckpt_path"
+    )
+
+
+def _size(name: str, size: Any) -> str:
+    """Return a size in words, such as ``600 users`` for 600 of ``num_users``."""
+    words = name.removeprefix("num_").replace("_", " ")
+    if isinstance(size, int):
+        return f"{size:,} {words}{' features' if name == 'num_numerical' else ''}"
+    return f"the {words} {shortened(str(size), _LONGEST)}"
 
 
 def _check_agreement(path: str, given: Mapping[str, Any], sections: Mapping[str, Section]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from lightning_modules.core.run_config import changed_settings, current_settings
+from lightning_modules.core.run_config import CONFIG_NAME, changed_settings, current_settings
 from lightning_modules.utilities.folder_lock import folder_lock
 from lightning_modules.utilities.messages import listed
 from lightning_modules.utilities.processes import is_first
@@ -17,8 +17,9 @@ from lightning_modules.utilities.serialization import load_plain, reason_of, wei
 #: Settings that must be equal for a run to be resumed, and those among them that may differ.
 _FIXED, _FREE = ("model", "data", "seed_everything"), ("data.init_args.eval_batch_size",)
 _SHOWN = 3
-#: Where a run keeps its checkpoints.
-_FOLDERS = ("checkpoints", "resume")
+#: Where a run keeps its checkpoints; one without a logger keeps its settings in the first.
+CHECKPOINTS = "checkpoints"
+_FOLDERS = (CHECKPOINTS, "resume")
 #: What Lightning needs of a checkpoint to train on.
 _RESUMED = {"state_dict": Mapping, "optimizer_states": list, "lr_schedulers": list, "loops": Mapping}
 
@@ -37,9 +38,10 @@ def last_checkpoint(root: Path, save_config: Callable[[Path], object], *, resume
         FileNotFoundError: If there is no such run.
         ValueError: If none of its checkpoints can be used.
     """
-    runs = sorted(_runs(root), key=lambda run: _age(_checkpoints(run)[0]))
+    files = _runs(root)
+    runs = sorted(files, key=lambda run: _age(_checkpoints(run)[0]))
     with current_settings(save_config) as now:
-        changes = {run: changed_settings(run / "config.yaml", now, fixed=_FIXED, without=_FREE) for run in runs}
+        changes = {run: changed_settings(files[run], now, fixed=_FIXED, without=_FREE) for run in runs}
     chosen = next((run for run, changed in changes.items() if not changed), None)
     if chosen is None:
         raise FileNotFoundError(_no_run(root, changes))
@@ -71,9 +73,14 @@ def run_lock(trainer: pl.Trainer) -> Iterator[None]:
         yield
 
 
-def _runs(root: Path) -> Iterator[Path]:
-    for pattern in ("config.yaml", "*/*/config.yaml"):
-        yield from (path.parent for path in root.glob(pattern) if _checkpoints(path.parent))
+def _runs(root: Path) -> dict[Path, Path]:
+    """Return the runs that have left checkpoints, each with the file of its settings."""
+    files = {path.parent: path for path in (root / CONFIG_NAME, *root.glob(f"*/*/{CONFIG_NAME}"))}
+    beside = root / CHECKPOINTS / CONFIG_NAME
+    if beside.is_file():
+        # What lies in the folder itself may be a file of the user's.
+        files[root] = beside
+    return {run: path for run, path in files.items() if path.is_file() and _checkpoints(run)}
 
 
 def _checkpoints(run: Path) -> list[Path]:

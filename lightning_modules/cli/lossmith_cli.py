@@ -223,7 +223,8 @@ class CLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         own = OWN_VERBS.get(subcommand)
         if own is None:
-            with guarded(subcommand, self.trainer, self._get(self.config, "ckpt_path")), flushed_subnormals():
+            checkpoint = self._last or self._get(self.config, "ckpt_path")
+            with guarded(subcommand, self.trainer, checkpoint), flushed_subnormals():
                 super()._run_subcommand(subcommand)
         else:
             with full_disk_explained(f"what {subcommand} writes", own.when_full):

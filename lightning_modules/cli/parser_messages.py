@@ -1,7 +1,7 @@
 """What the parser says of a command line or configuration file, in a line that names the option."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from types import NoneType
 from typing import Any
@@ -17,15 +17,19 @@ from lightning_modules.cli.suggestions import (
     without_class,
 )
 from lightning_modules.cli.type_hints import argument_hints, bases_in
-from lightning_modules.utilities.messages import without_middle
+from lightning_modules.cli.verbs import values_of
+from lightning_modules.utilities.messages import shortened, without_middle
 from lightning_modules.utilities.serialization import imported_class
 
-_LONGEST = 300
+_LONGEST, _LONGEST_SHOWN = 300, 60
 _KEY, _CLASS = re.compile(r'Parser key "([\w.]+)":?'), re.compile(r"class_path[ =]'([\w.]+)'")
 _UNKNOWN_OPTION = re.compile(r"unrecognized arguments: ([^\s=]*)|does not accept option '([^']+)'")
 _UNKNOWN_ARGUMENT = re.compile(r"Option '([^']+)' is not accepted|but ([\w.]+) is abstract")
 _UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: (\S+)|module '[\w.]+' has no attribute '(\w+)'")
 _ANOTHER_KIND = re.compile(r"Import path (?:\w+\.)*(\w+) does not correspond to a subclass of")
+_BEFORE_VERB = re.compile(r"is not accepted before subcommand '(\w+)'")
+_NO_YAML, _NO_SETTINGS = "Problems parsing config: ", "Unexpected config: "
+_MARK = re.compile(r'\s*in "<unicode string>", (line \d+, column \d+):?\s*')
 _MISSING = "the following arguments are required: "
 #: Lines that only lead to the next one, or repeat the option and its value.
 _NOISE = (
@@ -43,7 +47,7 @@ _NOISE = (
 )
 
 
-def short_message(message: str, options: Iterable[str], owners: Mapping[str, type]) -> str:
+def short_message(message: str, options: Collection[str], owners: Mapping[str, type]) -> str:
     """Return what the parser says: what is unknown with a suggestion, of all else its last words.
 
     Args:
@@ -51,6 +55,8 @@ def short_message(message: str, options: Iterable[str], owners: Mapping[str, typ
         options: The options of the verb.
         owners: The classes whose arguments are options of the verb, by the prefix of these.
     """
+    if text := _unreadable(message):
+        return text
     keys, classes = _KEY.findall(message), [imported_class(path, object) for path in _CLASS.findall(message)]
     bases, option = _bases(keys, classes, owners), ".".join(dict.fromkeys(keys))
     if match := _UNKNOWN_OPTION.search(message):
@@ -62,7 +68,46 @@ def short_message(message: str, options: Iterable[str], owners: Mapping[str, typ
         return _unknown_class(match[1] or match[2], option, bases)
     if match := _ANOTHER_KIND.search(message):
         return _another_kind(match[1], option, bases)
-    return _passed_on(message, option)
+    return _passed_on(message, option, options)
+
+
+def key_of(message: str) -> str:
+    """Return the dotted key that a parser's message is about; nothing if it names none."""
+    keys = dict.fromkeys(_KEY.findall(message))
+    argument = _UNKNOWN_ARGUMENT.search(message)
+    return ".".join([*keys, *([argument[1]] if argument and argument[1] else [])]) or unknown_key(message)
+
+
+def unknown_key(message: str) -> str:
+    """Return the key of a file that the parser's message calls no option; nothing if it is another message."""
+    match = _UNKNOWN_OPTION.search(message)
+    return (match[2] or "") if match else ""
+
+
+def missing_model(message: str, arguments: Sequence[str]) -> str:
+    """Return why a newest checkpoint needs a model, if the parser misses one; nothing otherwise."""
+    is_last = [*values_of(arguments, "--ckpt_path")][-1:] == ["last"]
+    if not is_last or message != f"{_MISSING}model":
+        return ""
+    return (
+        ", since --ckpt_path last is the newest run that had the same model and data. Name both with --model and "
+        "--data, or the file of a checkpoint, which holds both"
+    )
+
+
+def _unreadable(message: str) -> str:
+    """Return what is said of a file that holds no settings, or of settings in front of the verb."""
+    if match := _BEFORE_VERB.search(message):
+        return (
+            f"--config before the verb names a file with a section for each verb; write {match[1]} first, then --config"
+        )
+    if message.startswith(_NO_YAML):
+        reason = _MARK.sub(r" in \1; ", message.removeprefix(_NO_YAML)).rstrip("; ")
+        return without_middle(f"it cannot be read as settings: {reason}. Correct it there", _LONGEST)
+    if message.startswith(_NO_SETTINGS):
+        held = shortened(" ".join(message.removeprefix(_NO_SETTINGS).split()), _LONGEST_SHOWN)
+        return f"it holds no settings, but '{held}'. Write names with values, such as model: BiasedMF"
+    return ""
 
 
 def arguments_of_named() -> dict[str, dict[str, tuple[str, ...]]]:
@@ -100,12 +145,15 @@ def _another_kind(name: str, option: str, bases: Sequence[type]) -> str:
     return class_of_another_kind(name, option, kinds, [*_named(bases)])
 
 
-def _passed_on(message: str, option: str) -> str:
+def _passed_on(message: str, option: str, options: Collection[str]) -> str:
     lines = (_KEY.sub("", line).strip(" -").partition(". Got value: Namespace")[0] for line in message.splitlines())
     text = "; ".join(dict.fromkeys(line for line in lines if line and not line.startswith(_NOISE))) or message
     plain = re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.", lambda match: match[1] or "", text)
     if option and plain.startswith(_MISSING):
         return f"{_MISSING}--{option}.{plain.removeprefix(_MISSING)}"
+    if plain.startswith(_MISSING):
+        names = plain.removeprefix(_MISSING).split(", ")
+        return _MISSING + ", ".join(f"--{name}" if f"--{name}" in options else name for name in names)
     return without_middle(f"--{option}: {plain}" if option else plain, _LONGEST)
 
 

@@ -1,10 +1,11 @@
-"""Values that are refused before anything is built: impossible sizes, files without an end, addresses."""
+"""Values that are refused before anything is built: impossible sizes and folders, files without an end, addresses."""
 
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from lightning_modules.cli.output_refusals import refuse_unwritable
 from lightning_modules.utilities.messages import shortened
 
 #: The largest size or count of anything.
@@ -29,7 +30,9 @@ _OF_SHELLS = ("/dev/fd/", "/proc/self/fd/")
 
 
 def refuse_impossible(config: Mapping[str, Any]) -> None:
-    """Refuse integers beyond any memory, and sizes and counts below 1, before anything of that size is allocated.
+    """Refuse integers beyond any memory, sizes and counts below 1, and folders to which nothing can be written.
+
+    This is before anything of that size is allocated, and before anything is read or trained.
 
     Args:
         config: A verb's configuration.
@@ -50,6 +53,7 @@ def refuse_impossible(config: Mapping[str, Any]) -> None:
         count = (config.get("trainer") or {}).get(name)
         if isinstance(count, int) and count < 1:
             raise ValueError(f"--trainer.{name} is {count}, but a count is at least 1")
+    refuse_unwritable(config)
 
 
 def refuse_endless(option: str, value: str) -> None:

@@ -14,10 +14,11 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_warn
 
 from callbacks import FitSummary, HyperParameters, LastCheckpoint
-from lightning_modules.cli.last_run import run_lock
+from lightning_modules.cli.checkpoint_settings import other_sizes
+from lightning_modules.cli.last_run import CHECKPOINTS, run_lock
 from lightning_modules.cli.shorthand import Shorthand
 from lightning_modules.utilities.files import full_disk_explained
-from lightning_modules.utilities.serialization import is_of_restoring, reason_of
+from lightning_modules.utilities.serialization import is_file, is_of_restoring, reason_of
 
 #: Arguments of the Trainer's methods that are no options.
 NO_OPTIONS = frozenset(
@@ -87,11 +88,15 @@ def default_logger(folder: str | Path | None) -> TensorBoardLogger:
 
 
 class RunSettings(SaveConfigCallback):
-    """Writes the settings of a run into its folder, but not over a file that the user has written."""
+    """Writes the settings of a run into its folder, but not over a file that the user has written.
+
+    A run without a logger has no folder of its own: its settings lie beside its checkpoints, if it keeps any.
+    """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write the settings when the Trainer begins."""
-        folder = trainer.log_dir
+        self.save_to_log_dir = bool(trainer.loggers)
+        folder = trainer.log_dir if self.save_to_log_dir else None
         path = None if folder is None else Path(folder, self.config_filename)
         if not self.already_saved and trainer.strategy.broadcast(path is not None and _is_of_user(path)):
             self.already_saved = True
@@ -100,6 +105,16 @@ class RunSettings(SaveConfigCallback):
                 "another folder with --trainer.default_root_dir"
             )
         super().setup(trainer, pl_module, stage)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Write the settings beside the checkpoints of a run without a logger."""
+        keeping: list[Any] = trainer.checkpoint_callbacks
+        if trainer.loggers or not keeping or not trainer.is_global_zero:
+            return
+        given = next(filter(None, (getattr(each, "dirpath", None) for each in keeping)), None)
+        path = Path(given or Path(trainer.default_root_dir, CHECKPOINTS), self.config_filename)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, path, skip_unset=False, multifile=self.multifile, overwrite=self.overwrite)
 
 
 def _is_of_user(path: Path) -> bool:
@@ -110,7 +125,7 @@ def _is_of_user(path: Path) -> bool:
 
 
 @contextmanager
-def guarded(verb: str, trainer: pl.Trainer, checkpoint: str | None) -> Iterator[None]:
+def guarded(verb: str, trainer: pl.Trainer, checkpoint: str | Path | None) -> Iterator[None]:
     """Lock the folder of a fit, and explain errors of a full disk or of a checkpoint that does not fit.
 
     Args:
@@ -134,7 +149,13 @@ def guarded(verb: str, trainer: pl.Trainer, checkpoint: str | None) -> Iterator[
         except Exception as error:
             if not is_of_restoring(error):
                 raise
-            raise ValueError(
-                f"'{checkpoint}' cannot be gone on from: {reason_of(error)}. Name the checkpoint of this model, as "
-                "fit has written it"
-            ) from error
+            raise ValueError(_not_restored(verb, trainer, checkpoint, error)) from error
+
+
+def _not_restored(verb: str, trainer: pl.Trainer, checkpoint: str | Path | None, error: Exception) -> str:
+    others = other_sizes(str(checkpoint), trainer.lightning_module) if is_file(str(checkpoint)) else ""
+    if others:
+        return others
+    use = "gone on from" if verb == "fit" else "used"
+    advice = "Name the checkpoint of this model, as fit has written it"
+    return f"'{checkpoint}' cannot be {use} ({reason_of(error)}). {advice}"

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from lightning_modules.cli.config_places import ConfigFile, last_place
 from lightning_modules.cli.help_page import HelpPage
 from lightning_modules.utilities.untrusted_data import BOUNDED
 
@@ -22,6 +24,7 @@ class VerbParser(ArgumentParser):
     Attributes:
         verbs: The parsers of the verbs, by their names; empty in these.
         owners: The classes whose arguments are options of the verb, by the prefix of these.
+        files: The configuration files that were read, in this order.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -29,6 +32,17 @@ class VerbParser(ArgumentParser):
         super().__init__(*arguments, **{"parser_mode": BOUNDED, "allow_abbrev": False, **options})
         self.verbs: Mapping[str, VerbParser] = {}
         self.owners: Mapping[str, type] = {}
+        self.files: list[ConfigFile] = []
+        self._open: ConfigFile | None = None
+
+    def parse_path(self, path: Any, *arguments: Any, **options: Any) -> Any:
+        """Return what a configuration file holds, which errors meanwhile name."""
+        before, self._open = self._open, ConfigFile(str(path), Path(path).absolute())
+        self.files.append(self._open)
+        try:
+            return super().parse_path(path, *arguments, **options)
+        finally:
+            self._open = before
 
     def dump(self, namespace: Any, *arguments: Any, **options: Any) -> str:
         """Return a configuration as text; it is not checked again, which takes longer than parsing it."""
@@ -53,11 +67,21 @@ class VerbParser(ArgumentParser):
         """End with status 2, unless the error is to be raised."""
         if not self.exit_on_error:
             super().error(message, ex)
-        from lightning_modules.cli.parser_messages import short_message
+        from lightning_modules.cli.parser_messages import missing_model, short_message
 
         named = next((self.verbs[each] for each in getattr(self, "args", ()) if each in self.verbs), self)
         parser = getattr(ex, "subcommand_parser", None) or named
         program = parser.prog.replace(" [options]", "")
         verb = program.split()[-1]
-        text = short_message(message.replace(f" {verb}.", " "), parser.page().options_of(verb), parser.owners)
-        self.exit(2, f"error: {text}\nHelp: {program} --help\n")
+        message = message.replace(f" {verb}.", " ")
+        text = short_message(message, parser.page().options_of(verb), parser.owners)
+        text += missing_model(message, getattr(parser, "args", ()))
+        self.exit(2, f"error: {self._place(parser, message)}{text}\nHelp: {program} --help\n")
+
+    def _place(self, parser: "VerbParser", message: str) -> str:
+        from lightning_modules.cli.parser_messages import key_of, unknown_key
+
+        if self._open:
+            return self._open.place(key_of(message))
+        # What is no option is found when all files have been read.
+        return last_place([*self.files, *parser.files], unknown_key(message))

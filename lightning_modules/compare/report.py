@@ -76,7 +76,7 @@ class ComparisonReport:
         parts += ["## Each task", markdown(part_header(), each)] if each else []
         parts += ["## Mind", "\n".join(f"- {literal(remark)}" for remark in self.remarks)] if self.remarks else []
         formulas = [result.loss for result in self.results if result.loss.label != result.loss.title]
-        listed = "\n".join(f"- {literal(loss.label)}: `{loss.title}`" for loss in formulas)
+        listed = "\n".join(f"- {literal(loss.label)}: `{loss.loss.shown}`" for loss in formulas)
         parts += ["## Formulas", listed] if formulas else []
         return "\n\n".join(parts) + "\n"
 

@@ -34,7 +34,7 @@ def to_latex(formula: Formula, numerics: Numerics | None = None) -> str:
         FormulaError: If the formula is too long to be written out.
     """
     found = formula.latex()
-    simplified = formula.without_offset().latex()
+    simplified = formula.shown.latex()
     meanings = [*filter(None, [formula.dialect.meaning]), *_protections(formula.nodes, numerics or Numerics())]
     arguments = formula.dialect.arguments
     trained = _EQUATION.format(comment="As trained.", arguments=arguments, formula=found)

@@ -126,7 +126,7 @@ def draw_beside_usual(axes: Axes, name: str, loss: LossObject) -> None:
             style = "--" if place else "-"
             axes.plot(curve.at, height, style, color=colour, linewidth=2 - place, label=f"{title}, {line}")
     axes.set(xlim=kind.limits, ylim=(-0.02 * _HIGHEST_SHOWN, _HIGHEST_SHOWN), xlabel=kind.over)
-    axes.set_ylabel(f"loss from 0 up, as steep as {kind.usual.title}")
+    axes.set_ylabel(f"loss less its least value,\nscaled to the slope of {kind.usual.title}")
 
 
 def _median_slope(gradients: list[list[float]]) -> float:

@@ -74,7 +74,15 @@ class FormulaBased(LossObject):
     @property
     def identity(self) -> str:
         """The formula's text, followed by the numerics if they are not the default."""
-        return self.title if self.numerics == Numerics() else f"{self.title} with {self.numerics}"
+        return self._with_numerics(self.title)
+
+    @property
+    def shown(self) -> str:
+        """The formula's shortest text, followed by the numerics if they are not the default."""
+        return self._with_numerics(self.formula.shortest())
+
+    def _with_numerics(self, text: str) -> str:
+        return text if self.numerics == Numerics() else f"{text} with {self.numerics}"
 
     @property
     def simplified(self) -> str:

@@ -75,6 +75,11 @@ class LossObject(Described, nn.Module, ABC):
         """A unique key: losses that compute different values have different texts."""
         return self.title
 
+    @property
+    def shown(self) -> str:
+        """The loss for a reader."""
+        return self.identity
+
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> Self:
         """Build a loss of this kind from the description that :meth:`spec` returned.

@@ -65,7 +65,7 @@ def cards(shown: Sequence[ShownLoss]) -> Markup:
 
 def _card(shown: ShownLoss, name: str) -> Markup:
     loss, usual = shown.loss, curves_of(shown.loss).usual.title
-    alternative = f"The curves of {loss.title} beside those of {usual}, dashed."
+    alternative = f"The curves of {shown.name} beside those of {usual}, dashed."
     caption = f"{shown.name} beside {usual} (dashed), both from their least value up and as steep: what training sees."
     return element(
         "article",
@@ -90,7 +90,9 @@ def written(loss: LossObject) -> Markup:
     mathematics = element("div", formula, class_="equation", tabindex="0")
     parts: list[object] = [mathematics, code(as_code)]
     if as_code != str(loss.formula):
-        parts.append(folded("as it was trained, from which it differs by what has no gradient", code(loss.formula)))
+        parts.append(
+            folded("as it was trained, with what has no gradient and before it was simplified", code(loss.formula))
+        )
     return joined(parts)
 
 
@@ -107,7 +109,7 @@ def symbols(losses: Sequence[LossObject]) -> Markup:
 @styled
 def _curves(loss: LossObject) -> Figure:
     figure = Figure(figsize=(4.2, 3.6))
-    figure.subplots_adjust(left=0.13, right=0.98, bottom=0.29, top=0.97)
+    figure.subplots_adjust(left=0.15, right=0.98, bottom=0.29, top=0.97)
     axes = figure.subplots()
     draw_beside_usual(axes, "this loss", loss)
     figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=2)

@@ -16,6 +16,7 @@ from lightning_modules.report.run_facts import FolderSettings, commands, data_se
 from lightning_modules.search.answer import bar_words
 from lightning_modules.search.reports.panels import draw_front, draw_rewards
 from lightning_modules.search.reports.stored_measurement import stored_measurement
+from lightning_modules.search.reports.summary import shortest
 from lightning_modules.search.study import Study
 from lightning_modules.utilities.figure_style import styled
 from lightning_modules.utilities.program import command, free_folder
@@ -209,7 +210,7 @@ def _front_cells(row: pd.Series) -> list[object]:
         str(row["rank"]),
         _plus_minus(row["reward"], row["standard_error"]),
         _plus_minus(row["validated"], row["validated_se"]),
-        element("code", min(str(row["formula"]), str(row["simplified"]), key=len)),
+        element("code", shortest(str(row["formula"]), str(row["simplified"]))),
     ]
 
 

@@ -10,6 +10,9 @@ from lightning_modules.check import read_formulas
 from lightning_modules.check.command import run_check
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss
+from lightning_modules.search.ledger import Ledger
+from lightning_modules.search.reports.summary import shortest
+from tests.search.observer_helpers import reference
 
 BEST_FIRST = ["abs(label - pred)", "(label - pred)**2", "pred * label"]
 
@@ -47,10 +50,45 @@ def test_what_is_kept_without_keeping_the_order_is_warned_of(
     assert table[["keep", "keeps_order"]].to_numpy().tolist() == [[True, "strictly"], [True, "no"], [False, "no"]]
     told = capsys.readouterr().out
     assert "Warning: keeps_order is no for 1 of those, " in told
-    shortest = min(bent, table["simplified"][1], key=len)
-    assert f"wrong for ranking: {shortest}." in told
+    assert f"wrong for ranking: {shortest(bent, bent)}." in told
     run_check(CheckSettings(formulas=formulas[::2], root=str(tmp_path), figures=0), seed=1)
     assert "Warning" not in capsys.readouterr().out
+
+
+def test_a_formula_has_the_text_that_the_search_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    formulas = {
+        "2 * (log(1 / min(pred, label)) + pred)": "2 * (pred - log(min(pred, label)))",
+        "0.415 * (identity(label / pred) + (pred**2 + pred))": "0.415 * (label / pred + pred + pred**2)",
+    }
+    table = run_check(CheckSettings(formulas=[*formulas], root=str(tmp_path), figures=0), seed=1)
+    assert table["formula"].tolist() == [*formulas]
+    assert table["simplified"].tolist() == [*formulas.values()] == [shortest(text, text) for text in formulas]
+    told = capsys.readouterr().out
+    assert all(f"formula {number}: {text}\n" in told for number, text in enumerate(formulas.values(), 1))
+
+
+def test_right_signs_of_a_search_are_told_apart_from_those_of_screening(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_check(CheckSettings(run=str(study), figures=0), seed=1)
+    assert "what the search calls right in screening is another share" in capsys.readouterr().out
+    run_check(CheckSettings(formulas=["pred * label"], root=str(tmp_path / "alone"), figures=0), seed=1)
+    assert "screening" not in capsys.readouterr().out
+
+
+def test_a_search_that_has_trained_nothing_yet_is_to_be_continued(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.on_candidate(reference("BCE", 0.0))
+    ledger.on_end()
+    config = tmp_path / "config.yaml"
+    for rounds, reason in (
+        (6, "is unfinished: 0 of 6 rounds, 0 trained candidates; the command of its search, given again, continues it"),
+        (0, "holds no trained formula"),
+    ):
+        config.write_text(f"search: {{strategy: PPO, rounds: {rounds}}}")
+        with pytest.raises(ValueError, match="there is no formula to check") as error:
+            run_check(CheckSettings(run=str(tmp_path)), seed=1)
+        assert str(error.value) == f"there is no formula to check; '{tmp_path}' {reason}"
 
 
 def test_the_numerics_of_the_study_unless_others_are_named(study: Path) -> None:

@@ -1,6 +1,7 @@
 """What a fit leaves, and what the other verbs take from it."""
 
 import contextlib
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+import yaml
+from pytorch_lightning import LightningModule
 
+from lightning_modules.cli.checkpoint_settings import other_sizes
 from lightning_modules.cli.main import main
 from tests.cli.cli_helpers import TRAINER, write_split
 from tests.cli.test_agents import ACTOR, SMALL
@@ -85,11 +89,68 @@ def test_model_and_data_come_from_the_checkpoint(checkpoint: Path, capsys: pytes
     assert len(pd.read_csv("p.csv")) == 200
 
 
-def test_settings_of_another_kind_of_data_are_not_taken_over(checkpoint: Path) -> None:
+def test_settings_of_another_kind_of_data_are_not_taken_over(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write_split(Path("shop"))
     arguments = ["test", "--data=InteractionsDataModule", f"--data.root={folder}", f"--ckpt_path={checkpoint}"]
     # The rows are others, and so are the sizes of the embeddings.
     assert main([*arguments, "--trainer.accelerator=cpu"]) == 1
+    said = capsys.readouterr().err
+    # Of both there is one more, for those that training does not know.
+    assert re.search(r"trained with 61 users and 51 items, and these data have \d+ users and \d+ items\. Give ", said)
+    assert "size mismatch" not in said
+
+
+@pytest.mark.parametrize(("verb", "use"), [("test", "used"), ("fit", "gone on from")])
+def test_weights_of_another_model_are_told_from_other_data(
+    verb: str, use: str, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+    stored["state_dict"] = {f"network.of.another.library.{name}": each for name, each in stored["state_dict"].items()}
+    torch.save(stored, "other.ckpt")
+    assert main([verb, "--ckpt_path=other.ckpt", *TRAINER]) == 1
+    said = capsys.readouterr().err
+    assert f"'other.ckpt' cannot be {use} (Error(s) in loading state_dict for BiasedMF: Missing key(s)" in said
+    assert "...). Name the checkpoint of this model" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("num_users", 1200, "1,200 users"),
+        ("num_numerical", 3, "3 numerical features"),
+        ("field_sizes", [3, 40], "the field sizes [3, 40]"),
+        ("tasks", ["click", "buy"], "the tasks ['click', 'buy']"),
+    ],
+)
+def test_sizes_that_differ_are_said_in_words(name: str, value: Any, words: str, tmp_path: Path) -> None:
+    model = LightningModule()
+    model.save_hyperparameters({name: value, "embedding_dim": 4})
+    path = tmp_path / "model.ckpt"
+    arguments = {"_class_path": "any.Model", name: value, "num_items": 5, "embedding_dim": 8}
+    torch.save({"hyper_parameters": arguments}, path)
+    assert other_sizes(str(path), model) == ""
+    torch.save({"hyper_parameters": arguments | {name: [7]}}, path)
+    assert f"these data have {words}. Give" in other_sizes(str(path), model)
+
+
+def test_a_fit_without_logger_keeps_its_settings_beside_its_checkpoints() -> None:
+    Path("config.yaml").write_text("mine: true\n")
+    quiet = [*MODEL, *DATA, *TRAINER, "--trainer.logger=false"]
+    assert main(["fit", *quiet]) == 0
+    assert Path("config.yaml").read_text() == "mine: true\n"
+    assert yaml.safe_load(Path("checkpoints", "config.yaml").read_text())["trainer"]["logger"] is False
+    assert main(["fit", *quiet, "--trainer.max_epochs=2", "--ckpt_path=last"]) == 0
+    assert torch.load("resume/last.ckpt", weights_only=True)["epoch"] == 1
+    assert main(["test", *quiet, "--ckpt_path=last"]) == 0
+
+
+def test_what_keeps_nothing_writes_no_settings(checkpoint: Path) -> None:
+    before = sorted(Path().rglob("*"))
+    assert main(["fit", *MODEL, *DATA, *TRAINER, "--trainer.logger=false", "--trainer.enable_checkpointing=false"]) == 0
+    assert main(["test", f"--ckpt_path={checkpoint}", "--trainer.logger=false", "--trainer.accelerator=cpu"]) == 0
+    assert sorted(Path().rglob("*")) == before
 
 
 def test_a_training_goes_on_from_a_file_alone(checkpoint: Path) -> None:

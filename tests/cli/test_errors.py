@@ -163,7 +163,12 @@ def test_number_out_of_range(failure: Failure) -> None:
         ),
         (["fit", *MODEL, "--model.embedding_dim=x"], "--model.embedding_dim: Expected a int. Got value: x"),
         (["fit", *MODEL, "--data=InteractionsDataModule"], "the following arguments are required: --data.root"),
-        (["fit", *DATA], "the following arguments are required: model"),
+        (["fit", *DATA], "the following arguments are required: --model"),
+        (
+            ["test", "--ckpt_path=last"],
+            "required: --model, since --ckpt_path last is the newest run that had the same ",
+        ),
+        (["test", "--ckpt_path", "last"], "or the file of a checkpoint, which holds both"),
         ([], "there is no verb; choose among fit, validate, test, predict, search"),
         (
             ["fit", "--data.root=shop.csv"],
@@ -235,17 +240,57 @@ def test_command_lines_that_cannot_be_understood(arguments: list[str], said: str
 
 def test_wrong_configuration_files(failure: Failure) -> None:
     Path("key.yaml").write_text("search:\n  rouds: 3\n")
-    assert "there is no option --search.rouds; did you mean --search.rounds" in failure(
+    assert "key.yaml, line 2: there is no option --search.rouds; did you mean --search.rounds" in failure(
         ["search", "--config=key.yaml"], 2
     )
     Path("text.yaml").write_text("model: [BiasedMF\n")
-    assert "line 1, column 8" in failure(["search", "--config=text.yaml"], 2)
+    assert "text.yaml: it cannot be read as settings: while parsing a flow sequence in line 1, column 8; " in failure(
+        ["search", "--config=text.yaml"], 2
+    )
     Path("table.csv").write_text("user,item\n1,2\n")
-    assert "Unexpected config: user,item" in failure(["fit", "--config=table.csv"], 2)
+    assert "table.csv: it holds no settings, but 'user,item 1,2'. Write names with values" in failure(
+        ["fit", "--config=table.csv"], 2
+    )
     Path("empty.yaml").write_text("")
     assert "--config: the file 'empty.yaml' is empty" in failure(["fit", "--config=empty.yaml"], 2)
     Path("folder").mkdir()
     assert "--config: Path is not a file: " in failure(["fit", "--config=folder"], 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            "# Mine\nmodel:\n  class_path: MF\n  init_args:\n    embeding_dim: 3\n",
+            "own.yaml, line 5: MF has no argument 'embeding_dim'; did you mean embedding_dim?",
+        ),
+        ("model: BiasdMF\n", "own.yaml, line 1: --model: there is no class 'BiasdMF'; did you mean BiasedMF?"),
+        ("trainer:\n  max_epochs: many\n", "own.yaml, line 2: --trainer.max_epochs: Expected a int; Given value: many"),
+        ("trainer:\n  max_epoch: 3\n", "own.yaml, line 2: there is no option --trainer.max_epoch; did you mean "),
+        ("hi\n", "own.yaml: it holds no settings, but 'hi'"),
+        ("a: 'b\n", "own.yaml: it cannot be read as settings: "),
+    ],
+)
+@pytest.mark.parametrize("order", [("own.yaml", "other.yaml"), ("other.yaml", "own.yaml")], ids=["first", "last"])
+def test_the_configuration_file_with_an_error_is_named(
+    settings: str, said: str, order: tuple[str, str], failure: Failure
+) -> None:
+    Path("own.yaml").write_text(settings)
+    Path("other.yaml").write_text("trainer:\n  max_epochs: 1\n")
+    assert failure(["fit", *(f"--config={name}" for name in order)], 2).startswith(f"error: {said}")
+
+
+def test_a_file_is_named_in_a_folder_of_its_own_and_before_a_verb(failure: Failure) -> None:
+    Path("mine").mkdir()
+    Path("mine", "check.yaml").write_text("seed_everything: 1\npoints: many\n")
+    said = failure(["check", "--losses=BCE", "--config=mine/check.yaml"], 2)
+    assert said.startswith("error: mine/check.yaml, line 2: --points: Expected a int")
+    Path("all.yaml").write_text("search:\n  search:\n    rouds: 3\n")
+    assert failure(["--config=all.yaml", "search"], 2).startswith(
+        "error: all.yaml, line 3: there is no option --search."
+    )
+    Path("one.yaml").write_text("model: MF\n")
+    assert "write fit first, then --config" in failure(["--config=one.yaml", "fit"], 2)
 
 
 @pytest.mark.parametrize("verb", ["fit", "test", "search", "compare"])
@@ -289,7 +334,9 @@ def test_folder_of_another_study(study: Path, failure: Failure) -> None:
 
 def test_folder_that_is_a_file(failure: Failure) -> None:
     Path("taken").write_text("")
-    assert "taken" in failure([*SEARCH, "--search.root=taken"], 1)
+    said = failure([*SEARCH, "--search.root=taken"], 1)
+    assert said.startswith("error: --search.root: '")
+    assert "taken' is a file, so that nothing can be written below it; name another folder" in said
 
 
 def test_full_disk(failure: Failure, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,10 +112,20 @@ def test_the_reward_is_explained_and_the_front_is_a_table(tmp_path: Path) -> Non
     assert "how much better than BCE's the AUC is after 2 epochs, on rows held out of the training rows" in reward
     front = report.table("The front: the best formula with at most so many operators")
     assert front[1:] == [
-        ["1", "3", "-0.0400", "-", "label - pred"],
+        ["1", "3", "-0.0400", "-", "-pred"],
         ["2", "1", "+0.0040 ± 0.0010", "+0.0090 ± 0.0025", ANSWER],
     ]
     assert report.table("Hand-made losses")[1:] == [["MSE", "+0.0020"], ["BCE", "+0.0000"]]
+
+
+def test_a_formula_of_the_front_has_the_text_of_its_card(tmp_path: Path) -> None:
+    trained = "2 * (log(1 / min(pred, label)) + pred)"
+    found = candidate(formula=trained, simplified="2 * pred - 2 * log(min(pred, label))", operators=3, epochs=2)
+    report = report_of(study_in(tmp_path, answer=None, candidates=[reference("BCE", 0.0), found]))
+    (_, row) = report.table("The front: the best formula with at most so many operators")
+    (card,) = report.section("formulas").all("article")
+    assert [each.text for each in card.all("code")][:2] == [row[-1], trained]
+    assert row[-1] == "2 * (pred - log(min(pred, label)))"
 
 
 def test_what_check_says_stands_beside_the_baseline(tmp_path: Path) -> None:

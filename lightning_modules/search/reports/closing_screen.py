@@ -19,6 +19,10 @@ from lightning_modules.utilities.program import command, free_folder, tensorboar
 from lightning_modules.utilities.row_table import print_rows, tell, tell_prose
 
 _FRONT_HEADINGS = ("operators", "rank", "reward", "se", "formula")
+_IN_SCREENING = (
+    "Right in screening is the share of right gradient signs at the few points at which the search screens formulas; "
+    "check counts right signs at more points."
+)
 
 
 def print_closing_screen(
@@ -52,7 +56,8 @@ def print_closing_screen(
         is_cut |= print_finalists(console, validation, candidates, measurement)
     if is_cut:
         tell(console, f"Formulas in full: {root / TABLE_NAME}. {root}#3 names that of rank 3 wherever a loss is named.")
-    tell_prose(console, *(f"- {remark}" for remark in remarks), "")
+    known = [*remarks] if best.empty else [_IN_SCREENING, *remarks]
+    tell_prose(console, *(f"- {remark}" for remark in known), "")
     answer = None if validation is None else validation.answer
     if best.empty:
         tell(console, f"No formula was trained. What else was: {root / TABLE_NAME}")
@@ -86,7 +91,7 @@ def _reward_cells(row: Any) -> tuple[str, str]:
 
 def _print_best(console: Console, losses: pd.DataFrame, measurement: Measurement) -> bool:
     score = f"negated {measurement.metric}" if measurement.negated else measurement.metric
-    headings = ("rank", "reward", "se", score, "right signs", "operators", "round", "seconds", "loss")
+    headings = ("rank", "reward", "se", score, "right in screening", "operators", "round", "seconds", "loss")
     title = "Best formulas, in their shortest form, and hand-made losses"
     return print_rows(console, title, headings, [_cells(row) for row in losses.itertuples()], kept=4)
 

@@ -1,19 +1,23 @@
 """The panels of a search's picture: rewards over rounds, and over the size of formulas."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from lightning_modules.search.reports.stored_measurement import stored_measurement
 from lightning_modules.search.reports.summary import ranking
 from lightning_modules.search.study import Study
 from lightning_modules.utilities.figure_style import BLUE, GREEN, GUIDE, INK, ORANGE
 
-# Rewards are drawn from so many times the best one below the baseline; most candidates of a search are far worse.
-_DEPTH, _LEAST_SIZE = 5.0, 1e-3
+# Below what the axis has to hold, it goes on for so much of that at most; most candidates of a search are far worse.
+_DEPTH, _LEAST_HEIGHT, _MARGIN = 1.0, 1e-4, 0.06
+# Inches between a formula's dot and its error bars, of which there are two kinds.
+_ASIDE = 0.07
 # Height of a line of text as a share of the axes, and the longest line of a name beside them.
 _LINE_HEIGHT, _NAME_WIDTH = 0.055, 16
 
@@ -27,8 +31,8 @@ def draw_rewards(axes: Axes, study: Study) -> None:
     offset = (rounds.cumcount() + 0.5) / rounds.transform("size") - 0.5
     place = found["round"] + 0.7 * offset
     _draw_dots(axes, place, found["reward"], bottom)
-    axes.plot(rounds.max(), "o-", color=ORANGE, markersize=3, linewidth=1.2, label="best of the round")
-    _draw_best_error(axes, study)
+    axes.plot(_best_of_rounds(found), "o-", color=ORANGE, markersize=3, linewidth=1.2, label="best of the round")
+    _draw_best_error(axes, study, place)
     _draw_validated(axes, found, place)
     axes.plot(_best_so_far(found), color=BLUE, linewidth=2, drawstyle="steps-post", label="best so far")
     axes.set(xlim=(found["round"].min() - 0.6, found["round"].max() + 0.6), xlabel="round of the search")
@@ -46,33 +50,34 @@ def _draw_dots(axes: Axes, place: pd.Series, rewards: pd.Series, bottom: float) 
     if lower.any():
         edge = [bottom] * int(lower.sum())
         axes.scatter(place[lower], edge, s=12, color=BLUE, alpha=0.35, marker="v", linewidths=0, clip_on=False)
-        label = f"worse than the axis shows: {len(edge)} of {len(lower)}"
+        label = f"below the axis: {len(edge)} of {len(lower)}"
         axes.plot([], [], "v", markersize=4, color=BLUE, alpha=0.7, label=label)
 
 
-def _draw_best_error(axes: Axes, study: Study) -> None:
-    best = study.candidates.iloc[0]
-    if not pd.isna(best["standard_error"]):
-        place, error = best["round"], best["standard_error"]
-        axes.errorbar(place, best["reward"], error, color=BLUE, capsize=3, label="± standard error")
+def _draw_best_error(axes: Axes, study: Study, place: pd.Series) -> None:
+    best = study.candidates.iloc[:1].dropna(subset="standard_error")
+    look = {"fmt": "o", "color": BLUE, "label": "best, ± standard error"}
+    _draw_error_bars(axes, place, best["reward"], best["standard_error"], _ASIDE, look)
 
 
 def _draw_validated(axes: Axes, found: pd.DataFrame, place: pd.Series) -> None:
-    """Draw the finalists' results above their rewards."""
     finalists = found[found["validated"].notna()]
-    if finalists.empty:
+    errors = finalists["validated_se"].fillna(0.0)
+    look = {"fmt": "D", "color": GREEN, "label": "validated, trained fully"}
+    _draw_error_bars(axes, place, finalists["validated"], errors, 2 * _ASIDE, look)
+
+
+def _draw_error_bars(
+    axes: Axes, place: pd.Series, values: pd.Series, errors: pd.Series, aside: float, look: Mapping[str, Any]
+) -> None:
+    """Draw values with their errors, if there are any, so many inches beside the dots of their formulas.
+
+    There they hide neither each other nor the steps of the best so far.
+    """
+    if values.empty:
         return
-    axes.errorbar(
-        place[finalists.index],
-        finalists["validated"],
-        finalists["validated_se"].fillna(0.0),
-        fmt="D",
-        markersize=4,
-        color=GREEN,
-        capsize=3,
-        linewidth=1,
-        label="validated, trained fully",
-    )
+    shifted = axes.transData + ScaledTranslation(aside, 0, axes.figure.dpi_scale_trans)
+    axes.errorbar(place[values.index], values, errors, markersize=4, capsize=3, linewidth=1, transform=shifted, **look)
 
 
 def draw_front(axes: Axes, study: Study) -> None:
@@ -90,22 +95,41 @@ def draw_front(axes: Axes, study: Study) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
+def _best_of_rounds(found: pd.DataFrame) -> pd.Series:
+    """Return the best reward of every round in which a formula could be trained."""
+    best: pd.Series = found[found["status"] == "trained"].groupby("round")["reward"].max()
+    return best
+
+
 def _best_so_far(found: pd.DataFrame) -> pd.Series:
     numbers = sorted(found["round"].unique())
     return pd.Series({number: ranking(found[found["round"] <= number])["reward"].iloc[0] for number in numbers})
 
 
 def _set_window(axes: Axes, study: Study) -> float:
-    """Set which rewards are shown, those around the baseline and the best ones, and return the least of them."""
+    """Set which rewards are shown, all that have to be and as many others as have room, and return the least."""
+    held, rewards = _held(study), study.candidates["reward"]
+    low, high = float(held.min()), float(held.max())
+    low = max(min(low, float(rewards.min())), low - _DEPTH * (high - low))
+    margin = _MARGIN * (high - low) + max(0.0, _LEAST_HEIGHT - (high - low)) / 2
+    axes.set_ylim(low - margin, high + margin)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda reward, _: f"{reward:+.6g}" if abs(reward) > 1e-9 else "0"))
+    return low - margin
+
+
+def _held(study: Study) -> pd.Series:
+    """Return what an axis has to hold: the best of all rounds, the finalists, the baseline, and their errors."""
     found, hand_made = study.candidates, study.losses[study.losses["kind"] == "reference"]
-    validated = found["validated"] + found["validated_se"].fillna(0.0)
-    best = pd.Series([found["reward"].iloc[0], validated.max(), hand_made["reward"].max()]).dropna()
-    size = max(float(best.abs().max()), _LEAST_SIZE)
-    bottom = max(1.3 * float(found["reward"].quantile(0.1)), -_DEPTH * size)
-    bottom = min(bottom, -0.3 * size, 1.1 * float(best.min()))
-    axes.set_ylim(bottom, max(1.2 * float(best.max()), 0.3 * size))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda reward, _: f"{reward:+.4g}" if abs(reward) > 1e-9 else "0"))
-    return bottom
+    best, error = found.iloc[:1], found["validated_se"].fillna(0.0)
+    held = [
+        _best_of_rounds(found),
+        *(best["reward"] + sign * best["standard_error"].astype(float) for sign in (-1, 1)),
+        *(found["validated"] + sign * error for sign in (-1, 1)),
+        hand_made["reward"].nlargest(1),
+        pd.Series([0.0] if stored_measurement(study).relative else []),
+    ]
+    values = pd.concat([each.astype(float) for each in held]).dropna()
+    return values if len(values) else found["reward"]
 
 
 def _draw_references(axes: Axes, study: Study, bottom: float) -> None:

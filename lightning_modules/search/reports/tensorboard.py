@@ -117,7 +117,11 @@ class SearchTensorBoard(SearchObserver):
         lines = [f"1. **{difference:+.5f}** `{Formula.parse(each.formula).shortest()}`" for difference, each in found]
         self.writer.add_text("validated_formulas", "\n".join(lines), validation.round)
         answer = validation.answer
-        words = f"`{answer.formula}`" if answer else f"nothing that beats {validation.baseline} was found"
+        words = (
+            f"`{Formula.parse(answer.formula).shortest()}`"
+            if answer
+            else f"nothing that beats {validation.baseline} was found"
+        )
         self.writer.add_text("answer", words, validation.round)
         self.writer.flush()
 

@@ -72,11 +72,12 @@ def test_more_negatives_than_a_user_has_not_are_said(tmp_path: Path, caplog: pyt
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"train.txt": TRAIN}, r"there is no .*test.txt; .* holds train.txt"),
+        ({"train.txt": TRAIN}, r"holds train.txt, but no test.txt, and a split needs both. Add test.txt, or let root "),
+        ({"test.tsv": "u\ti\n0\t1\n", "valid.tsv": ""}, r"holds test.tsv, but no train.tsv, and a split needs both"),
         ({"train.txt": TRAIN, "train.tsv": "u\ti\n0\t1\n", "test.txt": "0 6"}, "several files of train rows"),
         ({"train.tsv": "u\n0\n", "test.tsv": "u\n0\n"}, "one of users and one of items are needed"),
         ({"train.txt": "0 1\n1 2\n", "test.txt": "0 2\n"}, "no user has two training rows"),
-        ({"notes.md": ""}, "holds no table"),
+        ({"notes.md": ""}, r"holds no table \(train.txt and test.txt of .*, or NAME.train.csv .*\), but notes.md"),
     ],
 )
 def test_folders_that_cannot_be_used_are_refused(files: dict[str, str], message: str, tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ def test_single_table_is_found_in_its_folder_or_by_name(tmp_path: Path) -> None:
         ),
         (("a.train.csv", "b.train.csv"), ValueError, "several data sets: a.train.csv, b.train.csv"),
         (("a.csv", "b.tsv"), ValueError, "several data sets: a.csv, b.tsv"),
+        (
+            ("test.tsv", "train.tsv", "items.csv"),
+            ValueError,
+            "holds test.tsv, train.tsv, the files of one split.* NAME.train.tsv, NAME.validation.tsv, NAME.test.tsv "
+            "are all needed; .* --data ImplicitFeedback",
+        ),
+        (("Train.csv.gz", "valid.csv.gz"), ValueError, "the files of one split.* NAME.train.csv.gz, "),
     ],
 )
 def test_what_cannot_be_found_is_explained(

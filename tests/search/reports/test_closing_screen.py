@@ -71,6 +71,13 @@ def test_the_best_formulas_and_every_hand_made_loss_are_shown_in_order() -> None
     assert lines[1].split()[:6] == ["1", "+0.2000", "0.7500", "100%", "5", "12"]
 
 
+def test_right_signs_are_called_those_of_screening() -> None:
+    lines = printed()
+    assert "right in screening" in table(lines, "Best formulas")[0]
+    assert any(line.startswith("- Right in screening is the share of right gradient signs") for line in lines)
+    assert not any("in screening is" in line for line in printed([reference("BCE", 0.0)]))
+
+
 def test_failed_candidates_have_no_metric() -> None:
     assert any(line.endswith("broken") and "-1.0000" in line for line in printed())
 

@@ -51,7 +51,7 @@ def test_every_reward_is_a_dot_with_the_best_of_the_round_and_so_far(tmp_path: P
     assert dots[:, 1].tolist() == [each.reward for each in CANDIDATES[3:]]
     assert np.rint(dots[:, 0]).tolist() == [1, 1, 2, 3, 3]
     assert len({*dots[:, 0]}) == 5
-    assert line(figure, 0, "best of the round") == ([1, 2, 3], [0.002, -1.0, 0.004])
+    assert line(figure, 0, "best of the round") == ([1, 3], [0.002, 0.004])
     assert line(figure, 0, "best so far") == ([1, 2, 3], [0.002, 0.002, 0.004])
 
 
@@ -74,12 +74,57 @@ def test_the_scale_is_even_and_what_is_far_worse_is_counted_at_the_edge(tmp_path
     axes = search_figure(study_of(tmp_path, CANDIDATES)).axes[0]
     assert axes.get_yscale() == "linear"
     low, high = axes.get_ylim()
-    assert low == pytest.approx(-5 * 0.004)
-    assert 0.004 < high < 0.01
+    assert 0.004 < high < 0.005
+    assert -0.005 < low < -0.004
     edge = np.asarray(axes.collections[1].get_offsets())
     assert np.rint(edge[:, 0]).tolist() == [1, 2]
     assert edge[:, 1].tolist() == [low, low]
-    assert line(axes.figure, 0, "worse than the axis shows: 2 of 5") == ([], [])  # type: ignore[arg-type]
+    assert line(axes.figure, 0, "below the axis: 2 of 5") == ([], [])  # type: ignore[arg-type]
+
+
+def bars(figure: Figure, label: str) -> tuple[list[float], list[list[float]]]:
+    """Return where the error bars of a label are on the screen, and their ends in units of the axis."""
+    axes = figure.axes[0]
+    (found,) = [each for each in axes.containers if each.get_label() == label]
+    (lines,) = found.lines[2]  # type: ignore[attr-defined]
+    segments = [np.asarray(segment) for segment in lines.get_segments()]
+    return [float(lines.get_transform().transform(each)[0, 0]) for each in segments], [
+        each[:, 1].tolist() for each in segments
+    ]
+
+
+def test_the_axis_holds_the_best_of_every_round_and_all_finalists_with_their_errors(tmp_path: Path) -> None:
+    rewards = {1: -0.03, 2: 0.001, 3: -0.01, 4: -0.3}
+    found = [
+        candidate(round=min(number, 3), formula=f"{number} * pred", reward=reward, standard_error=0.002)
+        for number, reward in rewards.items()
+    ]
+    study_of(tmp_path, [reference("BCE", 0.0), *found])
+    ledger = Ledger(tmp_path)
+    ledger.on_validation(
+        Validation(3, "BCE", 0.7, (ValidatedFormula("2 * pred", -0.04, 0.02), ValidatedFormula("3 * pred", 0.05, 0.03)))
+    )
+    ledger.close()
+    figure = search_figure(Study.read(tmp_path))
+    low, high = figure.axes[0].get_ylim()
+    assert low < -0.04 - 0.02 < 0.05 + 0.03 < high
+    assert low < min(line(figure, 0, "best of the round")[1])
+    assert line(figure, 0, "below the axis: 1 of 4") == ([], [])
+    own, ends = bars(figure, "best, ± standard error")
+    assert ends == [pytest.approx([-0.001, 0.003])]
+    validated, ends = bars(figure, "validated, trained fully")
+    assert ends == [pytest.approx([-0.06, -0.02]), pytest.approx([0.02, 0.08])]
+    # Neither do two bars of one formula lie on each other, nor one on the step of the best so far.
+    step = figure.axes[0].transData.transform((2, 0))[0]
+    assert len({step, *own, *validated}) == 4
+
+
+def test_values_that_are_close_together_and_far_from_0_fill_the_axis(tmp_path: Path) -> None:
+    found = [candidate(round=number, formula=f"{number} * pred", reward=0.75 + number / 1e4) for number in range(1, 4)]
+    study_of(tmp_path, [reference("BCE", 0.7501), *found])
+    (tmp_path / "config.yaml").write_text("search: {strategy: PPO, rounds: 3, relative: false}")
+    low, high = search_figure(Study.read(tmp_path)).axes[0].get_ylim()
+    assert 0.75 < low < 0.7501 < 0.7503 < high < 0.7504
 
 
 def test_the_formula_is_written_out_and_drawn_from_its_least_value_up_with_the_slope_of_bce(tmp_path: Path) -> None:

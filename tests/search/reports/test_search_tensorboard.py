@@ -120,7 +120,7 @@ def test_a_round_that_found_nothing_is_written(tmp_path: Path) -> None:
 
 def test_finalists_and_the_answer_are_written_when_they_are_known(tmp_path: Path) -> None:
     report = SearchTensorBoard(tmp_path, SPACE, Numerics(), figures=0)
-    found = [("pred * label", -0.01), ("(pred - label)**2", 0.02), ("log(pred)", None)]
+    found = [("pred * label", -0.01), ("identity(pred - label)**2", 0.02), ("log(pred)", None)]
     formulas = tuple(ValidatedFormula(text, gap, 0.01, gap == 0.02) for text, gap in found)
     report.on_validation(Validation(5, "BCE", 0.7, formulas[:1]))
     report.on_validation(Validation(10, "BCE", 0.7, formulas))
