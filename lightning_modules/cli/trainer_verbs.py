@@ -102,7 +102,7 @@ class RunSettings(SaveConfigCallback):
             self.already_saved = True
             rank_zero_warn(
                 f"'{path}' is not overwritten with the settings of this run, since it was not written by one: name "
-                "another folder with --trainer.default_root_dir"
+                "another folder with --trainer.default_root_dir or the logger's save_dir"
             )
         super().setup(trainer, pl_module, stage)
 

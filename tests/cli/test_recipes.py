@@ -1,5 +1,6 @@
 """What a recipe that says nothing of it has: clipping in the verbs that train many, and the optimizer in words."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,15 @@ class Deciding(BiasedMF):
 
 
 def test_a_file_that_the_user_has_written_is_not_overwritten_with_the_settings_of_a_run() -> None:
-    quiet = [*TRAINER, "--trainer.logger=false", "--trainer.enable_checkpointing=false"]
+    # A logger without folders of its own.
+    here = {"class_path": "CSVLogger", "init_args": {"save_dir": ".", "name": "", "version": ""}}
+    quiet = [*TRAINER, "--trainer.enable_checkpointing=false"]
     Path("config.yaml").write_text(text := "# my own\nseed_everything: 7\n")
     with pytest.warns(UserWarning, match=r"config.yaml' is not overwritten .* --trainer.default_root_dir"):
-        assert main(["fit", "--config=config.yaml", *DATA, *MODEL, *quiet]) == 0
+        assert main(["fit", "--config=config.yaml", *DATA, *MODEL, *quiet, f"--trainer.logger={json.dumps(here)}"]) == 0
     assert Path("config.yaml").read_text() == text
+    here["init_args"]["save_dir"] = "run"
     for seed in (1, 2):
-        run = ["fit", *DATA, *MODEL, *quiet, "--trainer.default_root_dir=run", f"--seed_everything={seed}"]
+        run = ["fit", *DATA, *MODEL, *quiet, f"--trainer.logger={json.dumps(here)}", f"--seed_everything={seed}"]
         assert main(run) == 0
         assert yaml.safe_load(Path("run/config.yaml").read_text())["seed_everything"] == seed

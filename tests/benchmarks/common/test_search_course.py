@@ -101,7 +101,11 @@ def test_memory_of_processes() -> None:
     with mmap.mmap(-1, 2**27) as memory:
         torch.frombuffer(memory, dtype=torch.uint8).fill_(1)
         assert peak() - before == pytest.approx(len(memory), rel=0.05)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+    waits = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        # It has started, so that it has its memory.
+        process.stdout.readline()
         assert process.pid in descendants(os.getpid())
         assert usage(process.pid).resident >= usage(process.pid).proportional > 0
         process.communicate(b"\n")
