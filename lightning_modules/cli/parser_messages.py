@@ -30,6 +30,9 @@ _ANOTHER_KIND = re.compile(r"Import path (?:\w+\.)*(\w+) does not correspond to 
 _BEFORE_VERB = re.compile(r"is not accepted before subcommand '(\w+)'")
 _NO_YAML, _NO_SETTINGS = "Problems parsing config: ", "Unexpected config: "
 _MARK = re.compile(r'\s*in "<unicode string>", (line \d+, column \d+):?\s*')
+_EXPECTED, _LITERAL = re.compile(r"Expected (an? (?:\w+))"), re.compile(r"needs a Literal\[([^\]]*)\]")
+_GOT = re.compile(r"[.;] (?:Got|Given) value: ")
+_TYPES = {"a int": "a whole number", "a float": "a number", "a bool": "true or false", "a str": "text"}
 _MISSING = "the following arguments are required: "
 #: Lines that only lead to the next one, or repeat the option and its value.
 _NOISE = (
@@ -145,10 +148,17 @@ def _another_kind(name: str, option: str, bases: Sequence[type]) -> str:
     return class_of_another_kind(name, option, kinds, [*_named(bases)])
 
 
+def _in_words(text: str) -> str:
+    """Return what the parser says of a value of the wrong type, with types in words."""
+    named = _EXPECTED.sub(lambda match: f"needs {_TYPES.get(match[1], match[1])}", text)
+    listed = _LITERAL.sub(lambda match: f"needs one of {match[1].replace(chr(39), '')}", named)
+    return _GOT.sub(", and is ", listed.replace("; needs ", " or ")) if "needs " in listed else text
+
+
 def _passed_on(message: str, option: str, options: Collection[str]) -> str:
     lines = (_KEY.sub("", line).strip(" -").partition(". Got value: Namespace")[0] for line in message.splitlines())
     text = "; ".join(dict.fromkeys(line for line in lines if line and not line.startswith(_NOISE))) or message
-    plain = re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.", lambda match: match[1] or "", text)
+    plain = _in_words(re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.", lambda match: match[1] or "", text))
     if option and plain.startswith(_MISSING):
         return f"{_MISSING}--{option}.{plain.removeprefix(_MISSING)}"
     if plain.startswith(_MISSING):

@@ -81,7 +81,7 @@ def test_the_critics_of_a_trained_agent_weigh_the_loss_on_its_data_alone(capsys:
         ([], 2, "the following arguments are required: --model.loss.agent"),
         (["--model.loss.agent=none.ckpt"], 1, "'none.ckpt'"),
         (["--model.loss.agent=agent.ckpt", "--model.loss.polish_lambda=-1"], 1, "polish_lambda must be >= 0"),
-        (["--model.loss.agent=agent.ckpt", "--model.loss.variant=q"], 2, "Expected a Literal['one_minus_q'"),
+        (["--model.loss.agent=agent.ckpt", "--model.loss.variant=q"], 2, "needs one of one_minus_q"),
         (["--model.loss.agent=agent.ckpt", "--model.loss.base=Fokal"], 2, "no class 'Fokal'; did you mean Focal?"),
         (["--model.loss.agent=agent.ckpt", "--model.loss.base=lable - pred"], 1, "unknown name 'lable'"),
         (["--model.loss.agent=agent.ckpt", "--data.num_features=3"], 1, "cannot weigh this loss: it has"),

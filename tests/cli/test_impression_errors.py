@@ -142,9 +142,9 @@ def test_options_that_do_not_fit_the_table(options: dict[str, str], expected: st
     ("options", "expected"),
     [
         ({"time_colum": "when"}, "ImpressionsDataModule has no argument 'time_colum'; did you mean time_column"),
-        ({"boundaries": "[30]"}, "--data.boundaries: Expected a tuple with 2 elements"),
-        ({"tail_shares": "{shop: many}"}, "--data.tail_shares: Expected a float. Got value: many"),
-        ({"tasks": "click"}, "--data.tasks: Expected a "),
+        ({"boundaries": "[30]"}, "--data.boundaries: needs a tuple with 2 elements"),
+        ({"tail_shares": "{shop: many}"}, "--data.tail_shares: needs a number, and is many"),
+        ({"tasks": "click"}, "--data.tasks: needs a "),
     ],
 )
 def test_options_that_cannot_be_understood(options: dict[str, str], expected: str, shop: Path, refused: Any) -> None:

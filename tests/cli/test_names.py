@@ -55,7 +55,7 @@ def test_columns_named_like_numbers_and_truths_train_a_model() -> None:
 def test_a_name_in_a_file_of_settings_is_to_be_quoted(capsys: pytest.CaptureFixture[str]) -> None:
     Path("shop.yaml").write_text("data: {class_path: ImpressionsDataModule, init_args: {categorical_columns: [101]}}")
     assert main(["fit", "--config=shop.yaml"]) == 2
-    assert "--data.categorical_columns: Expected a str. Got value: 101" in capsys.readouterr().err
+    assert "--data.categorical_columns: needs text, and is 101" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--model.loss", "--model.init_args.loss", "--model.loss.base"])

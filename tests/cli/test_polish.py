@@ -159,7 +159,7 @@ def test_another_model_keeps_the_sizes_and_the_optimizer(capsys: pytest.CaptureF
     ("options", "status", "message"),
     [
         (["--sedes=3"], 2, "there is no option --sedes; did you mean --seeds?"),
-        (["--variants", "q"], 2, "Expected a Literal['one_minus_q'"),
+        (["--variants", "q"], 2, "needs one of one_minus_q"),
         (["--polish.agent=DPG"], 2, "--polish.agent: there is no class 'DPG'; did you mean DDPG?"),
         (["--polish.agent.gama=0.5"], 2, "DDPG has no argument 'gama'; did you mean gamma?"),
         (["--polish.agent.gamma=1.5"], 1, "gamma is the discount"),

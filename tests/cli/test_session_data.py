@@ -56,7 +56,7 @@ def test_a_file_names_a_file_of_impressions_and_the_command_line_their_folder(
         (
             ["--data.impressions=SyntheticImpressions", "--data.impressions.num_sessions=x"],
             2,
-            "--data.impressions.num_sessions: Expected a int. Got value: x",
+            "--data.impressions.num_sessions: needs a whole number, and is x",
         ),
         (
             ["--data.impressions=SyntheticImpressions", "--data.impressions.session_length=1"],
