@@ -26,7 +26,7 @@ from lightning_modules.compare.tensorboard import ComparisonTensorBoard
 from lightning_modules.compare.training import MeasuredTraining
 from lightning_modules.core.run_config import continue_with_data
 from lightning_modules.training.convergence import builder
-from lightning_modules.training.executors import ExecutorOptions, opened_executor, refuse_several_devices
+from lightning_modules.training.executors import opened_executor, refuse_several_devices
 from lightning_modules.training.full_training import TRAINED
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.files import remove_leftovers
@@ -80,7 +80,7 @@ def run_compare(
         board = ComparisonTensorBoard(root, criterion, losses.all, *names)
         observers = _observers(settings, plan, losses.all, console, board)
         training = _training(settings, criterion, build, datamodule, trainer_recipe)
-        with opened_executor(settings.executor, _options_of_executor(settings)) as executor:
+        with opened_executor(settings) as executor:
             if settings.executor != "serial":
                 training.say_how()
             test = EffectivenessTest(training, plan, records, observers, executor)
@@ -178,10 +178,6 @@ def _training(
         patience=settings.patience,
         fused=settings.fused,
     )
-
-
-def _options_of_executor(settings: CompareSettings) -> ExecutorOptions:
-    return ExecutorOptions(settings.workers, settings.threads, settings.ray_address or "", settings.gpus_per_child)
 
 
 def _train(test: EffectivenessTest, losses: Sequence[ComparedLoss], observers: CompareObservers) -> dict[str, Setting]:

@@ -39,7 +39,6 @@ from lightning_modules.search.strategies import Strategy
 from lightning_modules.search.study_folder import StudyFolder
 from lightning_modules.search.trials import Trials
 from lightning_modules.training.executors import (
-    ExecutorOptions,
     TrainingExecutor,
     opened_executor,
     refuse_several_devices,
@@ -96,7 +95,7 @@ def run_search(
         folder.open(save_config, datamodule)
         # Before the observers are there, so that an error here leaves no live display behind.
         schedule = _schedule(settings, recommender, _single(settings, trainers, data))
-        with opened_executor(settings.executor, _options_of_executor(settings)) as executor:
+        with opened_executor(settings) as executor:
             trials = _trials(settings, folder, executor, evaluator, schedule, seed)
             search = _search(settings, trials, seed)
             search.clock = folder.clock
@@ -274,10 +273,6 @@ def _group(
         size=settings.population,
         timeout=settings.child_timeout,
     )
-
-
-def _options_of_executor(settings: SearchSettings) -> ExecutorOptions:
-    return ExecutorOptions(settings.workers, settings.threads, settings.ray_address or "", settings.gpus_per_child)
 
 
 def _observers(settings: SearchSettings, folder: StudyFolder, ledger: Ledger, console: Console) -> list[SearchObserver]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from lightning_modules.training.executors.base import SerialExecutor, TrainingExecutor
 from lightning_modules.training.executors.process_pool import ProcessExecutor
@@ -26,6 +26,27 @@ class ExecutorOptions:
     threads: int = 1
     ray_address: str = ""
     gpus_per_child: float = 0.0
+
+
+class ExecutorSettings(Protocol):
+    """The options of a verb that trains on an executor."""
+
+    @property
+    def executor(self) -> str:
+        """The executor's name."""
+
+    @property
+    def workers(self) -> int:
+        """As in :class:`ExecutorOptions`, and so are the others."""
+
+    @property
+    def threads(self) -> int: ...  # noqa: D102
+
+    @property
+    def ray_address(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def gpus_per_child(self) -> float: ...  # noqa: D102
 
 
 def _serial(options: ExecutorOptions) -> TrainingExecutor:
@@ -60,9 +81,10 @@ def executor_named(name: str, options: ExecutorOptions | None = None) -> Trainin
 
 
 @contextmanager
-def opened_executor(name: str, options: ExecutorOptions) -> Iterator[TrainingExecutor]:
+def opened_executor(settings: ExecutorSettings) -> Iterator[TrainingExecutor]:
     """Return a new executor for a ``with`` block, whose end ends its workers at once; raises what its kind raises."""
-    executor = executor_named(name, options)
+    options = ExecutorOptions(settings.workers, settings.threads, settings.ray_address or "", settings.gpus_per_child)
+    executor = executor_named(settings.executor, options)
     try:
         yield executor
     finally:
