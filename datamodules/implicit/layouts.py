@@ -10,12 +10,11 @@ import pandas as pd
 from datamodules.implicit.item_lists import read_item_lists
 from datamodules.interactions.reading import read_interactions
 from datamodules.tables import column_names, find_tables
-from datamodules.tables.files import COMPRESSIONS, KINDS
+from datamodules.tables.files import COMPRESSIONS, KINDS, NAMES_OF_SPLITS
 from datamodules.tables.formats import is_parquet
 
 _LISTS = ".txt"
 _LAYOUTS = "train.txt and test.txt of lists of items, or train.tsv and test.tsv of pairs, each perhaps with valid, or "
-_SPLITS = {"train": ("train",), "validation": ("valid", "validation", "val"), "test": ("test",)}
 
 
 class FeedbackTables(NamedTuple):
@@ -60,12 +59,12 @@ def find_splits(root: Path) -> dict[str, Path]:
         FileNotFoundError: If a file is missing.
         ValueError: If the folder holds several data sets.
     """
-    found = {split: _files(root, names) for split, names in _SPLITS.items()}
+    found = {split: _files(root, names) for split, names in NAMES_OF_SPLITS.items()}
     if not found["train"]:
         if found["test"]:
             raise FileNotFoundError(_without_train(found["test"][0]))
         tables = find_tables(root, _LAYOUTS)
-        return dict(zip(_SPLITS if len(tables) > 1 else ("train",), tables, strict=True))
+        return dict(zip(NAMES_OF_SPLITS if len(tables) > 1 else ("train",), tables, strict=True))
     for split, paths in found.items():
         if len(paths) > 1:
             names = ", ".join(path.name for path in paths)

@@ -17,8 +17,8 @@ COMPRESSIONS = ("", ".gz", ".zst")
 _SUFFIXES = tuple(kind + compression for kind in KINDS for compression in COMPRESSIONS)
 _NAMES_OF_PARTS = "part-*"
 _SPLITS = ("train", "validation", "test")
-#: What files of a split are called where they have no common name in front.
-_NAMES_OF_SPLITS = (*_SPLITS, "valid", "val")
+#: What the files of a split are called where they have no common name in front.
+NAMES_OF_SPLITS = {"train": ("train",), "validation": ("valid", "validation", "val"), "test": ("test",)}
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 60
 _SHOWN = 12
@@ -121,7 +121,8 @@ def _published_split(train: Path) -> tuple[Path, ...]:
 
 
 def _refuse_unnamed_split(tables: list[Path], root: Path) -> None:
-    found = [path for path in tables if _name_of(path) in _NAMES_OF_SPLITS]
+    names = {name for of_split in NAMES_OF_SPLITS.values() for name in of_split}
+    found = [path for path in tables if _name_of(path) in names]
     if len(found) < 2:
         return
     held, ending = ", ".join(path.name for path in found), _suffix_of(found[0]) or KINDS[0]
