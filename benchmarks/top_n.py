@@ -11,7 +11,7 @@ graph in every step, as much faster. What is trained is kept in a folder, from w
 import argparse
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -82,6 +82,13 @@ class Arm:
     patience: int = 4
     published: str | None = None
 
+    def having(self, fixed: Mapping[str, float]) -> "Arm":
+        """Return this arm with one value for some of what it tunes; names that it does not tune are left out."""
+        own = {name: (fixed[name],) if name in fixed else values for name, values in self.options.items()}
+        rates = (fixed["learning_rate"],) if "learning_rate" in fixed else self.learning_rates
+        decays = (fixed["weight_decay"],) if "weight_decay" in fixed else self.weight_decays
+        return replace(self, learning_rates=rates, weight_decays=decays, options=own)
+
 
 _TEMPERATURES, _TEMPERATURES_OF_PSL = {"temperature": (0.1, 0.2, 0.3)}, {"temperature": (0.05, 0.1, 0.15)}
 #: Around the settings that are published as the best.
@@ -146,10 +153,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--negatives", type=int, default=128, help="shared by the rows of a batch")
     parser.add_argument("--batch_size", type=int, default=_BATCH, help="rows of a step")
     parser.add_argument("--epochs", type=int, default=200)
+    help_of_fixed = "what is not tuned: learning_rate, weight_decay and the losses' own options"
+    parser.add_argument("--fixed", nargs="*", default=[], type=_fixed, metavar="NAME=VALUE", help=help_of_fixed)
     parser.add_argument("--extensions", type=int, default=2, help="how often an end of a grid may be moved outwards")
     parser.add_argument("--refinements", type=int, default=1, help="how often a grid is refined around its best point")
     parser.add_argument("--work", type=Path, default=Path("runs/top_n"), help="what is trained is kept here")
     return parser.parse_args()
+
+
+def _fixed(text: str) -> tuple[str, float]:
+    name, value = text.split("=")
+    return name, float(value)
 
 
 def _data(options: argparse.Namespace, count: int | None = None, *, shared: bool = True) -> ImplicitFeedback:
@@ -164,7 +178,7 @@ def _model(options: argparse.Namespace, data: ImplicitFeedback, arm: Arm) -> MF 
 
 
 def _of_arm(name: str, options: argparse.Namespace) -> list[str]:
-    arm = ARMS[name]
+    arm = ARMS[name].having(dict(options.fixed))
     data = _data(options, arm.count, shared=arm.shared)
     recipe = {"accelerator": "cpu", "devices": 1, "max_epochs": options.epochs, "check_val_every_n_epoch": 5}
     criterion, monitor = MeanOverUsers(_METRIC), f"val/{_METRIC}"
@@ -259,15 +273,17 @@ def _fit_line(model: Any, data: ImplicitFeedback, chosen: Mapping[str, float], s
 
 
 def _notes(options: argparse.Namespace) -> str:
+    fixed = ", ".join(f"{name} {value:g}" for name, value in options.fixed)
+    not_tuned = f" What is not tuned is {fixed}." if fixed else ""
     return (
         "N is NDCG@20 and R recall@20 on the test rows, the mean over the training seeds; sd is the standard deviation "
         "over them. The published figures are of SL@K's Table 2 and PSL's Table 1 (IR-Benchmark: 1,000 negatives of "
         f"every row, 200 epochs); ratio is ours to that NDCG. Here a batch of {options.batch_size:,} rows shares "
         f"{options.negatives:,} negatives, but where a row says otherwise and for BPR's one of every row. Every loss "
         "is tuned on validation with one seed, over a grid around the published settings, extended at most "
-        f"{options.extensions} times where the best lay at an end, and refined {options.refinements} times. Epochs are "
-        f"those of the best validation, at most {options.epochs}; a training ends after 20 epochs without a better one "
-        "(BPR's after 50). Seconds are those of a training on the wall, beside other work."
+        f"{options.extensions} times where the best lay at an end, and refined {options.refinements} times.{not_tuned} "
+        f"Epochs are those of the best validation, at most {options.epochs}; a training ends after 20 epochs without a "
+        "better one (BPR's after 50). Seconds are those of a training on the wall, beside other work."
     )
 
 
