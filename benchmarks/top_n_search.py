@@ -21,7 +21,7 @@ import pandas as pd
 from jsonargparse import auto_cli
 
 from benchmarks.common.report import table, write_report
-from benchmarks.common.search_answers import finished_rows, run
+from benchmarks.common.search_answers import finished_rows, run, search, shown_seconds
 from benchmarks.common.strategy_differences import strategy_differences
 from benchmarks.top_n import LINES, fitted_line
 from datamodules import ImplicitFeedback
@@ -29,7 +29,7 @@ from lightning_modules.search.study import Study
 
 METRIC = "ndcg@20"
 TEST, VALIDATION = f"test_{METRIC}", f"val_{METRIC}"
-SEARCH = ["search", "--config", "configs/search/top_n_published.yaml"]
+SEARCH = ["--config", "configs/search/top_n_published.yaml"]
 COMPARE = [
     *("compare", "--config", "configs/compare/top_n.yaml", "--data", "ImplicitFeedback"),
     *("--data.batch_size", "1024", "--data.eval_batch_size", "1024", "--model.embedding_dim", "64"),
@@ -122,7 +122,7 @@ def main(
     folder = Path(work).resolve() / Path(root).name
     arms = product(range(1, searches + 1), seeded, strategies)
     keys = [{"strategy": name, "seeded": known, "seed": seed} for seed, known, name in arms]
-    rows = finished_rows(folder / "searches.csv", keys, partial(search, folder, root, sizes))
+    rows = finished_rows(folder / "searches.csv", keys, partial(searching, folder, root, sizes))
     found = [found_by(study_of(folder, key)) for key in keys]
     measured = measured_losses(folder, root, found, sizes)
     settings = [tuned_alone(folder / f"slatk_{seed}", root, sizes, seed) for seed in range(1, alone + 1)]
@@ -143,12 +143,12 @@ def main(
     write_report(f"top_n_search_{folder.name}", title=f"Searches for a listwise loss on {folder.name}", parts=parts)
 
 
-def search(folder: Path, root: str, sizes: Sizes, key: Mapping[str, Any]) -> dict[str, Any]:
+def searching(folder: Path, root: str, sizes: Sizes, key: Mapping[str, Any]) -> dict[str, Any]:
     """Search with a strategy and seed, and return the processor seconds of it."""
     own = ["--search.strategy", key["strategy"], "--seed_everything", str(key["seed"])]
     first = ["--search.seeds", "[known]"] if key["seeded"] else []
-    place = ["--search.root", str(study_of(folder, key)), *data_of(root)]
-    return {"seconds": run([*SEARCH, *own, *first, *place, *sizes.of_search])}
+    options = [*SEARCH, *own, *first, *data_of(root), *sizes.of_search]
+    return {"seconds": search(study_of(folder, key), options)}
 
 
 def measured_losses(folder: Path, root: str, found: Sequence[Mapping[str, Any]], sizes: Sizes) -> pd.DataFrame:
@@ -249,7 +249,7 @@ def searched(row: Mapping[str, Any], found: Mapping[str, Any], measured: pd.Data
     arm = [row["strategy"], "yes" if row["seeded"] else "no", str(row["seed"])]
     formula = [f"`{found['title']}`", f"{found['operators']:.0f}", f"{figures['temperature']:g}"]
     answers = ["yes" if found["is_answer"] else "no", f"{figures[VALIDATION]:.4f}"]
-    return [*arm, *formula, *answers, *over_baseline(figures), f"{row['seconds']:.0f}"]
+    return [*arm, *formula, *answers, *over_baseline(figures), shown_seconds(row["seconds"])]
 
 
 def tested(

@@ -38,9 +38,16 @@ def run(arguments: Sequence[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def search(root: Path, arguments: Sequence[str]) -> float:
+    """Run a search and return its processor time in seconds; NaN of one that had begun before."""
+    has_begun = root.exists()
+    seconds = run(["search", *arguments, "--search.root", str(root)])
+    return math.nan if has_begun else seconds
+
+
 def searched(root: Path, arguments: Sequence[str]) -> dict[str, Any]:
     """Run a search and return what it says of its answer; no formula if it has none."""
-    seconds = run(["search", *arguments, "--search.root", str(root)])
+    seconds = search(root, arguments)
     candidates = Study.read(root).candidates
     found = candidates[candidates["is_answer"]].head(1).to_dict("records")
     best = found[0] if found else {"formula": "", "operators": None, "validated": candidates["validated"].max()}
@@ -90,10 +97,14 @@ def finished_rows(
     return [row for row in written if any(key.items() <= row.items() for key in keys)]
 
 
+def shown_seconds(seconds: float) -> str:
+    """Return the processor seconds of a search, which are unknown of one that was interrupted."""
+    return "-" if math.isnan(seconds) else f"{seconds:.0f}"
+
+
 def cells(found: Mapping[str, Any]) -> list[str]:
     """Return a row's cells under :data:`HEADER`."""
-    # Unknown of a search that was interrupted.
-    seconds = "-" if math.isnan(found["seconds"]) else f"{found['seconds']:.0f}"
+    seconds = shown_seconds(found["seconds"])
     if not isinstance(found["formula"], str) or not found["formula"]:
         nothing = f"nothing that beats BCE; best finalist {found['validated']:+.4f}"
         return [nothing, *["-"] * 5, seconds]
