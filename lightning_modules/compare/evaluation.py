@@ -99,9 +99,8 @@ class ComparisonEvaluation:
         epochs = pd.concat(list(runs.values()))["epochs"]
         if (epochs <= 1).all():
             return "one pass over the training rows, tested once after it"
-        return (
-            f"early stopping after {self.settings.patience} epochs without a better one, tested once at the best epoch"
-        )
+        stops = f"early stopping after {self.settings.patience} validations without a better one"
+        return f"{stops}, tested once at the best epoch"
 
     def _tuned(self) -> str:
         """Return the hyper-parameters that were tuned, in words."""

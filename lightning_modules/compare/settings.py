@@ -48,7 +48,7 @@ class CompareSettings:
         monitor: The validation metric that decides when to stop, which epoch is best and what is chosen; by default the
             model's own, such as val/auc.
         mode: Whether more (max) or less (min) of it is better.
-        patience: Epochs without a better metric before a training ends.
+        patience: Validations without a better metric before a training ends.
         fused: Train with compiled kernels where they match the model, its optimizer and the trainer section; where they
             do not, in Lightning's steps.
         resample: What the bootstrap draws: users with all their rows, or rows.

@@ -72,6 +72,7 @@ def run_polish(
                 seeds=seeds,
                 model=type(model).__name__,
                 max_epochs=trainer_recipe["max_epochs"],
+                validate_every=trainer_recipe.get("check_val_every_n_epoch") or 1,
             ).report()
             report.write(root)
             write_results(root, report)

@@ -29,6 +29,7 @@ class PolishResults:
         seeds: The seeds.
         model: Name of the model.
         max_epochs: The most epochs of the base model and of those trained from scratch; None or -1 for any number.
+        validate_every: Epochs from one validation to the next.
     """
 
     settings: PolishSettings
@@ -38,6 +39,7 @@ class PolishResults:
     seeds: Sequence[int]
     model: str
     max_epochs: int | None
+    validate_every: int = 1
 
     def report(self) -> PolishReport:
         """Compare all arms with the control on the same resamples of the test sessions.
@@ -101,7 +103,8 @@ class PolishResults:
     def _on_unfinished(self) -> Iterator[str]:
         arms = [BASE, *(arm.name for arm in self.arms if not arm.fine_tuned)]
         results = self.records.results(arms, self.seeds)
-        last = math.inf if self.max_epochs in (None, -1) else self.max_epochs - self.settings.patience
+        waited = self.settings.patience * self.validate_every
+        last = math.inf if self.max_epochs in (None, -1) else self.max_epochs - waited
         unfinished = results.loc[results["epoch"] > last, "arm"].unique()
         if len(unfinished):
             yield (
@@ -115,10 +118,11 @@ class PolishResults:
         return (
             f"{self.model} on {type(self.impressions).__name__}; {len(rows.row)} test rows in "
             f"{len(rows.session.unique())} sessions; {seeds}. The base model and "
-            f"those trained from scratch stop after {settings.patience} epochs without a better {settings.monitor}; "
-            f"every fine-tuning starts from the base model of its seed and takes {settings.fine_tuning_epochs} epochs"
-            f"{'' if rate is None else f' with learning rate {rate:g}'}. All are tested once, with the weights of the "
-            f"best epoch by {settings.monitor}. '{CONTROL}' has constant weights: what more training alone brings."
+            f"those trained from scratch stop after {settings.patience} validations without a better "
+            f"{settings.monitor}; every fine-tuning starts from the base model of its seed and takes "
+            f"{settings.fine_tuning_epochs} epochs{'' if rate is None else f' with learning rate {rate:g}'}. All are "
+            f"tested once, with the weights of the best epoch by {settings.monitor}. "
+            f"'{CONTROL}' has constant weights: what more training alone brings."
             f"{self._of_critics() if self._uses_critics else ''}"
         )
 

@@ -40,7 +40,7 @@ class PolishSettings:
             UncertaintyWeighting and DynamicWeightAveraging.
         monitor: The validation metric that decides which epoch is best, and when a training from scratch stops.
         mode: Whether more (max) or less (min) of it is better.
-        patience: Epochs without a better metric before a training from scratch ends.
+        patience: Validations without a better metric before a training from scratch ends.
         resamples: Number of bootstrap resamples of the test sessions.
         confidence: Confidence of the intervals.
         threads: CPU threads of torch; 0 leaves torch's own number.

@@ -149,6 +149,7 @@ def test_the_page_has_every_loss_the_setup_and_the_audit(whole: Comparison, root
     assert [row[0].replace("\\", "") for row in table_rows(page)[2:]] == ["BCE", "MSE", FORMULA, "PPO #1"]
     assert f"BiasedMF on SyntheticInteractions; {len(rows.label)} test rows, {int(rows.label.sum())} of" in page
     assert f"300 resamples of {len(rows.user.unique())} users" in page
+    assert "2 validations without a better one" in page
     assert "On held-out data the search " in page
 
 
