@@ -1,5 +1,6 @@
 """Builds the last stage of a search, in which finalists are trained to convergence, from the options."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from lightning_modules.training.tuning import Tuning
 
 # Vectors begin near 0, and the metric may stand still for ten epochs once the biases are learned. Rewards may do with
 # less, since the best of several settings counts.
-_LEAST_PATIENCE = 20
+_LEAST_EPOCHS = 20
 # Measured with search/quickstart.yaml; the first finalist tells the true value.
 _TRAINING_WEIGHT = 4.0
 
@@ -57,10 +58,16 @@ def finalist_training(
         seeds=tuple(range(seed, seed + settings.finalist_seeds)),
         monitor=settings.monitor,
         mode=settings.mode,
-        patience=max(_LEAST_PATIENCE, 0 if settings.tuning is None else settings.tuning.patience),
+        patience=_patience(settings, recipe),
         fused=settings.fused,
         population=settings.population,
     )
+
+
+def _patience(settings: SearchSettings, recipe: Mapping[str, Any]) -> int:
+    """Return after how many validations without a better metric the training of a finalist ends."""
+    least = math.ceil(_LEAST_EPOCHS / (recipe.get("check_val_every_n_epoch") or 1))
+    return max(least, 0 if settings.tuning is None else settings.tuning.patience)
 
 
 def finalists_of(

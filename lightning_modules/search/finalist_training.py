@@ -61,7 +61,7 @@ class FinalistTraining:
         self.most_epochs = int(recipe["max_epochs"])
         self.monitor = monitor
         self.mode = mode
-        self._training = FullTraining(
+        self.training = FullTraining(
             build,
             training_data,
             recipe,
@@ -75,7 +75,7 @@ class FinalistTraining:
     @property
     def group(self) -> int:
         """The most finalists to train at once: those whose grids fit the population together."""
-        return max(1, self._training.most_at_once // len(self.tuning.settings))
+        return max(1, self.training.most_at_once // len(self.tuning.settings))
 
     def train(self, losses: Sequence[LossObject]) -> list[list[FinalistRun]]:
         """Tune losses side by side, train them with every seed and score them; what one raises is an outcome too.
@@ -91,7 +91,7 @@ class FinalistTraining:
         settings, tuned = self._tune(losses)
         seconds = (time.perf_counter() - start) / len(losses)
         trained = [replace(run, seconds=seconds) for run in tuned]
-        of_seeds = [trained, *(self._training.train_all(losses, seed, settings) for seed in self.seeds[1:])]
+        of_seeds = [trained, *(self.training.train_all(losses, seed, settings) for seed in self.seeds[1:])]
         return [
             [self._scored(loss, seed, setting, run) for seed, run in zip(self.seeds, runs, strict=True)]
             for loss, setting, *runs in zip(losses, settings, *of_seeds, strict=True)
@@ -103,7 +103,7 @@ class FinalistTraining:
 
         def train(points: Sequence[tuple[int, Setting]]) -> list[float]:
             settings = [setting for _, setting in points]
-            runs = self._training.train_all([losses[number] for number, _ in points], self.seeds[0], settings)
+            runs = self.training.train_all([losses[number] for number, _ in points], self.seeds[0], settings)
             for (number, _), run in zip(points, runs, strict=True):
                 # The first of equals, as the setting.
                 if number not in best or run.score > best[number].score:

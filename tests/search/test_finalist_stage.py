@@ -12,8 +12,11 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.common.study_comparison import differences
 from lightning_modules.losses import BCE, FormulaLoss, LossObject
+from lightning_modules.search.finalist_setup import finalist_training
 from lightning_modules.search.finalist_training import FinalistTraining
 from lightning_modules.search.ledger import Ledger, read_finalists
+from lightning_modules.search.reward_tuning import RewardTuning
+from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.study import Study, loss_of
 from lightning_modules.training.convergence import builder
 from lightning_modules.training.full_training import FullTraining
@@ -68,6 +71,17 @@ def test_a_finalist_is_scored_on_the_validation_rows_after_training_on_what_is_l
             with torch.no_grad():
                 logit = again(rows.user, rows.item)
             assert run.score == pytest.approx(roc_auc_score(rows.label, logit), abs=1e-5)
+
+
+@pytest.mark.parametrize(("every", "validations"), [(1, 20), (3, 7), (100, 4), (None, 20)])
+def test_a_finalist_waits_twenty_epochs_and_at_least_as_many_validations_as_a_trial(
+    every: int | None, validations: int
+) -> None:
+    data = planted_data()
+    settings = SearchSettings(finalists=1, tuning=RewardTuning(patience=4))
+    training = finalist_training(settings, untrained(data), data, data, {"check_val_every_n_epoch": every}, seed=5)
+    assert training is not None
+    assert training.training.patience == validations
 
 
 def test_a_search_says_what_it_found_and_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
