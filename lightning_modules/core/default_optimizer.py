@@ -24,8 +24,7 @@ def explicit_optimizer(model: Any) -> dict[str, Any] | None:
     cls = imported_class(str(model.get("class_path")), TrainedModule)
     if cls is None or cls.configure_optimizers is not TrainedModule.configure_optimizers:
         return None
-    given = {"lr": cls.default_learning_rate, "weight_decay": cls.default_weight_decay}
-    return {"class_path": "torch.optim.Adam", "init_args": {**_defaults_of_adam(), **given}}
+    return {"class_path": "torch.optim.Adam", "init_args": {**_defaults_of_adam(), **cls.default_optimizer()}}
 
 
 def with_explicit_optimizer(settings: Any) -> Any:

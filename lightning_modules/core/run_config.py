@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Names of the settings, of the data's fingerprint and of the report inside a folder.
 CONFIG_NAME, DATA_NAME, REPORT_NAME = "config.yaml", "data.json", "report.html"
+#: Arguments of torch's optimizers that say how a step is computed, not what it is.
+OPTIMIZER_IMPLEMENTATION = frozenset({"foreach", "fused", "capturable", "differentiable"})
 #: Settings of data that no row depends on.
 _NO_ROWS = tuple(f"data.init_args.{name}" for name in ("batch_size", "eval_batch_size", "seed", "download"))
 _SHOWN, _LONGEST = 5, 200
@@ -169,12 +171,15 @@ def changed_settings(
 ) -> list[str]:
     """Return what differs between two configuration files, a text a setting; see :func:`continue_with`.
 
+    How an optimizer computes its steps is no difference.
+
     Raises:
         OSError: If a file is not there.
         ValueError: If a file cannot be read as a configuration.
     """
     old, new = ({**added, **dict(flattened(_load(path)))} for path in (before, now))
-    keys = [key for key in {**old, **new} if _is_below(key, fixed) and not _is_below(key, without)]
+    named = [key for key in {**old, **new} if _is_below(key, fixed) and not _is_below(key, without)]
+    keys = [key for key in named if not _is_implementation(key)]
     return [_difference(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
 
 
@@ -200,6 +205,11 @@ def flattened(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from flattened(inner, f"{key}.{name}" if key else str(name))
     else:
         yield key, value
+
+
+def _is_implementation(key: str) -> bool:
+    parent, _, name = key.rpartition(".")
+    return parent.endswith("optimizer.init_args") and name in OPTIMIZER_IMPLEMENTATION
 
 
 def _is_below(key: str, tops: Sequence[str]) -> bool:

@@ -147,10 +147,16 @@ class TrainedModule(QuickHooks, Exportable, ResumableTraining, pl.LightningModul
             )
         metrics.reset()
 
+    @classmethod
+    def default_optimizer(cls) -> dict[str, Any]:
+        """Return the arguments of Adam where no optimizer is given."""
+        # One operation for all parameters. Otherwise Adam takes a third of the time of a model of large tables.
+        return {"lr": cls.default_learning_rate, "weight_decay": cls.default_weight_decay, "fused": True}
+
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer of all parameters."""
         if self.optimizer is None:
-            return Adam(self.parameters(), lr=self.default_learning_rate, weight_decay=self.default_weight_decay)
+            return Adam(self.parameters(), **self.default_optimizer())
         return self.optimizer(self.parameters())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -6,13 +6,11 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, Optimizer
 
+from lightning_modules.core.run_config import OPTIMIZER_IMPLEMENTATION
 from lightning_modules.populations.lazy_optimizers import RowAdagrad, RowAdam, RowOptimizer, RowSGD
 from lightning_modules.populations.stacked_model import UnmatchedError
 
 _ROW_OPTIMIZERS: Mapping[type[Optimizer], type[RowOptimizer]] = {SGD: RowSGD, Adagrad: RowAdagrad, Adam: RowAdam}
-
-# Settings of the implementation, which do not change the result.
-_IMPLEMENTATION = frozenset({"lr", "foreach", "fused", "capturable", "differentiable"})
 
 _ADVICE = "use Adam, Adagrad or SGD with one group of parameters, no weight decay, momentum or scheduler, or train one \
 candidate at a time"
@@ -75,7 +73,7 @@ def matched_settings(optimizer: Optimizer, matched: Set[str], advice: str) -> di
     """
     settings = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
     for name, value in settings.items():
-        if name not in _IMPLEMENTATION | matched and value:
+        if name not in {"lr", *OPTIMIZER_IMPLEMENTATION, *matched} and value:
             raise UnmatchedError(f"{type(optimizer).__name__} has {name}={value}, which {advice}")
     return settings
 

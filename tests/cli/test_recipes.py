@@ -46,11 +46,9 @@ def test_a_study_says_its_optimizer_and_is_repeated_with_other_defaults(
 ) -> None:
     optimizer = optimizer_in(study / "config.yaml")
     assert optimizer["class_path"] == "torch.optim.Adam"
-    assert optimizer["init_args"] == {"lr": 2e-3, "weight_decay": 1e-4} | {
-        name: value
-        for name, value in torch.optim.Adam([torch.zeros(1)]).defaults.items()
-        if name not in ("lr", "weight_decay", "betas")
-    } | {"betas": [0.9, 0.999]}
+    defaults = torch.optim.Adam([torch.zeros(1)]).defaults
+    own = {"lr": 2e-3, "weight_decay": 1e-4, "fused": True, "betas": [0.9, 0.999]}
+    assert optimizer["init_args"] == {**defaults, **own}
     monkeypatch.setattr(BiasedMF, "default_learning_rate", 0.5)
     assert main(["search", f"--config={study / 'config.yaml'}", "--search.root=again"]) == 0
     assert without_seconds(Path("again")).equals(without_seconds(study))

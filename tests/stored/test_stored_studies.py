@@ -1,5 +1,6 @@
 """A study, a comparison and a polish that an earlier version stored go on as before."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -50,8 +51,13 @@ def test_a_search_does_not_go_on_with_other_settings_or_data(capsys: pytest.Capt
     assert "was begun with other data" in capsys.readouterr().err
 
 
+def in_todays_words(summary: Path) -> str:
+    """Return a stored summary as it is written today: epochs without a better metric were validations."""
+    return re.sub(r"(\d) epochs without", r"\1 validations without", summary.read_text())
+
+
 def test_a_comparison_keeps_its_trainings_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
-    before, trainings = Path("compare/summary.md").read_text(), pd.read_csv("compare/trainings.csv")
+    before, trainings = in_todays_words(Path("compare/summary.md")), pd.read_csv("compare/trainings.csv")
     assert main([*COMPARE, "--seeds=2"]) == 1
     assert "compare.patience was 5 and is 20" in capsys.readouterr().err
     as_it_was = [*COMPARE, "--patience=5"]
@@ -63,7 +69,7 @@ def test_a_comparison_keeps_its_trainings_and_goes_on(capsys: pytest.CaptureFixt
 
 
 def test_a_polish_keeps_its_trainings_and_goes_on() -> None:
-    before = Path("polish/summary.md").read_text()
+    before = in_todays_words(Path("polish/summary.md"))
     assert main([*POLISH, "--seeds=1"]) == 0
     assert Path("polish/summary.md").read_text() == before
     results = pd.read_csv("polish/results.csv")
