@@ -37,6 +37,8 @@ COMPARE = [
 #: Trainings of a candidate: the temperatures of the search's file.
 SETTINGS = 3
 RATES = [0.03, 0.1]
+#: Epochs from one validation of a comparison to the next, and validations without a better metric that end a training.
+VALIDATE_EVERY, PATIENCE = 5, 4
 KNOWN = ["SampledBPR", "PSL", "SLatK", "Talos"]
 #: BSL with a weight of its negatives.
 WEIGHTED_BSL = "logmeanexp(gap_t) + pos"
@@ -55,7 +57,8 @@ class Sizes:
         candidates: Candidates of a round.
         finalists: Finalists of a search.
         epochs: The most epochs of a candidate.
-        most_epochs: The most epochs of a finalist, and of a training in comparisons.
+        finalist_epochs: The most epochs of a finalist.
+        most_epochs: The most epochs of a training in comparisons, which ends after 20 without a better metric.
         training_seeds: Trainings of every loss in comparisons.
         trials: Settings that are tried for every loss in comparisons, the same number for all.
         negatives: Negatives of a row, shared by the batch.
@@ -65,7 +68,8 @@ class Sizes:
     candidates: int = 10
     finalists: int = 10
     epochs: int = 10
-    most_epochs: int = 60
+    finalist_epochs: int = 60
+    most_epochs: int = 150
     training_seeds: int = 8
     trials: int = 12
     negatives: int = 128
@@ -83,15 +87,15 @@ class Sizes:
     @property
     def of_search(self) -> list[str]:
         """The options of a search."""
-        names = ("rounds", "candidates", "finalists")
-        own = {**{name: getattr(self, name) for name in names}, "finalist_epochs": self.most_epochs}
-        budget = [text for name, size in own.items() for text in (f"--search.{name}", str(size))]
+        names = ("rounds", "candidates", "finalists", "finalist_epochs")
+        budget = [text for name in names for text in (f"--search.{name}", str(getattr(self, name)))]
         return [*self.of_data, *budget, "--trainer.max_epochs", str(self.epochs)]
 
     @property
     def of_comparison(self) -> list[str]:
         """The options of a comparison, but for its grid and the number of settings to try."""
-        return [*self.of_data, "--trainer.max_epochs", str(self.most_epochs), "--seeds", str(self.training_seeds)]
+        trainer = [f"--trainer.max_epochs={self.most_epochs}", f"--trainer.check_val_every_n_epoch={VALIDATE_EVERY}"]
+        return [*self.of_data, *trainer, "--compare.patience", str(PATIENCE), "--seeds", str(self.training_seeds)]
 
 
 _SIZES = Sizes()
@@ -217,7 +221,8 @@ def tuned_alone(root: Path, data: str, sizes: Sizes, seed: int) -> list[str]:
     """Tune the options of SL@20 alone, as often and as long as a search trains, then train it with the best of them."""
     own = ["--seed_everything", str(1000 * seed), "--compare.baseline", "SLatK", "--losses", "[]"]
     first = [*own, *sizes.of_comparison]
-    short = ["--trainer.max_epochs", str(sizes.epochs), "--seeds", "1", "--trials", str(sizes.trainings)]
+    short = [f"--trainer.max_epochs={sizes.epochs}", "--trainer.check_val_every_n_epoch=2"]
+    short += ["--seeds", "1", "--trials", str(sizes.trainings)]
     tried = compared(root / "tried", data, [*first, *short, *grid(RATES, weight_temperature=[1.0, 2.25])]).iloc[0]
     best = {name: [tried[name]] for name in ("temperature", "weight_temperature")}
     row = compared(root / "trained", data, [*first, "--trials", "1", *grid([tried["learning_rate"]], **best)]).iloc[0]
