@@ -3,6 +3,7 @@
 import sys
 from abc import ABC
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import pytorch_lightning as pl
@@ -155,9 +156,16 @@ class TrainedModule(QuickHooks, Exportable, ResumableTraining, pl.LightningModul
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer of all parameters."""
-        if self.optimizer is None:
-            return Adam(self.parameters(), **self.default_optimizer())
-        return self.optimizer(self.parameters())
+        make: OptimizerCallable = self.optimizer or partial(Adam, **self.default_optimizer())
+        optimizer = make(self.parameters())
+        if self._clips_scaled_gradients():
+            _leave_gradients_unscaled(optimizer)
+        return optimizer
+
+    def _clips_scaled_gradients(self) -> bool:
+        trainer = self._trainer
+        scaled = trainer is not None and getattr(trainer.precision_plugin, "scaler", None) is not None
+        return scaled and bool(trainer.gradient_clip_val)  # type: ignore[union-attr]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store how to rebuild the model, with the loss of this moment, since ``self.loss`` may have been replaced."""
@@ -165,6 +173,13 @@ class TrainedModule(QuickHooks, Exportable, ResumableTraining, pl.LightningModul
         hyper_parameters = checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY]
         hyper_parameters.update(self.plain_objects())
         note_how_to_rebuild(self, hyper_parameters)
+
+
+def _leave_gradients_unscaled(optimizer: Optimizer) -> None:
+    """Let the Trainer unscale gradients of half precision before it clips them, which a fused step does itself."""
+    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    for group in optimizer.param_groups:
+        group.update({"fused": False} if "fused" in group else {})
 
 
 def _plain(argument: Described | nn.ModuleList | None) -> Any:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins import MixedPrecision
 from sklearn.metrics import log_loss, roc_auc_score
 from torch.optim import SGD, Adam
 
@@ -240,6 +241,22 @@ def test_the_given_optimizer_gets_all_parameters(data: SyntheticInteractions) ->
     optimizer = model.configure_optimizers()
     assert isinstance(optimizer, SGD)
     assert len(optimizer.param_groups[0]["params"]) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize(("clip", "is_fused"), [(None, True), (1e-3, False)])
+def test_the_usual_optimizer_trains_in_half_precision_as_in_single_with_clipped_gradients_too(
+    data: SyntheticInteractions, clip: float | None, is_fused: bool
+) -> None:
+    trained = []
+    for plugins in ([], [MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))]):
+        trainer = quiet_trainer(max_epochs=3, plugins=plugins, gradient_clip_val=clip, gradient_clip_algorithm="value")
+        pl.seed_everything(0)
+        trainer.fit(build(BiasedMF, data), datamodule=data)
+        trained.append(trainer)
+    single, half = ([*trainer.lightning_module.parameters()] for trainer in trained)
+    for one, other in zip(single, half, strict=True):
+        assert torch.corrcoef(torch.stack([one.flatten(), other.flatten()])).min() > 0.99 or one.numel() == 1
+    assert trained[1].optimizers[0].param_groups[0]["fused"] == is_fused
 
 
 def test_impossible_sizes_are_refused() -> None:
