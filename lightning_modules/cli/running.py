@@ -4,8 +4,9 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from lightning_modules.cli.ending_signals import of_lightning, raised_signals, terminated
 from lightning_modules.cli.error_messages import own_message
@@ -29,7 +30,7 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
     """
     with raised_signals(), quiet_libraries():
         try:
-            _run_verb(arguments)
+            _run_verb(arguments, debug=debug)
         except (*_USER_ERRORS, of_lightning("lightning_fabric", "MisconfigurationException", ValueError)) as error:
             if debug:
                 raise
@@ -46,22 +47,44 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
     return 0
 
 
-def _run_verb(arguments: Sequence[str]) -> None:
+def _run_verb(arguments: Sequence[str], *, debug: bool) -> None:
+    command = _command_line(arguments[0])
+    with nullcontext() if debug else plain_warnings():
+        command(arguments)
+
+
+def _command_line(verb: str) -> Callable[[Sequence[str]], object]:
     # Lightning takes seconds to import.
-    if arguments[0] in PLAIN_VERBS:
+    if verb in PLAIN_VERBS:
         from lightning_modules.cli.plain_verbs import PlainCommandLine
 
-        PlainCommandLine(arguments)
-    else:
-        from lightning_modules.cli.lossmith_cli import CLI
+        return PlainCommandLine
+    from lightning_modules.cli.lossmith_cli import CLI
 
-        CLI(arguments)
+    return CLI
 
 
 def _say(message: str, status: int) -> int:
     rank = int(os.environ.get("LOCAL_RANK", 0))
     sys.stderr.write(f"{f'process {rank}: ' if rank else ''}{message}\n")
     return status
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print warnings for users as errors are printed, without the place in the code; Lightning's import undoes this."""
+    usual = warnings.formatwarning
+
+    def plain(message: Warning | str, category: type[Warning], *place: Any, **line: Any) -> str:
+        if issubclass(category, UserWarning):
+            return f"warning: {message}\n"
+        return usual(message, category, *place, **line)
+
+    warnings.formatwarning = plain
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """What a training says in the log, and what it leaves out."""
 
 import logging
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from lightning_modules.cli import plain_verbs
 from lightning_modules.cli.main import main
+from lightning_modules.cli.plain_verbs import PlainCommandLine
 from tests.cli.cli_helpers import DATA, MODEL, TRAINER
 
 FIT = ["fit", *MODEL, *DATA, *TRAINER]
@@ -31,6 +34,30 @@ def test_the_log_has_what_matters_and_no_advertisements(caplog: pytest.LogCaptur
     said = "\n".join(caplog.messages)
     assert "`max_epochs=1` reached" in said
     assert not any(word in said for word in ("Tip", "litlogger", "TPU", "GPU available: False", "Seed set"))
+
+
+@pytest.mark.parametrize(
+    ("options", "category", "told"),
+    [
+        ([], UserWarning, "warning: look\n"),
+        ([], FutureWarning, "place.py:3: FutureWarning: look\n"),
+        (["--debug"], UserWarning, "place.py:3: UserWarning: look\n"),
+    ],
+)
+def test_warnings_for_users_come_without_the_place_in_the_code(
+    options: list[str], category: type[Warning], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = warnings.formatwarning
+    formats: list[str] = []
+
+    class Noting(PlainCommandLine):
+        def __init__(self, arguments: Sequence[str]) -> None:
+            formats.append(warnings.formatwarning("look", category, "place.py", 3))
+
+    monkeypatch.setattr(plain_verbs, "PlainCommandLine", Noting)
+    assert main(["check", "--formulas=label - pred", *options]) == 0
+    assert formats == [told]
+    assert warnings.formatwarning is usual
 
 
 @pytest.mark.usefixtures("_logged")
