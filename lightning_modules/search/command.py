@@ -102,7 +102,8 @@ def run_search(
             if finalists is not None:
                 search.finalists = finalists_of(settings, folder, executor, finalists)
             folder.announce(console)
-            _watch(search, settings, folder, console, further)
+            work = _expected_work(settings, folder, trainer_recipe)
+            _watch(search, settings, folder, lambda: ProgressDisplay(console, work), further)
             search.run(folder.state)
     if folder.writes:
         _print_results(console, search, settings, folder, measurement_of(settings, trainer_recipe))
@@ -157,13 +158,13 @@ def _watch(
     search: LossSearch,
     settings: SearchSettings,
     folder: StudyFolder,
-    console: Console,
+    display: Callable[[], ProgressDisplay],
     further: Sequence[SearchObserver],
 ) -> None:
     """Let the process that writes keep snapshots and have observers."""
     if folder.ledger is not None:
         search.snapshots = folder.snapshots
-        search.observers = SearchObservers([*_observers(settings, folder, folder.ledger, console), *further])
+        search.observers = SearchObservers([display(), *_observers(settings, folder.ledger), *further])
 
 
 def _print_results(
@@ -275,14 +276,13 @@ def _group(
     )
 
 
-def _observers(settings: SearchSettings, folder: StudyFolder, ledger: Ledger, console: Console) -> list[SearchObserver]:
+def _observers(settings: SearchSettings, ledger: Ledger) -> list[SearchObserver]:
     root = Path(settings.root)
-    progress = ProgressDisplay(console, _expected_work(settings, folder))
     report = SearchTensorBoard(root, settings.named_space, settings.named_numerics, settings.named_temperature)
-    return [progress, ledger, FormulasFile(root), PictureFile(root), report]
+    return [ledger, FormulasFile(root), PictureFile(root), report]
 
 
-def _expected_work(settings: SearchSettings, folder: StudyFolder) -> ExpectedWork:
+def _expected_work(settings: SearchSettings, folder: StudyFolder, recipe: Mapping[str, Any]) -> ExpectedWork:
     budget, every = settings.limits.time_budget, settings.validate_every
     return ExpectedWork(
         rounds=settings.rounds,
@@ -292,7 +292,7 @@ def _expected_work(settings: SearchSettings, folder: StudyFolder) -> ExpectedWor
         settings=0 if settings.tuning is None else settings.tuning.of_baseline.at_least,
         finalists=settings.finalists,
         validations=1 + ((settings.rounds - 1) // every if every else 0),
-        finalist_weight=finalist_weight(settings),
+        finalist_weight=finalist_weight(settings, recipe),
         known_finalists=frozenset(folder.finalists),
         seconds=None if budget is None else lambda: budget - folder.clock.seconds,
     )

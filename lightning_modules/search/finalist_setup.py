@@ -18,8 +18,6 @@ from lightning_modules.training.tuning import Tuning
 # Vectors begin near 0, and the metric may stand still for ten epochs once the biases are learned. Rewards may do with
 # less, since the best of several settings counts.
 _LEAST_EPOCHS = 20
-# Measured with search/quickstart.yaml; the first finalist tells the true value.
-_TRAINING_WEIGHT = 4.0
 
 
 def finalist_training(
@@ -84,10 +82,16 @@ def finalists_of(
     )
 
 
-def finalist_weight(settings: SearchSettings) -> float:
-    """Return how many candidates take about as long as a finalist, which is trained once a setting and seed."""
+def finalist_weight(settings: SearchSettings, recipe: Mapping[str, Any]) -> float:
+    """Return how many candidates take about as long as a finalist, which is trained once a setting and seed.
+
+    By the most epochs of both; the first finalist tells the true value.
+    """
     tuning = Tuning.default() if settings.tuning is None else settings.tuning.of_baseline
-    return _TRAINING_WEIGHT * (tuning.at_least + settings.finalist_seeds - 1)
+    trainings = tuning.at_least + settings.finalist_seeds - 1
+    epochs = max(1, settings.halving.longest or recipe.get("max_epochs") or 1)
+    of_candidate = 1 if settings.tuning is None else len(settings.tuning.around(tuning.settings[0]).settings)
+    return trainings * settings.finalist_epochs / (epochs * of_candidate)
 
 
 def measurement_of(settings: SearchSettings, recipe: Mapping[str, Any]) -> Measurement:

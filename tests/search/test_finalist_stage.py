@@ -1,5 +1,6 @@
 """Whole searches that end with finalists: their results, their resumption, and what a reader is told."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.common.study_comparison import differences
 from lightning_modules.losses import BCE, FormulaLoss, LossObject
-from lightning_modules.search.finalist_setup import finalist_training
+from lightning_modules.search.finalist_setup import finalist_training, finalist_weight
 from lightning_modules.search.finalist_training import FinalistTraining
 from lightning_modules.search.ledger import Ledger, read_finalists
 from lightning_modules.search.reward_tuning import RewardTuning
@@ -82,6 +83,16 @@ def test_a_finalist_waits_twenty_epochs_and_at_least_as_many_validations_as_a_tr
     training = finalist_training(settings, untrained(data), data, data, {"check_val_every_n_epoch": every}, seed=5)
     assert training is not None
     assert training.training.patience == validations
+
+
+def test_a_finalist_counts_as_many_candidates_as_it_has_epochs_more() -> None:
+    tuning = RewardTuning(
+        [1e-3, 1e-2], [1e-4], refinements=0, learning_rate_factors=[1.0], weight_decay_factors=[1.0, 3.0]
+    )
+    settings = SearchSettings(finalists=1, finalist_seeds=3, finalist_epochs=60, tuning=tuning)
+    # Two settings and two further seeds of 60 epochs, beside two settings of 12, or of the ladder's longest budget.
+    assert finalist_weight(settings, {"max_epochs": 12}) == pytest.approx(4 * 60 / (2 * 12))
+    assert finalist_weight(dataclasses.replace(settings, ladder=[1, 3]), {}) == pytest.approx(4 * 60 / (2 * 3))
 
 
 def test_a_search_says_what_it_found_and_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
