@@ -1,8 +1,8 @@
 """What is a search for a listwise loss worth? Searches of one data set, and their answers trained beside known losses.
 
-Every arm has as many trainings: PPO, evolution and random search, each with and without the known losses as its first
-formulas, and SL@20, whose learning rate and temperatures alone are tried as often and as long. What was found is then
-tuned alike, tested beside tuned losses and closed-form models, and the best is tried on other data:
+Every arm has as many trainings: PPO, evolution and random search, which may begin with the known losses (+known), and
+SL@20, whose learning rate and temperatures alone are tried as often and as long. What was found is then tuned alike,
+tested beside tuned losses and closed-form models, and the best is tried on other data:
 
     python -m benchmarks.top_n_search data/amazon-electronic --others '[data/amazon-health, data/gowalla]'
 
@@ -13,7 +13,6 @@ trained again, so that the same command goes on.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +98,13 @@ class Sizes:
 
 
 _SIZES = Sizes()
+_ARMS = {"PPO": 5, "RandomSearch": 5, "RegularizedEvolution": 3, "PPO+known": 3, "RegularizedEvolution+known": 3}
 
 
 def main(
     root: str,
     others: Sequence[str] = (),
-    strategies: Sequence[str] = ("PPO", "RegularizedEvolution", "RandomSearch"),
-    seeded: Sequence[bool] = (False, True),
-    searches: int = 3,
+    arms: Mapping[str, int] = _ARMS,
     alone: int = 3,
     sizes: Sizes = _SIZES,
     work: str = "runs/top_n_search",
@@ -116,16 +114,13 @@ def main(
     Args:
         root: Folder of the data.
         others: Folders of other data, on which the best formula is tried.
-        strategies: Search strategies.
-        seeded: Whether the known losses are the first formulas: false, true or both.
-        searches: Searches of every arm, with the seeds 1, 2 and so on.
+        arms: Searches of every strategy, with the seeds 1, 2 and so on; +known after its name begins with known losses.
         alone: Searches of the settings of SL@20, with these seeds.
         sizes: How much is trained.
         work: Folder of searches and comparisons.
     """
     folder = Path(work).resolve() / Path(root).name
-    arms = product(range(1, searches + 1), seeded, strategies)
-    keys = [{"strategy": name, "seeded": known, "seed": seed} for seed, known, name in arms]
+    keys = [key for name, searches in arms.items() for key in keys_of(name, searches)]
     rows = finished_rows(folder / "searches.csv", keys, partial(searching, folder, root, sizes))
     found = [found_by(study_of(folder, key)) for key in keys]
     measured = measured_losses(folder, root, found, sizes)
@@ -145,6 +140,12 @@ def main(
         *transfer_report(folder, others, found, measured, sizes),
     ]
     write_report(f"top_n_search_{folder.name}", title=f"Searches for a listwise loss on {folder.name}", parts=parts)
+
+
+def keys_of(arm: str, searches: int) -> list[dict[str, Any]]:
+    """Return strategy, first formulas and seed of every search of an arm."""
+    strategy, _, known = arm.partition("+")
+    return [{"strategy": strategy, "seeded": known == "known", "seed": seed} for seed in range(1, searches + 1)]
 
 
 def searching(folder: Path, root: str, sizes: Sizes, key: Mapping[str, Any]) -> dict[str, Any]:
