@@ -16,9 +16,9 @@ KINDS = (".csv", ".tsv", ".parquet")
 COMPRESSIONS = ("", ".gz", ".zst")
 _SUFFIXES = tuple(kind + compression for kind in KINDS for compression in COMPRESSIONS)
 _NAMES_OF_PARTS = "part-*"
-_SPLITS = ("train", "validation", "test")
 #: What the files of a split are called where they have no common name in front.
 NAMES_OF_SPLITS = {"train": ("train",), "validation": ("valid", "validation", "val"), "test": ("test",)}
+_SPLITS = tuple(NAMES_OF_SPLITS)
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 60
 _SHOWN = 12

@@ -177,9 +177,10 @@ class TrainedModule(QuickHooks, Exportable, ResumableTraining, pl.LightningModul
 
 def _leave_gradients_unscaled(optimizer: Optimizer) -> None:
     """Let the Trainer unscale gradients of half precision before it clips them, which a fused step does itself."""
-    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
-    for group in optimizer.param_groups:
-        group.update({"fused": False} if "fused" in group else {})
+    if getattr(optimizer, "_step_supports_amp_scaling", False):
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        for group in optimizer.param_groups:
+            group["fused"] = False
 
 
 def _plain(argument: Described | nn.ModuleList | None) -> Any:

@@ -89,14 +89,18 @@ def finalist_weight(settings: SearchSettings, recipe: Mapping[str, Any]) -> floa
     """
     tuning = Tuning.default() if settings.tuning is None else settings.tuning.of_baseline
     trainings = tuning.at_least + settings.finalist_seeds - 1
-    epochs = max(1, settings.halving.longest or recipe.get("max_epochs") or 1)
+    epochs = max(1, _reward_epochs(settings, recipe) or 1)
     of_candidate = 1 if settings.tuning is None else len(settings.tuning.around(tuning.settings[0]).settings)
     return trainings * settings.finalist_epochs / (epochs * of_candidate)
 
 
+def _reward_epochs(settings: SearchSettings, recipe: Mapping[str, Any]) -> int | None:
+    return settings.halving.longest or recipe.get("max_epochs")
+
+
 def measurement_of(settings: SearchSettings, recipe: Mapping[str, Any]) -> Measurement:
     """Return how rewards and finalists are measured, for reports."""
-    epochs, baseline = settings.halving.longest or recipe.get("max_epochs"), settings.compared_baseline.title
+    epochs, baseline = _reward_epochs(settings, recipe), settings.compared_baseline.title
     return Measurement(
         monitor=settings.monitor,
         reward=reward_length(epochs, tuned_around="" if settings.tuning is None else baseline),

@@ -97,7 +97,7 @@ def test_every_setting_of_the_baseline_is_told_with_its_score() -> None:
     told: list[tuple[Setting, float | None]] = []
     trials(evaluator).measure_baseline(lambda setting, score: told.append((setting, score)))
     tuning = [each.settings[0] for each in evaluator.assignments if len(each.settings) == 1]
-    # Settings that end together are told in the order of the grid, whichever of them was trained first.
+    # Settings of one list are trained side by side, so that they may be told of in another order.
     assert len(told) == len(tuning)
     assert dict(told) == {each: evaluator.score("BCE", each) for each in tuning}
 
