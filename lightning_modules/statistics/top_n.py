@@ -6,8 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_modules.utilities.compiled import compiles_for
+
 #: The metrics of every user, in the order of :func:`values_of_users`.
 METRICS = ("recall", "ndcg", "hit_rate", "precision", "mrr", "map")
+# The time of the compiled loop grows with the square of the length.
+_LONGEST_COMPILED = 100
 
 
 class TopItems(NamedTuple):
@@ -23,10 +27,11 @@ class TopItems(NamedTuple):
 
 
 def top_items(scores: Tensor, seen: Tensor, k: int) -> TopItems:
-    """Return the best items that users have not seen, as a stable sort would order them, out of one ``topk``.
+    """Return the best items that users have not seen, as a stable sort would order them.
 
-    Beside the scores the memory for a block of users is that of ``topk`` and, where the last place is tied, once the
-    scores of these users.
+    On processors a compiled loop keeps the best of every user. Elsewhere, and for long lists, they are those of one
+    ``topk``, whose memory beside the scores is its own and, where the last place is tied, once the scores of these
+    users.
 
     Args:
         scores: Scores of all items, float [users, items]; those of seen items are overwritten with -inf.
@@ -35,6 +40,10 @@ def top_items(scores: Tensor, seen: Tensor, k: int) -> TopItems:
     """
     scores[seen[0], seen[1]] = -torch.inf
     num_items = scores.shape[1]
+    if k <= _LONGEST_COMPILED and compiles_for(scores):
+        from lightning_modules.statistics.top_items_kernel import best_items  # compiles when it is first called
+
+        return TopItems(*best_items(scores, min(k, num_items)))
     # One more than asked for shows whether the last place is tied.
     score, item = scores.topk(min(k + 1, num_items), dim=1)
     if k < num_items:

@@ -14,6 +14,7 @@ from torchmetrics.functional.retrieval import (
     retrieval_reciprocal_rank,
 )
 
+from lightning_modules.statistics import top_n
 from lightning_modules.statistics.top_n import METRICS, hits, top_items, values_of_users
 
 NOTHING = torch.empty(2, 0, dtype=torch.int64)
@@ -81,9 +82,16 @@ def by_counting(ranked: list[int], relevant: set[int], k: int) -> dict[str, floa
     }
 
 
+@pytest.mark.parametrize("longest", [0, 100], ids=["topk", "compiled"])
 @settings(deadline=None, derandomize=True)
-@given(st.data())
-def test_tied_and_seen_items_are_settled_as_by_a_stable_sort(data: st.DataObject) -> None:
+@given(data=st.data())
+def test_tied_and_seen_items_are_settled_as_by_a_stable_sort(longest: int, data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(top_n, "_LONGEST_COMPILED", longest)
+        settled_as_by_a_stable_sort(data)
+
+
+def settled_as_by_a_stable_sort(data: st.DataObject) -> None:
     num_items = data.draw(st.integers(1, 12))
     cells = st.lists(st.integers(0, 2), min_size=num_items, max_size=num_items)
     rows = data.draw(st.lists(cells, min_size=1, max_size=4))
@@ -104,6 +112,19 @@ def test_tied_and_seen_items_are_settled_as_by_a_stable_sort(data: st.DataObject
         for name in METRICS:
             expected = by_counting(ranked, sought, k)[name] if sought else float("nan")
             assert float(found[name, k][user]) == pytest.approx(expected, rel=1e-5, nan_ok=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [1, 7, 100])
+def test_the_best_of_long_catalogues_are_those_of_a_stable_sort(k: int, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(k)
+    scores = torch.randn(40, 333, generator=generator, dtype=dtype)
+    scores[:20] = scores[:20].round()
+    scores[10:30, ::9], scores[15:25, ::50], scores[20:22, :200] = -torch.inf, torch.inf, torch.nan
+    expected = scores.sort(dim=1, descending=True, stable=True)
+    found = top_items(scores, NOTHING, k)
+    assert torch.equal(found.item, expected.indices[:, :k])
+    torch.testing.assert_close(found.score, expected.values[:, :k], rtol=0, atol=0, equal_nan=True)
 
 
 def test_users_without_relevant_items_have_no_value() -> None:
