@@ -1,16 +1,17 @@
 """What is a search for a listwise loss worth? Searches of one data set, and their answers trained beside known losses.
 
 Every arm has as many trainings: PPO, evolution and random search, which may begin with the known losses (+known), and
-SL@20, whose learning rate and temperatures alone are tried as often and as long. What was found is then tuned alike,
-tested beside tuned losses and closed-form models, and the best is tried on other data:
+SL@20, whose learning rate and temperatures alone are tried as often and as long. Strategies are compared by what their
+searches' finalists have on validation more than the tuned sampled softmax. The best of all are tuned alike and tested
+beside known losses and closed-form models, and the best one is tried on other data:
 
     python -m benchmarks.top_n_search data/amazon-electronic --others '[data/amazon-health, data/gowalla]'
 
-What a search found is its answer, or else its formula with the highest reward. What is in the working folder is not
-trained again, so that the same command goes on.
+What a search found is its finalist that is best on validation, be it an answer or not. What is in the working folder is
+not trained again, so that the same command goes on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,10 +42,11 @@ VALIDATE_EVERY, PATIENCE = 5, 4
 KNOWN = ["SampledBPR", "PSL", "SLatK", "Talos"]
 #: BSL with a weight of its negatives.
 WEIGHTED_BSL = "logmeanexp(gap_t) + pos"
-HEADER = [
-    *("strategy", "begins with known losses", "seed", "found", "operators", "temperature", "is its answer"),
-    *("validation", "test", "over sampled softmax", "95 % interval", "p", "processor seconds of the search"),
+SEARCHED = [
+    *("strategy", "begins with known losses", "seed", "found", "operators", "temperature", "reward"),
+    *("validation over sampled softmax (se)", "is an answer", "processor seconds"),
 ]
+OVER_BASELINE = ["test", "over sampled softmax", "95 % interval", "p"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def main(
     others: Sequence[str] = (),
     arms: Mapping[str, int] = _ARMS,
     alone: int = 3,
+    tested: int = 3,
     sizes: Sizes = _SIZES,
     work: str = "runs/top_n_search",
 ) -> None:
@@ -116,28 +119,29 @@ def main(
         others: Folders of other data, on which the best formula is tried.
         arms: Searches of every strategy, with the seeds 1, 2 and so on; +known after its name begins with known losses.
         alone: Searches of the settings of SL@20, with these seeds.
+        tested: Formulas that are tested, the best on validation.
         sizes: How much is trained.
         work: Folder of searches and comparisons.
     """
     folder = Path(work).resolve() / Path(root).name
     keys = [key for name, searches in arms.items() for key in keys_of(name, searches)]
     rows = finished_rows(folder / "searches.csv", keys, partial(searching, folder, root, sizes))
-    found = [found_by(study_of(folder, key)) for key in keys]
-    measured = measured_losses(folder, root, found, sizes)
-    settings = [tuned_alone(folder / f"slatk_{seed}", root, sizes, seed) for seed in range(1, alone + 1)]
+    found = pd.DataFrame([row | found_by(study_of(folder, row)) for row in rows])
+    best = found.sort_values("validated", ascending=False).drop_duplicates("formula").head(tested)
+    measured = measured_losses(folder, root, best["reference"], sizes)
     lines = [[name, line_of(name, root, sizes.training_seeds), "-", "-", "-"] for name in LINES]
     parts = [
         f"MF of 64 dimensions, {sizes.negatives} negatives. A search trains {sizes.trainings} times, candidates for at "
-        f"most {sizes.epochs} epochs; every loss in a comparison is trained with {sizes.trials} settings for at most "
-        f"{sizes.most_epochs} epochs, and tested with {sizes.training_seeds} seeds. Metrics are NDCG@20.",
-        table(HEADER, [searched(row, each, measured) for row, each in zip(rows, found, strict=True)]),
-        "NDCG@20 on the test rows, of every search:",
-        strategy_differences(tested(rows, found, measured), "test", paired=False),
-        table(["known", "test", "over sampled softmax", "95 % interval", "p"], [*known(measured), *lines]),
-        f"SL@20 with the best on validation of {sizes.trainings} settings of its learning rate and temperatures, each "
-        f"tried for {sizes.epochs} epochs:",
-        table(["seed", "validation", "test", "settings"], settings),
-        *transfer_report(folder, others, found, measured, sizes),
+        f"most {sizes.epochs} epochs, and {sizes.finalists} finalists for at most {sizes.finalist_epochs}. Metrics are "
+        "NDCG@20; rewards and validation are over the sampled softmax, which each search tunes like its candidates.",
+        table(SEARCHED, [searched(row) for row in found.to_dict("records")]),
+        "On validation over the sampled softmax, the best finalist of every search:",
+        strategy_differences(named_strategies(found), "validated", paired=False),
+        f"On the test rows: every loss is trained with {sizes.trials} settings for at most {sizes.most_epochs} epochs, "
+        f"and tested with {sizes.training_seeds} seeds.",
+        table(["loss", *OVER_BASELINE], [*tested_rows(best, measured), *known(measured), *lines]),
+        *alone_report(folder, root, alone, sizes),
+        *transfer_report(folder, others, best.iloc[0], measured, sizes),
     ]
     write_report(f"top_n_search_{folder.name}", title=f"Searches for a listwise loss on {folder.name}", parts=parts)
 
@@ -156,9 +160,8 @@ def searching(folder: Path, root: str, sizes: Sizes, key: Mapping[str, Any]) -> 
     return {"seconds": search(study_of(folder, key), options)}
 
 
-def measured_losses(folder: Path, root: str, found: Sequence[Mapping[str, Any]], sizes: Sizes) -> pd.DataFrame:
-    """Compare the known losses, and what the searches found, and return the figures by the name of the loss."""
-    formulas = dict.fromkeys(each["reference"] for each in found)
+def measured_losses(folder: Path, root: str, formulas: Iterable[str], sizes: Sizes) -> pd.DataFrame:
+    """Compare the known losses, and formulas of the searches, and return the figures by the name of the loss."""
     parts = {
         "compare_known": ["--formulas", WEIGHTED_BSL, "--losses", f"[{', '.join(KNOWN)}]"],
         "compare": ["--formulas", *formulas, "--losses", "[]"],
@@ -171,17 +174,16 @@ def measured_losses(folder: Path, root: str, found: Sequence[Mapping[str, Any]],
 
 
 def transfer_report(
-    folder: Path, others: Sequence[str], found: Sequence[Mapping[str, Any]], measured: pd.DataFrame, sizes: Sizes
+    folder: Path, others: Sequence[str], best: Mapping[str, Any], measured: pd.DataFrame, sizes: Sizes
 ) -> list[str]:
-    """Return the parts on the formula that is best on validation, trained on other data; none without these."""
+    """Return the parts on a formula, trained on other data; none without these."""
     if not others:
         return []
-    best = max(found, key=lambda each: measured.loc[each["formula"], VALIDATION])
     rate = float(measured.loc[best["formula"], "learning_rate"])
     rows = [row for other in others for row in transferred(folder, other, best, rate, sizes)]
     return [
         f"`{best['title']}`, the best on validation, on other data, over sampled softmax tuned alike:",
-        table(["data", "tuned anew", "test", "over sampled softmax", "95 % interval", "p"], rows),
+        table(["data", "tuned anew", *OVER_BASELINE], rows),
     ]
 
 
@@ -196,13 +198,13 @@ def study_of(folder: Path, key: Mapping[str, Any]) -> Path:
 
 
 def found_by(root: Path) -> dict[str, Any]:
-    """Return what a search found: its answer, or else the formula with the highest reward."""
+    """Return the finalist of a search that is best on validation."""
     study = Study.read(root)
-    answers = study.candidates[study.candidates["is_answer"]]
-    row = (answers if len(answers) else study.candidates).iloc[0]
+    row = study.candidates.sort_values("validated", ascending=False, kind="stable").iloc[0]
     loss = study.loss(int(row["rank"]))
-    named = {"formula": loss.identity, "title": loss.title, "operators": row["operators"]}
-    return {**named, "reference": f"{root}#{row['rank']}", "is_answer": len(answers) > 0}
+    names = ("operators", "reward", "validated", "validated_se", "validated_temperature", "is_answer")
+    named = {"formula": loss.identity, "title": loss.title, "reference": f"{root}#{row['rank']}"}
+    return named | {name: row[name] for name in names}
 
 
 def grid(rates: Sequence[float], **options: Sequence[float]) -> list[str]:
@@ -216,6 +218,18 @@ def compared(root: Path, data: str, options: Sequence[str]) -> pd.DataFrame:
     """Compare losses with the tuned sampled softmax and return the figures by the name of the loss."""
     run([*COMPARE, *data_of(data), "--compare.root", str(root), *options])
     return pd.read_csv(root / "summary.csv").set_index("loss")
+
+
+def alone_report(folder: Path, root: str, searches: int, sizes: Sizes) -> list[str]:
+    """Return the parts on searches of the settings of SL@20; none without these."""
+    if not searches:
+        return []
+    rows = [tuned_alone(folder / f"slatk_{seed}", root, sizes, seed) for seed in range(1, searches + 1)]
+    return [
+        f"SL@20 with the best on validation of {sizes.trainings} settings of its learning rate and temperatures, each "
+        f"tried for {sizes.epochs} epochs:",
+        table(["seed", "validation", "test", "settings"], rows),
+    ]
 
 
 def tuned_alone(root: Path, data: str, sizes: Sizes, seed: int) -> list[str]:
@@ -249,22 +263,24 @@ def line_of(name: str, root: str, seeds: int) -> str:
     return f"{fitted_line(name, data, seeds)[0][TEST].mean():.4f}"
 
 
-def searched(row: Mapping[str, Any], found: Mapping[str, Any], measured: pd.DataFrame) -> list[str]:
+def searched(row: Mapping[str, Any]) -> list[str]:
     """Return a search's row of the table."""
-    figures = measured.loc[found["formula"]]
     arm = [row["strategy"], "yes" if row["seeded"] else "no", str(row["seed"])]
-    formula = [f"`{found['title']}`", f"{found['operators']:.0f}", f"{figures['temperature']:g}"]
-    answers = ["yes" if found["is_answer"] else "no", f"{figures[VALIDATION]:.4f}"]
-    return [*arm, *formula, *answers, *over_baseline(figures), shown_seconds(row["seconds"])]
+    formula = [f"`{row['title']}`", f"{row['operators']:.0f}", f"{row['validated_temperature']:g}"]
+    gained = [f"{row['reward']:+.4f}", f"{row['validated']:+.4f} ({row['validated_se']:.4f})"]
+    return [*arm, *formula, *gained, "yes" if row["is_answer"] else "no", shown_seconds(row["seconds"])]
 
 
-def tested(
-    rows: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]], measured: pd.DataFrame
-) -> pd.DataFrame:
-    """Return the test metric of what every search found, with its seed, and its strategy and first formulas."""
-    test = [measured.loc[each["formula"], TEST] for each in found]
-    names = [f"{row['strategy']}, known losses first" if row["seeded"] else row["strategy"] for row in rows]
-    return pd.DataFrame({"strategy": names, "seed": [row["seed"] for row in rows], "test": test})
+def named_strategies(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the searches with their first formulas in the name of the strategy."""
+    seeded = found["seeded"].map({True: ", known losses first", False: ""})
+    return found.assign(strategy=found["strategy"] + seeded)
+
+
+def tested_rows(best: pd.DataFrame, measured: pd.DataFrame) -> list[list[str]]:
+    """Return the rows of the formulas that were tested."""
+    pairs = zip(best["title"], best["formula"], strict=True)
+    return [[f"`{title}`", *over_baseline(measured.loc[formula])] for title, formula in pairs]
 
 
 def over_baseline(row: Mapping[str, Any]) -> list[str]:
