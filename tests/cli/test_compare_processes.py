@@ -18,6 +18,7 @@ from tests.cli.test_compare import COMPARE
 # Every comparison is one of many trainings in processes of its own.
 pytestmark = pytest.mark.slow
 LONGER = [*COMPARE, "--losses", "MSE", "Focal", "--seeds=3"]
+WORKERS = ["--executor=process", "--workers=2"]
 
 
 def done(root: Path) -> int:
@@ -38,9 +39,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("workers", [[], ["--executor=process", "--workers=2"]], ids=["serial", "workers"])
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+    ("number", "status", "workers"),
+    [
+        pytest.param(signal.SIGINT, 130, [], id="SIGINT-serial"),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, [], id="SIGKILL-serial"),
+        pytest.param(signal.SIGTERM, 143, WORKERS, id="SIGTERM-workers"),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, WORKERS, id="SIGKILL-workers"),
+    ],
 )
 def test_a_comparison_goes_on_where_it_was_ended(
     number: signal.Signals, status: int, workers: list[str], server: ForkServer, whole: Path, tmp_path: Path

@@ -33,8 +33,8 @@ def survives(killer: Killer, kills: int, workers: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_search_that_is_killed_fifteen_times(server: ForkServer, tmp_path: Path) -> None:
-    survives(Killer(server, tmp_path, SEARCH, seed=1), kills=15, workers=1)
+def test_a_search_that_is_killed_six_times(server: ForkServer, tmp_path: Path) -> None:
+    survives(Killer(server, tmp_path, SEARCH, seed=1), kills=6, workers=1)
 
 
 @pytest.mark.slow
