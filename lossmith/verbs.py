@@ -20,6 +20,8 @@ from lossmith.study import SearchStudy
 OnTrial = Callable[[Candidate], object]
 OnRound = Callable[[RoundSummary], object]
 
+_FINALISTS = 10
+
 
 class Callbacks(SearchObserver):
     """Calls functions of a program when something of a search is known.
@@ -51,7 +53,7 @@ def search(
     time_budget: str | float | None = None,
     patience: int | None = None,
     root: str | Path = "runs/search",
-    finalists: int | None = 10,
+    finalists: int | None = None,
     columns: Mapping[str, str] | None = None,
     config: str | Path | None = None,
     trainer: Mapping[str, Any] | None = None,
@@ -74,8 +76,8 @@ def search(
         time_budget: Time after which no further round begins, such as ``10m`` or a number of seconds.
         patience: Rounds without a better formula that end the search.
         root: The study's folder.
-        finalists: Best formulas to train to convergence, of which one may become the answer; 0 for none, ``None`` for
-            the configuration's number.
+        finalists: Best formulas to train to convergence, of which one may become the answer; 0 for none. By default the
+            configuration's number, or 10 without a configuration.
         columns: The columns of a table by their meaning, ``{"user": ..., "item": ..., "label": ...}``; by default
             ``uid``, ``iid`` and ``label``.
         config: A configuration file for what is not given here, such as ``search/quickstart.yaml``.
@@ -105,7 +107,7 @@ def search(
         rounds=rounds,
         time_budget=time_budget,
         patience=patience,
-        finalists=finalists,
+        finalists=_FINALISTS if finalists is None and config is None else finalists,
     )
     request = _request("search", root, own, section, seed)
     request.handed.loggers = loggers

@@ -19,6 +19,8 @@ from lightning_modules.search.reward_tuning import RewardTuning
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.strategies import RandomSearch
 from lossmith.description import IndescribableError, described_data, described_model, plain
+from lossmith.session import Request
+from lossmith.study import SearchStudy
 from lossmith.tables import described_table
 from tests.lossmith.modules import Net, Pairs
 from tests.lossmith.small import search
@@ -153,3 +155,17 @@ def test_an_unknown_name_is_no_attribute() -> None:
     assert "search" in dir(lossmith)
     with pytest.raises(AttributeError, match="no attribute 'serch'"):
         lossmith.serch  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, 10), ({"config": "search/quickstart.yaml"}, None), ({"config": "search/quickstart.yaml", "finalists": 3}, 3)],
+)
+def test_the_number_of_finalists_is_the_configurations_unless_it_is_given(
+    given: dict[str, Any], expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+    monkeypatch.setattr(Request, "run", lambda request, config: asked.append(request))
+    monkeypatch.setattr(SearchStudy, "read", lambda root: None)
+    lossmith.search("BiasedMF", SyntheticInteractions(), **given)
+    assert asked[0].sections["search"].get("finalists") == expected
