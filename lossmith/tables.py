@@ -1,6 +1,7 @@
 """Tables in memory as a file beside the study, from which the command line goes on too."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,10 @@ def _as_arrow(table: Any) -> pa.Table:
 def _keep(table: pa.Table, path: Path) -> None:
     """Write a table, unless the file holds it; another one there is what a study was begun with."""
     if path.exists():
-        if not pq.read_table(path).equals(table):
+        # What Parquet does not have, such as categories of numbers and times in seconds, is read as other types.
+        as_stored = BytesIO()
+        pq.write_table(table, as_stored)
+        if not pq.read_table(path).to_pandas().equals(pq.read_table(as_stored).to_pandas()):
             raise ValueError(f"'{path}' holds another table than the one given: name another folder with root")
         return
     path.parent.mkdir(parents=True, exist_ok=True)
