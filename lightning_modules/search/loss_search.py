@@ -135,8 +135,11 @@ class LossSearch:
         self.observers.on_end()
 
     def _know_baseline(self) -> None:
-        """Let formulas that train as the baseline does, where scales do not count, be duplicates with its reward."""
-        if self.scale is not None:
+        """Let formulas that train as the baseline does, where scales do not count, be duplicates with its reward.
+
+        That is known, 0, where rewards are differences to it.
+        """
+        if self.scale is not None and self.trials.baseline.loss is not None:
             self.history.know(self.sampler.screening.take_loss(self.scale.baseline), 0.0)
 
     def _train_references(self) -> None:

@@ -118,7 +118,10 @@ def test_a_search_trains_and_records_the_scaled_formula(tmp_path: Path, monkeypa
 
 def test_a_search_does_not_train_what_trains_as_the_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_figures(monkeypatch)
-    for name, normalize_scale in (("scaled", True), ("not scaled", False)):
+    cases = {"scaled": {"normalize_scale": True}, "not scaled": {"normalize_scale": False}}
+    # The reward of what trains as the baseline is not known where rewards are no differences to it.
+    cases["absolute"] = {"normalize_scale": True, "relative": False}
+    for name, options in cases.items():
         search(
             tmp_path / name,
             strategy="random",
@@ -126,11 +129,11 @@ def test_a_search_does_not_train_what_trains_as_the_baseline(tmp_path: Path, mon
             references=[],
             seeds=["(label - pred)**2"],
             baseline=MSE(),
-            normalize_scale=normalize_scale,
+            **options,
         )
     error = Formula.parse("(label - pred)**2").simplify()
-    trained = [read_ledger(tmp_path / name)["simplified"].map(Formula.parse) for name in ("scaled", "not scaled")]
-    assert [any(unscaled(formula) == error for formula in formulas) for formulas in trained] == [False, True]
+    trained = [read_ledger(tmp_path / name)["simplified"].map(Formula.parse) for name in cases]
+    assert [any(unscaled(formula) == error for formula in formulas) for formulas in trained] == [False, True, True]
 
 
 def test_formulas_of_scores_are_scaled_too() -> None:
