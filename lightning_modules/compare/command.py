@@ -31,7 +31,7 @@ from lightning_modules.training.full_training import TRAINED
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock
-from lightning_modules.utilities.processes import is_first, quick_collections, torch_threads
+from lightning_modules.utilities.processes import broadcast_from_first, is_first, quick_collections, torch_threads
 from lightning_modules.utilities.row_table import tell
 
 
@@ -85,6 +85,8 @@ def run_compare(
                 training.say_how()
             test = EffectivenessTest(training, plan, records, observers, executor)
             chosen = _train(test, losses.all, observers)
+        # The other processes read what the first one has written.
+        broadcast_from_first(None)
         report = ComparisonEvaluation(settings, plan, losses, chosen, records, criterion, *names, seed).report()
         if is_first():
             report.write(root)
