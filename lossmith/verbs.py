@@ -125,6 +125,7 @@ def compare(
     losses: Sequence[LossObject | str | None] | None = None,
     *,
     study: Study | str | Path | Sequence[Study | str | Path] | None = None,
+    random_study: Study | str | Path | Sequence[Study | str | Path] | None = None,
     seeds: int | None = None,
     root: str | Path = "runs/compare",
     columns: Mapping[str, str] | None = None,
@@ -142,6 +143,7 @@ def compare(
             suit the model are compared.
         study: A study to audit: its answer and best formulas are compared too, and model and data may be left out. Of
             several, the audit counts the spread between searches.
+        random_study: A study of RandomSearch, or several, to audit the search against.
         seeds: Trainings of each loss.
         root: Folder of the comparison.
         columns: As for :func:`search`.
@@ -168,10 +170,10 @@ def compare(
     request = _request("compare", root, options_of(options, root=str(root), seeds=seeds, losses=named), section, seed)
     request.add_model(model)
     request.add_data(data, columns, model)
-    if study is not None:
-        studies = [study] if isinstance(study, Study | str | Path) else study
+    for name, given in options_of({}, study=study, random_study=random_study).items():
+        studies = [given] if isinstance(given, Study | str | Path) else given
         roots = [str(each.root if isinstance(each, Study) else each) for each in studies]
-        request.arguments = (f"--compare.study={json.dumps(roots)}",)
+        request.arguments += (f"--compare.{name}={json.dumps(roots)}",)
     report: ComparisonReport = request.run(config)
     return report
 

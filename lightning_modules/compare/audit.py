@@ -3,12 +3,15 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lightning_modules.compare.compared_losses import RANDOM, SEARCH
+from lightning_modules.compare.compared_losses import RANDOM, SEARCH, SearchedLosses
 from lightning_modules.compare.resampling import Resampled
 from lightning_modules.compare.results import LossResult
 from lightning_modules.statistics.significance import Difference, holm, resolvable_difference
+
+#: Of a loss to itself, which nothing needs to be tested for.
+NO_DIFFERENCE = Difference(0.0, 0.0, 0.0, 0.0, math.nan)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,9 @@ class AuditResult:
 
     @property
     def words(self) -> str:
-        """The outcome: beat, lost to, or cannot be told apart from."""
+        """The outcome: beat, lost to, cannot be told apart from, or has the same loss as."""
+        if _is_of_same(self.difference):
+            return "has the same loss as"
         if math.isnan(self.p_value):
             return "could not be tested against"
         if self.p_value >= self.level:
@@ -133,27 +138,55 @@ class Audit(Verdict):
         yield "The audit is of one search: another seed finds other formulas, which the intervals do not cover."
 
 
-def audit(results: Sequence[LossResult], resampled: Resampled, trained_candidates: int) -> Audit | None:
-    """Return the audit of the searched formulas among the losses; ``None`` if there are none, or none was trained.
+def audit(
+    searches: Sequence[SearchedLosses],
+    results: Sequence[LossResult],
+    resampled: Resampled,
+    trained_candidates: int,
+) -> Audit | None:
+    """Return the audit of a search's formulas; ``None`` if it has none, or none was trained.
 
     Args:
+        searches: The search and, if there is one, the random search. A formula that both found is one of each.
         results: The results of all losses, the baseline first.
         resampled: Their bootstrapped test metric.
         trained_candidates: Candidates that each search has trained.
     """
-    best, rival = best_of(_of_group(results, SEARCH)), best_of(_of_group(results, RANDOM))
+    by_title = {result.loss.title: result for result in results}
+    found = {search.arm: best_found(search, by_title) for search in searches}
+    best, rival = found.get(SEARCH), found.get(RANDOM)
     if best is None:
         return None
     opponents = {results[0].loss.label: results[0]}
     if rival is not None:
-        opponents[f"random search ({rival.loss.label})"] = rival
-    differences = {name: resampled.difference(best.loss.title, each.loss.title) for name, each in opponents.items()}
+        opponents[f"random search ({_listed(rival, by_title)})"] = rival
+    differences = {name: _difference(resampled, best, each) for name, each in opponents.items()}
     tested = AuditResult.of_all(differences, 1 - resampled.confidence)
-    return Audit(best, tested, len(_of_group(results, SEARCH)), trained_candidates)
+    choices = {loss.title for search in searches if search.arm == SEARCH for loss in search.losses}
+    return Audit(best, tested, len(choices), trained_candidates)
+
+
+def _listed(found: LossResult, results: Mapping[str, LossResult]) -> str:
+    """Return the label of a search's formula, with the one in the table of losses where that is another."""
+    own, listed = found.loss.label, results[found.loss.title].loss.label
+    return own if own == listed else f"{own}, listed as {listed}"
+
+
+def _difference(resampled: Resampled, best: LossResult, opponent: LossResult) -> Difference:
+    if best.loss.title == opponent.loss.title:
+        return NO_DIFFERENCE
+    return resampled.difference(best.loss.title, opponent.loss.title)
+
+
+def _is_of_same(difference: Difference) -> bool:
+    """Return whether a difference is that of a loss to itself: known to be 0, and not tested."""
+    return difference.low == difference.high == 0 and math.isnan(difference.p_value)
 
 
 def difference_words(difference: Difference, p_value: float) -> str:
     """Return a difference with its interval and p-value."""
+    if _is_of_same(difference):
+        return "of 0, since the two are one loss"
     if math.isnan(difference.estimate):
         return "that is not known, for want of a sound training"
     if math.isnan(difference.low):
@@ -163,8 +196,18 @@ def difference_words(difference: Difference, p_value: float) -> str:
     )
 
 
-def _of_group(results: Sequence[LossResult], group: str) -> list[LossResult]:
-    return [result for result in results if result.loss.group == group]
+def best_found(search: SearchedLosses, results: Mapping[str, LossResult]) -> LossResult | None:
+    """Return the result of a search's formula with the best validation metric; ``None`` if none was trained.
+
+    Args:
+        search: The search.
+        results: The results of all losses, by title.
+    """
+    best = best_of([results[loss.title] for loss in search.losses])
+    if best is None:
+        return None
+    # A formula that is in the comparison under another name too has the name that it has in its search.
+    return replace(best, loss=next(loss for loss in search.losses if loss.title == best.loss.title))
 
 
 def best_of(results: Sequence[LossResult]) -> LossResult | None:

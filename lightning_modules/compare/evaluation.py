@@ -64,7 +64,7 @@ class ComparisonEvaluation:
         """Return the audit of one search or of several, and the arms of several."""
         trained = self.losses.trained_candidates
         if not self.losses.has_repeated_searches:
-            return audit(results, resampled, trained), ()
+            return audit(self.losses.searches, results, resampled, trained), ()
         repeated = repeated_audit(self.losses.searches, results, resampled, trained)
         return repeated, repeated.arms
 

@@ -23,7 +23,8 @@ class NamedSearch:
     """A search as the user names it.
 
     Attributes:
-        study: Its study; of one without a place, as it was after the candidates that count.
+        whole: Its study.
+        study: The same; of a search without a place, as it was after the candidates that count.
         arm: The group of its formulas.
         place: The place of the formula that stands for it, such as ``2``; empty for its best ones.
         candidates: Number of all its trained candidates.
@@ -31,6 +32,7 @@ class NamedSearch:
         found_nothing: Whether its answer is that nothing beats the baseline.
     """
 
+    whole: Study
     study: Study
     arm: str
     place: str
@@ -42,10 +44,10 @@ class NamedSearch:
     def of(cls, study: Study, arm: str, place: str) -> "NamedSearch":
         """Return the search of a study."""
         found_nothing = study.found_nothing and place in ("", _ANSWER)
-        return cls(study, arm, place, study.num_candidates, study.num_finalists, found_nothing)
+        return cls(study, study, arm, place, study.num_candidates, study.num_finalists, found_nothing)
 
     def formulas(self, points: torch.Generator, limit: int) -> Iterator[tuple[int, FormulaBased]]:
-        """Yield the formulas that may stand for it with their ranks, the answer first.
+        """Yield the formulas that may stand for it with their ranks in the whole study, the answer first.
 
         Args:
             points: Source of the points that formulas are checked on.
@@ -67,10 +69,15 @@ class NamedSearch:
             loss = self.study.loss(rank)
             # What was trained to convergence and won has shown more than a check can.
             if rank in answers or checked(loss, generator=points.manual_seed(seed)).keep:
-                yield rank, loss
+                yield self._rank_in_whole(rank), loss
                 limit -= 1
             if not limit:
                 return
+
+    def _rank_in_whole(self, rank: int) -> int:
+        # A study that was cut has ranks of its own, which name other formulas in its folder.
+        trained = self.study.candidates["id"].iloc[rank - 1]
+        return int(self.whole.candidates.set_index("id").loc[trained, "rank"])
 
 
 def named_searches(named: Mapping[str, Sequence[str]], sources: LossSources) -> tuple[NamedSearch, ...]:

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 
 import torch
 from torch import Tensor
 
-from lightning_modules.compare.audit import AuditResult, Verdict, best_of
+from lightning_modules.compare.audit import NO_DIFFERENCE, AuditResult, Verdict, best_found
 from lightning_modules.compare.compared_losses import RANDOM, SEARCH, SearchedLosses
 from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.resampling import Resampled
@@ -18,7 +18,6 @@ from lightning_modules.statistics.significance import Difference
 
 #: Of fewer searches the spread is hardly known: Student's t with two degrees of freedom has 4.3 standard errors.
 _FEW = 5
-_SAME = Difference(0.0, 0.0, 0.0, 0.0, math.nan)
 
 
 @dataclass(frozen=True)
@@ -176,13 +175,10 @@ def repeated_audit(
 def _result(
     search: SearchedLosses, results: Mapping[str, LossResult], baseline: LossResult, resampled: Resampled
 ) -> SearchResult:
-    best = best_of([results[loss.title] for loss in search.losses])
+    best = best_found(search, results)
     if best is None:
-        return SearchResult(search, baseline, False, _SAME)
-    # A formula that another search has found too has the name that it has there.
-    own = next(loss for loss in search.losses if loss.title == best.loss.title)
-    difference = resampled.difference(best.loss.title, baseline.loss.title)
-    return SearchResult(search, replace(best, loss=own), True, difference)
+        return SearchResult(search, baseline, False, NO_DIFFERENCE)
+    return SearchResult(search, best, True, resampled.difference(best.loss.title, baseline.loss.title))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.records import ComparisonRecords
+from lightning_modules.statistics.behrens_fisher import without_undefined
 from lightning_modules.statistics.significance import Difference, difference
 from lightning_modules.utilities.progress import working
 
@@ -35,8 +36,14 @@ class Resampled:
     parts: Mapping[str, "Resampled"] = field(default_factory=dict)
 
     def standard_error(self, title: str) -> float:
-        """Return the standard error of the mean of a loss's metric; nan if the loss has none."""
-        return float(self.values[title].mean(1).std()) if title in self.values else math.nan
+        """Return the standard error of the mean of a loss's metric; nan if the loss has none.
+
+        Resamples without a metric, as those with a single class are, are left out as they are of differences.
+        """
+        if title not in self.values:
+            return math.nan
+        defined = without_undefined(self.values[title])
+        return float(defined.mean(1).std()) if len(defined) > 1 else math.nan
 
     def difference(self, title: str, baseline: str) -> Difference:
         """Return a loss's difference to another; nan where there is no interval or no metric."""

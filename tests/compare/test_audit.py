@@ -1,10 +1,11 @@
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
 
 from lightning_modules.compare.audit import Audit, audit, difference_words
-from lightning_modules.compare.compared_losses import GIVEN, RANDOM, SEARCH
+from lightning_modules.compare.compared_losses import GIVEN, RANDOM, SEARCH, ComparedLoss, SearchedLosses
 from lightning_modules.compare.resampling import Resampled
 from lightning_modules.compare.results import LossResult
 from lightning_modules.statistics.significance import Difference, holm
@@ -29,9 +30,21 @@ def resampled(test_aucs: dict[str, float], *, noise: float = 0.002, seeds: int =
 
 
 def judged(test_aucs: dict[str, float], *others: LossResult, seeds: int = 2) -> Audit:
-    audited = audit([loss_result(BASELINE), *others], resampled(test_aucs, seeds=seeds), trained_candidates=40)
-    assert audited is not None
-    return audited
+    return judged_searches(searches_of(others), test_aucs, *others, seeds=seeds)
+
+
+def judged_searches(
+    searches: Sequence[SearchedLosses], test_aucs: dict[str, float], *others: LossResult, seeds: int = 2
+) -> Audit:
+    found = audit(searches, [loss_result(BASELINE), *others], resampled(test_aucs, seeds=seeds), trained_candidates=40)
+    assert found is not None
+    return found
+
+
+def searches_of(results: Sequence[LossResult]) -> list[SearchedLosses]:
+    """Return the search and the random search whose formulas are those of their groups."""
+    groups = {arm: tuple(each.loss for each in results if each.loss.group == arm) for arm in (SEARCH, RANDOM)}
+    return [SearchedLosses(arm, arm, losses) for arm, losses in groups.items() if losses]
 
 
 @pytest.mark.parametrize(
@@ -87,10 +100,48 @@ def test_a_broken_formula_of_random_search_is_no_opponent() -> None:
     assert [result.opponent for result in audited.results] == ["BCE"]
 
 
+def test_a_formula_that_both_searches_found_is_a_candidate_of_both() -> None:
+    shared = compared(FIRST.title, "RandomSearch #2", RANDOM)
+    arms = [SearchedLosses("ppo", SEARCH, (FIRST, SECOND)), SearchedLosses("random", RANDOM, (shared, RIVAL))]
+    best, worst = runs_of([0.9, 0.9]), runs_of([0.6, 0.6])
+    aucs = {"BCE": 0.7, FIRST.title: 0.75, SECOND.title: 0.8, RIVAL.title: 0.65}
+    # Validation prefers the search's own formula, and of the random search the one that both have found.
+    found = [loss_result(FIRST), loss_result(SECOND, best), loss_result(RIVAL, worst)]
+    audited = judged_searches(arms, aucs, *found)
+    assert (audited.best.loss, audited.choices) == (SECOND, 2)
+    assert [each.opponent for each in audited.results] == ["BCE", "random search (RandomSearch #2, listed as PPO #1)"]
+    assert audited.results[1].difference == resampled(aucs).difference(SECOND.title, FIRST.title)
+
+
+@pytest.mark.parametrize("others", [(), (RIVAL,)])
+def test_where_both_searches_chose_one_formula_the_difference_is_0(others: tuple[ComparedLoss, ...]) -> None:
+    shared = compared(FIRST.title, "RandomSearch #2", RANDOM)
+    arms = [SearchedLosses("ppo", SEARCH, (FIRST,)), SearchedLosses("random", RANDOM, (*others, shared))]
+    rest = [loss_result(each, runs_of([0.6, 0.6])) for each in others]
+    aucs = {"BCE": 0.7, FIRST.title: 0.75, RIVAL.title: 0.65}
+    audited = judged_searches(arms, aucs, loss_result(FIRST), *rest)
+    to_baseline, to_random = audited.results
+    assert (to_random.difference.estimate, to_random.beaten, to_random.supports_nothing) == (0.0, False, False)
+    # What is no test does not count among the tests.
+    assert to_baseline.p_value == to_baseline.difference.p_value < 0.05
+    random = "random search (RandomSearch #2, listed as PPO #1)"
+    assert f"the search beat BCE and has the same loss as {random}: " in audited.sentence
+    assert audited.sentence.endswith(f"; to {random} of 0, since the two are one loss.")
+
+
+def test_a_search_that_found_the_baseline_has_no_difference_to_it() -> None:
+    baseline, own = compared(FIRST.title, FIRST.title), compared(FIRST.title, "PPO #1", SEARCH)
+    searches = [SearchedLosses("ppo", SEARCH, (own,))]
+    audited = audit(searches, [loss_result(baseline)], resampled({FIRST.title: 0.7}), 40)
+    assert audited is not None
+    assert audited.outcome == f"has the same loss as {FIRST.title}"
+    assert (audited.best.loss.label, audited.results[0].difference.estimate) == ("PPO #1", 0.0)
+
+
 def test_without_a_searched_formula_that_was_trained_there_is_no_audit() -> None:
     broken = loss_result(FIRST, runs_of([0.7], [DIVERGED]))
     for others in ([], [loss_result(OTHER)], [loss_result(RIVAL)], [broken]):
-        assert audit([loss_result(BASELINE), *others], resampled({"BCE": 0.7}), 40) is None
+        assert audit(searches_of(others), [loss_result(BASELINE), *others], resampled({"BCE": 0.7}), 40) is None
 
 
 def test_one_seed_tests_nothing_but_has_an_estimate() -> None:

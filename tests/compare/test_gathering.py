@@ -9,6 +9,7 @@ from lightning_modules.compare.criteria import AreaUnderCurve
 from lightning_modules.compare.gathering import gather
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Numerics
+from lightning_modules.search.study import loss_of
 from tests.compare.compare_helpers import write_study
 
 SQUARE = "(label - pred)**2"
@@ -106,12 +107,27 @@ def test_searches_are_held_against_each_other_after_as_many_candidates(tmp_path:
     long = write_study(tmp_path / "long", rising, BOTH)
     short = write_study(tmp_path / "short", ["abs(label - pred) + (label - pred)**2", WRONG], BY_CHANCE)
     losses = gathered(study=str(long), random_study=str(short), top=1)
-    assert named(losses, SEARCH) == {"PPO #1": written(SOUND[1])}
+    assert named(losses, SEARCH) == {"PPO #3": written(SOUND[1])}
     assert named(losses, RANDOM) == {"RandomSearch #1": written("abs(label - pred) + (label - pred)**2")}
     assert losses.remarks == (
         f"of '{long}' only the first 2 candidates count, as many as the other search has trained",
     )
     assert losses.trained_candidates == 2
+
+
+def test_labels_have_the_ranks_of_whole_studies_which_name_the_formulas(tmp_path: Path) -> None:
+    # What was trained last is best, and has the first ranks of the whole study alone; MSE has no rank.
+    formulas = [SOUND[0], WRONG, SOUND[1], SOUND[2], SOUND[0]]
+    rising: list[Mapping[str, Any]] = [
+        {"formula": "MSE", "reward": 0.05, "kind": "reference", "round": 0},
+        *({"formula": formula, "reward": 0.1 * place} for place, formula in enumerate(formulas)),
+    ]
+    long = write_study(tmp_path / "long", rising, BOTH)
+    short = write_study(tmp_path / "short", [SOUND[3], WRONG, BLIND], BY_CHANCE)
+    labels = named(gathered(study=str(long), random_study=str(short), top=2), SEARCH)
+    assert labels == {"PPO #3": written(SOUND[1]), "PPO #5": written(SOUND[0])}
+    for label, title in labels.items():
+        assert loss_of(f"{long}#{label.removeprefix('PPO #')}").title == title  # type: ignore[union-attr]
 
 
 def test_searches_of_one_size_are_not_remarked(tmp_path: Path) -> None:

@@ -145,6 +145,26 @@ def test_resampling_users_draws_all_rows_of_a_user_together(tmp_path: Path) -> N
     assert len(set(rows[~rows.isnan()].tolist())) > 2
 
 
+def test_resamples_with_a_single_class_do_not_spoil_standard_errors() -> None:
+    generator = torch.Generator().manual_seed(0)
+    label = torch.zeros(60)
+    label[:4] = 1
+    scores = [torch.randn(2, 60, generator=generator) + skill * label for skill in (0.0, 1.0)]
+    options = {"resamples": 2000, "generator": generator, "progress": lambda done: None}
+    values = dict(zip(["MSE", "BCE"], AUC.bootstrap(scores, label, torch.arange(60), **options), strict=True))  # type: ignore[arg-type]
+    defined = values["BCE"][~values["BCE"].isnan().any(1)]
+    assert 1900 < len(defined) < 2000
+    observed = dict(zip(["MSE", "BCE"], [AUC.observed(each, label) for each in scores], strict=True))
+    result = Resampled(values, observed)
+    assert result.standard_error("BCE") == pytest.approx(defined.numpy().mean(1).std(ddof=1))
+    assert not math.isnan(result.difference("MSE", "BCE").standard_error)
+
+
+def test_of_a_single_resample_there_is_no_standard_error() -> None:
+    values = torch.tensor([[0.7, 0.8], [math.nan, 0.7]], dtype=torch.float64)
+    assert math.isnan(Resampled({"BCE": values}).standard_error("BCE"))
+
+
 def test_the_same_seed_resamples_the_same_rows_for_any_choice_of_losses(tmp_path: Path) -> None:
     records = written(tmp_path, {"BCE": 0.5, "MSE": 1.5}, range(2))
     options = {"by_user": True, "resamples": 50, "confidence": 0.95}

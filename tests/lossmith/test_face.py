@@ -1,6 +1,7 @@
 """What Python hands to the verbs: configurations that the command line reads, objects that none can name, errors."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.reward_tuning import RewardTuning
 from lightning_modules.search.settings import SearchSettings
 from lightning_modules.search.strategies import RandomSearch
+from lightning_modules.search.study import Study
 from lossmith.description import IndescribableError, described_data, described_model, plain
 from lossmith.session import Request
 from lossmith.study import SearchStudy
 from lossmith.tables import described_table
+from tests.compare.compare_helpers import write_study
 from tests.lossmith.modules import Net, Pairs
 from tests.lossmith.small import search
 from tests.search.child_helpers import planted_data
@@ -155,6 +158,19 @@ def test_an_unknown_name_is_no_attribute() -> None:
     assert "search" in dir(lossmith)
     with pytest.raises(AttributeError, match="no attribute 'serch'"):
         lossmith.serch  # noqa: B018
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("kind", [Study.read, str, Path])
+def test_studies_of_both_arms_are_named_by_their_folders(
+    kind: Callable[[Path], Any], several: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = [write_study(tmp_path / name, ["(label - pred)**2"]) for name in ("searched", "random")]
+    asked: list[Request] = []
+    monkeypatch.setattr(Request, "run", lambda request, config: asked.append(request))
+    study, random_study = ([kind(root)] if several else kind(root) for root in roots)
+    lossmith.compare(study=study, random_study=random_study)
+    assert asked[0].arguments == (f'--compare.study=["{roots[0]}"]', f'--compare.random_study=["{roots[1]}"]')
 
 
 @pytest.mark.parametrize(
