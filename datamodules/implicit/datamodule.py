@@ -163,11 +163,11 @@ class ImplicitFeedback(InMemoryDataModule[FeedbackRows]):
             return BatchLoader(self._rows("train"), len(self._rows("train").user))
         rows, items = self._rows("train"), self.items_of_training()
         self._say_repeated_negatives(items)
-        kept = items.count_outside[rows.user] > 0
+        kept = self.negatives.serves(items)[rows.user]
         if not kept.any():
             raise ValueError(
-                f"every user of the training rows of {self.root} has all {self.num_items} items, so that there are no "
-                "negatives; give rows of more items"
+                f"every user of the training rows of {self.root} has all items that negatives are drawn from, of "
+                f"{self.num_items}; give rows of more items"
             )
         return PositiveLoader(FeedbackRows(*(column[kept] for column in rows)), self.batch_size, **self._order())
 

@@ -17,10 +17,12 @@ class ItemDistribution(Protocol):
     Attributes:
         items: The items of every user.
         log_probability: Logarithm of an item's probability, float32 [num_items].
+        has_outside: Whether a user does not have all items that are drawn, bool [num_users].
     """
 
     items: UserItems
     log_probability: Tensor
+    has_outside: Tensor
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Return that many items, int64 [count]."""
@@ -47,6 +49,7 @@ class UniformItems:
     def __init__(self, items: UserItems) -> None:
         self.items = items
         self.log_probability = -torch.full((items.num_items,), items.num_items, device=items.item.device).log()
+        self.has_outside = items.count_outside > 0
         self.draw_outside = items.draw_outside
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
@@ -76,6 +79,7 @@ class PopularItems:
         self._taken_of_others = self._taken_before[items.first]
         taken = share.new_zeros(items.num_users).index_add(0, items.user, share[items.item])
         self._outside = self._until[-1] - taken
+        self.has_outside = self._outside > 0
         before = (self._until - share)[items.item] - (self._taken_before[:-1] - self._taken_of_others[items.user])
         self._outside_before = items.user * self._stride + before
 

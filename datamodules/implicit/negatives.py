@@ -46,18 +46,25 @@ class Negatives(ABC):
         """Return rows with their negatives.
 
         Args:
-            user: Index of the user, int64 [n]; nobody who has all items.
+            user: Index of the user, int64 [n]; nobody but those whom :meth:`serves`.
             item: Index of an item of the user, int64 [n].
             items: The users' items, which are no negatives.
             generator: Source of the draws, on the device of the rows.
         """
-        if self._distribution is None or self._distribution.items is not items:
-            self._distribution = self.distribution(items)
-        source = self._distribution
+        source = self._source(items)
         batch = share(user, item, self.common(item, source, generator), items) if self.shared else None
         if batch is None:
             batch = self._own(user, item, source, generator)
         return batch._replace(log_q=source.log_probability[batch.negative]) if self.log_q else batch
+
+    def serves(self, items: UserItems) -> Tensor:
+        """Return whether there are negatives for a user, bool [num_users]: none for who has all that are drawn."""
+        return self._source(items).has_outside
+
+    def _source(self, items: UserItems) -> ItemDistribution:
+        if self._distribution is None or self._distribution.items is not items:
+            self._distribution = self.distribution(items)
+        return self._distribution
 
     def common(self, item: Tensor, source: ItemDistribution, generator: torch.Generator) -> Tensor:
         """Return the negatives that all rows share, int64 [negatives], of which users may have some.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightning_modules.losses.listwise_loss import BatchLoss
 from lightning_modules.losses.loss_object import above_zero
-from lightning_modules.losses.scored_batch import ScoredBatch
+from lightning_modules.losses.scored_batch import ScoredBatch, SharedBatch
 
 
 class DirectAU(BatchLoss):
@@ -29,7 +29,14 @@ class DirectAU(BatchLoss):
 
     def of_batch(self, scored: ScoredBatch) -> Tensor:
         """Return the alignment of every row plus the uniformity of all, float [n]."""
-        user, item = F.normalize(scored.user_vector, dim=1), F.normalize(scored.item_vector, dim=1)
+        return self._of_vectors(scored.user_vector, scored.item_vector)
+
+    def of_shared(self, batch: SharedBatch) -> Tensor:
+        """Return the same without scoring negatives, float [n]."""
+        return self._of_vectors(batch.user_vector, batch.item_vector)
+
+    def _of_vectors(self, user: Tensor, item: Tensor) -> Tensor:
+        user, item = F.normalize(user, dim=1), F.normalize(item, dim=1)
         alignment = (user - item).square().sum(dim=1)
         return alignment + self.gamma / 2 * (_uniformity(user) + _uniformity(item))
 

@@ -56,12 +56,20 @@ class QuantileLoss(BatchLoss):
         Raises:
             ValueError: If the loss is not prepared.
         """
+        self.check_prepared()
+        return self.quantile[scored.user].to(scored.positive.dtype)
+
+    def check_prepared(self) -> None:
+        """Refuse to train before the users are known.
+
+        Raises:
+            ValueError: If the loss is not prepared.
+        """
         if not len(self.quantile):
             raise ValueError(
                 f"{self.title} holds a quantile for every user and knows none: call prepare(user, item, num_users, "
                 "num_items) before training"
             )
-        return self.quantile[scored.user].to(scored.positive.dtype)
 
     def prepare(self, user: Tensor, item: Tensor, num_users: int, num_items: int) -> None:  # noqa: ARG002
         """Begin with a quantile of 0 for every user.

@@ -67,10 +67,6 @@ class RankingFormulaLoss(FormulaBased, RenewedQuantileLoss):
         """
         return self.value_of(positive, negative, None, {})
 
-    def weighted(self, positive: Tensor, negative: Tensor, log_weight: Tensor) -> Tensor:
-        """Return the loss of every positive with the aggregations weighted."""
-        return self.value_of(positive, negative, log_weight, {})
-
     def of_quantile(self, positive: Tensor, negative: Tensor, quantile: Tensor, log_weight: Tensor | None) -> Tensor:
         """Return the loss of every positive."""
         return self.value_of(positive, negative, log_weight, {"beta": quantile})

@@ -71,7 +71,12 @@ class RenewedQuantileLoss(QuantileLoss):
         self._renewed = None
 
     def start_epoch(self, epoch: int, scores: Scores, generator: torch.Generator) -> None:
-        """Renew the quantiles of all users, where that is due."""
+        """Renew the quantiles of all users, where that is due.
+
+        Raises:
+            ValueError: If the loss is not prepared.
+        """
+        self.check_prepared()
         # An epoch that is resumed halfway goes on with the quantiles that it began with.
         if self._renewed is not None and (epoch % self.renewal or epoch == self._renewed):
             return

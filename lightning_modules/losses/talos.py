@@ -11,6 +11,7 @@ from lightning_modules.losses.loss_object import above_zero
 from lightning_modules.losses.quantile_loss import QuantileLoss
 from lightning_modules.losses.score_arithmetic import scaled_logsumexp
 from lightning_modules.losses.scored_batch import ScoredBatch
+from lightning_modules.utilities.processes import sum_over_processes
 
 # Adam's usual settings.
 _MEAN_DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-8
@@ -67,6 +68,7 @@ class Talos(QuantileLoss):
         slope = torch.zeros_like(self.quantile)
         # Unlike index_add_, it adds in one order on a GPU too.
         slope.index_put_((scored.user,), self._slope(scored).to(slope.dtype), accumulate=True)
+        slope = sum_over_processes(slope)
         self._steps += 1
         self._mean.lerp_(slope, 1 - _MEAN_DECAY)
         self._square.lerp_(slope.square(), 1 - _SQUARE_DECAY)
@@ -96,8 +98,17 @@ class Talos(QuantileLoss):
         return {**super().training_state(), **optimizer}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Go on with stored quantiles."""
+        """Go on with stored quantiles.
+
+        Raises:
+            ValueError: If they are those of other users or of another loss.
+        """
         super().load_training_state(state)
+        if missing := sorted({"mean", "square", "steps"} - state.keys()):
+            raise ValueError(
+                f"{self.title} goes on from the state of the optimizer of its quantiles, and the checkpoint has no "
+                f"{missing[0]}: it is of another loss; start a new training, or take the weights alone"
+            )
         device = self.quantile.device
         self._mean, self._square = state["mean"].to(device), state["square"].to(device)
         self._steps = state["steps"]

@@ -100,7 +100,8 @@ class CatalogueRecommender(TrainedModule):
         score, item = top_items(scores_of(self._scores(batch.user)), batch.seen, self.top_k)
         rank = torch.arange(1, score.shape[1] + 1, device=score.device)
         columns = batch.user.unsqueeze(1), item, rank, score
-        kept = score > -torch.inf
+        # What is no number is shown, not hidden.
+        kept = score != -torch.inf
         return RecommendationBatch(*(column.expand_as(score)[kept] for column in columns))
 
     def user_values(self, batch: CatalogueBatch, metric: str) -> Tensor:
@@ -123,8 +124,10 @@ class CatalogueRecommender(TrainedModule):
         return value[:, METRICS.index(name), 0]
 
     def _scores(self, user: Tensor) -> Tensor:
-        scorer = self._scorer or self.scorer()
-        return scorer(user)
+        # Half precision would tie scores that differ.
+        with torch.autocast(user.device.type, enabled=False):
+            scorer = self._scorer or self.scorer()
+            return scorer(user)
 
     def on_validation_epoch_start(self) -> None:
         """Compute once what scores the catalogue."""

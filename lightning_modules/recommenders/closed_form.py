@@ -12,6 +12,8 @@ from torch.optim import Optimizer
 from datamodules.implicit.user_items import UserItems
 from lightning_modules.recommenders.catalogue import CatalogueRecommender
 
+_PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+
 
 class ClosedFormRecommender(CatalogueRecommender):
     """A recommender without a loss object, solved from all training rows in one step an epoch.
@@ -42,12 +44,17 @@ class ClosedFormRecommender(CatalogueRecommender):
         """Do nothing: there is no loss object."""
 
     def on_fit_start(self) -> None:
-        """Refuse several processes, each of which would solve the same."""
+        """Refuse several processes, each of which would solve the same, and half precision."""
         super().on_fit_start()
         if self.trainer.world_size > 1:
             raise MisconfigurationException(
                 f"{type(self).__name__} is solved in one process, and there are {self.trainer.world_size}: "
                 "set --trainer.devices 1"
+            )
+        if self.trainer.precision not in _PRECISIONS:
+            raise MisconfigurationException(
+                f"{type(self).__name__} is solved in full precision, and the Trainer's is {self.trainer.precision}: "
+                f"set --trainer.precision {_PRECISIONS[0]}"
             )
 
     def training_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002 (Lightning's signature)
@@ -61,7 +68,9 @@ class ClosedFormRecommender(CatalogueRecommender):
 
     @torch.no_grad()
     def _solved(self) -> Tensor | None:
-        return self.solve(self.training_items())
+        # Equations are solved in full precision whatever the Trainer's is.
+        with torch.autocast(self.device.type, enabled=False):
+            return self.solve(self.training_items())
 
     def on_train_epoch_end(self) -> None:
         """Log the value that is minimised, if there is one."""

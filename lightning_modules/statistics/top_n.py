@@ -10,7 +10,7 @@ from lightning_modules.utilities.compiled import compiles_for
 
 #: The metrics of every user, in the order of :func:`values_of_users`.
 METRICS = ("recall", "ndcg", "hit_rate", "precision", "mrr", "map")
-# The time of the compiled loop grows with the square of the length.
+# The time of the compiled loop grows with the length, and where scores ascend with its square.
 _LONGEST_COMPILED = 100
 
 
@@ -27,7 +27,7 @@ class TopItems(NamedTuple):
 
 
 def top_items(scores: Tensor, seen: Tensor, k: int) -> TopItems:
-    """Return the best items that users have not seen, as a stable sort would order them.
+    """Return the best items that users have not seen, as a stable sort would order them if all are numbers.
 
     On processors a compiled loop keeps the best of every user. Elsewhere, and for long lists, they are those of one
     ``topk``, whose memory beside the scores is its own and, where the last place is tied, once the scores of these
@@ -128,14 +128,14 @@ def values_of_users(hit: Tensor, num_relevant: Tensor, cutoffs: Sequence[int]) -
     discount = 1 / (rank + 1).float().log2()
     gains = torch.stack([hit.float(), hit * discount, first, hit.float(), first / rank, hit * found / rank], dim=1)
     sums = gains.cumsum(dim=2)[:, :, k.clamp(max=len(rank)) - 1]
-    return sums / _best(num_relevant, k)
+    return sums / _best(num_relevant, k, max(cutoffs))
 
 
-def _best(num_relevant: Tensor, k: Tensor) -> Tensor:
+def _best(num_relevant: Tensor, k: Tensor, longest: int) -> Tensor:
     """Return what the sums of the gains are divided by, float [users, metrics, cutoffs]."""
     count = num_relevant.float().unsqueeze(1).expand(-1, len(k))
     attainable = torch.minimum(num_relevant.unsqueeze(1), k)
-    places = torch.arange(2, int(k.max()) + 2, device=k.device)
+    places = torch.arange(2, longest + 2, device=k.device)
     ideal = torch.cat([torch.zeros(1, device=k.device), (1 / places.float().log2()).cumsum(0)])
     one = torch.where(count > 0, 1.0, torch.nan)
     return torch.stack([count, ideal[attainable], one, one * k, one, attainable.float()], dim=1)

@@ -1,4 +1,4 @@
-"""Processes of one distributed training: which is the first, means and broadcasts over all, threads and memory."""
+"""Processes of one distributed training: which is the first, sums, means and broadcasts over all, threads and memory."""
 
 import gc
 import sys
@@ -25,11 +25,16 @@ def mean_over_processes(values: Tensor) -> Tensor:
     Args:
         values: Detached values, of the same shape everywhere.
     """
+    return sum_over_processes(values) / distributed.get_world_size() if _are_connected() else values
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """Return the sum over all processes, which must all call this; see :func:`mean_over_processes`."""
     if not _are_connected():
         return values
     total = values.clone()
     distributed.all_reduce(total)
-    return total / distributed.get_world_size()
+    return total
 
 
 def broadcast_from_first(value: Value) -> Value:

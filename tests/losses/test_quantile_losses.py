@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.losses import DirectAU, MisfitError, SampledSoftmax, SLatK, Talos
+from lightning_modules.losses import DirectAU, MisfitError, SampledSoftmax, ScoredBatch, SLatK, Talos
 from lightning_modules.losses.quantile_loss import QuantileLoss
 from tests.losses.listwise_cases import NUM_ITEMS, NUM_USERS, TRAINING, catalogue, prepared, scored
 
@@ -97,6 +97,27 @@ def test_scores_alone_are_not_enough(loss: QuantileLoss) -> None:
 def test_a_loss_is_prepared_before_it_is_asked(loss: QuantileLoss) -> None:
     with pytest.raises(ValueError, match="knows none: call prepare"):
         copy.deepcopy(loss).of_batch(scored())
+
+
+def test_quantiles_are_not_renewed_before_the_loss_is_prepared() -> None:
+    with pytest.raises(ValueError, match="knows none: call prepare"):
+        SLatK().start_epoch(0, catalogue, torch.Generator())
+
+
+def test_learned_quantiles_do_not_go_on_from_renewed_ones() -> None:
+    with pytest.raises(ValueError, match=r"the checkpoint has no mean: it is of another loss"):
+        started(Talos(k=5)).load_training_state(started(SLatK(k=5)).training_state())
+
+
+def test_processes_learn_the_quantiles_of_all_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = scored()
+    twice = ScoredBatch(*(torch.cat([each, each]) for each in batch))
+    alone, together = started(Talos(k=5)), started(Talos(k=5))
+    alone.of_batch(twice)
+    # Two processes with the same rows.
+    monkeypatch.setattr("lightning_modules.losses.talos.sum_over_processes", lambda values: 2 * values)
+    together.of_batch(batch)
+    torch.testing.assert_close(together.quantile, alone.quantile)
 
 
 @pytest.mark.parametrize("kind", [SLatK, Talos])

@@ -147,6 +147,32 @@ def test_a_user_gets_no_more_items_than_there_are_left(
     assert torch.equal(count, data.items_of_training().count_outside)
 
 
+@every_model
+def test_catalogues_are_ranked_in_full_precision(
+    kind: Callable[..., CatalogueRecommender], data: ImplicitFeedback
+) -> None:
+    model = build(kind, data)
+    fit(model, data, max_epochs=3)
+    full, half = (
+        quiet_trainer(precision=precision).test(model, datamodule=data, verbose=False)
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert full == half
+
+
+@pytest.mark.parametrize("kind", SOLVED, ids=lambda kind: getattr(kind, "func", kind).__name__)
+def test_what_is_solved_is_solved_in_full_precision(
+    kind: Callable[..., CatalogueRecommender], data: ImplicitFeedback
+) -> None:
+    full, half = (build(kind, data) for _ in range(2))
+    fit(full, data, max_epochs=1)
+    fit(half, data, max_epochs=1, precision="bf16-mixed")
+    for name, value in full.state_dict().items():
+        assert torch.equal(value, half.state_dict()[name]), name
+    with pytest.raises(MisconfigurationException, match=r"full precision, and the Trainer's is bf16-true"):
+        quiet_trainer(max_epochs=1, precision="bf16-true").fit(build(kind, data), datamodule=data)
+
+
 def test_values_of_users_are_those_of_the_metrics(data: ImplicitFeedback) -> None:
     model = build(TRAINED[0], data)
     logged = quiet_trainer().test(model, datamodule=data, verbose=False)[0]

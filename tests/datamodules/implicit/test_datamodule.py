@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from datamodules import CatalogueLoader, ImplicitFeedback, UniformNegatives
+from datamodules import CatalogueLoader, ImplicitFeedback, InBatchNegatives, PopularityNegatives, UniformNegatives
+from datamodules.implicit.negatives import Negatives
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 
@@ -178,8 +179,21 @@ def test_users_with_all_items_are_not_trained_on(tmp_path: Path) -> None:
     assert {user for batch in data.train_dataloader() for user in batch.user.tolist()} == {1}
     full = ImplicitFeedback(str(write_lists(tmp_path / "e", train="0 0 1\n1 0 1\n", valid="2 0\n", test="2 1\n")))
     full.setup()
-    with pytest.raises(ValueError, match=r"has all 2 items, so that there are no negatives"):
+    with pytest.raises(ValueError, match="has all items that negatives are drawn from, of 2"):
         full.train_dataloader()
+
+
+@pytest.mark.parametrize("negatives", [PopularityNegatives(4, shared=False, log_q=True), InBatchNegatives()])
+def test_users_with_all_items_of_training_are_not_trained_on_where_others_are_never_drawn(
+    negatives: Negatives, tmp_path: Path
+) -> None:
+    root = str(write_lists(tmp_path / "d", train="0 0 1 2\n1 1 2\n", valid="1 3\n", test="0 4\n1 5\n"))
+    data = ImplicitFeedback(root, negatives=negatives)
+    data.setup()
+    batches = [data.with_negatives(batch) for batch in data.train_dataloader()]
+    assert {user for batch in batches for user in batch.user.tolist()} == {1}
+    assert {item for batch in batches for item in batch.negative.flatten().tolist()} <= {0, 1, 2}
+    assert all(batch.log_q.isfinite().all() for batch in batches)
 
 
 def test_held_out_rows_are_some_of_every_users_training_rows(tmp_path: Path) -> None:
