@@ -7,7 +7,7 @@ from torch import Tensor
 
 from datamodules.batches import TopNBatch
 from datamodules.implicit.item_distributions import ItemDistribution, PopularItems, UniformItems
-from datamodules.implicit.shared_negatives import share
+from datamodules.implicit.shared_negatives import with_shared_negatives
 from datamodules.implicit.user_items import UserItems
 
 
@@ -52,9 +52,11 @@ class Negatives(ABC):
             generator: Source of the draws, on the device of the rows.
         """
         source = self._source(items)
-        batch = share(user, item, self.common(item, source, generator), items) if self.shared else None
+        batch = None
+        if self.shared:
+            batch = with_shared_negatives(user, item, self.draw_shared(item, source, generator), items)
         if batch is None:
-            batch = self._own(user, item, source, generator)
+            batch = self._with_own_negatives(user, item, source, generator)
         return batch._replace(log_q=source.log_probability[batch.negative]) if self.log_q else batch
 
     def serves(self, items: UserItems) -> Tensor:
@@ -66,7 +68,7 @@ class Negatives(ABC):
             self._distribution = self.distribution(items)
         return self._distribution
 
-    def common(self, item: Tensor, source: ItemDistribution, generator: torch.Generator) -> Tensor:
+    def draw_shared(self, item: Tensor, source: ItemDistribution, generator: torch.Generator) -> Tensor:
         """Return the negatives that all rows share, int64 [negatives], of which users may have some.
 
         Args:
@@ -76,7 +78,9 @@ class Negatives(ABC):
         """
         return source.draw(self.count or len(item), generator)
 
-    def _own(self, user: Tensor, item: Tensor, source: ItemDistribution, generator: torch.Generator) -> TopNBatch:
+    def _with_own_negatives(
+        self, user: Tensor, item: Tensor, source: ItemDistribution, generator: torch.Generator
+    ) -> TopNBatch:
         shape = (len(user), self.count or len(user))
         uniform = torch.rand(shape, generator=generator, dtype=torch.float64, device=user.device)
         negative = source.draw_outside(user, uniform)
@@ -151,6 +155,6 @@ class InBatchNegatives(Negatives):
         """Return probabilities proportional to the popularity."""
         return PopularItems(items, power=1.0)
 
-    def common(self, item: Tensor, source: ItemDistribution, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def draw_shared(self, item: Tensor, source: ItemDistribution, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Return the items of the rows."""
         return item

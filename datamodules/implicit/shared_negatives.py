@@ -8,7 +8,7 @@ from datamodules.implicit.user_items import UserItems, ranges
 from lightning_modules.utilities.compiled import is_available
 
 
-def share(user: Tensor, item: Tensor, negative: Tensor, items: UserItems) -> TopNBatch | None:
+def with_shared_negatives(user: Tensor, item: Tensor, negative: Tensor, items: UserItems) -> TopNBatch | None:
     """Give rows the same negatives, but those that a row's user has.
 
     In place of such a negative the row uses the next of its negatives that its user does not have, behind the last one

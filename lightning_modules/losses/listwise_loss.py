@@ -11,8 +11,8 @@ from lightning_modules.losses.contract import MisfitError, Prediction
 from lightning_modules.losses.loss_object import LossObject
 from lightning_modules.losses.scored_batch import ScoredBatch, SharedBatch, check_negatives
 
-#: Scores of users with all items: int64 [b] -> float [b, num_items], without gradient.
-Scores = Callable[[Tensor], Tensor]
+#: Takes users, int64 [b], and returns their scores of all items, float [b, num_items], in memory of their own.
+Scorer = Callable[[Tensor], Tensor]
 
 
 # What a subclass may override of how a batch becomes losses.
@@ -107,7 +107,7 @@ class ListwiseLoss(LossObject):
             ValueError: If the loss does not fit these rows.
         """
 
-    def start_epoch(self, epoch: int, scores: Scores, generator: torch.Generator) -> None:
+    def start_epoch(self, epoch: int, scores: Scorer, generator: torch.Generator) -> None:
         """Renew, before an epoch, what the loss holds of the users' scores; by default nothing is done.
 
         Args:

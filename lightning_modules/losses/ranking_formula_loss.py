@@ -13,7 +13,7 @@ from lightning_modules.losses.formulas.formula import Formula
 from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.losses.formulas.operators import EVERY_OPERATOR, NegativeScores
 from lightning_modules.losses.formulas.score_leaves import score_leaves
-from lightning_modules.losses.listwise_loss import Scores, check_shapes
+from lightning_modules.losses.listwise_loss import Scorer, check_shapes
 from lightning_modules.losses.loss_object import above_zero
 from lightning_modules.losses.renewed_quantiles import RenewedQuantileLoss
 from lightning_modules.losses.scored_batch import ScoredBatch
@@ -88,7 +88,7 @@ class RankingFormulaLoss(FormulaBased, RenewedQuantileLoss):
         if self._has("beta"):
             super().prepare(user, item, num_users, num_items)
 
-    def start_epoch(self, epoch: int, scores: Scores, generator: torch.Generator) -> None:
+    def start_epoch(self, epoch: int, scores: Scorer, generator: torch.Generator) -> None:
         """Renew the quantiles of all users, where they are asked for and that is due."""
         if self._has("beta"):
             super().start_epoch(epoch, scores, generator)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_modules.losses.listwise_loss import Scores
+from lightning_modules.losses.listwise_loss import Scorer
 from lightning_modules.losses.quantile_loss import QuantileLoss
 
 #: Scores that are looked at at once: 64 MiB in single precision.
@@ -70,7 +70,7 @@ class RenewedQuantileLoss(QuantileLoss):
         self._blocks = [UserBlock(*each) for each in zip(map(len, sizes), rows, most, strict=True)]
         self._renewed = None
 
-    def start_epoch(self, epoch: int, scores: Scores, generator: torch.Generator) -> None:
+    def start_epoch(self, epoch: int, scores: Scorer, generator: torch.Generator) -> None:
         """Renew the quantiles of all users, where that is due.
 
         Raises:
@@ -84,7 +84,7 @@ class RenewedQuantileLoss(QuantileLoss):
         self._renewed = epoch
 
     @torch.no_grad()
-    def _quantiles(self, scores: Scores, generator: torch.Generator) -> Iterator[Tensor]:
+    def _quantiles(self, scores: Scorer, generator: torch.Generator) -> Iterator[Tensor]:
         """Yield the K-th largest score of each user, or the smallest of fewer candidates, block by block."""
         user = row = 0
         for block in self._blocks:

@@ -1,7 +1,7 @@
 """What all models share that rank the whole catalogue for a user: metrics, evaluation, recommendations."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -13,12 +13,10 @@ from datamodules.batches import CatalogueBatch, RecommendationBatch
 from datamodules.implicit.user_items import UserItems
 from lightning_modules.core.trained_module import TrainedModule
 from lightning_modules.losses import Prediction
+from lightning_modules.losses.listwise_loss import Scorer
 from lightning_modules.recommenders.top_n_metrics import TopNMetrics
 from lightning_modules.statistics.ranking import scores_of
 from lightning_modules.statistics.top_n import METRICS, top_items, top_n_values
-
-#: Takes users, int64 [n], and returns their scores of all items, float [n, num_items], in memory of their own.
-Scorer = Callable[[Tensor], Tensor]
 
 
 class CatalogueRecommender(TrainedModule):

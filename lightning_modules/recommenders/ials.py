@@ -7,8 +7,8 @@ from torch import Tensor
 
 from datamodules.implicit.user_items import UserItems
 from lightning_modules.core.inference import InferenceGraph
+from lightning_modules.losses.listwise_loss import Scorer
 from lightning_modules.recommenders.base import normal_embedding
-from lightning_modules.recommenders.catalogue import Scorer
 from lightning_modules.recommenders.closed_form import ClosedFormRecommender
 from lightning_modules.recommenders.inference import VectorGraph
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from datamodules.implicit.user_items import UserItems
 from lightning_modules.core.inference import InferenceGraph
-from lightning_modules.recommenders.catalogue import Scorer
+from lightning_modules.losses.listwise_loss import Scorer
 from lightning_modules.recommenders.closed_form import ClosedFormRecommender
 from lightning_modules.recommenders.inference import ConstantGraph
 

@@ -13,8 +13,9 @@ from datamodules.loader import epoch_generator
 from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.layers.unit_vectors import unit_vectors
 from lightning_modules.losses import ListwiseLoss, SampledSoftmax, ScoredBatch, SharedBatch
+from lightning_modules.losses.listwise_loss import Scorer
 from lightning_modules.losses.own_scores import own_scores, scores_of_vectors
-from lightning_modules.recommenders.catalogue import CatalogueRecommender, Scorer
+from lightning_modules.recommenders.catalogue import CatalogueRecommender
 from lightning_modules.recommenders.inference import VectorGraph
 
 Similarity = Literal["dot", "cosine"]

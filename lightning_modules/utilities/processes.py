@@ -1,4 +1,4 @@
-"""Processes of one distributed training: which is the first, sums, means and broadcasts over all, threads and memory."""
+"""Processes of one distributed training: the first one, sums, means and broadcasts over all, threads and memory."""
 
 import gc
 import sys
