@@ -16,6 +16,8 @@ class BestWeights(pl.Callback):
 
     Attributes:
         epoch: The best epoch, counted from 1; 0 until there is one.
+        latest_is_best: Whether the latest validation is the best so far. It is set in ``on_validation_end``: callbacks
+            that ask there must come after this one.
         metrics: All metrics of that validation; empty until there is one.
         weights: The weights at that time, on the device of the training; empty until there are some.
     """
@@ -24,6 +26,7 @@ class BestWeights(pl.Callback):
         self.monitor = monitor
         self.sign = 1.0 if mode == "max" else -1.0
         self.epoch = 0
+        self.latest_is_best = False
         self.metrics: dict[str, float] = {}
         self.weights: dict[str, Tensor] = {}
 
@@ -35,9 +38,9 @@ class BestWeights(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the weights of a better epoch; one whose metric is not a number is never better."""
         metrics = trainer.callback_metrics
-        if trainer.sanity_checking or self.monitor not in metrics:
-            return
-        if self.sign * float(metrics[self.monitor]) > self.score:
+        counts = not trainer.sanity_checking and self.monitor in metrics
+        self.latest_is_best = counts and self.sign * float(metrics[self.monitor]) > self.score
+        if self.latest_is_best:
             self.epoch = trainer.current_epoch + 1
             self.metrics = {name: float(value) for name, value in metrics.items()}
             self.weights = {name: value.clone() for name, value in pl_module.state_dict().items()}

@@ -22,7 +22,7 @@ from lightning_modules.statistics.single_metric import metric_name
 from lightning_modules.statistics.standard_errors import components_of
 from lightning_modules.training.executors import in_worker
 from lightning_modules.training.quiet import quiet_lightning
-from lightning_modules.training.trainers import TrainerFactory, fit
+from lightning_modules.training.trainers import AwaitedValidations, TrainerFactory, fit
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.signals import time_limit
 
@@ -124,7 +124,8 @@ class TrialEvaluator:
 
     def _fit(self, model: pl.LightningModule, watch: "TrialWatch", name: str, epochs: int | None) -> None:
         once = watch.best is None
-        fit(self.trainers.build(watch.callbacks, name, epochs=epochs, validates_once=once), model, self.datamodule)
+        callbacks = [AwaitedValidations(self.trainers.recipe), *watch.callbacks]
+        fit(self.trainers.build(callbacks, name, epochs=epochs, validates_once=once), model, self.datamodule)
 
 
 class TrialWatch:
@@ -202,7 +203,8 @@ class RewardRows(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep them if the validation counts."""
-        if self.best is None or self.best.epoch == trainer.current_epoch + 1:
+        # An epoch may have several validations.
+        if self.best is None or self.best.latest_is_best:
             self.components = self._latest
 
 

@@ -10,10 +10,12 @@ import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lightning_modules.losses import LossObject
 from lightning_modules.training.quick_steps import with_quick_steps
 from lightning_modules.training.quiet import quiet_lightning
+from lightning_modules.training.step_hooks import has_own
 from lightning_modules.utilities.subnormals import flushed_subnormals
 
 # Each training is one of many: it shows and keeps nothing unless asked to.
@@ -24,6 +26,12 @@ _QUIET: Mapping[str, Any] = {
     "enable_model_summary": False,
     "num_sanity_val_steps": 0,
 }
+
+# A callback that has any of these may use the metrics of a validation, or end the training before the last epoch.
+_AWAITING_HOOKS = (
+    *("on_train_batch_end", "on_train_epoch_end"),
+    *(hook for hook in dir(Callback) if hook.startswith("on_validation")),
+)
 
 
 def quiet_trainer(
@@ -41,9 +49,8 @@ def quiet_trainer(
         MisconfigurationException: If it cannot be built.
     """
     arguments = copy.deepcopy({**recipe, **_QUIET, **settings})
-    own = arguments.pop("callbacks", None) or []
-    own = own if isinstance(own, list) else [own]
-    own = [callback for callback in own if not isinstance(callback, without)]
+    own = [callback for callback in _callbacks_of(arguments) if not isinstance(callback, without)]
+    arguments.pop("callbacks", None)
     try:
         return with_quick_steps(pl.Trainer(**arguments, callbacks=[*own, *callbacks]))
     except Exception as error:  # Lightning and the libraries it calls raise many kinds for a wrong option
@@ -129,17 +136,57 @@ class TrainerFactory:
             name: Name of the training, after which the folder of its curves is called.
             epochs: Number of epochs instead of the recipe's.
             validates_once: Whether a recipe that leaves ``check_val_every_n_epoch`` at 1 validates after the last epoch
-                alone.
+                alone. One that may end earlier, or has callbacks that may use its validations, stays as it is.
             settings: Arguments that replace the recipe's.
         """
         if self.log_folder is not None:
             settings["logger"] = TensorBoardLogger(self.log_folder, name=None, version=_file_name(name))
         recipe = self.recipe if epochs is None else {**self.recipe, "max_epochs": epochs}
-        leaves_it = validates_once and recipe.get("check_val_every_n_epoch", 1) == 1
-        if leaves_it and (recipe.get("max_epochs") or 0) > 1:
+        if validates_once and _may_validate_once(recipe):
             recipe = {**recipe, "check_val_every_n_epoch": recipe["max_epochs"]}
         # A configuration for fit may keep checkpoints, which a Trainer without checkpointing refuses.
         return quiet_trainer(recipe, list(callbacks), without=(Checkpoint,), **settings)
+
+
+class AwaitedValidations(Callback):
+    """Validates as the recipe says where the module awaits it: its learning rate or its early stopping is by a metric.
+
+    Only the Trainer learns of these, when it has asked the module for its optimizers and callbacks.
+
+    Args:
+        recipe: Arguments of the Trainer, before a factory has put its validation after the last epoch.
+    """
+
+    def __init__(self, recipe: Mapping[str, Any]) -> None:
+        self.every: int | None = recipe.get("check_val_every_n_epoch", 1)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Restore the recipe's validation if it is awaited."""
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set outside the Trainer's class
+        schedulers = trainer.lr_scheduler_configs
+        # In manual optimization Lightning does not say which schedulers are by a metric.
+        scheduled = any(each.reduce_on_plateau or isinstance(each.scheduler, ReduceLROnPlateau) for each in schedulers)
+        if scheduled or any(isinstance(each, EarlyStopping) for each in callbacks):
+            trainer.check_val_every_n_epoch = self.every
+
+
+def _may_validate_once(recipe: Mapping[str, Any]) -> bool:
+    """Return whether nothing in a recipe needs a validation before that of the last epoch."""
+    ends_early = recipe.get("max_steps", -1) not in (-1, None) or recipe.get("max_time") is not None
+    every_epoch = recipe.get("check_val_every_n_epoch", 1) == 1 and (recipe.get("max_epochs") or 0) > 1
+    return every_epoch and not ends_early and not any(_awaits_validation(each) for each in _callbacks_of(recipe))
+
+
+def _awaits_validation(callback: Callback) -> bool:
+    if isinstance(callback, Checkpoint):
+        # Without a monitor it only counts epochs or steps.
+        return getattr(callback, "monitor", None) is not None
+    return has_own(callback, Callback, _AWAITING_HOOKS)
+
+
+def _callbacks_of(recipe: Mapping[str, Any]) -> list[Callback]:
+    callbacks = recipe.get("callbacks") or []
+    return callbacks if isinstance(callbacks, list) else [callbacks]
 
 
 def _file_name(formula: str) -> str:

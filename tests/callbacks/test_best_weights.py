@@ -75,6 +75,42 @@ def test_a_metric_that_is_not_logged_leaves_nothing() -> None:
     assert (best.epoch, best.score, best.weights) == (0, -math.inf, {})
 
 
+class Asking(pl.Callback):
+    """Notes after every validation what another callback says of it."""
+
+    def __init__(self, best: BestWeights) -> None:
+        self.best = best
+        self.answers: list[bool] = []
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.answers.append(self.best.latest_is_best)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "mode", "answers"),
+    [
+        ([0.5, 0.25, 0.75, 0.75], "max", [True, False, True, False]),
+        ([0.5, 0.25, 0.75, 0.125], "min", [True, True, False, True]),
+        ([math.nan, 0.25, math.nan], "max", [False, True, False]),
+    ],
+)
+def test_callbacks_that_come_after_learn_whether_the_latest_validation_is_the_best(
+    metrics: list[float], mode: Literal["max", "min"], answers: list[bool]
+) -> None:
+    best = BestWeights("val/auc", mode)
+    asking = Asking(best)
+    fitted(metrics, callbacks=[best, asking], num_sanity_val_steps=0)
+    assert asking.answers == answers
+
+
+@pytest.mark.parametrize("monitor", ["val/auc", "val/ndcg"])
+def test_neither_the_sanity_check_nor_a_validation_without_the_metric_is_the_best(monitor: str) -> None:
+    best = BestWeights(monitor)
+    asking = Asking(best)
+    fitted([0.5], callbacks=[best, asking], num_sanity_val_steps=1)
+    assert asking.answers == [False, monitor == "val/auc"]
+
+
 def test_epochs_without_a_validation_are_counted_too() -> None:
     best = fitted([0.25, 0.375, 0.5, 0.75], check_val_every_n_epoch=2)
     assert (best.epoch, best.score) == (4, 0.75)

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-#: The project's packages, which the workers import.
-PACKAGES = ("lightning_modules", "datamodules", "callbacks")
+#: The project's packages, which the workers import; an adapted module and its loss are of the last.
+PACKAGES = ("lightning_modules", "datamodules", "callbacks", "lossmith")
 
 
 def import_ray() -> Any:

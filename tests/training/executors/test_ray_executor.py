@@ -1,4 +1,6 @@
+import ast
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -7,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from setuptools import find_packages
 from torch import nn
 
 from lightning_modules.training.executors import RayExecutor, ray_connection
@@ -36,6 +39,16 @@ def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) 
 )
 def test_slots_of_a_node(gpus: float, resources: dict[str, float], slots: int) -> None:
     assert ray_connection._slots(resources, gpus) == slots
+
+
+def test_every_package_that_a_pickled_model_may_refer_to_is_sent() -> None:
+    setup = (ROOT / "setup.py").read_text(encoding="utf-8")
+    patterns = re.search(r"find_packages\(include=(\[.*?\])\)", setup)
+    assert patterns is not None
+    installed = find_packages(str(ROOT), include=ast.literal_eval(patterns[1]))
+    sent = [Path(folder) for folder in ray_connection._environment()["py_modules"]]
+    assert {folder.name for folder in sent} == {name.partition(".")[0] for name in installed}
+    assert all((folder / "__init__.py").is_file() for folder in sent)
 
 
 def test_several_gpus_are_whole_ones() -> None:
