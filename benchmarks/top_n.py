@@ -44,8 +44,8 @@ from lightning_modules.losses import (
 )
 from lightning_modules.recommenders import EASE, IALS, MF, LightGCN, MostPopular
 from lightning_modules.training.convergence import ConvergenceTrainer, TrainingSettings
-from lightning_modules.training.full_training import TRAINED
 from lightning_modules.training.quiet import quiet_training
+from lightning_modules.training.statuses import TRAINED
 
 _METRIC = "ndcg@20"
 _MODELS = {"MF": MF, "LightGCN": LightGCN}

@@ -10,7 +10,7 @@ from datamodules import InteractionsDataModule
 from lightning_modules.compare.training import MeasuredTraining
 from lightning_modules.losses import Loss
 from lightning_modules.recommenders import BiasedMF, DeepMF, Recommender
-from lightning_modules.training.full_training import TRAINED
+from lightning_modules.training.statuses import TRAINED
 from lightning_modules.training.tuning import Setting
 
 MODELS: dict[str, type[BiasedMF] | type[DeepMF]] = {"BiasedMF": BiasedMF, "DeepMF": DeepMF}

@@ -27,7 +27,7 @@ from lightning_modules.compare.training import MeasuredTraining
 from lightning_modules.core.run_config import continue_with_data
 from lightning_modules.training.convergence import builder
 from lightning_modules.training.executors import opened_executor, refuse_several_devices
-from lightning_modules.training.full_training import TRAINED
+from lightning_modules.training.statuses import TRAINED
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.files import remove_leftovers
 from lightning_modules.utilities.folder_lock import folder_lock

@@ -18,7 +18,7 @@ from lightning_modules.compare.resampling import Resampled, resample
 from lightning_modules.compare.results import LossResult, loss_results
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.losses import LossObject
-from lightning_modules.training.full_training import FAILED, TRAINED
+from lightning_modules.training.statuses import FAILED, TRAINED
 from lightning_modules.training.tuning import Setting
 
 

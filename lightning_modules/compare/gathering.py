@@ -18,7 +18,7 @@ from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.named_searches import NamedSearch, is_repeated, named_searches
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.search.study import named_study
-from lightning_modules.training.full_training import TRAINED
+from lightning_modules.training.statuses import TRAINED
 
 #: Longer formulas are numbered in tables and pictures.
 _LONGEST_LABEL = 30

@@ -15,7 +15,8 @@ from lightning_modules.compare.training import Measured, MeasuredTraining, measu
 from lightning_modules.losses import LossObject
 from lightning_modules.training.executors import SerialExecutor, Shared, TrainingExecutor
 from lightning_modules.training.executors.dispatch import Call, Death, Job, run_jobs
-from lightning_modules.training.full_training import FAILED, TRAINED, TrainingRun
+from lightning_modules.training.full_training import TrainingRun
+from lightning_modules.training.statuses import FAILED, TRAINED
 from lightning_modules.training.tuning import Axis, Setting, Tuning
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from lightning_modules.compare.criteria import AreaUnderCurve, Criterion
 from lightning_modules.compare.training import Measured
-from lightning_modules.training.full_training import FAILED, TRAINED, TrainingRun
+from lightning_modules.training.full_training import TrainingRun
 from lightning_modules.training.predictions import load_scores, refuse_rounded, save_scores
+from lightning_modules.training.statuses import FAILED, TRAINED
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.files import load_arrays, replace_file, save_arrays
 

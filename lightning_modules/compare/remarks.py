@@ -9,7 +9,7 @@ from lightning_modules.compare.audit import Verdict
 from lightning_modules.compare.protocol import Plan
 from lightning_modules.compare.results import LossResult
 from lightning_modules.statistics.significance import resolvable_difference
-from lightning_modules.training.full_training import TRAINED
+from lightning_modules.training.statuses import TRAINED
 from lightning_modules.training.tuning import Axis, Tuning
 from lightning_modules.utilities.markdown import short
 

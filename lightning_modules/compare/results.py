@@ -10,7 +10,7 @@ from lightning_modules.compare.compared_losses import ComparedLoss
 from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.resampling import Resampled
 from lightning_modules.statistics.significance import Difference, holm
-from lightning_modules.training.full_training import TRAINED
+from lightning_modules.training.statuses import TRAINED
 from lightning_modules.training.tuning import Setting
 
 

@@ -116,8 +116,9 @@ class _SearchReport:
         return paragraphs(self.measurement.reward_sentence, outlook)
 
     def _course(self) -> Markup:
-        study, rounds = self.study, self.study.finished_rounds
-        best = study.candidates.iloc[0]
+        study, best = self.study, self.study.candidates.iloc[0]
+        # The last round may have only begun.
+        rounds = int(study.candidates["round"].max())
         found = f"The best so far, {best['reward']:+.4f}, was found in round {best['round']} of {rounds}."
         over_rounds = (
             f"{found} Dots are trained formulas, dashed lines hand-made losses; diamonds are formulas that were "

@@ -16,8 +16,9 @@ from lightning_modules.search.evaluation import RewardRows
 from lightning_modules.search.reward_tuning import TEMPERATURE
 from lightning_modules.statistics.standard_errors import in_blocks
 from lightning_modules.training.executors import Shared
-from lightning_modules.training.full_training import DIVERGED, TRAINED, FullTraining, TrainingRun
+from lightning_modules.training.full_training import FullTraining, TrainingRun
 from lightning_modules.training.quiet import quiet_lightning
+from lightning_modules.training.statuses import DIVERGED, TRAINED
 from lightning_modules.training.trainers import scoring_trainer
 from lightning_modules.training.tuning import Setting, Tuning, best_of_each
 

@@ -18,7 +18,7 @@ from lightning_modules.search.gradient_scale import unscaled
 from lightning_modules.search.reports.summary import as_table, ranking
 from lightning_modules.training.executors import TrainingExecutor
 from lightning_modules.training.executors.dispatch import Death, dispatch
-from lightning_modules.training.full_training import FAILED
+from lightning_modules.training.statuses import FAILED
 
 #: Writes the trainings of a finalist to disk, all of them or none.
 RecordFinalist = Callable[[Sequence[FinalistRun]], object]

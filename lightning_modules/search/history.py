@@ -43,8 +43,14 @@ class SearchHistory:
         """The reward of a failed trial: less than that of every trained one so far."""
         return failure_reward([self._lowest])
 
-    def add(self, candidate: Candidate) -> None:
-        """Add a candidate or reference loss."""
+    def add(self, candidate: Candidate, *, known: bool = False) -> None:
+        """Add a candidate or reference loss.
+
+        Args:
+            candidate: The candidate.
+            known: Whether an earlier process trained it. Then it does not count towards the failures in a row, since
+                the cause of a failure may be gone.
+        """
         self.candidates.append(candidate)
         trained = candidate.status == "trained"
         if trained:
@@ -53,7 +59,8 @@ class SearchHistory:
             if trained:
                 self._keep_best(candidate)
                 self._formulas[Formula.parse(candidate.formula)] = (candidate.epochs, candidate.reward)
-            self._failures = self._failures + 1 if candidate.status == "failed" else 0
+            if not known:
+                self._failures = self._failures + 1 if candidate.status == "failed" else 0
 
     def _keep_best(self, candidate: Candidate) -> None:
         # As in the ranking: rewards of different budgets do not compare.
@@ -142,7 +149,7 @@ class SearchHistory:
         errors = state.get("signature_errors", torch.empty(0, dtype=torch.float64))
         self._signature_errors = _extended(errors.double(), len(self._signature_rewards))
         for row in state["candidates"]:
-            self.add(built(Candidate, row))
+            self.add(built(Candidate, row), known=True)
 
 
 def _extended(values: Tensor, count: int) -> Tensor:

@@ -4,7 +4,7 @@ import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +33,7 @@ from lightning_modules.search.ledger_tables import (
 from lightning_modules.search.limits import SearchClock
 from lightning_modules.search.rewards import with_failure_rewards
 from lightning_modules.search.trial import Evaluation, TrialKey
+from lightning_modules.training.statuses import FAILED
 from lightning_modules.utilities.signals import deferred_signals
 
 #: Name of the ledger inside a study's folder.
@@ -41,6 +42,24 @@ LEDGER_NAME = "ledger.sqlite"
 _COLUMNS = [field.name for field in fields(Candidate)]
 _NEEDED = {*_COLUMNS} - ADDED["candidates"].keys()
 _INSERT = f"INSERT INTO candidates ({', '.join(_COLUMNS)}) VALUES ({', '.join(':' + name for name in _COLUMNS)})"  # noqa: S608
+# Ledgers of earlier versions lack it.
+_CREATE_PROGRESS = (
+    "CREATE TABLE IF NOT EXISTS progress (id INTEGER PRIMARY KEY CHECK (id = 1), rounds INTEGER NOT NULL)"
+)
+
+
+@dataclass(frozen=True)
+class StoredProgress:
+    """The row of the table of finished rounds."""
+
+    rounds: int
+
+
+@dataclass(frozen=True)
+class StoredRound:
+    """The round after which finalists were compared."""
+
+    round: int
 
 
 class Ledger(SearchObserver):
@@ -49,8 +68,12 @@ class Ledger(SearchObserver):
     The table ``children`` holds every trial, in the order in which they ended, so that a continued search does not
     repeat it; it is on disk before the search goes on. So does ``finalists`` with the full trainings of the finalists,
     and ``validated`` holds what these came to. ``baseline_components`` holds the contribution of every reward
-    row to a baseline's score, and ``candidates`` the candidates in the order of the search. Candidates follow from
-    trials, so they are written with the next of these: one write to the disk may take as long as a fast trial.
+    row to a baseline's score, ``candidates`` the candidates in the order of the search, and ``progress`` the number of
+    finished rounds. Candidates follow from trials, so they are written with the next of these: one write to the disk
+    may take as long as a fast trial.
+
+    Finalists that failed are forgotten when the file is opened, so that they are trained again; see
+    :func:`read_finalists`.
 
     Args:
         root: The study's folder; made if it is not there. A study that it holds is continued.
@@ -64,12 +87,17 @@ class Ledger(SearchObserver):
     def __init__(self, root: str | Path, clock: SearchClock | None = None) -> None:
         self.path = Path(root) / LEDGER_NAME
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        #: Finished rounds; None until one ends in a ledger of an earlier version, which does not tell them.
+        self._rounds: int | None = 0
         if self.path.exists():
             check_ledger(root)
+            self._rounds = read_rounds(root)
         with self._errors():
             self._connection = sqlite3.connect(self.path)
             make_tables(self._connection)
             make_finalist_tables(self._connection)
+            self._connection.execute(_CREATE_PROGRESS)
+            self._forget_failed_finalists()
             self._known = set(self._connection.execute("SELECT round, kind, position FROM candidates"))
         self._clock = clock or SearchClock()
         self._waiting: list[Candidate] = []
@@ -77,6 +105,7 @@ class Ledger(SearchObserver):
 
     def on_resume(self, progress: SearchProgress) -> None:
         """Add candidates of finished rounds that a damaged ledger has lost."""
+        self._rounds = max(self._rounds or 0, progress.rounds)
         for candidate in progress.candidates:
             self.on_candidate(candidate)
 
@@ -86,12 +115,13 @@ class Ledger(SearchObserver):
             self._waiting.append(candidate)
             self._of_use = True
 
-    def on_round(self, summary: RoundSummary) -> None:  # noqa: ARG002
-        """Write the round's candidates to disk.
+    def on_round(self, summary: RoundSummary) -> None:
+        """Write the round's candidates to disk, and that it is finished.
 
         Raises:
             OSError: If the disk is full or the file cannot be written.
         """
+        self._rounds = max(self._rounds or 0, summary.round)
         self.record([])
 
     def record(self, trials: Sequence[tuple[TrialKey, Evaluation]]) -> None:
@@ -106,6 +136,7 @@ class Ledger(SearchObserver):
                 self._connection.executemany(_INSERT, [asdict(candidate) for candidate in self._waiting])
                 insert_trials(self._connection, trials)
                 insert_seconds(self._connection, self._clock.seconds)
+                self._insert_rounds(begun=bool(trials))
             self._waiting.clear()
             self._of_use |= any(evaluation.score is not None for _, evaluation in trials)
 
@@ -136,6 +167,16 @@ class Ledger(SearchObserver):
         self._connection.close()
         if not self._of_use:
             self.path.unlink(missing_ok=True)
+
+    def _insert_rounds(self, *, begun: bool) -> None:
+        # Of a file without trials nobody knows how far the search is that its candidates come from.
+        if self._rounds or (self._rounds == 0 and begun):
+            self._connection.execute("INSERT OR REPLACE INTO progress VALUES (1, ?)", (self._rounds,))
+
+    def _forget_failed_finalists(self) -> None:
+        names = [(name,) for name in _retried(self._connection)]
+        with self._connection:
+            self._connection.executemany("DELETE FROM finalists WHERE name = ?", names)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -198,10 +239,15 @@ def read_seconds(root: str | Path) -> float:
 
 
 def read_finalists(root: str | Path) -> Mapping[str, Sequence[FinalistRun]]:
-    """Read the full trainings of a study's finalists by name; raises like :func:`read_ledger`."""
+    """Read the full trainings of a study's finalists by name; raises like :func:`read_ledger`.
+
+    Those that failed are left out, since their cause may be gone: memory that was short, or a process that was killed.
+    One whose failure later rounds have learned from is as it was, since otherwise these would not come out the same.
+    """
     with _opened(root) as connection:
         refuse_wrong_types(connection, "finalists", FinalistRun)
-        return select_finalists(connection)
+        retried = _retried(connection)
+        return {name: runs for name, runs in select_finalists(connection).items() if name not in retried}
 
 
 def read_validated(root: str | Path) -> tuple[ValidatedFormula, ...]:
@@ -209,6 +255,40 @@ def read_validated(root: str | Path) -> tuple[ValidatedFormula, ...]:
     with _opened(root) as connection:
         refuse_wrong_types(connection, "validated", ValidatedFormula)
         return select_validated(connection)
+
+
+def read_compared_round(root: str | Path) -> int:
+    """Read after which round finalists were last compared, 0 if they never were; raises like :func:`read_ledger`."""
+    with _opened(root) as connection:
+        if not columns_of(connection, "validated"):
+            return 0
+        refuse_wrong_types(connection, "validated", StoredRound)
+        ((newest,),) = connection.execute("SELECT max(round) FROM validated")
+        return int(newest or 0)
+
+
+def read_rounds(root: str | Path) -> int | None:
+    """Read the number of finished rounds; raises like :func:`read_ledger`.
+
+    Returns:
+        It; ``None`` in ledgers of earlier versions, which do not tell it.
+    """
+    with _opened(root) as connection:
+        if not columns_of(connection, "progress"):
+            return None
+        refuse_wrong_types(connection, "progress", StoredProgress)
+        found = connection.execute("SELECT rounds FROM progress").fetchone()
+        return None if found is None else int(found[0])
+
+
+def _retried(connection: sqlite3.Connection) -> set[str]:
+    """Return the failed finalists that no later round has learned from."""
+    if not (columns_of(connection, "finalists") and columns_of(connection, "validated")):
+        return set()
+    failed = connection.execute("SELECT name FROM finalists WHERE status = ?", (FAILED,))
+    begun = "SELECT max(round) FROM children WHERE kind = 'candidate'"
+    taught = connection.execute(f"SELECT formula FROM validated WHERE round < ({begun})")  # noqa: S608
+    return {name for (name,) in failed} - {formula for (formula,) in taught}
 
 
 @contextmanager

@@ -224,7 +224,8 @@ class LossSearch:
                         operators=losses[index].formula.num_operators,
                         right_share=float(samples.screened.right_share[sampled]),
                         signature=int(samples.screened.signature[sampled]),
-                    )
+                    ),
+                    known=self.trials.has_stored(trial.key),
                 )
                 self.history.check()
         return [trials[index] for index in range(len(losses))]
@@ -256,8 +257,8 @@ class LossSearch:
     def _reward(self, trial: Trial) -> float:
         return self.history.failure_reward if trial.failed else trial.reward
 
-    def _add(self, candidate: Candidate) -> None:
-        self.history.add(candidate)
+    def _add(self, candidate: Candidate, *, known: bool = False) -> None:
+        self.history.add(candidate, known=known)
         self.observers.on_candidate(candidate)
 
     def _offer_snapshot(self, *, needed: bool = False) -> None:

@@ -15,7 +15,13 @@ from lightning_modules.losses import Formula, FormulaBased, Numerics, loss_of_fo
 from lightning_modules.losses.formula_losses import TEMPERATURE
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.front import front, with_operators
-from lightning_modules.search.ledger import read_ledger, read_seconds, read_validated
+from lightning_modules.search.ledger import (
+    read_compared_round,
+    read_ledger,
+    read_rounds,
+    read_seconds,
+    read_validated,
+)
 from lightning_modules.search.limits import SearchLimits
 from lightning_modules.search.reports.summary import ranking, with_validation
 from lightning_modules.utilities.durations import seconds_of
@@ -38,7 +44,9 @@ class Study:
         strategy: Class name of the search strategy; empty if there are no settings.
         rounds: Rounds that the settings ask for; ``None`` if there are no settings.
         temperature: Temperature of its formulas of scores.
-        ending: Why the search ended; empty if rounds are left, or if there are no settings.
+        rounds_on_disk: Finished rounds by its ledger; ``None`` if an earlier version wrote that.
+        ending: Why the search ended; empty if rounds or finalists are left, or if there are no settings.
+        awaits_finalists: Whether its rounds have ended, and finalists are to be trained.
     """
 
     root: Path
@@ -47,7 +55,9 @@ class Study:
     strategy: str
     rounds: int | None
     temperature: float = TEMPERATURE
+    rounds_on_disk: int | None = None
     ending: str = ""
+    awaits_finalists: bool = False
 
     @classmethod
     def read(cls, root: str | Path) -> Self:
@@ -66,13 +76,13 @@ class Study:
         try:
             numerics = _numerics(settings.get("numerics", "protected"))
             strategy = _class_name(settings.get("strategy", ""))
-            rounds = _rounds(settings.get("rounds"))
+            rounds, finalists = (_count(settings.get(name), name) for name in ("rounds", "finalists"))
             temperature = _temperature(settings.get("temperature"))
             limits = None if rounds is None else _limits(rounds, settings)
         except ValueError as error:
             raise ValueError(f"'{Path(root) / CONFIG_NAME}' does not hold the settings of a search: {error}") from error
-        study = cls(Path(root), losses, numerics, strategy, rounds, temperature)
-        return study if limits is None else replace(study, ending=study._ending(limits))
+        study = cls(Path(root), losses, numerics, strategy, rounds, temperature, read_rounds(root))
+        return study if limits is None else study._ended(limits, has_finalists=bool(finalists))
 
     @cached_property
     def candidates(self) -> pd.DataFrame:
@@ -97,8 +107,8 @@ class Study:
 
     @property
     def num_finalists(self) -> int:
-        """The number of formulas that were trained to convergence beside the baseline."""
-        return int(self.candidates.loc[self.candidates["validated"].notna(), "formula"].nunique())
+        """The number of formulas that were compared with the baseline after full trainings, failed ones included."""
+        return int(self.candidates.loc[self.candidates["is_finalist"], "formula"].nunique())
 
     @property
     def found_nothing(self) -> bool:
@@ -107,29 +117,50 @@ class Study:
 
     @property
     def finished_rounds(self) -> int:
-        """The last round that has a candidate."""
+        """The number of finished rounds; where the ledger does not tell it, the last round that has a candidate."""
+        return self._last_round if self.rounds_on_disk is None else self.rounds_on_disk
+
+    @property
+    def _last_round(self) -> int:
         return int(self.candidates["round"].max()) if self.num_candidates else 0
 
     @property
     def progress(self) -> str:
         """The finished rounds and candidates, as text."""
         planned = "" if self.rounds is None else f" of {self.rounds}"
-        return f"{self.finished_rounds}{planned} rounds, {self.num_candidates} trained candidates"
+        left = ", finalists still to train" if self.awaits_finalists else ""
+        return f"{self.finished_rounds}{planned} rounds, {self.num_candidates} trained candidates{left}"
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether fewer rounds are finished than the settings ask for, and no other limit ended the search."""
+        """Whether rounds or finalists are left that the settings ask for, and no other limit ended the search."""
         return self.rounds is not None and not self.ending
 
-    def _ending(self, limits: SearchLimits) -> str:
+    def _ended(self, limits: SearchLimits, *, has_finalists: bool) -> Self:
+        """Return the study with why it ended.
+
+        Args:
+            limits: The limits of its search.
+            has_finalists: Whether finalists are trained after its rounds.
+        """
         best = self.candidates[self.candidates["status"] == "trained"]["round"]
-        return limits.ending(self.finished_rounds, int(best.iloc[0]) if len(best) else 0, read_seconds(self.root))
+        ending = self._ending(limits, int(best.iloc[0]) if len(best) else 0)
+        # Without a trained formula there is none to validate.
+        is_due = has_finalists and len(best) > 0 and read_compared_round(self.root) < self.finished_rounds
+        awaits = bool(ending) and is_due
+        return replace(self, ending="" if awaits else ending, awaits_finalists=awaits)
+
+    def _ending(self, limits: SearchLimits, best_round: int) -> str:
+        # No limit ends a search within a round.
+        if self._last_round > self.finished_rounds:
+            return ""
+        return limits.ending(self.finished_rounds, best_round, read_seconds(self.root))
 
     def limited_to(self, num_candidates: int) -> Self:
         """Return the study as it was after so many candidates."""
         first = self.losses.sort_values("id")
         allowed = (first["kind"] == "candidate").cumsum() <= num_candidates
-        return replace(self, losses=ranking(first[allowed]))
+        return replace(self, losses=ranking(first[allowed]), rounds_on_disk=None)
 
     def formula(self, rank: int) -> Formula:
         """Return the searched formula of a rank, counted from 1.
@@ -259,9 +290,9 @@ def _class_name(value: Any) -> str:
     return path.rpartition(".")[2][:_SHOWN]
 
 
-def _rounds(value: Any) -> int | None:
+def _count(value: Any, name: str) -> int | None:
     if value is not None and (type(value) is not int or value < 0):
-        raise ValueError(f"its rounds are {shortened(str(value), _SHOWN)}")
+        raise ValueError(f"its {name} are {shortened(str(value), _SHOWN)}")
     return value
 
 

@@ -56,6 +56,7 @@ class TrialRunner:
         self.other_baseline = Baseline(baseline, metric)
         self.seed = seed
         self.known = dict(known)
+        self._stored = frozenset(known)
         self.record = record
         self.best = best
         self._executor = executor
@@ -97,6 +98,10 @@ class TrialRunner:
     def has_begun(self, number: int) -> bool:
         """Return whether a candidate of a round has been trained."""
         return any(key.is_candidate and key.round == number for key in self.known)
+
+    def has_stored(self, key: TrialKey) -> bool:
+        """Return whether a trial was trained by an earlier process."""
+        return key in self._stored
 
     def regime(self, epochs: int) -> Regime:  # noqa: ARG002 (of subclasses)
         """Return how trials of a budget are trained."""

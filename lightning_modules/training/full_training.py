@@ -19,11 +19,10 @@ from lightning_modules.training.executors import in_worker
 from lightning_modules.training.fused_convergence import FusedConvergenceTrainer
 from lightning_modules.training.fused_grid import FusedGridTrainer, StackedRun
 from lightning_modules.training.quiet import quiet_lightning, quiet_training
+from lightning_modules.training.statuses import DIVERGED, FAILED, TRAINED
 from lightning_modules.training.tuning import Setting
 
 _log = logging.getLogger(__name__)
-
-TRAINED, DIVERGED, FAILED = "trained", "diverged", "failed"
 
 
 @dataclass(frozen=True)

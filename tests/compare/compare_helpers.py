@@ -23,8 +23,9 @@ from lightning_modules.search.answer import ValidatedFormula, Validation
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import Ledger
 from lightning_modules.statistics.significance import Difference
-from lightning_modules.training.full_training import DIVERGED, FAILED, TRAINED, TrainingRun
+from lightning_modules.training.full_training import TrainingRun
 from lightning_modules.training.predictions import Scores
+from lightning_modules.training.statuses import DIVERGED, FAILED, TRAINED
 from lightning_modules.training.tuning import Setting
 
 RECIPE = {"max_epochs": 3, "accelerator": "cpu", "devices": 1}

@@ -9,7 +9,7 @@ from lightning_modules.compare.compared_losses import GIVEN, RANDOM, SEARCH, Com
 from lightning_modules.compare.resampling import Resampled
 from lightning_modules.compare.results import LossResult
 from lightning_modules.statistics.significance import Difference, holm
-from lightning_modules.training.full_training import DIVERGED, TRAINED
+from lightning_modules.training.statuses import DIVERGED, TRAINED
 from tests.compare.compare_helpers import compared, loss_result, runs_of
 
 BASELINE = compared("BCE")

@@ -19,8 +19,9 @@ from lightning_modules.compare.command import run_compare
 from lightning_modules.compare.settings import CompareSettings
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Loss
 from lightning_modules.recommenders import BiasedMF, DeepMF, Recommender
-from lightning_modules.training.full_training import DIVERGED, FAILED, TRAINED, FullTraining, TrainingRun
+from lightning_modules.training.full_training import FullTraining, TrainingRun
 from lightning_modules.training.predictions import load_scores
+from lightning_modules.training.statuses import DIVERGED, FAILED, TRAINED
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities import compiled
 from tests.broken_losses import Infinite, Raising

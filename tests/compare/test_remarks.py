@@ -12,7 +12,7 @@ from lightning_modules.compare.protocol import Plan
 from lightning_modules.compare.remarks import remarks
 from lightning_modules.compare.results import LossResult
 from lightning_modules.statistics.significance import Difference, resolvable_difference
-from lightning_modules.training.full_training import DIVERGED, FAILED, TRAINED
+from lightning_modules.training.statuses import DIVERGED, FAILED, TRAINED
 from lightning_modules.training.tuning import Setting
 from tests.compare.compare_helpers import FAST, compared, loss_result, runs_of
 

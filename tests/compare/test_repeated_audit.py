@@ -19,7 +19,7 @@ from lightning_modules.compare.resampling import Resampled
 from lightning_modules.compare.results import LossResult
 from lightning_modules.compare.search_tables import search_cells, search_header, search_numbers
 from lightning_modules.statistics.significance import holm
-from lightning_modules.training.full_training import DIVERGED, TRAINED
+from lightning_modules.training.statuses import DIVERGED, TRAINED
 from tests.compare.compare_helpers import compared, loss_result, runs_of, table_rows
 
 BASELINE = compared("BCE")

@@ -11,7 +11,7 @@ from lightning_modules.compare.compared_losses import GIVEN, SEARCH
 from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.compare.tables import header, numbers
 from lightning_modules.statistics.significance import Difference
-from lightning_modules.training.full_training import DIVERGED, TRAINED
+from lightning_modules.training.statuses import DIVERGED, TRAINED
 from tests.compare.compare_helpers import NAN, compared, loss_result, runs_of, table_rows
 
 pytestmark = pytest.mark.draws

@@ -11,8 +11,8 @@ from lightning_modules.compare.resampling import Resampled, resample
 from lightning_modules.compare.results import LossResult, loss_results
 from lightning_modules.compare.training import Measured
 from lightning_modules.statistics.significance import holm
-from lightning_modules.training.full_training import DIVERGED, TRAINED
 from lightning_modules.training.predictions import Scores
+from lightning_modules.training.statuses import DIVERGED, TRAINED
 from tests.compare.compare_helpers import FAST, compared, diverged, loss_result, measured, runs_of, scores_of, trained
 
 AUC = AreaUnderCurve()

@@ -6,7 +6,7 @@ from lightning_modules.compare.compared_losses import SEARCH
 from lightning_modules.compare.tables import cells, header, screen_cells, screen_header
 from lightning_modules.compare.tables import numbers as as_numbers
 from lightning_modules.statistics.significance import Difference
-from lightning_modules.training.full_training import DIVERGED, TRAINED
+from lightning_modules.training.statuses import DIVERGED, TRAINED
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.markdown import literal, markdown, short
 from tests.compare.compare_helpers import NAN, compared, loss_result, runs_of, table_rows

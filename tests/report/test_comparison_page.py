@@ -13,7 +13,7 @@ from lightning_modules.losses import MSE, Focal, FormulaLoss, Numerics
 from lightning_modules.report.command import write_report
 from lightning_modules.report.comparison_page import loss_in
 from lightning_modules.statistics.significance import Difference, resolvable_difference
-from lightning_modules.training.full_training import DIVERGED, TRAINED
+from lightning_modules.training.statuses import DIVERGED, TRAINED
 from tests.compare.compare_helpers import NAN, compared, loss_result, runs_of
 from tests.report.html_reading import Node, read_report
 from tests.report.test_search_page import words

@@ -92,7 +92,7 @@ def test_the_answer_stands_first_with_what_it_is_better_by(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("answer", "lead", "section"),
     [
-        (False, "The search found nothing that beats tuned BCE.", "None of 1 finalists has a better AUC"),
+        (False, "The search found nothing that beats tuned BCE.", "None of 2 finalists has a better AUC"),
         (
             None,
             "The best formula has a reward of +0.0040 (standard error 0.0010), which is not validated",

@@ -70,7 +70,8 @@ def search(
 
 
 def _save(settings: Mapping[str, Any], path: Path) -> None:
-    written = {"search": {name: str(value) for name, value in settings.items()}}
+    plain = {name: value if isinstance(value, int) else str(value) for name, value in settings.items()}
+    written = {"search": plain}
     path.write_text(yaml.safe_dump(written), encoding="utf-8")
 
 

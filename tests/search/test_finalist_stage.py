@@ -152,6 +152,32 @@ def test_a_stage_that_was_interrupted_goes_on_where_it_was(
     assert len(trained) <= len(whole) + 2
 
 
+def test_a_finalist_whose_training_failed_is_trained_again_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search(tmp_path / "whole", **STAGE)
+    root, train = tmp_path / "failed", FinalistTraining.train
+
+    def without_memory(self: FinalistTraining, losses: Sequence[LossObject]) -> Any:
+        return [
+            [dataclasses.replace(run, status="failed", score=None, components=None) for run in runs]
+            if loss.title != "BCE"
+            else runs
+            for loss, runs in zip(losses, train(self, losses), strict=True)
+        ]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FinalistTraining, "train", without_memory)
+        search(root, **STAGE)
+    study = Study.read(root)
+    assert (study.num_finalists, study.found_nothing) == (2, True)
+    trained = trainings(monkeypatch)
+    search(root, **STAGE)
+    assert len(trained) == 2
+    assert differences(tmp_path / "whole", root) == []
+    assert _values(tmp_path / "whole") == _values(root)
+
+
 def _stopping(record: Callable[..., None], call: int) -> Callable[..., None]:
     calls = 0
 

@@ -15,6 +15,7 @@ from lightning_modules.search.finalist_training import FinalistTraining
 from lightning_modules.search.finalists import Finalists, best_distinct, lessons_of
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_finalists, read_validated
 from lightning_modules.search.study import Study
+from lightning_modules.search.trial import Evaluation, TrialKey
 from tests.search.observer_helpers import candidate, reference
 from tests.training.executors.fake_executor import FakeExecutor
 
@@ -180,6 +181,51 @@ def test_finalists_of_an_earlier_version_are_gone_on_with(tmp_path: Path) -> Non
         SQUARE: None,
         "BCE": 0.2,
     }
+
+
+def failed(name: str) -> list[FinalistRun]:
+    return [replace(run, status="failed", error="killed") for run in finished(name, score=None)]
+
+
+def test_a_finalist_that_failed_is_trained_again_and_its_result_takes_the_place_of_the_failure(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.on_candidate(candidate(formula=SQUARE))
+    for runs in (failed("BCE"), [finished(SQUARE)[0], failed(SQUARE)[1]], finished(ABSOLUTE, score=None)):
+        ledger.record_finalist(runs)
+    ledger.on_validation(Validation(1, "BCE", 0.7, (ValidatedFormula(SQUARE, None, None),)))
+    ledger.close()
+    assert {*read_finalists(tmp_path)} == {ABSOLUTE}
+    ledger, training = Ledger(tmp_path), Stub()
+    finalists = stage(training, known=dict(read_finalists(tmp_path)), record=ledger.record_finalist)
+    list(finalists.train(LOSSES))
+    ledger.close()
+    assert sorted(training.trained) == [SQUARE, "BCE"]
+    found = read_finalists(tmp_path)
+    assert [run.status for run in found[SQUARE]] == [run.status for run in found["BCE"]] == ["trained"] * 2
+
+
+def test_a_failure_that_later_rounds_have_learned_from_stays(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.on_candidate(candidate(formula=SQUARE))
+    ledger.record_finalist(failed(SQUARE))
+    ledger.on_validation(Validation(1, "BCE", 0.7, (ValidatedFormula(SQUARE, None, None),)))
+    ledger.record([(TrialKey(2, "candidate", 1, 0, ABSOLUTE), Evaluation("trained", 0.7, 0.1))])
+    ledger.record_finalist(failed(ABSOLUTE))
+    ledger.close()
+    assert {*read_finalists(tmp_path)} == {SQUARE}
+
+
+def test_a_failure_does_not_stay_because_a_finished_search_goes_on(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.on_candidate(candidate(formula=SQUARE))
+    ledger.record_finalist(failed(SQUARE))
+    ledger.on_validation(Validation(1, "BCE", 0.7, (ValidatedFormula(SQUARE, None, None),)))
+    ledger.close()
+    # It is interrupted in its second round.
+    ledger = Ledger(tmp_path)
+    ledger.record([(TrialKey(2, "candidate", 1, 0, ABSOLUTE), Evaluation("trained", 0.7, 0.1))])
+    ledger.close()
+    assert read_finalists(tmp_path) == {}
 
 
 def test_finalists_of_another_type_than_the_ledger_writes_are_refused(tmp_path: Path) -> None:

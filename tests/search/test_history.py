@@ -102,18 +102,30 @@ def test_what_broke_is_told_less_than_anything_that_was_trained() -> None:
     assert math.isnan(outcome.reward[2])
 
 
-def test_too_many_failures_in_a_row_end_a_search_also_across_a_state() -> None:
+def test_too_many_failures_in_a_row_end_a_search() -> None:
     history = SearchHistory(3)
     failed = candidate(status="failed", reward=-1.0, metric=None, error="ValueError: no rows")
     for each in (failed, failed, candidate(), failed, failed):
         history.add(each)
         history.check()
-    history = saved(history)
-    history.check()
     history.add(reference("BCE", 0.0))
     history.check()
     history.add(failed)
     with pytest.raises(RuntimeError, match=r"3 candidates in a row failed, the last of them .*no rows"):
         history.check()
-    with pytest.raises(RuntimeError, match="in a row failed"):
-        saved(history).check()
+
+
+def test_failures_of_an_earlier_process_do_not_count() -> None:
+    history = SearchHistory(2)
+    failed = candidate(status="failed", reward=-1.0, metric=None)
+    for _ in range(3):
+        history.add(failed)
+    history = saved(history)
+    history.check()
+    for _ in range(3):
+        history.add(failed, known=True)
+    history.add(failed)
+    history.check()
+    history.add(failed)
+    with pytest.raises(RuntimeError, match="2 candidates in a row failed"):
+        history.check()

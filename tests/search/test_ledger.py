@@ -11,7 +11,14 @@ import pytest
 import torch
 
 from lightning_modules.search.events import SearchProgress
-from lightning_modules.search.ledger import LEDGER_NAME, Ledger, read_ledger, read_trials
+from lightning_modules.search.ledger import (
+    LEDGER_NAME,
+    Ledger,
+    read_compared_round,
+    read_ledger,
+    read_rounds,
+    read_trials,
+)
 from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.trial import Evaluation, TrialKey
 from lightning_modules.training.tuning import Setting
@@ -267,6 +274,18 @@ def test_a_value_of_another_type_is_refused_with_its_row(tmp_path: Path, value: 
 def test_a_child_of_another_type_is_refused(tmp_path: Path, change: str) -> None:
     with pytest.raises(ValueError, match="row 1 of its table children"):
         read_trials(changed(tmp_path, f"UPDATE children SET {change}"))
+
+
+@pytest.mark.parametrize("rounds", ["'x'", "-1", "NULL", "x'ff'"])
+def test_a_number_of_finished_rounds_of_another_type_is_refused(tmp_path: Path, rounds: str) -> None:
+    root = changed(tmp_path, f"UPDATE progress SET rounds = {rounds}")
+    for read in (read_rounds, Ledger):
+        with pytest.raises(ValueError, match="row 1 of its table progress"):
+            read(root)
+    with sqlite3.connect(root / LEDGER_NAME) as connection:
+        connection.execute(f"INSERT INTO validated (round, formula, is_answer) VALUES ({rounds}, 'pred', 0)")
+    with pytest.raises(ValueError, match="row 1 of its table validated"):
+        read_compared_round(root)
 
 
 @pytest.mark.parametrize("table", ["candidates", "children"])

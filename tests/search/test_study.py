@@ -7,10 +7,13 @@ import yaml
 
 from lightning_modules.core.run_config import CONFIG_NAME
 from lightning_modules.losses import Formula, Numerics
+from lightning_modules.search.answer import ValidatedFormula, Validation, bar_words
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger
+from lightning_modules.search.space import SearchSpace
 from lightning_modules.search.study import Study, loss_of, settings_of
-from tests.search.observer_helpers import candidate, reference
+from lightning_modules.search.trial import Evaluation, TrialKey
+from tests.search.observer_helpers import candidate, reference, round_summary
 
 #: In the order of training; the hand-made losses lie between the formulas by their rewards.
 CANDIDATES = [
@@ -101,6 +104,79 @@ def test_progress_in_words(root: Path, rounds: int, unfinished: bool) -> None:
     study = configured(root, rounds=rounds)
     assert study.progress == f"3 of {rounds} rounds, 4 trained candidates"
     assert study.is_unfinished is unfinished
+
+
+def searched(root: Path, *, rounds: int, begun: bool = False, validated_after: int | None = None) -> Path:
+    """Write what a search leaves that has finished rounds of a candidate, and may have begun another one."""
+    ledger = Ledger(root)
+    for number in range(1, rounds + begun + 1):
+        formula = "pred" + " + label" * number
+        ledger.record([(TrialKey(number, "candidate", 1, 0, formula), Evaluation("trained", 0.7, 0.1))])
+        ledger.on_candidate(candidate(formula=formula, round=number, reward=0.1 * number))
+        if number <= rounds:
+            ledger.on_round(round_summary(number, SearchSpace()))
+        if number == validated_after:
+            ledger.on_validation(Validation(number, "BCE", 0.7, (ValidatedFormula(formula, None, None),)))
+    ledger.close()
+    return root
+
+
+@pytest.mark.parametrize("limit", [{}, {"time_budget": "1s"}, {"patience": 1}], ids=str)
+def test_a_round_that_has_only_begun_is_not_finished(tmp_path: Path, limit: dict[str, Any]) -> None:
+    study = configured(searched(tmp_path / "begun", rounds=2, begun=True), rounds=3, **limit)
+    assert (study.finished_rounds, study.progress) == (2, "2 of 3 rounds, 3 trained candidates")
+    assert study.is_unfinished
+    study = configured(searched(tmp_path / "done", rounds=3), rounds=3, **limit)
+    assert (study.finished_rounds, study.is_unfinished) == (3, False)
+    study = configured(searched(tmp_path / "first", rounds=0, begun=True), rounds=1, **limit)
+    assert (study.finished_rounds, study.is_unfinished) == (0, True)
+
+
+def test_the_rounds_of_an_earlier_version_are_finished_once_they_have_a_candidate(tmp_path: Path) -> None:
+    root = searched(tmp_path, rounds=2, begun=True)
+    with sqlite3.connect(root / LEDGER_NAME) as connection:
+        connection.execute("DROP TABLE progress")
+    study = configured(root, rounds=3)
+    assert (study.finished_rounds, study.is_unfinished) == (3, False)
+    # The ledger tells no rounds before one of them ends.
+    Ledger(root).close()
+    assert Study.read(root).finished_rounds == 3
+    ledger = Ledger(root)
+    ledger.on_round(round_summary(3, SearchSpace()))
+    ledger.close()
+    assert Study.read(root).rounds_on_disk == 3
+
+
+@pytest.mark.parametrize(
+    ("validated_after", "finalists", "unfinished"),
+    [(None, 2, True), (1, 2, True), (3, 2, False), (None, 0, False), (None, None, False)],
+)
+def test_a_search_is_unfinished_until_its_finalists_are_compared(
+    tmp_path: Path, validated_after: int | None, finalists: int | None, unfinished: bool
+) -> None:
+    root = searched(tmp_path, rounds=3, validated_after=validated_after)
+    study = configured(root, rounds=3, finalists=finalists)
+    assert study.is_unfinished is study.awaits_finalists is unfinished
+    assert ("finalists still to train" in study.progress) is unfinished
+    assert "still" not in configured(root, rounds=4, finalists=finalists).progress
+
+
+def test_a_search_without_a_trained_formula_waits_for_no_finalist(tmp_path: Path) -> None:
+    root = written(tmp_path, [candidate(status="failed", metric=None, reward=-1.0)])
+    assert not configured(root, rounds=1, finalists=2).is_unfinished
+
+
+def test_finalists_that_failed_are_finalists(root: Path) -> None:
+    failed, worse = ValidatedFormula(RANKED[0], None, None), ValidatedFormula(RANKED[1], 0.001, 0.0009)
+    for number, formulas in enumerate(((failed, ValidatedFormula(RANKED[1], None, None)), (failed, worse)), start=3):
+        ledger = Ledger(root)
+        ledger.on_validation(Validation(number, "BCE", 0.7, formulas))
+        ledger.close()
+        study = Study.read(root)
+        assert (study.num_finalists, study.found_nothing) == (2, True)
+        assert bar_words(study.num_finalists) == bar_words(len(formulas))
+        with pytest.raises(ValueError, match="nothing that beats the baseline was found"):
+            study.rank_at("answer")
 
 
 def test_a_study_that_has_only_begun(tmp_path: Path) -> None:
@@ -222,7 +298,14 @@ def test_a_ledger_without_a_column_is_no_study(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "search",
-    [{"numerics": [1]}, {"numerics": {"eps": "x"}}, {"strategy": 7}, {"strategy": {"init_args": {}}}, {"rounds": "x"}],
+    [
+        {"numerics": [1]},
+        {"numerics": {"eps": "x"}},
+        {"strategy": 7},
+        {"strategy": {"init_args": {}}},
+        {"rounds": "x"},
+        {"finalists": "x"},
+    ],
     ids=str,
 )
 def test_settings_of_another_type_are_refused_with_their_file(root: Path, search: dict[str, Any]) -> None:

@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from lightning_modules.losses import BCE, MSE, Loss
-from lightning_modules.training.full_training import DIVERGED, FAILED, TRAINED, TrainingRun
+from lightning_modules.training.full_training import TrainingRun
+from lightning_modules.training.statuses import DIVERGED, FAILED, TRAINED
 from lightning_modules.training.tuning import Setting
 from tests.broken_losses import Raising
 from tests.compare.compare_helpers import FAST, SLOW, builder_of, full_training, small_data

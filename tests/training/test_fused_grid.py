@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from lightning_modules.losses import BCE, MSE, Focal, Loss
-from lightning_modules.training.full_training import DIVERGED, FAILED, TRAINED, FullTraining, TrainingRun
+from lightning_modules.training.full_training import FullTraining, TrainingRun
 from lightning_modules.training.fused_grid import FusedGridTrainer
+from lightning_modules.training.statuses import DIVERGED, FAILED, TRAINED
 from lightning_modules.training.tuning import Setting
 from tests.broken_losses import Raising
 from tests.compare.compare_helpers import FAST, SLOW, full_training

@@ -102,8 +102,10 @@ def _best_of_rounds(found: pd.DataFrame) -> pd.Series:
 
 
 def _best_so_far(found: pd.DataFrame) -> pd.Series:
-    numbers = sorted(found["round"].unique())
-    return pd.Series({number: ranking(found[found["round"] <= number])["reward"].iloc[0] for number in numbers})
+    """Return the reward of the best formula of all rounds until each one."""
+    ranked = ranking(found)
+    places = ranked.index.to_series().groupby(ranked["round"]).min().cummin()
+    return ranked["reward"].loc[places].set_axis(places.index)
 
 
 def _set_window(axes: Axes, study: Study) -> float:

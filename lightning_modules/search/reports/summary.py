@@ -11,6 +11,7 @@ from lightning_modules.losses import Formula, FormulaError
 from lightning_modules.search.answer import ValidatedFormula, Validation
 from lightning_modules.search.events import Candidate, SearchObserver, SearchProgress
 from lightning_modules.search.front import with_operators
+from lightning_modules.search.ledger import read_validated
 from lightning_modules.search.rewards import with_failure_rewards
 from lightning_modules.utilities.files import replace_file
 
@@ -63,12 +64,16 @@ def as_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
 
 
 def with_validation(losses: pd.DataFrame, formulas: Sequence[ValidatedFormula]) -> pd.DataFrame:
-    """Return a table of losses with what became of the finalists: ``validated`` and so on."""
+    """Return a table of losses with what became of the finalists: ``validated`` and so on.
+
+    A finalist whose training failed has no value there.
+    """
     names = losses["formula"].where(losses["kind"] == "candidate")
     return losses.assign(
         validated=names.map({each.formula: each.difference for each in formulas}).astype(float),
         validated_se=names.map({each.formula: each.standard_error for each in formulas}).astype(float),
         validated_temperature=names.map({each.formula: each.temperature for each in formulas}).astype(float),
+        is_finalist=names.isin([each.formula for each in formulas]),
         is_answer=names.isin([each.formula for each in formulas if each.is_answer]),
     )
 
@@ -99,8 +104,16 @@ class FormulasFile(SearchObserver):
 
     def on_end(self) -> None:
         """Write the file."""
-        table = with_validation(ranking(as_table(self._candidates)), self._validated)[_COLUMNS]
+        validated = self._validated or self._validated_before()
+        table = with_validation(ranking(as_table(self._candidates)), validated)[_COLUMNS]
         replace_file(self.path, lambda path: table.to_csv(path, index=False))
+
+    def _validated_before(self) -> Sequence[ValidatedFormula]:
+        """Return what the ledger holds, since a search that is continued may end before its finalists are compared."""
+        # The ranking is of use without it, and the search tells of a ledger that cannot be read.
+        with suppress(FileNotFoundError, ValueError):
+            return read_validated(self.path.parent)
+        return ()
 
 
 def reward_words(reward: float, standard_error: float | None) -> str:

@@ -2,6 +2,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from lightning_modules.search.answer import ValidatedFormula, Validation
+from lightning_modules.search.events import SearchProgress
+from lightning_modules.search.ledger import LEDGER_NAME, Ledger
 from lightning_modules.search.reports.summary import FormulasFile, as_table, ranking
 from tests.search.observer_helpers import candidate, reference
 
@@ -43,6 +46,38 @@ def test_the_formulas_file_is_the_ranking(tmp_path: Path) -> None:
     assert table.columns[:5].tolist() == ["rank", "formula", "reward", "standard_error", "status"]
     assert table["reward"].tolist() == [0.25, 0.25, 0.1, 0.0, -0.1, -1.0]
     assert table["metric"].isna().tolist() == [False] * 5 + [True]
+
+
+def validation(formula: str) -> Validation:
+    return Validation(3, "BCE", 0.7, (ValidatedFormula(formula, 0.01, 0.001, is_answer=True),))
+
+
+def answers(root: Path) -> list[str]:
+    table = pd.read_csv(root / "formulas.csv")
+    return [str(formula) for formula in table.loc[table["is_answer"], "formula"]]
+
+
+def test_the_answer_stays_when_a_search_that_went_on_is_interrupted(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for each in CANDIDATES:
+        ledger.on_candidate(each)
+    ledger.on_validation(validation("second of two"))
+    ledger.close()
+    for newest, expected in ((None, "second of two"), (validation("first of two"), "first of two")):
+        file = FormulasFile(tmp_path)
+        file.on_resume(SearchProgress(0, 3, tuple(CANDIDATES)))
+        if newest is not None:
+            file.on_validation(newest)
+        file.on_end()
+        assert answers(tmp_path) == [expected]
+
+
+def test_a_ledger_that_cannot_be_read_leaves_the_ranking(tmp_path: Path) -> None:
+    (tmp_path / LEDGER_NAME).write_bytes(b"no ledger at all" * 100)
+    file = FormulasFile(tmp_path)
+    file.on_candidate(CANDIDATES[2])
+    file.on_end()
+    assert pd.read_csv(tmp_path / "formulas.csv")["formula"].tolist() == ["first of two"]
 
 
 def test_a_study_without_candidates_has_an_empty_file(tmp_path: Path) -> None:
