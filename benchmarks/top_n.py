@@ -52,6 +52,8 @@ _MODELS = {"MF": MF, "LightGCN": LightGCN}
 _NO_DECAY = (0.0,)
 _ALTERNATIONS = 16
 _BATCH = 1024
+# Epochs from one validation to the next.
+_EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fixed", nargs="*", default=[], type=_fixed, metavar="NAME=VALUE", help=help_of_fixed)
     parser.add_argument("--extensions", type=int, default=2, help="how often an end of a grid may be moved outwards")
     parser.add_argument("--refinements", type=int, default=1, help="how often a grid is refined around its best point")
+    help_of_patience = "validations without a better metric that end a training, in place of the losses' own"
+    parser.add_argument("--patience", type=int, help=help_of_patience)
     parser.add_argument("--work", type=Path, default=Path("runs/top_n"), help="what is trained is kept here")
     return parser.parse_args()
 
@@ -180,10 +184,11 @@ def _model(options: argparse.Namespace, data: ImplicitFeedback, arm: Arm) -> MF 
 def _of_arm(name: str, options: argparse.Namespace) -> list[str]:
     arm = ARMS[name].having(dict(options.fixed))
     data = _data(options, arm.count, shared=arm.shared)
-    recipe = {"accelerator": "cpu", "devices": 1, "max_epochs": options.epochs, "check_val_every_n_epoch": 5}
+    recipe = {"accelerator": "cpu", "devices": 1, "max_epochs": options.epochs, "check_val_every_n_epoch": _EVERY}
     criterion, monitor = MeanOverUsers(_METRIC), f"val/{_METRIC}"
     build = partial(_model, options, data, arm)
-    training = MeasuredTraining(build, data, recipe, criterion=criterion, monitor=monitor, patience=arm.patience)
+    patience = options.patience or arm.patience
+    training = MeasuredTraining(build, data, recipe, criterion=criterion, monitor=monitor, patience=patience)
     plan = Plan.of(
         arm.learning_rates,
         arm.weight_decays,
@@ -275,6 +280,7 @@ def _fit_line(model: Any, data: ImplicitFeedback, chosen: Mapping[str, float], s
 def _notes(options: argparse.Namespace) -> str:
     fixed = ", ".join(f"{name} {value:g}" for name, value in options.fixed)
     not_tuned = f" What is not tuned is {fixed}." if fixed else ""
+    waited = f"{options.patience * _EVERY}" if options.patience else "20 (BPR's after 50)"
     return (
         "N is NDCG@20 and R recall@20 on the test rows, the mean over the training seeds; sd is the standard deviation "
         "over them. The published figures are of SL@K's Table 2 and PSL's Table 1 (IR-Benchmark: 1,000 negatives of "
@@ -282,8 +288,8 @@ def _notes(options: argparse.Namespace) -> str:
         f"{options.negatives:,} negatives, but where a row says otherwise and for BPR's one of every row. Every loss "
         "is tuned on validation with one seed, over a grid around the published settings, extended at most "
         f"{options.extensions} times where the best lay at an end, and refined {options.refinements} times.{not_tuned} "
-        f"Epochs are those of the best validation, at most {options.epochs}; a training ends after 20 epochs without a "
-        "better one (BPR's after 50). Seconds are those of a training on the wall, beside other work."
+        f"Epochs are those of the best validation, at most {options.epochs}; a training ends after {waited} epochs "
+        "without a better one. Seconds are those of a training on the wall, beside other work."
     )
 
 
