@@ -43,8 +43,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("number", "status", "workers"),
     [
         pytest.param(signal.SIGINT, 130, [], id="SIGINT-serial"),
-        pytest.param(signal.SIGKILL, -signal.SIGKILL, [], id="SIGKILL-serial"),
-        pytest.param(signal.SIGTERM, 143, WORKERS, id="SIGTERM-workers"),
+        pytest.param(signal.SIGTERM, 143, [], id="SIGTERM-serial"),
         pytest.param(signal.SIGKILL, -signal.SIGKILL, WORKERS, id="SIGKILL-workers"),
     ],
 )

@@ -33,8 +33,9 @@ _SMALL = {
         *("--resamples=20", *_TRAINER),
     ],
 }
-#: What is not there: other machines and devices, the network, libraries that are optional.
-_ELSEWHERE = re.compile(r"ray|gpu|ddp|download|GradientAggregation")
+#: What is not there, or takes long and is tested elsewhere: other machines and devices, workers, the network, libraries
+#: that are optional.
+_ELSEWHERE = re.compile(r"ray|gpu|ddp|download|GradientAggregation|\bprocess\b")
 
 
 class CommandReader(Reader):
