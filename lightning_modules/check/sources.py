@@ -9,7 +9,7 @@ import pandas as pd
 from lightning_modules.check.formula_file import read_formulas
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.losses import Formula, FormulaBased, FormulaError, LossObject, Numerics, loss_of_formula
-from lightning_modules.losses.formula_losses import TEMPERATURE
+from lightning_modules.losses.formula_losses import DEFAULT_TEMPERATURE
 from lightning_modules.search.study import Study, loss_of, numerics_of
 from lightning_modules.utilities.messages import shortened
 
@@ -52,7 +52,7 @@ class LossSources:
 
     def of_formula(self, formula: Formula | str) -> FormulaBased:
         """Return the loss of a formula under the chosen numerics, and the temperature of the study."""
-        temperature = TEMPERATURE if self.study is None else self.study.temperature
+        temperature = DEFAULT_TEMPERATURE if self.study is None else self.study.temperature
         return loss_of_formula(formula, self._numerics, temperature)
 
     def of_text(self, text: str) -> FormulaBased:

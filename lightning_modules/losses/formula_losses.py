@@ -10,11 +10,11 @@ from lightning_modules.losses.ranking_formula_loss import RankingFormulaLoss
 FormulaLike = FormulaLoss | RankingFormulaLoss
 
 #: What scores are divided by where a formula asks for it and nobody says otherwise.
-TEMPERATURE = 0.1
+DEFAULT_TEMPERATURE = 0.1
 
 
 def loss_of_formula(
-    formula: Formula | str, numerics: Numerics | str = "protected", temperature: float = TEMPERATURE
+    formula: Formula | str, numerics: Numerics | str = "protected", temperature: float = DEFAULT_TEMPERATURE
 ) -> FormulaLike:
     """Return the loss that computes a formula, that of its dialect.
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from lightning_modules.losses import Numerics
-from lightning_modules.losses.formula_losses import TEMPERATURE
+from lightning_modules.losses.formula_losses import DEFAULT_TEMPERATURE
 from lightning_modules.report.run_facts import FolderSettings
 from lightning_modules.search.study import Study, named_study
 from lightning_modules.utilities.untrusted_data import built
@@ -16,7 +16,7 @@ def protection_in(settings: FolderSettings) -> tuple[Numerics, float]:
     compare = settings.of("compare")
     numerics, study = _numerics(compare.get("numerics")), _study(compare.get("study"))
     if study is None:
-        return numerics or Numerics(), TEMPERATURE
+        return numerics or Numerics(), DEFAULT_TEMPERATURE
     return numerics or study.numerics, study.temperature
 
 

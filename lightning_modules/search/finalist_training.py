@@ -13,14 +13,14 @@ from torch import Tensor
 from lightning_modules.losses import LossObject
 from lightning_modules.search.answer import FinalistRun
 from lightning_modules.search.evaluation import RewardRows
-from lightning_modules.search.reward_tuning import TEMPERATURE
+from lightning_modules.search.reward_tuning import TUNED_OPTION
 from lightning_modules.statistics.standard_errors import in_blocks
 from lightning_modules.training.executors import Shared
 from lightning_modules.training.full_training import FullTraining, TrainingRun
 from lightning_modules.training.quiet import quiet_lightning
 from lightning_modules.training.statuses import DIVERGED, TRAINED
 from lightning_modules.training.trainers import scoring_trainer
-from lightning_modules.training.tuning import Setting, Tuning, best_of_each
+from lightning_modules.training.tuning import Setting, Tuning, best_settings
 
 
 class FinalistTraining:
@@ -111,7 +111,7 @@ class FinalistTraining:
                     best[number] = run
             return [run.score for run in runs]
 
-        settings = best_of_each([self.tuning.of_loss(loss) for loss in losses], train)
+        settings = best_settings([self.tuning.of_loss(loss) for loss in losses], train)
         return settings, [best[number] for number in range(len(losses))]
 
     def _scored(self, loss: LossObject, seed: int, setting: Setting, run: TrainingRun) -> FinalistRun:
@@ -129,7 +129,7 @@ class FinalistTraining:
             error=run.error,
             most_epochs=self.most_epochs,
             components=components,
-            temperature=dict(setting.options).get(TEMPERATURE),
+            temperature=dict(setting.options).get(TUNED_OPTION),
         )
 
     def _score(self, run: TrainingRun) -> tuple[str, float | None, Tensor | None]:

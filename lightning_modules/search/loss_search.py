@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lightning_modules.losses import LossObject, Numerics, loss_of_formula
-from lightning_modules.losses.formula_losses import TEMPERATURE
+from lightning_modules.losses.formula_losses import DEFAULT_TEMPERATURE
 from lightning_modules.search.answer import Validation
 from lightning_modules.search.contenders import Contenders
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchObservers, SearchProgress
@@ -68,7 +68,7 @@ class LossSearch:
         scale: GradientScale | None = None,
         observers: Sequence[SearchObserver] = (),
         snapshots: Snapshots | None = None,
-        temperature: float = TEMPERATURE,
+        temperature: float = DEFAULT_TEMPERATURE,
     ) -> None:
         self.strategy = strategy
         self.sampler = sampler

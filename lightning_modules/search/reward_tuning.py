@@ -10,7 +10,7 @@ from lightning_modules.search.trial import Regime
 from lightning_modules.training.tuning import Axis, Setting, Tuning
 
 #: The option of losses that is tuned where temperatures are given.
-TEMPERATURE = "temperature"
+TUNED_OPTION = "temperature"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class RewardTuning:
     def of_baseline(self) -> Tuning:
         """The tuning of the baseline."""
         rates, decays = Axis.of(self.learning_rates), Axis.of(self.weight_decays)
-        options = {TEMPERATURE: Axis.of(self.temperatures)} if self.temperatures else {}
+        options = {TUNED_OPTION: Axis.of(self.temperatures)} if self.temperatures else {}
         return Tuning(rates, decays, self.extensions, self.refinements, options)
 
     def check_loss(self, baseline: LossObject) -> None:
@@ -78,7 +78,7 @@ class RewardTuning:
         Raises:
             ValueError: If that is so.
         """
-        if self.temperatures and TEMPERATURE not in baseline.init_args():
+        if self.temperatures and TUNED_OPTION not in baseline.init_args():
             raise ValueError(
                 f"--search.tuning.temperatures are {self.temperatures}, but the baseline {baseline.title} has no "
                 "temperature: leave them out"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.losses import LossObject
-from lightning_modules.losses.formula_losses import TEMPERATURE
+from lightning_modules.losses.formula_losses import DEFAULT_TEMPERATURE
 from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.search.gradient_signatures import DirectionIndex, GradientIndex, SignatureIndex
 from lightning_modules.search.probes import probe_of
@@ -91,7 +91,7 @@ class Screening:
         largest_gradient: float | None = None,
         most_operators: int | None = None,
         by_direction: bool = False,
-        temperature: float = TEMPERATURE,
+        temperature: float = DEFAULT_TEMPERATURE,
     ) -> None:
         self.space = space
         self.numerics = numerics

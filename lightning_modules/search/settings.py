@@ -31,7 +31,7 @@ from lightning_modules.losses import (
     SumR,
     Talos,
 )
-from lightning_modules.losses.formula_losses import TEMPERATURE
+from lightning_modules.losses.formula_losses import DEFAULT_TEMPERATURE
 from lightning_modules.losses.loss_object import above_zero
 from lightning_modules.search.limits import SearchLimits
 from lightning_modules.search.reward_tuning import RewardTuning
@@ -279,7 +279,7 @@ class SearchSettings:
     @property
     def named_temperature(self) -> float:
         """The temperature of formulas of scores."""
-        return TEMPERATURE if self.temperature is None else self.temperature
+        return DEFAULT_TEMPERATURE if self.temperature is None else self.temperature
 
     @property
     def named_seeds(self) -> Programs | None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lightning_modules.core.run_config import CONFIG_NAME
 from lightning_modules.losses import Formula, FormulaBased, Numerics, loss_of_formula
-from lightning_modules.losses.formula_losses import TEMPERATURE
+from lightning_modules.losses.formula_losses import DEFAULT_TEMPERATURE
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.front import front, with_operators
 from lightning_modules.search.ledger import (
@@ -54,7 +54,7 @@ class Study:
     numerics: Numerics
     strategy: str
     rounds: int | None
-    temperature: float = TEMPERATURE
+    temperature: float = DEFAULT_TEMPERATURE
     rounds_on_disk: int | None = None
     ending: str = ""
     awaits_finalists: bool = False
@@ -305,7 +305,7 @@ def _limits(rounds: int, settings: Mapping[str, Any]) -> SearchLimits:
 
 def _temperature(value: Any) -> float:
     if value is None:
-        return TEMPERATURE
+        return DEFAULT_TEMPERATURE
     if type(value) not in (int, float) or not 0 < value < math.inf:
         raise ValueError(f"its temperature is {shortened(str(value), _SHOWN)}")
     return float(value)

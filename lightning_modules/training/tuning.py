@@ -195,7 +195,7 @@ class Tuning:
         Args:
             train: Returns the scores of settings, all of which may be trained at once; -inf disqualifies one.
         """
-        (best,) = best_of_each([self], lambda points: train([setting for _, setting in points]))
+        (best,) = best_settings([self], lambda points: train([setting for _, setting in points]))
         return best
 
     def steps(self) -> Generator[Sequence[Setting], Sequence[float], Setting]:
@@ -216,7 +216,7 @@ class Tuning:
         return best
 
 
-def best_of_each(
+def best_settings(
     tunings: Sequence[Tuning], train: Callable[[Sequence[tuple[int, Setting]]], Sequence[float]]
 ) -> list[Setting]:
     """Return the best setting of each of several tunings, which go on side by side.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_modules.losses import BCE, Focal
-from lightning_modules.training.tuning import Axis, Setting, Tuning, best_of_each
+from lightning_modules.training.tuning import Axis, Setting, Tuning, best_settings
 
 RATES, DECAYS = Axis.of([1e-3, 1e-2]), Axis.of([1e-5, 1e-4, 1e-3])
 
@@ -145,9 +145,9 @@ def test_tunings_side_by_side_end_as_each_does_alone() -> None:
         asked.append({number for number, _ in points})
         return [landscapes[number]([setting])[0] for number, setting in points]
 
-    together = best_of_each(tunings, train)
+    together = best_settings(tunings, train)
     alone = [tuning.best(Landscape(*centre)) for tuning, centre in zip(tunings, centres, strict=True)]
     assert together == alone
     assert asked[0] == {0, 1, 2}
     assert all(asked)
-    assert best_of_each([], train) == []
+    assert best_settings([], train) == []

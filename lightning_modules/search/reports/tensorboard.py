@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 from callbacks.scalar_layout import Layout, write_layout
 from lightning_modules.losses import Formula, Numerics, loss_of_formula
 from lightning_modules.losses.figures import drawn, loss_figure
-from lightning_modules.losses.formula_losses import TEMPERATURE
+from lightning_modules.losses.formula_losses import DEFAULT_TEMPERATURE
 from lightning_modules.search.answer import Validation
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchProgress
 from lightning_modules.search.reports.scalars import scalars_of
@@ -61,7 +61,7 @@ class SearchTensorBoard(SearchObserver):
         root: Path,
         space: SearchSpace,
         numerics: Numerics,
-        temperature: float = TEMPERATURE,
+        temperature: float = DEFAULT_TEMPERATURE,
         figures: int = 5,
         patience: float = 10.0,
     ) -> None:
