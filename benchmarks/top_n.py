@@ -52,8 +52,8 @@ _MODELS = {"MF": MF, "LightGCN": LightGCN}
 _NO_DECAY = (0.0,)
 _ALTERNATIONS = 16
 _BATCH = 1024
-# Epochs from one validation to the next.
-_EVERY = 5
+#: Epochs from one validation to the next.
+VALIDATE_EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,12 @@ def _model(options: argparse.Namespace, data: ImplicitFeedback, arm: Arm) -> MF 
 def _of_arm(name: str, options: argparse.Namespace) -> list[str]:
     arm = ARMS[name].having(dict(options.fixed))
     data = _data(options, arm.count, shared=arm.shared)
-    recipe = {"accelerator": "cpu", "devices": 1, "max_epochs": options.epochs, "check_val_every_n_epoch": _EVERY}
+    recipe = {
+        "accelerator": "cpu",
+        "devices": 1,
+        "max_epochs": options.epochs,
+        "check_val_every_n_epoch": VALIDATE_EVERY,
+    }
     criterion, monitor = MeanOverUsers(_METRIC), f"val/{_METRIC}"
     build = partial(_model, options, data, arm)
     patience = options.patience or arm.patience
@@ -280,7 +285,7 @@ def _fit_line(model: Any, data: ImplicitFeedback, chosen: Mapping[str, float], s
 def _notes(options: argparse.Namespace) -> str:
     fixed = ", ".join(f"{name} {value:g}" for name, value in options.fixed)
     not_tuned = f" What is not tuned is {fixed}." if fixed else ""
-    waited = f"{options.patience * _EVERY}" if options.patience else "20 (BPR's after 50)"
+    waited = f"{options.patience * VALIDATE_EVERY}" if options.patience else "20 (BPR's after 50)"
     return (
         "N is NDCG@20 and R recall@20 on the test rows, the mean over the training seeds; sd is the standard deviation "
         "over them. The published figures are of SL@K's Table 2 and PSL's Table 1 (IR-Benchmark: 1,000 negatives of "

@@ -23,7 +23,7 @@ from jsonargparse import auto_cli
 from benchmarks.common.report import table, write_report
 from benchmarks.common.search_answers import finished_rows, run, search, shown_seconds
 from benchmarks.common.strategy_differences import strategy_differences
-from benchmarks.top_n import LINES, fitted_line
+from benchmarks.top_n import LINES, VALIDATE_EVERY, fitted_line
 from datamodules import ImplicitFeedback
 from lightning_modules.search.study import Study
 
@@ -37,8 +37,8 @@ COMPARE = [
 #: Trainings of a candidate: the temperatures of the search's file.
 SETTINGS = 3
 RATES = [0.03, 0.1]
-#: Epochs from one validation of a comparison to the next, and validations without a better metric that end a training.
-VALIDATE_EVERY, PATIENCE = 5, 4
+#: Validations without a better metric that end a training of a comparison.
+PATIENCE = 4
 KNOWN = ["SampledBPR", "PSL", "SLatK", "Talos"]
 #: BSL with a weight of its negatives.
 WEIGHTED_BSL = "logmeanexp(gap_t) + pos"

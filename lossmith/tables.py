@@ -59,11 +59,16 @@ def _as_arrow(table: Any) -> pa.Table:
 def _keep(table: pa.Table, path: Path) -> None:
     """Write a table, unless the file holds it; another one there is what a study was begun with."""
     if path.exists():
-        # What Parquet does not have, such as categories of numbers and times in seconds, is read as other types.
-        as_stored = BytesIO()
-        pq.write_table(table, as_stored)
-        if not pq.read_table(path).to_pandas().equals(pq.read_table(as_stored).to_pandas()):
+        stored = pq.read_table(path)
+        if not (stored.equals(table) or stored.to_pandas().equals(_as_stored(table).to_pandas())):
             raise ValueError(f"'{path}' holds another table than the one given: name another folder with root")
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, lambda temporary: pq.write_table(table, temporary))
+
+
+def _as_stored(table: pa.Table) -> pa.Table:
+    """Return what is read of a table that was written: categories of numbers and times in seconds have other types."""
+    file = BytesIO()
+    pq.write_table(table, file)
+    return pq.read_table(file)
