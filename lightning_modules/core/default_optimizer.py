@@ -6,7 +6,7 @@ from typing import Any
 from torch.optim import Adam
 
 from lightning_modules.core.trained_module import TrainedModule
-from lightning_modules.utilities.serialization import imported_class
+from lightning_modules.utilities.serialization import class_path, imported_class
 
 
 def explicit_optimizer(model: Any) -> dict[str, Any] | None:
@@ -24,7 +24,8 @@ def explicit_optimizer(model: Any) -> dict[str, Any] | None:
     cls = imported_class(str(model.get("class_path")), TrainedModule)
     if cls is None or cls.configure_optimizers is not TrainedModule.configure_optimizers:
         return None
-    return {"class_path": "torch.optim.Adam", "init_args": {**_defaults_of_adam(), **cls.default_optimizer()}}
+    optimizer = cls.default_optimizer_class
+    return {"class_path": class_path(optimizer), "init_args": {**_defaults_of(optimizer), **cls.default_optimizer()}}
 
 
 def with_explicit_optimizer(settings: Any) -> Any:
@@ -36,7 +37,7 @@ def with_explicit_optimizer(settings: Any) -> Any:
     return {**settings, "model": {**model, "init_args": {**model["init_args"], "optimizer": optimizer}}}
 
 
-def _defaults_of_adam() -> dict[str, Any]:
-    parameters = inspect.signature(Adam).parameters.values()
+def _defaults_of(optimizer: type[Adam]) -> dict[str, Any]:
+    parameters = inspect.signature(optimizer).parameters.values()
     defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}

@@ -16,6 +16,7 @@ from torchmetrics import Metric
 from lightning_modules.core.inference import Exportable
 from lightning_modules.core.resumption import ResumableTraining
 from lightning_modules.losses import LossObject, Prediction
+from lightning_modules.optimizers import LazyAdam, LazyTable
 from lightning_modules.utilities.serialization import Described
 
 # Rebuilds a model from plain hyperparameters, its loss included; Lightning allows this one function for that.
@@ -47,7 +48,8 @@ class TrainedModule(QuickHooks, Exportable, ResumableTraining, pl.LightningModul
         optimizer: Takes the parameters, returns the optimizer; None is Adam with the model's usual settings.
     """
 
-    #: What Adam is set to where no optimizer is given.
+    #: What optimizes where none is given, a kind of Adam, and what it is set to.
+    default_optimizer_class: ClassVar[type[Adam]] = Adam
     default_learning_rate: ClassVar[float] = 2e-3
     default_weight_decay: ClassVar[float] = 1e-4
 
@@ -121,9 +123,20 @@ class TrainedModule(QuickHooks, Exportable, ResumableTraining, pl.LightningModul
         self._epoch_loss.load_state_dict(state["epoch_loss"], self.device)
 
     def on_train_epoch_end(self) -> None:
-        """Log the mean of the epoch's batch losses."""
+        """Log the mean of the epoch's batch losses, and bring all tables up to date."""
+        for table in self._lazy_tables():
+            table.settle()
         self.log("train/loss", self._epoch_loss.compute()[0], prog_bar=True, sync_dist=True, batch_size=1)
         self._epoch_loss = RunningMean()
+
+    def on_train_end(self) -> None:
+        """Let go of the optimizer, whose memory is twice that of the weights."""
+        super().on_train_end()
+        for table in self._lazy_tables():
+            table.release()
+
+    def _lazy_tables(self) -> list[LazyTable]:
+        return [each for each in self.modules() if isinstance(each, LazyTable)]
 
     def on_validation_epoch_start(self) -> None:
         """Forget the rows of an evaluation that was interrupted."""
@@ -150,17 +163,24 @@ class TrainedModule(QuickHooks, Exportable, ResumableTraining, pl.LightningModul
 
     @classmethod
     def default_optimizer(cls) -> dict[str, Any]:
-        """Return the arguments of Adam where no optimizer is given."""
+        """Return the arguments of :attr:`default_optimizer_class` where no optimizer is given."""
         # One operation for all parameters. Otherwise Adam takes a third of the time of a model of large tables.
         return {"lr": cls.default_learning_rate, "weight_decay": cls.default_weight_decay, "fused": True}
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer of all parameters."""
-        make: OptimizerCallable = self.optimizer or partial(Adam, **self.default_optimizer())
+        make: OptimizerCallable = self.optimizer or partial(self.default_optimizer_class, **self.default_optimizer())
         optimizer = make(self.parameters())
+        if isinstance(optimizer, LazyAdam) and not self._needs_dense_gradients():
+            optimizer.connect(self)
         if self._clips_scaled_gradients():
             _leave_gradients_unscaled(optimizer)
         return optimizer
+
+    def _needs_dense_gradients(self) -> bool:
+        """Return whether the Trainer clips gradients, or adds up those of processes: sparse ones are not fit for it."""
+        trainer = self._trainer
+        return trainer is not None and (trainer.world_size > 1 or bool(trainer.gradient_clip_val))
 
     def _clips_scaled_gradients(self) -> bool:
         trainer = self._trainer

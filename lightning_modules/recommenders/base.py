@@ -163,14 +163,16 @@ class Recommender(TrainedModule):
         return PairGraph(self, self.hparams["num_users"], self.hparams["num_items"])
 
 
-def normal_embedding(num_embeddings: int, embedding_dim: int, *, std: float) -> nn.Embedding:
-    """Return an embedding table whose weights are drawn from N(0, std^2).
+def normal_embedding(
+    num_embeddings: int, embedding_dim: int, *, std: float, kind: type[nn.Embedding] = nn.Embedding
+) -> nn.Embedding:
+    """Return an embedding table of a kind whose weights are drawn from N(0, std^2).
 
     Raises:
         ValueError: If ``std`` is negative.
     """
     if std < 0:
         raise ValueError(f"init_std is a standard deviation and cannot be negative, got {std}")
-    table = nn.Embedding(num_embeddings, embedding_dim)
+    table = kind(num_embeddings, embedding_dim)
     nn.init.normal_(table.weight, std=std)
     return table

@@ -1,9 +1,10 @@
 """Matrix factorisation for top-N recommendation."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
+from lightning_modules.optimizers import LazyAdam, LazyTable
 from lightning_modules.recommenders.base import normal_embedding
 from lightning_modules.recommenders.top_n import TopNRecommender
 
@@ -23,12 +24,14 @@ class MF(TopNRecommender):
         options: The other arguments of :class:`TopNRecommender`.
     """
 
+    default_optimizer_class: ClassVar[type[LazyAdam]] = LazyAdam
+
     def __init__(
         self, num_users: int, num_items: int, *, embedding_dim: int = 64, init_std: float = 0.1, **options: Any
     ) -> None:
         super().__init__(num_users, num_items, **options)
-        self.user_embedding = normal_embedding(num_users, embedding_dim, std=init_std)
-        self.item_embedding = normal_embedding(num_items, embedding_dim, std=init_std)
+        self.user_embedding = normal_embedding(num_users, embedding_dim, std=init_std, kind=LazyTable)
+        self.item_embedding = normal_embedding(num_items, embedding_dim, std=init_std, kind=LazyTable)
 
     def forward(self, user: Tensor | None, item: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return vectors of users and items, as they are scored: int64 [n] and [m] -> float [n, d] and [m, d]."""

@@ -34,9 +34,10 @@ def compiles_for(values: "Tensor") -> bool:
 def compiled(kernel: Kernel) -> Kernel:
     """Return a function compiled to machine code on its first call, for the types of its arguments.
 
-    The code is kept on disk for later processes, which compile it anew when a file in the function's folder has
-    changed. No signal interrupts the compilation, and no time limit counts it. The function releases the interpreter's
-    lock while it runs. Division by zero gives an infinity or nan, as in torch.
+    The code is kept on disk for later processes, which compile it anew when a file has changed in the function's folder
+    or in that of a compiled function that its module imports. No signal interrupts the compilation, and no time limit
+    counts it. The function releases the interpreter's lock while it runs. Division by zero gives an infinity or nan, as
+    in torch.
 
     Raises:
         ModuleNotFoundError: If numba is not installed.
@@ -87,9 +88,15 @@ def _kernel_cache(kernel: Callable[..., Any]) -> Any:
     class KernelCache(FunctionCache):
         def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
             key = super()._index_key(sig, codegen)  # type: ignore[no-untyped-call]
-            return *key, _digest(Path(kernel.__code__.co_filename).parent)
+            return *key, *(_digest(folder) for folder in _folders_of(kernel))
 
     return KernelCache(kernel)  # type: ignore[no-untyped-call]
+
+
+def _folders_of(kernel: Callable[..., Any]) -> list[Path]:
+    """Return the folders of a kernel and of the compiled functions that its module knows."""
+    known = (getattr(each, "py_func", None) for each in kernel.__globals__.values())
+    return sorted({Path(each.__code__.co_filename).parent for each in (kernel, *known) if each is not None})
 
 
 @lru_cache

@@ -52,7 +52,7 @@ class Described:
         Raises:
             TypeError: If an argument is not a plain value and the class does not override :meth:`init_args`.
         """
-        return {"class_path": _class_path(type(self)), "init_args": self.init_args()}
+        return {"class_path": class_path(type(self)), "init_args": self.init_args()}
 
 
 def _plain(value: Any) -> Any:
@@ -67,7 +67,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r} is not a plain value; override init_args() to say how it is written")
 
 
-def _class_path(cls: type) -> str:
+def class_path(cls: type) -> str:
     """Return the shortest path under which the class can be imported: that of the package that offers it."""
     parts = cls.__module__.split(".")
     packages = (".".join(parts[:end]) for end in range(1, len(parts)))

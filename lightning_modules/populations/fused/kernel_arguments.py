@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 Bits = NDArray[np.int16]
 Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 Rows = NDArray[np.int32]
 Offsets = NDArray[np.int64]
 
@@ -68,22 +67,6 @@ class ClippingLimits(NamedTuple):
 
     value: np.float32
     norm: np.float32
-
-
-class IdleTables(NamedTuple):
-    """What :func:`~lightning_modules.populations.fused.idle_moves.idle_tables` returns.
-
-    Attributes:
-        totals: Sums of the moves from each step to infinity, for four powers; float64 [4, steps].
-        powers: The decay of those sums over a number of steps; float64 [4, steps].
-        mean_decay: The decay of the mean over a number of steps; float64 [steps].
-        square_decay: The decay of the squares over a number of steps; float64 [steps].
-    """
-
-    totals: Doubles
-    powers: Doubles
-    mean_decay: Doubles
-    square_decay: Doubles
 
 
 class AdamSettings(NamedTuple):

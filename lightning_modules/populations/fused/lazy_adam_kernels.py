@@ -1,19 +1,17 @@
 """Compiled steps of lazy Adam.
 
 It updates a row of a table only in the steps that read it, and first makes the updates that are due from the steps
-between; see :func:`lightning_modules.populations.fused.idle_moves.idle_tables`.
+between; see :func:`lightning_modules.optimizers.idle_moves.idle_tables`.
 """
-
-import math
 
 import numpy as np
 
+from lightning_modules.optimizers.idle_moves import IdleTables, idle_points
 from lightning_modules.populations.fused.dense_adam_kernels import step_network_adam
 from lightning_modules.populations.fused.kernel_arguments import (
     AdamSettings,
     ClippingLimits,
     Floats,
-    IdleTables,
     Network,
     Offsets,
     Rows,
@@ -26,9 +24,6 @@ from lightning_modules.utilities.compiled import compiled, compiled_part
 
 # Columns of the coefficients of a row's idle updates.
 _WEIGHT, _WEIGHT_2, _EPS, _EPS_2, _MEAN, _SQUARE, _SHRINKAGE, _COLUMNS = range(8)
-
-# A variance below this, relative to the squared mean, is that of a single move, or negligible.
-_LEAST_VARIANCE = 1e-9
 
 
 @compiled
@@ -66,7 +61,7 @@ def _write_coefficients(
     A weight is multiplied by the shrinkage, then ``mean * (weight / (root + eps) + weight_2 / (root + eps_2))`` is
     taken off it, where ``root`` is that of its squares. The result has a row of :data:`_COLUMNS` for each row.
     """
-    totals, powers, mean_decay, square_decay = idle
+    mean_decay, square_decay = idle.mean_decay, idle.square_decay
     learning_rate, eps, kept = settings.learning_rate, settings.eps, settings.shrinkage
     for place in range(len(rows)):
         begin = last[rows[place]]
@@ -79,30 +74,10 @@ def _write_coefficients(
         result[place, _WEIGHT], result[place, _WEIGHT_2] = 0.0, 0.0
         result[place, _EPS], result[place, _EPS_2] = 1.0, 1.0
         if begin > 0:
-            begin, end = min(begin, totals.shape[1] - 1), min(now, totals.shape[1] - 1)
-            decay = min(steps, powers.shape[1] - 1)
-            total = totals[0, begin] - powers[0, decay] * totals[0, end]
-            mean = (totals[1, begin] - powers[1, decay] * totals[1, end]) / total
-            square = (totals[2, begin] - powers[2, decay] * totals[2, end]) / total
-            cube = (totals[3, begin] - powers[3, decay] * totals[3, end]) / total
-            above, below, deviation = _quadrature(mean, square, cube)
-            node, node_2 = mean + deviation * above, mean + deviation * below
-            scale = learning_rate * shrinkage / kept * total
-            result[place, _WEIGHT] = scale * node * node / (1 + above * above)
-            result[place, _WEIGHT_2] = scale * node_2 * node_2 / (1 + below * below)
+            weight, weight_2, node, node_2 = idle_points(idle, begin, now)
+            scale = learning_rate * shrinkage / kept
+            result[place, _WEIGHT], result[place, _WEIGHT_2] = scale * weight, scale * weight_2
             result[place, _EPS], result[place, _EPS_2] = eps * node, eps * node_2
-
-
-@compiled_part
-def _quadrature(mean: float, square: float, cube: float) -> tuple[float, float, float]:
-    """Return the two nodes of a distribution with these moments, in deviations from the mean, and the deviation."""
-    variance, deviation, half_skewness = square - mean * mean, 0.0, 0.0
-    # The variance and skewness of one move are rounding errors.
-    if variance > _LEAST_VARIANCE * mean * mean:
-        deviation = math.sqrt(variance)
-        half_skewness = 0.5 * (cube - mean * (3 * variance + mean * mean)) / (variance * deviation)
-    distance = math.sqrt(half_skewness * half_skewness + 1)
-    return half_skewness + distance, half_skewness - distance, deviation
 
 
 @compiled_part

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from lightning_modules.optimizers.idle_moves import idle_tables
 from lightning_modules.populations.fused.adagrad_kernels import train_adagrad
 from lightning_modules.populations.fused.dense_adam_kernels import train_dense_adam
-from lightning_modules.populations.fused.idle_moves import idle_tables
 from lightning_modules.populations.fused.kernel_arguments import (
     AdagradSettings,
     AdamSettings,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lightning_modules.populations.fused.idle_moves import idle_tables
+from lightning_modules.optimizers.idle_moves import idle_tables
 
 
 @pytest.mark.parametrize(("beta1", "beta2", "shrinkage"), [(0.9, 0.999, 1.0), (0.0, 0.9, 1.0), (0.5, 0.95, 0.98)])
