@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
+from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor
 
 from benchmarks.common.commands import settle
@@ -22,13 +23,14 @@ from datamodules.batches import FeedbackRows
 from datamodules.implicit.loaders import PositiveLoader
 from datamodules.implicit.user_items import UserItems
 from lightning_modules.losses import SampledSoftmax
+from lightning_modules.optimizers import LazyAdam
 from lightning_modules.recommenders import MF, LightGCN, TopNMetrics
 
 REQUIRED, REQUIRED_RATE, REQUIRED_RANKING = 4.0, 150_000, 3.0
 DIM, BATCH_SIZE, BLOCK, CUTOFFS = 64, 1024, 1024, (5, 10, 20)
 # Batches of an epoch, so that setting up a training counts as little as it does.
 EPOCH = 160
-ADAM = partial(torch.optim.Adam, lr=published.LEARNING_RATE, fused=True)
+ADAM = partial(LazyAdam, lr=published.LEARNING_RATE, fused=True)
 
 
 class Sizes(NamedTuple):
@@ -121,9 +123,17 @@ class Feedback(ImplicitFeedback):
         self.rows = {"train": rows, "validation": rows, "test": rows}
 
 
-def fit(items: UserItems, num_negatives: int, batches: int, seed: int, *, shared: bool = True) -> None:
+def fit(
+    items: UserItems,
+    num_negatives: int,
+    batches: int,
+    seed: int,
+    *,
+    shared: bool = True,
+    optimizer: OptimizerCallable = ADAM,
+) -> None:
     """Train a number of batches with a new model and optimizer."""
-    model = MF(items.num_users, items.num_items, embedding_dim=DIM, loss=SampledSoftmax(), optimizer=ADAM)
+    model = MF(items.num_users, items.num_items, embedding_dim=DIM, loss=SampledSoftmax(), optimizer=optimizer)
     trainer = quiet_trainer(max_steps=batches)
     trainer.limit_val_batches = 0
     trainer.fit(model, datamodule=Feedback(items, UniformNegatives(num_negatives, shared=shared), seed))
