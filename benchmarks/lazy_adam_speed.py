@@ -33,8 +33,8 @@ OPTIMIZERS: dict[str, OptimizerCallable] = {
 def main() -> None:
     """Time both and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--batches", type=int, nargs=2, default=[20, 120], help="steps of a short and a long training")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batches", type=int, nargs=2, default=[20, 320], help="steps of a short and a long training")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     settle()
