@@ -25,9 +25,8 @@ class RowUpdates(ABC):
 class LazyTable(nn.Embedding):
     """An embedding of which an optimizer may update only the rows that are read, and the others when they are.
 
-    Calling it, ``weight``, ``state_dict`` and copies give weights that are up to date. ``parameters()`` alone does not:
-    what it gives is up to date at the end of an epoch, or when :meth:`settle` has been called. Without an optimizer
-    that knows it, it is an embedding.
+    Whoever reads the weights, by rows, as a parameter or in a state, gets them up to date. Without an optimizer that
+    knows it, it is an embedding.
     """
 
     #: Set by an optimizer.
@@ -38,8 +37,7 @@ class LazyTable(nn.Embedding):
         updates = self.updates
         if updates is None or not updates.bring_up(rows):
             return super().forward(rows)
-        weight = self._parameters["weight"]
-        return nn.functional.embedding(rows, weight, sparse=True)  # type: ignore[arg-type]  # there is a weight
+        return nn.functional.embedding(rows, self.__dict__["_parameters"]["weight"], sparse=True)
 
     def settle(self) -> None:
         """Bring all rows up to date."""
@@ -51,27 +49,24 @@ class LazyTable(nn.Embedding):
         self.settle()
         self.updates = None
 
+    @property
+    def _parameters(self) -> dict[str, nn.Parameter | None]:
+        # All that torch does with the weights of a module goes through this dictionary, or asks for them by name.
+        self.settle()
+        parameters: dict[str, nn.Parameter | None] = self.__dict__["_parameters"]
+        return parameters
+
+    @_parameters.setter
+    def _parameters(self, parameters: dict[str, nn.Parameter | None]) -> None:
+        self.__dict__["_parameters"] = parameters
+
     def __getattr__(self, name: str) -> Any:
         """Return the weights after the updates that are due."""
         if name == "weight":
             self.settle()
         return super().__getattr__(name)
 
-    def _save_to_state_dict(self, *arguments: Any, **options: Any) -> None:
-        self.settle()
-        super()._save_to_state_dict(*arguments, **options)
-
-    def _load_from_state_dict(self, *arguments: Any) -> None:
-        # What is due is due to the weights so far.
-        self.settle()
-        super()._load_from_state_dict(*arguments)
-
-    def _apply(self, *arguments: Any, **options: Any) -> "LazyTable":
-        self.settle()
-        moved: LazyTable = super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
-        return moved
-
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state of a copy, which has no optimizer."""
+        """Return the state of a copy, which no optimizer knows."""
         self.settle()
         return {name: value for name, value in self.__dict__.items() if name != "updates"}
