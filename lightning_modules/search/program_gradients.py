@@ -109,11 +109,11 @@ def leaf_gradients(
         values.index_copy_(0, target, result.detach())
         tape.append((operands, result, target, sources))
     slopes = torch.zeros_like(values)
-    slopes[-count:] = weight
+    slopes[len(slopes) - count :] = weight
     for operands, result, target, sources in reversed(tape):
         # The result of a detach has no derivative.
         if result.requires_grad:
             found = torch.autograd.grad(result, operands, slopes.index_select(0, target))
             for rows, slope in zip(sources.unbind(1), found, strict=True):
                 slopes.index_add_(0, rows, slope)
-    return slopes[: len(leaves) * count].view(len(leaves), count, -1)
+    return slopes[: len(leaves) * count].view(len(leaves), count, len(weight))

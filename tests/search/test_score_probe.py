@@ -13,6 +13,7 @@ from lightning_modules.losses import (
     SampledSoftmax,
     SampledWARP,
 )
+from lightning_modules.losses.formulas.formula import Formula
 from lightning_modules.losses.formulas.operators import EVERY_OPERATOR
 from lightning_modules.search.score_probe import ScoreRows
 from lightning_modules.search.screening import Screened, Screening, ScreeningResult
@@ -162,3 +163,10 @@ def test_mutants_of_a_known_loss_are_often_right() -> None:
     mutants = Screening(SPACE, Numerics(), seeded()).screen(mutate(parents, SPACE, seeded(), 1))
     uniform = Screening(SPACE, Numerics(), seeded()).screen(SPACE.uniform(300, seeded(3)))
     assert (mutants.joint_share >= 0.6).sum() > 2 * (uniform.joint_share >= 0.6).sum()
+
+
+def test_a_batch_of_which_nothing_can_be_trained_is_screened_too() -> None:
+    space = RankingSpace()
+    screening = Screening(space, Numerics(), seeded(), largest_gradient=10.0)
+    screened = screening.screen(space.encode(Formula.parse("pos + -neg_t")))
+    assert screened.result.tolist() == [ScreeningResult.WRONG_DIRECTION]
