@@ -65,7 +65,7 @@ class SearchSettings:
             default there is no limit.
         patience: End the search after so many rounds without a better formula; by default it goes on.
         candidates: Formulas to train per round.
-        strategy: The search strategy: PPO, REINFORCE, RegularizedEvolution or RandomSearch.
+        strategy: The search strategy: PPO, REINFORCE, RegularizedEvolution, ExhaustiveSearch or RandomSearch.
         space: Operators, leaves and nodes of the formulas; by default nine operators and ten nodes over pred, label, 1,
             or RankingSpace for models that rank a catalogue.
         numerics: Numeric protection of the formulas: protected, autolossgen, or eps, low and high.

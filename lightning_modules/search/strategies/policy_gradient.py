@@ -11,7 +11,7 @@ from lightning_modules.search.screening import Screened, Screening
 from lightning_modules.search.space import Programs, SearchSpace
 from lightning_modules.search.strategies.advantages import AdvantageEstimator
 from lightning_modules.search.strategies.base import Outcome, Strategy
-from lightning_modules.search.strategies.controller import Controller, ProgramLikelihoods, gumbel
+from lightning_modules.search.strategies.controller import Controller, ProgramLikelihoods
 from lightning_modules.search.strategies.memory import Archive, Elites
 from lightning_modules.search.strategies.mutation import mutate
 from lightning_modules.search.strategies.surrogate import Surrogate
@@ -153,8 +153,7 @@ class PolicyGradient(Strategy):
         """Sample without replacement, with a higher probability for a higher predicted reward."""
         if not len(self.surrogate):
             return super().choose(screened, trainable, count)
-        logits = self.guidance * self.surrogate.predict(screened.gradient[trainable])
-        return trainable[(logits + gumbel(logits, self.generator)).argsort(descending=True)[:count]]
+        return self.surrogate.sample(screened, trainable, count, self.guidance, self.generator)
 
     def warm_up(self, screening: Screening, updates: int) -> Iterator[dict[str, float]]:
         """Learn to sample valid and different losses, from screening alone."""

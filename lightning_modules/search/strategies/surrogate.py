@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_modules.search.screening import Screened
 from lightning_modules.search.strategies.base import Outcome
+from lightning_modules.search.strategies.controller import gumbel
 from lightning_modules.search.strategies.remembered_rewards import RememberedRewards
 
 # Between the quartiles of a normal distribution lie so many standard deviations.
@@ -56,6 +58,24 @@ class Surrogate:
         nearest = distance.topk(min(self.neighbours, len(self)), largest=False)
         weight = self._precision()[nearest.indices] / (nearest.values + 1e-3) ** 2
         return (weight * quantile[nearest.indices]).sum(1) / weight.sum(1)
+
+    def sample(
+        self, screened: Screened, trainable: Tensor, count: int, guidance: float, generator: torch.Generator
+    ) -> Tensor:
+        """Sample programs without replacement, with a higher probability for a higher predicted reward.
+
+        Args:
+            screened: Screening results of programs.
+            trainable: Indices of those to sample from, int64 ``[n]``.
+            count: The number to sample; all if there are fewer.
+            guidance: The logarithm of how much likelier the highest predicted quantile is than the lowest.
+            generator: Source of randomness.
+
+        Returns:
+            Their indices.
+        """
+        logits = guidance * self.predict(screened.gradient[trainable])
+        return trainable[(logits + gumbel(logits, generator)).argsort(descending=True)[:count]]
 
     def _precision(self) -> Tensor:
         """Return the weight of every reward by its noise, float64 ``[n]``; 1 for the median noise."""

@@ -9,15 +9,23 @@ import torch
 
 from lightning_modules.search.screening import ScreeningResult
 from lightning_modules.search.space import Programs, SearchSpace
-from lightning_modules.search.strategies import PPO, REINFORCE, RandomSearch, RegularizedEvolution, Strategy
+from lightning_modules.search.strategies import (
+    PPO,
+    REINFORCE,
+    ExhaustiveSearch,
+    RandomSearch,
+    RegularizedEvolution,
+    Strategy,
+)
 from tests.search.search_helpers import assert_valid, equal, full_space, seeded, share_of_operator, told
 
-STRATEGIES: list[type[Strategy]] = [PPO, REINFORCE, RandomSearch, RegularizedEvolution]
+STRATEGIES: list[type[Strategy]] = [PPO, REINFORCE, RandomSearch, RegularizedEvolution, ExhaustiveSearch]
 #: Small ones, for what does not depend on the size.
 OPTIONS: dict[type[Strategy], dict[str, Any]] = {
     PPO: {"hidden_size": 16},
     REINFORCE: {"hidden_size": 16},
     RandomSearch: {},
+    ExhaustiveSearch: {},
     RegularizedEvolution: {"population_size": 20},
 }
 SPACE = full_space(nodes=4)
@@ -123,7 +131,7 @@ def test_proposals_get_better_on_a_toy_problem(kind: type[Strategy], rounds: int
     assert mean_reward(strategy) > before + 0.15
 
 
-@pytest.mark.parametrize("kind", [PPO, REINFORCE, RandomSearch, RegularizedEvolution])
+@every_strategy
 def test_a_round_in_which_everything_breaks_does_no_harm(kind: type[Strategy]) -> None:
     strategy = build(kind)
     for reward in (-1.0, -9.0):
