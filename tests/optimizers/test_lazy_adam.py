@@ -103,6 +103,16 @@ def test_whatever_reads_a_table_gets_weights_that_are_up_to_date(read: str) -> N
     assert twins.largest_difference() < 1e-3 * RATE
 
 
+def test_a_row_that_is_not_there_is_refused_as_by_an_embedding() -> None:
+    twins = Twins()
+    twins.step([1, 2])
+    for row in (ROWS, -1, 10**9):
+        with pytest.raises(IndexError, match="out of range"):
+            twins.lazy(torch.tensor([row]))
+    twins.step([1, 2])
+    assert twins.largest_difference() < 1e-5
+
+
 @pytest.mark.parametrize(("name", "values"), [("lr", (0.1, 1.0, 0.01)), ("weight_decay", (0.0, 0.3, 0.0))])
 def test_a_new_setting_counts_for_the_steps_after_it(name: str, values: Sequence[float]) -> None:
     twins = Twins()
