@@ -35,9 +35,12 @@ class LazyTable(nn.Embedding):
     def forward(self, rows: Tensor) -> Tensor:
         """Return the vectors of rows: int64 [...] -> float [..., d]."""
         updates = self.updates
-        if updates is None or not updates.bring_up(rows):
+        # Torch counts no rows in sparse gradients.
+        if updates is None or self.scale_grad_by_freq or not updates.bring_up(rows):
             return super().forward(rows)
-        return nn.functional.embedding(rows, self.__dict__["_parameters"]["weight"], sparse=True)
+        # As in nn.Embedding, but for the weights, which not all are up to date.
+        weight, norm = self.__dict__["_parameters"]["weight"], (self.max_norm, self.norm_type)
+        return nn.functional.embedding(rows, weight, self.padding_idx, *norm, sparse=True)
 
     def settle(self) -> None:
         """Bring all rows up to date."""

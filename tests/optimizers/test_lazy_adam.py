@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -24,13 +25,13 @@ ROWS, WIDTH, RATE = 12, 3, 0.1
 class Twins:
     """A lazy table and an embedding that begin alike and get the same gradients."""
 
-    def __init__(self, **options: float) -> None:
+    def __init__(self, table: Mapping[str, Any] | None = None, **options: Any) -> None:
         torch.manual_seed(0)
-        self.lazy, self.dense = LazyTable(ROWS, WIDTH), nn.Embedding(ROWS, WIDTH)
+        self.lazy, self.dense = (kind(ROWS, WIDTH, **(table or {})) for kind in (LazyTable, nn.Embedding))
         self.dense.load_state_dict(self.lazy.state_dict())
-        self.lazy_adam = LazyAdam(self.lazy.parameters(), RATE, **options)  # type: ignore[arg-type]
+        self.lazy_adam = LazyAdam(self.lazy.parameters(), RATE, **options)
         self.lazy_adam.connect(nn.ModuleList([self.lazy]))
-        self.adam = Adam(self.dense.parameters(), RATE, **options)  # type: ignore[arg-type]
+        self.adam = Adam(self.dense.parameters(), RATE, **options)
         self.generator = torch.Generator().manual_seed(1)
 
     def step(self, rows: Sequence[int]) -> None:
@@ -55,7 +56,7 @@ batches = st.lists(st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=6), m
 @settings(max_examples=60, deadline=None)
 @given(batches, st.sampled_from([(0.9, 0.999), (0.5, 0.9), (0.0, 0.99)]))
 def test_weights_and_moments_are_those_of_adam(steps: list[list[int]], betas: tuple[float, float]) -> None:
-    twins = Twins(betas=betas)  # type: ignore[arg-type]
+    twins = Twins(betas=betas)
     for rows in steps:
         twins.step(rows)
     # Sums of idle moves are right to 1 %, and each of these moves is at most the learning rate, ten of them together.
@@ -100,6 +101,14 @@ def test_whatever_reads_a_table_gets_weights_that_are_up_to_date(read: str) -> N
     torch.testing.assert_close(reads[read](), twins.dense(every_row), rtol=0, atol=1e-3 * RATE)
     # And goes on from there.
     twins.step([0, 5])
+    assert twins.largest_difference() < 1e-3 * RATE
+
+
+@pytest.mark.parametrize("table", [{"padding_idx": 2}, {"max_norm": 0.5}, {"scale_grad_by_freq": True}])
+def test_the_options_of_an_embedding_count(table: Mapping[str, Any]) -> None:
+    twins = Twins(table)
+    for rows in ([2, 2, 3], [3, 5], [2, 3, 3], [5]):
+        twins.step(rows)
     assert twins.largest_difference() < 1e-3 * RATE
 
 
