@@ -1,7 +1,5 @@
 """The rows of one table, with Adam's moves made when they are read."""
 
-from typing import cast
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -47,21 +45,20 @@ class AdamRows(RowUpdates):
             catch_up_all(self._table(), self._steps, *self._due)
             self._due = None
 
-    def take_gradient(self) -> Tensor | None:
-        """Return a gradient for :meth:`step` and take it from the table; any other is left, for torch's step."""
+    def take_gradient(self) -> tuple[Tensor, RowSettings] | None:
+        """Return what :meth:`step` needs and take the gradient from the table; None leaves it, for torch's step."""
         gradient = self.weight.grad
         if gradient is None:
             return None
-        if gradient.is_sparse and self._settings() is not None:
+        if gradient.is_sparse and (settings := self._settings()) is not None:
             self.weight.grad = None
-            return gradient
+            return gradient, settings
         self.bring_up_all()
         self.weight.grad = gradient.to_dense()
         return None
 
-    def step(self, gradient: Tensor) -> None:
+    def step(self, gradient: Tensor, settings: RowSettings) -> None:
         """Make a step with a sparse gradient, float [rows, width], and give it back to the table."""
-        settings = cast(RowSettings, self._settings())
         if self._due is None or self._due[1] != settings:
             self._due = self._begin(settings)
         idle, _ = self._due

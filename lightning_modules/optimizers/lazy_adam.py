@@ -63,12 +63,11 @@ class LazyAdam(Adam):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        lazy = [(rows, rows.take_gradient()) for rows in self._rows.values()]
+        lazy = [(rows, taken) for rows in self._rows.values() if (taken := rows.take_gradient()) is not None]
         if any(each.grad is not None for group in self.param_groups for each in group["params"]):
             super().step()
-        for rows, gradient in lazy:
-            if gradient is not None:
-                rows.step(gradient)
+        for rows, taken in lazy:
+            rows.step(*taken)
         return loss
 
     def state_dict(self) -> dict[str, Any]:
