@@ -83,8 +83,8 @@ def training_report(options: argparse.Namespace) -> list[str]:
     sides = ["published loop", "ours, of every row", "ratio", "ours, shared", "ratio"]
     header = ["negatives", *sides, "at least", "rows a second, at least"]
     return [
-        f"Rows a second of processor time on one core: MF of {DIM} dimensions, cosine, sampled softmax, lazy Adam, batches "
-        f"of {BATCH_SIZE}, {items.num_users:,} users and {items.num_items:,} items, {len(items.item):,} rows; median "
+        f"Rows a second of processor time on one core: MF of {DIM} dimensions, cosine, sampled softmax, lazy Adam, "
+        f"batches of {BATCH_SIZE}, {items.num_users:,} users and {items.num_items:,} items, {len(items.item):,} rows; median "
         f"of {options.repeats} repeats (slowest to fastest), in turn and after a warm-up; {options.batches} batches of "
         f"the published loop, {EPOCH} of ours, {options.own_batches} with negatives of every row.",
         "The published loop (`benchmarks/published/top_n.py`) draws negatives for every row and gathers their vectors. "
