@@ -84,9 +84,10 @@ def training_report(options: argparse.Namespace) -> list[str]:
     header = ["negatives", *sides, "at least", "rows a second, at least"]
     return [
         f"Rows a second of processor time on one core: MF of {DIM} dimensions, cosine, sampled softmax, lazy Adam, "
-        f"batches of {BATCH_SIZE}, {items.num_users:,} users and {items.num_items:,} items, {len(items.item):,} rows; median "
-        f"of {options.repeats} repeats (slowest to fastest), in turn and after a warm-up; {options.batches} batches of "
-        f"the published loop, {EPOCH} of ours, {options.own_batches} with negatives of every row.",
+        f"batches of {BATCH_SIZE}, {items.num_users:,} users and {items.num_items:,} items, {len(items.item):,} rows; "
+        f"median of {options.repeats} repeats (slowest to fastest), in turn and after a warm-up; "
+        f"{options.batches} batches of the published loop, {EPOCH} of ours, "
+        f"{options.own_batches} with negatives of every row.",
         "The published loop (`benchmarks/published/top_n.py`) draws negatives for every row and gathers their vectors. "
         "Ours is a whole `Trainer.fit` without logger and validation: with negatives of every row, as published, and "
         "with those that a batch shares; no negative is an item of the row's user.",
