@@ -71,6 +71,11 @@ class LossObject(Described, nn.Module, ABC):
         """
 
     @property
+    def tunable(self) -> frozenset[str]:
+        """Names of the arguments that change what it computes, so that to tune them may help."""
+        return frozenset(self.init_args())
+
+    @property
     def identity(self) -> str:
         """A unique key: losses that compute different values have different texts."""
         return self.title

@@ -12,7 +12,7 @@ from lightning_modules.losses.formulas.dialect import RANKING, Dialect
 from lightning_modules.losses.formulas.formula import Formula
 from lightning_modules.losses.formulas.numerics import Numerics
 from lightning_modules.losses.formulas.operators import EVERY_OPERATOR, NegativeScores
-from lightning_modules.losses.formulas.score_leaves import score_leaves
+from lightning_modules.losses.formulas.score_leaves import TEMPERED, score_leaves
 from lightning_modules.losses.listwise_loss import Scorer, check_shapes
 from lightning_modules.losses.loss_object import above_zero
 from lightning_modules.losses.renewed_quantiles import RenewedQuantileLoss
@@ -118,6 +118,12 @@ class RankingFormulaLoss(FormulaBased, RenewedQuantileLoss):
         loss = _MEAN(value, eps=self.numerics.eps, negatives=negatives).squeeze(1)
         # Training calls backward, which needs a value that depends on the scores.
         return loss if self.has_gradient else loss + 0 * positive
+
+    @property
+    def tunable(self) -> frozenset[str]:
+        """Names of the arguments that change what it computes: the temperature if the formula has it somewhere."""
+        tunable = super().tunable
+        return tunable - {"temperature"} if TEMPERED.isdisjoint(self.formula.names) else tunable
 
     @property
     def identity(self) -> str:

@@ -17,7 +17,7 @@ from callbacks.best_weights import BestWeights
 from callbacks.optimizer_settings import OptimizerSettings
 from callbacks.reward import RewardCallback
 from lightning_modules.losses.contract import given_by
-from lightning_modules.search.trial import Assignment, Evaluation, GridPoint, best_of_each
+from lightning_modules.search.trial import Assignment, Evaluation, GridPoint
 from lightning_modules.statistics.single_metric import metric_name
 from lightning_modules.statistics.standard_errors import components_of
 from lightning_modules.training.executors import in_worker
@@ -89,7 +89,7 @@ class TrialEvaluator:
             KeyboardInterrupt: If the user interrupted a training.
         """
         evaluations = [self._evaluate(recommender, point, assignment) for point in assignment.points]
-        return best_of_each(evaluations, len(assignment.settings) or 1)
+        return assignment.best_of_each(evaluations)
 
     def measure(self, recommender: pl.LightningModule) -> float:
         """Return the score of the recommender without training; -inf where it is not finite.

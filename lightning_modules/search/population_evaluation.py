@@ -16,7 +16,7 @@ from lightning_modules.populations.clipping import clipping_of
 from lightning_modules.populations.trainer_matching import ENDS_ANY_TIME, OWN_CLIPPING, SINGLE_PROCESS, difference
 from lightning_modules.populations.validations import BestValidations, CopyValidation, LastValidations
 from lightning_modules.search.evaluation import isolated_training
-from lightning_modules.search.trial import Assignment, Evaluation, GridPoint, best_of_each
+from lightning_modules.search.trial import Assignment, Evaluation, GridPoint
 from lightning_modules.statistics.single_metric import metric_name
 from lightning_modules.training.quiet import quiet_lightning
 from lightning_modules.training.trainers import TrainerFactory, fit
@@ -89,7 +89,7 @@ class GroupEvaluator(ABC):
         points = assignment.points
         groups = [points[first : first + self.group] for first in range(0, len(points), self.group)]
         evaluations = [each for group in groups for each in self._evaluate(recommender, group, assignment)]
-        return best_of_each(evaluations, len(assignment.settings) or 1)
+        return assignment.best_of_each(evaluations)
 
     def _evaluate(
         self, recommender: pl.LightningModule, points: Sequence[GridPoint], assignment: Assignment

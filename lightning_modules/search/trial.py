@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from torch import Tensor
 
@@ -91,7 +92,8 @@ class Assignment:
         epochs: The budget; ``None`` is the number of epochs in the Trainer's recipe.
         keep_weights: Whether the evaluations hold the trained weights.
         settings: The grid of settings: each of them trains a copy of the recommender with each loss, and the best one
-            is the loss's result. Empty trains once, with the optimizer's own.
+            is the loss's result; those that differ in nothing that the loss has train one. Empty trains once, with the
+            optimizer's own.
         patience: Validations without a better metric before a training ends, whose best one is its result; ``None``
             trains all epochs, and the last validation is the result.
     """
@@ -110,8 +112,21 @@ class Assignment:
         return [
             GridPoint(loss, name) if setting is None else GridPoint(setting.of_loss(loss), name, setting)
             for loss, name in zip(self.losses, self.names, strict=True)
-            for setting in (self.settings or (None,))
+            for setting in (self._settings_of(loss) or (None,))
         ]
+
+    def best_of_each(self, evaluations: Sequence["Evaluation"]) -> list["Evaluation"]:
+        """Return the best evaluation of every loss, the first of equals, with the seconds of all of them.
+
+        Args:
+            evaluations: Those of :attr:`points`.
+        """
+        remaining = iter(evaluations)
+        grids = [list(islice(remaining, len(self._settings_of(loss)) or 1)) for loss in self.losses]
+        return [replace(max(grid, key=_score), seconds=sum(each.seconds for each in grid)) for grid in grids]
+
+    def _settings_of(self, loss: LossObject) -> tuple[Setting, ...]:
+        return tuple(dict.fromkeys(setting.read_by(loss) for setting in self.settings))
 
 
 @dataclass(frozen=True)
@@ -156,17 +171,6 @@ class Evaluation:
     def temperature(self) -> float | None:
         """The temperature of the setting; ``None`` where it is not tuned."""
         return None if self.setting is None else dict(self.setting.options).get("temperature")
-
-
-def best_of_each(evaluations: Sequence[Evaluation], settings: int) -> list[Evaluation]:
-    """Return the best evaluation of every loss, the first of equals, with the seconds of all of them.
-
-    Args:
-        evaluations: Those of all settings of the first loss, then those of the next one, and so on.
-        settings: Number of settings.
-    """
-    grids = [evaluations[first : first + settings] for first in range(0, len(evaluations), settings)]
-    return [replace(max(grid, key=_score), seconds=sum(each.seconds for each in grid)) for grid in grids]
 
 
 def _score(evaluation: Evaluation) -> float:

@@ -55,13 +55,17 @@ class Setting:
         changed: dict[str, Any] = {name: value}
         return replace(self, **changed)
 
-    def of_loss(self, loss: AnyLoss) -> AnyLoss:
-        """Return the loss with the options of this setting that it has."""
+    def read_by(self, loss: LossObject) -> "Setting":
+        """Return this setting without the options that do not change the loss."""
         if not self.options:
             # A loss of one's own need not have arguments that can be written.
-            return loss
-        known = loss.init_args()
-        changed = {name: value for name, value in self.options if name in known}
+            return self
+        tunable = loss.tunable
+        return replace(self, options=tuple((name, value) for name, value in self.options if name in tunable))
+
+    def of_loss(self, loss: AnyLoss) -> AnyLoss:
+        """Return the loss with the options of this setting that change it."""
+        changed = dict(self.read_by(loss).options)
         if not changed:
             return loss
         spec = loss.spec()
@@ -175,13 +179,13 @@ class Tuning:
         return len(self.settings) + self.refinements * neighbours
 
     def of_loss(self, loss: LossObject) -> "Tuning":
-        """Return the tuning of a loss: without the options that it does not have.
+        """Return the tuning of a loss: without the options that do not change it.
 
         Raises:
             ValueError: If its grid alone has more settings than are to be tried.
         """
-        known = loss.init_args() if self.options else {}
-        tuning = replace(self, options={name: axis for name, axis in self.options.items() if name in known})
+        tunable = loss.tunable if self.options else frozenset()
+        tuning = replace(self, options={name: axis for name, axis in self.options.items() if name in tunable})
         if self.trials is not None and len(tuning.settings) > self.trials:
             raise ValueError(
                 f"--compare.trials is {self.trials}, but the grid of {loss.title} alone has {len(tuning.settings)} "

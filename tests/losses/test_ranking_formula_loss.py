@@ -130,6 +130,21 @@ def test_values_and_gradients_are_finite(preset: str, formula: Formula) -> None:
     assert all(each.grad is None or bool(each.grad.isfinite().all()) for each in (positive, negative))
 
 
+@given(ranking_formulas(max_operations=6))
+def test_a_temperature_that_is_not_tunable_changes_no_value(formula: Formula) -> None:
+    hot, cold = (RankingFormulaLoss(formula, temperature=temperature) for temperature in (0.1, 0.7))
+    batch = scored(log_q="each")
+    if "temperature" not in hot.tunable:
+        assert torch.equal(*(prepared(loss).of_batch(batch) for loss in (hot, cold)))
+
+
+@pytest.mark.parametrize(
+    ("text", "tunable"), [("softplus(gap)", False), ("softplus(gap_t)", True), ("hard(gap)", True), ("-pos_t", True)]
+)
+def test_the_temperature_is_tunable_where_the_formula_has_one(text: str, tunable: bool) -> None:
+    assert ("temperature" in RankingFormulaLoss(text).tunable) == tunable
+
+
 @given(ranking_formulas())
 def test_text_reads_back_as_the_same_formula(formula: Formula) -> None:
     assert Formula.parse(str(formula)) == formula

@@ -200,6 +200,23 @@ def test_a_loss_without_a_temperature_stays_as_it_is() -> None:
         HOT.check_loss(loss)
 
 
+def test_settings_that_differ_in_nothing_that_a_loss_has_are_trained_once() -> None:
+    settings = tuple(Setting(rate, 0.0, (("temperature", heat),)) for rate in (1e-2, 1e-3) for heat in (0.2, 0.4))
+    losses = (RankingFormulaLoss("softplus(gap)"), RankingFormulaLoss("softplus(gap_t)"), CCL())
+    assignment = Assignment(losses, ("a", "b", "c"), seed=1, settings=settings)
+    points = assignment.points
+    assert [point.name for point in points] == [*"aabbbbcc"]
+    assert len({(point.name, point.setting) for point in points}) == len(points)
+    scores = [0.1, 0.4, 0.1, 0.2, 0.5, 0.3, 0.7, 0.6]
+    evaluations = [
+        Evaluation("trained", score, 1.0, setting=point.setting) for score, point in zip(scores, points, strict=True)
+    ]
+    best = assignment.best_of_each(evaluations)
+    assert [each.score for each in best] == [0.4, 0.5, 0.7]
+    assert [each.seconds for each in best] == [2.0, 4.0, 2.0]
+    assert [each.temperature for each in best] == [None, 0.2, None]
+
+
 @pytest.mark.parametrize("best", [0.0, 2e-5])
 def test_a_grid_has_weight_decays_where_the_baseline_wants_none(best: float) -> None:
     tuning = RewardTuning(weight_decays=[0.0, 1e-5, 1e-4], weight_decay_factors=[0.0, 3.0], learning_rate_factors=[1.0])

@@ -13,6 +13,8 @@ _LEAVES: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "neg_t": lambda _, negative, temperature: negative / temperature,
     "gap_t": lambda positive, negative, temperature: (negative - positive) / temperature,
 }
+#: Variables and operators of which a temperature changes the value: ``hard`` has it in its weights.
+TEMPERED = frozenset({"pos_t", "neg_t", "gap_t", "hard"})
 
 
 def score_leaves(names: Iterable[str], positive: Tensor, negative: Tensor, temperature: float) -> dict[str, Tensor]:
