@@ -64,7 +64,9 @@ class Sizes:
         most_epochs: The most epochs of a training in comparisons, which ends after 20 without a better metric.
         training_seeds: Trainings of every loss in comparisons.
         trials: Settings that are tried for every loss in comparisons, the same number for all.
-        negatives: Negatives of a row, shared by the batch.
+        negatives: Negatives of a row, shared by the batch, in comparisons.
+        search_negatives: Those in a search.
+        search_dim: Size of the vectors in a search.
     """
 
     rounds: int = 15
@@ -76,6 +78,8 @@ class Sizes:
     training_seeds: int = 8
     trials: int = 12
     negatives: int = 128
+    search_negatives: int = 128
+    search_dim: int = 64
 
     @property
     def trainings(self) -> int:
@@ -83,22 +87,19 @@ class Sizes:
         return self.rounds * self.candidates * SETTINGS
 
     @property
-    def of_data(self) -> list[str]:
-        """The options of the data."""
-        return ["--data.negatives", "UniformNegatives", "--data.negatives.count", str(self.negatives)]
-
-    @property
     def of_search(self) -> list[str]:
         """The options of a search."""
         names = ("rounds", "candidates", "finalists", "finalist_epochs")
         budget = [text for name in names for text in (f"--search.{name}", str(getattr(self, name)))]
-        return [*self.of_data, *budget, "--trainer.max_epochs", str(self.epochs)]
+        model = ["--model.embedding_dim", str(self.search_dim)]
+        return [*drawing(self.search_negatives), *model, *budget, "--trainer.max_epochs", str(self.epochs)]
 
     @property
     def of_comparison(self) -> list[str]:
         """The options of a comparison, but for its grid and the number of settings to try."""
         trainer = [f"--trainer.max_epochs={self.most_epochs}", f"--trainer.check_val_every_n_epoch={VALIDATE_EVERY}"]
-        return [*self.of_data, *trainer, "--compare.patience", str(PATIENCE), "--seeds", str(self.training_seeds)]
+        compare = ["--compare.patience", str(PATIENCE), "--seeds", str(self.training_seeds)]
+        return [*drawing(self.negatives), *trainer, *compare]
 
 
 _SIZES = Sizes()
@@ -133,9 +134,10 @@ def main(
     measured = measured_losses(folder, root, best["reference"], sizes)
     lines = [[name, line_of(name, root, sizes.training_seeds), "-", "-", "-"] for name in LINES]
     parts = [
-        f"MF of 64 dimensions, {sizes.negatives} negatives. A search trains {sizes.trainings} times, candidates for at "
-        f"most {sizes.epochs} epochs, and {sizes.finalists} finalists for at most {sizes.finalist_epochs}. Metrics are "
-        "NDCG@20; rewards and validation are over the sampled softmax, which each search tunes like its candidates.",
+        f"MF; {sizes.search_dim} dimensions and {sizes.search_negatives} negatives in searches, 64 and "
+        f"{sizes.negatives} in comparisons. A search trains {sizes.rounds * sizes.candidates} candidates with "
+        f"{SETTINGS} temperatures, where they have one, for at most {sizes.epochs} epochs, and {sizes.finalists} "
+        f"finalists for at most {sizes.finalist_epochs}. Metrics are NDCG@20; rewards and validation are over the sampled softmax, which each search tunes like its candidates.",
         table(SEARCHED, [searched(row) for row in found.to_dict("records")]),
         "On validation over the sampled softmax, the best finalist of every search:",
         strategy_differences(named_strategies(found), "validated", paired=False),
@@ -146,6 +148,11 @@ def main(
         *transfer_report(folder, others, best.iloc[0], measured, sizes),
     ]
     write_report(f"top_n_search_{folder.name}", title=f"Searches for a listwise loss on {folder.name}", parts=parts)
+
+
+def drawing(negatives: int) -> list[str]:
+    """Return the options of the data that draw so many negatives."""
+    return ["--data.negatives", "UniformNegatives", "--data.negatives.count", str(negatives)]
 
 
 def keys_of(arm: str, searches: int) -> list[dict[str, Any]]:
@@ -268,7 +275,8 @@ def line_of(name: str, root: str, seeds: int) -> str:
 def searched(row: Mapping[str, Any]) -> list[str]:
     """Return a search's row of the table."""
     arm = [row["strategy"], "yes" if row["seeded"] else "no", str(row["seed"])]
-    formula = [f"`{row['title']}`", f"{row['operators']:.0f}", f"{row['validated_temperature']:g}"]
+    temperature = "-" if pd.isna(row["validated_temperature"]) else f"{row['validated_temperature']:g}"
+    formula = [f"`{row['title']}`", f"{row['operators']:.0f}", temperature]
     gained = [f"{row['reward']:+.4f}", f"{row['validated']:+.4f} ({row['validated_se']:.4f})"]
     return [*arm, *formula, *gained, "yes" if row["is_answer"] else "no", shown_seconds(row["seconds"])]
 
