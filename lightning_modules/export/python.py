@@ -34,7 +34,7 @@ _HELPERS = {
     "_log": "def _log(x: Tensor) -> Tensor:\n    return torch.sign(x) * torch.log(x.abs() + {eps})",
     "_reciprocal": "def _reciprocal(x: Tensor) -> Tensor:\n    return torch.sign(x) / (x.abs() + {eps})",
     "_sqrt": "def _sqrt(x: Tensor) -> Tensor:\n    return torch.sign(x) * torch.sqrt(x.abs() + {eps})",
-    "_exp": "def _exp(x: Tensor) -> Tensor:\n    return torch.exp(x.clamp(max=80.0))",
+    "_exp": "def _exp(x: Tensor) -> Tensor:\n    return torch.exp(F.hardtanh(x, -math.inf, 80.0))",
     "_mean": "def _mean(x: Tensor) -> Tensor:\n    return x.mean(dim=-1, keepdim=True)",
     "_sum": "def _sum(x: Tensor, neg: Tensor) -> Tensor:\n    return neg.shape[-1] * x.mean(dim=-1, keepdim=True)",
     "_logmeanexp": (
@@ -46,10 +46,10 @@ _HELPERS = {
         "    return (score.detach().softmax(dim=-1) * x).sum(dim=-1, keepdim=True)"
     ),
 }
-_CLAMP = "def _clamp(x: Tensor) -> Tensor:\n    return x.clamp({low}, {high})"
+_CLAMP = "def _clamp(x: Tensor) -> Tensor:\n    return F.hardtanh(x, {low}, {high})"
 _WIDE_CLAMP = (
     "def _clamp(x: Tensor) -> Tensor:\n    largest = torch.finfo(x.dtype).max\n"
-    "    return x.clamp(max({low}, -largest), min({high}, largest))"
+    "    return F.hardtanh(x, max({low}, -largest), min({high}, largest))"
 )
 
 
@@ -75,7 +75,7 @@ def _statements(loss: FormulaBased, form: ModuleForm) -> list[str]:
 
 
 def _imports(functions: str) -> str:
-    needed = {"import math\n": "math.", "import torch": "torch."}
+    needed = {"import math\n": "math.", "import torch": "torch.", "import torch.nn.functional as F": "F."}
     modules = [text for text, use in needed.items() if use in functions]
     return "\n".join([*modules, "from torch import Tensor"])
 

@@ -33,7 +33,7 @@ TEMPLATES: dict[str, str] = {
 }
 #: Those of operators that only formulas of scores have.
 SCORE_TEMPLATES: dict[str, str] = {
-    "softplus": "torch.nn.functional.softplus({})",
+    "softplus": "F.softplus({})",
     "detach": "({}).detach()",
     "mean": "_mean({})",
     "sum": "_sum({}, neg)",

@@ -86,7 +86,8 @@ def _protected_sqrt(x: Tensor, eps: float | Tensor) -> Tensor:
 
 
 def _bounded_exp(x: Tensor, _: float | Tensor) -> Tensor:
-    return torch.exp(x.clamp(max=_LARGEST_EXPONENT))
+    # As clamp, which takes three times as long backwards.
+    return torch.exp(F.hardtanh(x, -math.inf, _LARGEST_EXPONENT))
 
 
 def _mean(x: Tensor, negatives: NegativeScores) -> Tensor:
