@@ -137,7 +137,8 @@ def main(
         f"MF; {sizes.search_dim} dimensions and {sizes.search_negatives} negatives in searches, 64 and "
         f"{sizes.negatives} in comparisons. A search trains {sizes.rounds * sizes.candidates} candidates with "
         f"{SETTINGS} temperatures, where they have one, for at most {sizes.epochs} epochs, and {sizes.finalists} "
-        f"finalists for at most {sizes.finalist_epochs}. Metrics are NDCG@20; rewards and validation are over the sampled softmax, which each search tunes like its candidates.",
+        f"finalists for at most {sizes.finalist_epochs}. Metrics are NDCG@20; rewards and validation are over the "
+        "sampled softmax, which each search tunes like its candidates.",
         table(SEARCHED, [searched(row) for row in found.to_dict("records")]),
         "On validation over the sampled softmax, the best finalist of every search:",
         strategy_differences(named_strategies(found), "validated", paired=False),
