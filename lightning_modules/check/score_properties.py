@@ -79,12 +79,17 @@ class Slopes(NamedTuple):
     @property
     def falls(self) -> Tensor:
         """Rows in which the loss does not rise with the positive's score, bool [n]."""
-        return self.by_positive <= _ROUNDING * self.by_positive.abs().amax()
+        return self.by_positive <= self._rounding
 
     @property
     def rises(self) -> Tensor:
         """Rows in which the loss does not fall with any negative's score, bool [n]."""
-        return (self.by_negative >= -_ROUNDING * self.by_negative.abs().amax()).all(dim=1)
+        return (self.by_negative >= -self._rounding[:, None]).all(dim=1)
+
+    @property
+    def _rounding(self) -> Tensor:
+        """What rounding may make of a derivative of 0, float [n]; one row's are not measured by another's."""
+        return _ROUNDING * torch.maximum(self.by_positive.abs(), self.by_negative.abs().amax(dim=1))
 
 
 def check_scores(
@@ -95,7 +100,7 @@ def check_scores(
     Args:
         loss: Any listwise loss.
         generator: Draws the cosines.
-        points: Number of rows, a third of each number of negatives.
+        points: Number of rows, a third of each number of negatives, at least one.
         threshold: A loss is kept if more than this many of the 2 x ``points`` signs are right.
     """
     formula = loss if isinstance(loss, FormulaBased) else None
@@ -126,7 +131,7 @@ def check_scores(
 
 
 def _drawn(points: int, generator: torch.Generator) -> list[Rows]:
-    sizes = [len(part) for part in torch.arange(points).tensor_split(len(NEGATIVES))]
+    sizes = [max(1, len(part)) for part in torch.arange(points).tensor_split(len(NEGATIVES))]
     return [
         Rows(
             *(2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1 for shape in ((size,), (size, count)))

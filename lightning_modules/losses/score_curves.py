@@ -18,7 +18,7 @@ _POINTS = 300
 _POSITIVE, _OTHERS = 0.0, (-1.0, 0.0)
 _FARTHEST = 1.5
 # Losses that look at a user's top K need as many items.
-_NUM_ITEMS = 2000
+_NUM_ITEMS = 100_000
 
 
 class LossCurve(NamedTuple):
@@ -32,15 +32,15 @@ class LossCurve(NamedTuple):
 def of_scores(loss: ListwiseLoss) -> OfScores:
     """Return a loss as a function of scores alone, with which :class:`BatchLoss` would not do.
 
-    What it knows of users and items is that of a single user and item, with a quantile of 0.
+    What it knows of users and items: every row has a user of its own, with one item and a quantile of 0.
     """
     ready = copy.deepcopy(loss).eval()
-    one = torch.zeros(1, dtype=torch.int64)
-    ready.prepare(one, one, 1, _NUM_ITEMS)
 
     def value(positive: Tensor, negative: Tensor) -> Tensor:
-        rows, vector = torch.zeros(len(positive), dtype=torch.int64), positive.new_ones(len(positive), 1)
-        batch = ScoredBatch(rows, rows, positive, negative, positive.new_empty(0), vector, vector)
+        user, vector = torch.arange(len(positive)), positive.new_ones(len(positive), 1)
+        item = user % _NUM_ITEMS
+        ready.prepare(user, item, len(user), _NUM_ITEMS)
+        batch = ScoredBatch(user, item, positive, negative, positive.new_empty(0), vector, vector)
         # Losses of vectors do not depend on scores.
         return ready.of_batch(batch) + 0 * (positive + negative.sum(dim=1))
 

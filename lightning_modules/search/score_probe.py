@@ -149,9 +149,14 @@ class ScoreRows:
             Two of bool ``[count, rows]``.
         """
         by_positive, by_negative = gradient[:, : self.count], gradient[:, self.count :]
-        falls = by_positive <= _ROUNDING * by_positive.abs().amax(1, keepdim=True)
-        rising = by_negative >= -_ROUNDING * by_negative.abs().amax(1, keepdim=True)
-        return falls, torch.cat([each.all(2) for each in self._in_rows(rising)], dim=1)
+        blocks = self._in_rows(by_negative)
+        # One row's rounding errors are not measured by another's derivatives.
+        largest = torch.cat([each.abs().amax(2) for each in blocks], dim=1)
+        rounding = _ROUNDING * torch.maximum(largest, by_positive.abs())
+        parts = rounding.split([rows for rows, _ in self.shapes], dim=1)
+        rises = [(each >= -own[..., None]).all(2) for each, own in zip(blocks, parts, strict=True)]
+        is_finite = gradient.isfinite().all(1, keepdim=True)
+        return (by_positive <= rounding) & is_finite, torch.cat(rises, dim=1) & is_finite
 
     def _in_rows(self, values: Tensor) -> list[Tensor]:
         """Return values of points, ``[count, points]``, as those of the rows of each block, ``[count, rows, N]``."""

@@ -89,7 +89,8 @@ def difference_between_searches(
     draws = scaled(paired.mean(1), rows)
     for repetitions, between, least in spreads:
         draws = draws + student_draws(len(paired), repetitions, between, generator, least=least)
-    variance = rows + torch.stack([between / repetitions for repetitions, between, _ in spreads]).sum()
+    variances_of_means = [between.clamp(min=least) / repetitions for repetitions, between, least in spreads]
+    variance = rows + torch.stack(variances_of_means).sum()
     low, high = interval(draws, confidence)
     return Difference(float(gaps.mean()), low, high, float(variance.sqrt()), two_sided(draws))
 

@@ -86,7 +86,8 @@ def difference(
     seeds = student_draws(len(paired), paired.shape[1], between, generator, least=interaction)
     draws = scaled(paired.mean(1), rows) + seeds
     low, high = interval(draws, confidence)
-    return Difference(estimate, low, high, float((rows + between / paired.shape[1]).sqrt()), two_sided(draws))
+    variance = rows + between.clamp(min=interaction) / paired.shape[1]
+    return Difference(estimate, low, high, float(variance.sqrt()), two_sided(draws))
 
 
 def _check(aucs: Tensor, baseline: Tensor, observed: Tensor, observed_baseline: Tensor, confidence: float) -> None:

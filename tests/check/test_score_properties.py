@@ -8,6 +8,7 @@ from lightning_modules.check import ScoreCheckResult, check_scores
 from lightning_modules.check.command import run_check
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.losses import (
+    BSL,
     CCL,
     MSE,
     ListwiseLoss,
@@ -57,6 +58,25 @@ def test_a_loss_that_is_wrong_for_several_negatives_alone() -> None:
     found = check("(neg - mean(neg))**2 - pos")
     assert (found.joint_share_1, found.joint_share_8, found.joint_share_64) == (1, 0, 0)
     assert found.right_share == pytest.approx(2 / 3)
+
+
+def test_a_steep_row_hides_no_wrong_signs_of_others() -> None:
+    # It rises with negatives where the exponential is steeper than 1 / 200, and not yet clamped at 1e5.
+    loss, generator = RankingFormulaLoss("exp(gap_t) - gap / 200", temperature=0.01), torch.Generator().manual_seed(0)
+    found = check_scores(loss, generator=generator, points=6000)
+    steep = (100 * (2 * torch.rand(2, 200_000, generator=generator) - 1).diff(dim=0)).exp()
+    right = float(((100 * steep > 1 / 200) & (steep < 1e5)).double().mean())
+    assert found.joint_share_1 == pytest.approx(right, abs=0.02)
+    assert found.rises_with_negatives < 0.15
+
+
+def test_few_rows_and_lists_longer_than_any_catalogue() -> None:
+    loss = SLatK(k=3000, samples=3000)
+    assert check_scores(loss, generator=torch.Generator().manual_seed(0), points=1, threshold=3).keep
+
+
+def test_rows_are_of_different_users() -> None:
+    assert check(BSL(pool_positives=True)).ignores_shift
 
 
 def test_the_share_of_the_hardest_negative_shows_what_a_loss_looks_at() -> None:

@@ -140,6 +140,15 @@ def test_what_falls_in_one_of_many_negatives_is_wrong_there() -> None:
     assert found.right_share.item() == found.joint_share.item() == 0.4
 
 
+def test_steep_rows_hide_no_wrong_signs_of_others() -> None:
+    steep = RankingFormulaLoss("exp(gap_t) - gap", temperature=0.01)
+    rows = ScoreRows.drawn(SPACE, seeded(), temperature=0.01)
+    gradient = rows.gradient_of(steep)[None]
+    falls, _ = rows.directions(gradient)
+    assert torch.equal(falls, gradient[:, : rows.count] <= 0)
+    assert 0 < int(falls.sum()) < rows.count
+
+
 def test_the_sieve_keeps_all_that_are_right_and_few_others() -> None:
     space = RankingSpace()
     screening, programs = Screening(space, Numerics(), seeded()), space.uniform(4000, seeded(2))
