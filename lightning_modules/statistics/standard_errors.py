@@ -52,17 +52,21 @@ def over_groups(components: Tensor, group: Tensor) -> Tensor:
     """Return the sum of the components of every group of rows, such as a user's, which are no independent draws.
 
     The sum of their squares is the variance over the draw of groups: that of Obuchowski, Biometrics 1997,
-    https://doi.org/10.2307/2533958, with the number of rows in place of that of groups in the correction for the mean.
+    https://doi.org/10.2307/2533958, with the number of all groups in the correction for the mean, where she counts
+    those with positives and those with negatives.
 
     Args:
         components: What :func:`auc_components` returned, of shape [n].
         group: The group of each row, any integers, of shape [n].
 
     Returns:
-        float64, of shape [groups], in the order of their numbers.
+        float64, of shape [groups], in the order of their numbers; nan if there is one group, whose spread is unknown.
     """
     names, place = group.unique(return_inverse=True)
-    return components.new_zeros(len(names)).index_add_(0, place, components)
+    rows, groups = len(group), len(names)
+    # The components have the correction for as many draws as there are rows.
+    correction = math.sqrt(groups * (rows - 1) / ((groups - 1) * rows)) if groups > 1 else math.nan
+    return components.new_zeros(groups).index_add_(0, place, components).mul_(correction)
 
 
 def mean_components(value: Tensor) -> Tensor:

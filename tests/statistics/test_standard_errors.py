@@ -1,3 +1,4 @@
+import math
 import time
 
 import pytest
@@ -76,12 +77,14 @@ def test_metrics_give_the_components_of_their_aucs() -> None:
         single.update(logit[part, 0], label[part, 0].float())
         of_users.update(logit[part, 0], label[part, 0].float(), torch.arange(60)[part] // 2)
     of_tasks = [auc_components(dense_ranks(logit[:, place]), label[:, place]).float() for place in range(2)]
+    # For the mean of 30 users in place of 60 rows.
+    correction = math.sqrt(30 / 29 * 59 / 60)
     for found, expected in (
         (components_of(single, "auc"), of_tasks[0]),
-        (components_of(of_users, "auc"), of_tasks[0].view(30, 2).sum(1)),
+        (components_of(of_users, "auc"), correction * of_tasks[0].view(30, 2).sum(1)),
         # Every user has two rows.
-        (components_of(metrics, "auc/buy"), of_tasks[1].view(30, 2).sum(1)),
-        (components_of(metrics, "auc"), (of_tasks[0] + of_tasks[1]).view(30, 2).mean(1)),
+        (components_of(metrics, "auc/buy"), correction * of_tasks[1].view(30, 2).sum(1)),
+        (components_of(metrics, "auc"), correction * (of_tasks[0] + of_tasks[1]).view(30, 2).mean(1)),
     ):
         assert found is not None
         torch.testing.assert_close(found, expected)
@@ -117,6 +120,14 @@ def test_the_mean_over_tasks_has_the_error_of_a_bootstrap_over_users() -> None:
 def test_groups_of_one_row_leave_the_components() -> None:
     parts = torch.randn(50, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     assert torch.equal(over_groups(parts, torch.arange(50)), parts)
+
+
+def test_the_correction_is_for_the_number_of_groups() -> None:
+    parts = torch.randn(60, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    pairs = over_groups(parts, torch.arange(60) % 2)
+    of_pairs = torch.stack([parts[::2].sum(), parts[1::2].sum()])
+    torch.testing.assert_close(pairs.square().sum(), 2 * 59 / 60 * of_pairs.square().sum())
+    assert over_groups(parts, torch.zeros(60, dtype=torch.int64)).isnan().all()
 
 
 def test_what_is_no_auc_has_no_error() -> None:
