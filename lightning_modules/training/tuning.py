@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from itertools import islice, product
 from typing import Any, TypeVar
 
@@ -65,10 +66,11 @@ class Setting:
 
     def of_loss(self, loss: AnyLoss) -> AnyLoss:
         """Return the loss with the options of this setting that change it."""
-        changed = dict(self.read_by(loss).options)
-        if not changed:
+        tuned = self.read_by(loss).options
+        if not tuned:
             return loss
         spec = loss.spec()
+        changed = {name: int(value) if _argument_type(loss, name) is int else value for name, value in tuned}
         return type(loss).from_spec({**spec, "init_args": {**spec["init_args"], **changed}})
 
 
@@ -78,9 +80,11 @@ class Axis:
 
     Attributes:
         values: The values of the grid, rising.
+        whole: Whether all are to be whole numbers.
     """
 
     values: tuple[float, ...]
+    whole: bool = False
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Axis":
@@ -105,10 +109,10 @@ class Axis:
             return ()
         limit = self.ratio ** (extensions - 0.5)
         if self.positive[-1] <= value < self.positive[-1] * limit:
-            return (_rounded(value * self.ratio),)
+            return (self._rounded(value * self.ratio),)
         # Where the grid has 0, that is its lower end.
         if 0 not in self.values and self.positive[0] / limit < value <= self.positive[0]:
-            return (_rounded(value / self.ratio),)
+            return (self._rounded(value / self.ratio),)
         return ()
 
     def around(self, value: float, refinement: int) -> tuple[float, ...]:
@@ -116,12 +120,31 @@ class Axis:
         step = self.ratio ** (0.5**refinement)
         if step == 1:
             return ()
-        return (_rounded(value / step), _rounded(value * step)) if value > 0 else (_rounded(self.positive[0] / step),)
+        places = (value / step, value * step) if value > 0 else (self.positive[0] / step,)
+        return tuple(self._rounded(place) for place in places)
+
+    def for_argument(self, loss: LossObject, name: str) -> "Axis":
+        """Return the axis for an argument of a loss: of whole numbers where it takes these.
+
+        Raises:
+            ValueError: If the argument takes no numbers, or whole ones and a value is none.
+        """
+        kind = _argument_type(loss, name)
+        if kind in (bool, str):
+            raise ValueError(f"--compare.grid has loss.{name}, which takes no numbers for {loss.title}: leave it out")
+        whole = kind is int
+        if whole and (broken := [value for value in self.values if value != round(value)]):
+            raise ValueError(f"--compare.grid has {broken[0]:g} for loss.{name}, which takes whole numbers")
+        return replace(self, whole=whole)
 
     def ends(self, extensions: int) -> tuple[float, float]:
         """Return the smallest and the largest value that are tried before any refinement."""
         reach = self.ratio**extensions
         return self.values[0] / reach, self.values[-1] * reach
+
+    def _rounded(self, value: float) -> float:
+        # Short enough for a table; two paths to the same value must end at the same number.
+        return float(round(value)) if self.whole else float(f"{value:.3g}")
 
 
 @dataclass(frozen=True)
@@ -173,7 +196,8 @@ class Tuning:
 
         Fewer than ``trials`` where refinements cannot find so many, as there are no two values to lie between.
         """
-        neighbours = sum(len(axis.around(1.0, 1)) for axis in self.axes.values())
+        # Whole numbers soon have no new neighbours.
+        neighbours = sum(len(axis.around(1.0, 1)) for axis in self.axes.values() if not axis.whole)
         if self.trials is not None:
             return min(self.trials, len(self.settings) + _FINEST * neighbours)
         return len(self.settings) + self.refinements * neighbours
@@ -182,10 +206,11 @@ class Tuning:
         """Return the tuning of a loss: without the options that do not change it.
 
         Raises:
-            ValueError: If its grid alone has more settings than are to be tried.
+            ValueError: If its grid alone has more settings than are to be tried, or its options are no such numbers.
         """
         tunable = loss.tunable if self.options else frozenset()
-        tuning = replace(self, options={name: axis for name, axis in self.options.items() if name in tunable})
+        options = {name: axis.for_argument(loss, name) for name, axis in self.options.items() if name in tunable}
+        tuning = replace(self, options=options)
         if self.trials is not None and len(tuning.settings) > self.trials:
             raise ValueError(
                 f"--compare.trials is {self.trials}, but the grid of {loss.title} alone has {len(tuning.settings)} "
@@ -268,6 +293,9 @@ class _Tried:
         return max(self.scores, key=lambda setting: self.scores[setting])
 
 
-def _rounded(value: float) -> float:
-    # Short enough for a table; two paths to the same value must end at the same number.
-    return float(f"{value:.3g}")
+def _argument_type(loss: LossObject, name: str) -> object:
+    """Return the type that an argument of a loss's class is annotated with; None where that is not known."""
+    argument = signature(type(loss)).parameters.get(name)
+    # An annotation may be a text, which need not be one that can be looked up.
+    kinds = {"int": int, "bool": bool, "str": str}
+    return None if argument is None else kinds.get(argument.annotation, argument.annotation)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_modules.losses import BCE, Focal
+from lightning_modules.losses import BCE, Focal, SLatK
 from lightning_modules.training.tuning import Axis, Setting, Tuning, best_settings
 
 RATES, DECAYS = Axis.of([1e-3, 1e-2]), Axis.of([1e-5, 1e-4, 1e-3])
@@ -125,6 +125,27 @@ def test_trials_that_refinements_cannot_reach_are_known_beforehand(rates: list[f
 def test_a_grid_larger_than_the_trials_is_refused() -> None:
     with pytest.raises(ValueError, match=r"--compare.trials is 5, but the grid of Focal alone has 12 settings"):
         Tuning(RATES, DECAYS, options={"gamma": GAMMA}, trials=5).of_loss(Focal())
+
+
+def test_whole_numbers_stay_whole() -> None:
+    tuning = Tuning(Axis.of([0.1]), Axis.of([0.0]), 1, 2, {"k": Axis.of([5, 10])}).of_loss(SLatK())
+    tried: list[Setting] = []
+    best = tuning.best(lambda settings: tried.extend(settings) or [-abs(each.value("k") - 17) for each in settings])
+    assert {each.value("k") for each in tried} == {5, 10, 20, 14, 28, 17, 24}
+    assert best.of_loss(SLatK()).init_args()["k"] == 17
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"k": [2.5]}, "2.5 for loss.k, which takes whole"),
+        ({"detach_weight": [0.0, 1.0]}, "takes no numbers for SLatK"),
+    ],
+)
+def test_options_that_are_no_such_numbers_are_refused(options: dict[str, list[float]], words: str) -> None:
+    axes = {name: Axis.of(values) for name, values in options.items()}
+    with pytest.raises(ValueError, match=words):
+        Tuning(RATES, DECAYS, options=axes).of_loss(SLatK())
 
 
 def test_a_setting_changes_the_options_of_the_loss_and_nothing_else() -> None:
