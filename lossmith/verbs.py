@@ -1,6 +1,7 @@
 """``search``, ``compare`` and ``check``: what the verbs of these names do, for Python."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -205,7 +206,7 @@ def check(
     given: dict[str, Any] = {**options, "root": None if root is None else str(root)}
     if isinstance(losses, Study):
         given["run"] = str(losses.root)
-    elif isinstance(losses, str | Path) and Path(losses).is_dir():
+    elif isinstance(losses, str | Path) and os.path.isdir(losses):  # Path's own raises where a formula is long
         given["run"] = str(losses)
     else:
         several = [losses] if isinstance(losses, str | Path | LossObject) else [*losses]

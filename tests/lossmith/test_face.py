@@ -160,6 +160,11 @@ def test_an_unknown_name_is_no_attribute() -> None:
         lossmith.serch  # noqa: B018
 
 
+def test_a_formula_that_is_longer_than_any_file_name_is_checked(tmp_path: Path) -> None:
+    formula = " + ".join(["(label - pred)**2"] * 20)
+    assert lossmith.check(formula, root=tmp_path, points=50)["keep"].tolist() == [True]
+
+
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("kind", [Study.read, str, Path])
 def test_studies_of_both_arms_are_named_by_their_folders(
