@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Literal, Protocol
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from lightning_modules.statistics.single_metric import metric_name
 from lightning_modules.statistics.standard_errors import components_of
 from lightning_modules.training.executors import in_worker
 from lightning_modules.training.quiet import quiet_lightning
+from lightning_modules.training.random_numbers import forked_random_numbers, seed_random_numbers
 from lightning_modules.training.trainers import AwaitedValidations, TrainerFactory, fit
 from lightning_modules.training.tuning import Setting
 from lightning_modules.utilities.signals import time_limit
@@ -210,13 +210,13 @@ class RewardRows(pl.Callback):
 
 @contextmanager
 def isolated_training(seed: int, timeout: float) -> Iterator[None]:
-    """Fork and seed torch's random numbers, silence Lightning and limit the time; 0 seconds set no limit.
+    """Fork and seed the random numbers, silence Lightning and limit the time; 0 seconds set no limit.
 
     Raises:
         TimeoutError: When the time is over; a worker that does not react to it is ended.
     """
-    with time_limit(timeout, hard=in_worker()), quiet_lightning(), torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with time_limit(timeout, hard=in_worker()), quiet_lightning(), forked_random_numbers():
+        seed_random_numbers(seed)
         yield
 
 

@@ -7,12 +7,12 @@ from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
 import pytorch_lightning as pl
-import torch
 from jsonargparse import ArgumentParser, Namespace
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 
 from callbacks.best_weights import BestWeights
 from callbacks.optimizer_settings import OptimizerSettings
+from lightning_modules.training.random_numbers import seed_random_numbers
 from lightning_modules.training.trainers import fit, scoring_trainer
 
 Model = TypeVar("Model", bound=pl.LightningModule)
@@ -79,16 +79,16 @@ class ConvergenceTrainer:
         Args:
             build: Returns the model; what is random in it depends on the seed.
             datamodule: What it is trained and validated on.
-            seed: Seed of the model, of dropout and of the order of the batches.
+            seed: Seed of the model, of dropout, of the order of the batches and of what else is drawn.
 
         Raises:
             KeyboardInterrupt: If the user interrupted the training.
             MisfitError: If the model gives its loss something else than that wants.
         """
-        torch.manual_seed(seed)
+        seed_random_numbers(seed)
         model = build()
         # Again, so that the order of the batches does not depend on how many numbers the weights have drawn.
-        torch.manual_seed(seed)
+        seed_random_numbers(seed)
         self.train(model, datamodule)
         if self.best.weights:
             model.load_state_dict(self.best.weights)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
 from lightning_modules.losses import BCE, Loss
@@ -15,6 +14,7 @@ from lightning_modules.populations.trainer_matching import ENDS_ANY_TIME, OWN_CL
 from lightning_modules.populations.validations import BestValidations, CopyValidation
 from lightning_modules.statistics.single_metric import VALIDATION, metric_name
 from lightning_modules.training.fused_convergence import fit_copies, refuse_unlike
+from lightning_modules.training.random_numbers import seed_random_numbers
 from lightning_modules.training.trainers import scoring_trainer
 from lightning_modules.training.tuning import Setting
 
@@ -107,11 +107,11 @@ class FusedGridTrainer:
             datamodule: What they are trained and validated on.
             seed: Seed of the model and of the order of the batches.
         """
-        torch.manual_seed(seed)
+        seed_random_numbers(seed)
         validations = BestValidations(len(settings), self.metric, self.mode, patience=self.patience, keep_weights=True)
         population = self._population(build(), losses, settings, validations)
         # Again, as in a training of its own.
-        torch.manual_seed(seed)
+        seed_random_numbers(seed)
         fit_copies(self.trainer, population, datamodule)
         scores = map(validations.score, validations.counted)
         ends = zip(

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
+from lightning_modules.training.random_numbers import forked_random_numbers
 
 
 @contextmanager
@@ -32,10 +32,10 @@ def quiet_lightning() -> Iterator[None]:
 
 @contextmanager
 def quiet_training() -> Iterator[None]:
-    """Keep Lightning quiet in a training, and restore torch's random state after it."""
+    """Keep Lightning quiet in a training, and restore the random states after it."""
     # Trainers and models refer to each other, so that the last ones hold their memory until they are collected.
     gc.collect()
-    with warnings.catch_warnings(), quiet_lightning(), torch.random.fork_rng():
+    with warnings.catch_warnings(), quiet_lightning(), forked_random_numbers():
         # Curves have a point an epoch, however few steps that is.
         warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
         yield

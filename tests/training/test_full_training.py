@@ -1,10 +1,12 @@
 import copy
 import math
+import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -34,7 +36,7 @@ class Recorder(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.weights = copy.deepcopy(pl_module.state_dict())
-        self.noise = torch.rand(3)
+        self.noise = torch.tensor([float(torch.rand(())), np.random.random(), random.random()])  # noqa: NPY002
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -150,6 +152,8 @@ def test_the_same_seed_gives_every_loss_the_same_start_and_the_same_batches() ->
     (_, left), (_, right), (_, other) = recorded(BCE(), 5), recorded(MSE(), 5), recorded(BCE(), 6)
     assert same_weights(left.weights, right.weights)
     assert torch.equal(torch.cat(left.batches, 1), torch.cat(right.batches, 1))
+    assert torch.equal(left.noise, right.noise)
+    assert not (left.noise == other.noise).any()
     assert not same_weights(left.weights, other.weights)
     assert not torch.equal(torch.cat(left.batches, 1), torch.cat(other.batches, 1))
 
