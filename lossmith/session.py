@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from lightning_modules.cli.handed_over import HandedOver
 from lightning_modules.cli.lossmith_cli import CLI, TrainingParser
 from lightning_modules.cli.running import quiet_libraries
 from lightning_modules.cli.shipped_configs import with_shipped_configs
+from lightning_modules.utilities.untrusted_data import read_settings
 from lossmith.description import IndescribableError, described_data, described_model, plain
 from lossmith.tables import described_table, is_table
 
@@ -74,10 +76,24 @@ class Request:
         except IndescribableError as error:
             self.handed.model = self._as_it_is("model", model, error)
 
-    def add_data(self, data: Data | None, columns: Mapping[str, str] | None, model: Model | None) -> None:
-        """Add the data; tables are written into the folder, and a data module that cannot be named is used as it is."""
+    def add_data(
+        self,
+        data: Data | None,
+        columns: Mapping[str, str] | None,
+        model: Model | None,
+        config: str | Path | None = None,
+    ) -> None:
+        """Add the data; tables are written into the folder, and a data module that cannot be named is used as it is.
+
+        Args:
+            data: The data.
+            columns: The columns of a table by their meaning.
+            model: The model, for which tables are read.
+            config: The configuration file that names the model if it is not given.
+        """
         if is_table(data):
-            self.sections["data"] = described_table(data, self.root, columns or {}, _given_by(model))
+            gives = _given_by(model if model is not None else _model_in(config))
+            self.sections["data"] = described_table(data, self.root, columns or {}, gives)
             return
         if columns:
             raise ValueError("columns name those of a table, but data is none; a data module has options for them")
@@ -120,6 +136,20 @@ class Request:
             error,
         )
         return given
+
+
+def _model_in(config: str | Path | None) -> str | None:
+    """Return the class of the model that a configuration file names; ``None`` if it names none or cannot be read."""
+    if config is None:
+        return None
+    _, path = with_shipped_configs(["--config", str(config)])
+    settings = None
+    # The parser says what is wrong with the file.
+    with suppress(OSError, ValueError):
+        settings = read_settings(Path(path))
+    model = settings.get("model") if isinstance(settings, Mapping) else None
+    name = model.get("class_path") if isinstance(model, Mapping) else model
+    return name if isinstance(name, str) else None
 
 
 def _given_by(model: Model | None) -> str | None:

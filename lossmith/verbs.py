@@ -115,7 +115,7 @@ def search(
     if on_trial or on_round:
         request.handed.observers = (Callbacks(on_trial, on_round),)
     request.add_model(model)
-    request.add_data(data, columns, model)
+    request.add_data(data, columns, model, config)
     request.run(config)
     return SearchStudy.read(root)
 
@@ -170,7 +170,7 @@ def compare(
     named = None if losses is None else [_as_option(loss) for loss in losses if loss is not None]
     request = _request("compare", root, options_of(options, root=str(root), seeds=seeds, losses=named), section, seed)
     request.add_model(model)
-    request.add_data(data, columns, model)
+    request.add_data(data, columns, model, config)
     for name, given in options_of({}, study=study, random_study=random_study).items():
         studies = [given] if isinstance(given, Study | str | Path) else given
         roots = [str(each.root if isinstance(each, Study) else each) for each in studies]

@@ -119,6 +119,26 @@ def test_a_table_is_written_once_and_read_by_the_data_module(table: Any, tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ("model: MF", ImplicitFeedback),
+        ("model: {class_path: lightning_modules.recommenders.MF}", ImplicitFeedback),
+        ("model: BiasedMF", InteractionsDataModule),
+        ("seed_everything: 1", InteractionsDataModule),
+        ("model: {", InteractionsDataModule),
+    ],
+)
+def test_a_table_is_read_for_the_model_that_the_configuration_names(
+    settings: str, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+    monkeypatch.setattr(Request, "run", lambda request, config: asked.append(request))
+    (tmp_path / "own.yaml").write_text(settings)
+    lossmith.compare(data=FRAME, config=tmp_path / "own.yaml", root=tmp_path)
+    assert asked[0].sections["data"]["class_path"].endswith(f".{kind.__name__}")
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"candidats": 3}, "did you mean --search.candidates"),
