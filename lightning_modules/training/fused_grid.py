@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pytorch_lightning as pl
 from torch import Tensor
 
 from lightning_modules.losses import BCE, Loss
-from lightning_modules.populations import UnmatchedError
+from lightning_modules.populations import MeasuredPopulation, UnmatchedError
 from lightning_modules.populations.trainer_matching import ENDS_ANY_TIME, OWN_CLIPPING, WHOLE_EPOCHS
 from lightning_modules.populations.validations import BestValidations, CopyValidation
 from lightning_modules.statistics.single_metric import VALIDATION, metric_name
@@ -47,6 +47,27 @@ class StackedRun:
     error: str
 
 
+class TrainedEpochs(pl.Callback):
+    """Counts the epochs of every copy of a population: validations may be fewer.
+
+    Attributes:
+        counts: Epochs that each copy has begun, also those of one that ended in the middle of its last.
+    """
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Begin to count."""
+        self.counts = [0] * len(cast(MeasuredPopulation, pl_module).is_finite)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Count the epoch of every copy that is trained in it."""
+        population = cast(MeasuredPopulation, pl_module)
+        for number in population.validations.running:
+            self.counts[number] += population.is_finite[number]
+
+
 class FusedGridTrainer:
     """Trains copies of a model that differ in their loss and setting; each ends as a training of its own does.
 
@@ -69,8 +90,9 @@ class FusedGridTrainer:
         self.metric = metric_name(monitor)
         self.mode = mode
         self.patience = patience
-        self.trainer = scoring_trainer(recipe, **OWN_CLIPPING)
-        refuse_unlike(self.trainer, {**WHOLE_EPOCHS, **ENDS_ANY_TIME})
+        self.epochs = TrainedEpochs()
+        self.trainer = scoring_trainer(recipe, [self.epochs], **OWN_CLIPPING)
+        refuse_unlike(self.trainer, {**WHOLE_EPOCHS, **ENDS_ANY_TIME}, [self.epochs])
 
     def check(self, model: pl.LightningModule) -> None:
         """Refuse a model that the kernels cannot train."""
@@ -113,20 +135,24 @@ class FusedGridTrainer:
         # Again, as in a training of its own.
         seed_random_numbers(seed)
         fit_copies(self.trainer, population, datamodule)
-        scores = map(validations.score, validations.counted)
-        ends = zip(
-            *(validations.counted, scores, validations.waited, population.is_finite, population.errors), strict=True
-        )
-        return [self._run(*end) for end in ends]
+        return self._runs(population, validations)
 
-    def _run(self, best: CopyValidation, score: float, waited: int, finite: bool, error: str) -> StackedRun:
+    def _runs(self, population: MeasuredPopulation, validations: BestValidations) -> list[StackedRun]:
+        scores = map(validations.score, validations.counted)
+        converged = [waited >= self.patience for waited in validations.waited]
+        ends = zip(validations.counted, scores, self.epochs.counts, converged, population.is_finite, strict=True)
+        return [self._run(*end, error) for end, error in zip(ends, population.errors, strict=True)]
+
+    def _run(
+        self, best: CopyValidation, score: float, epochs: int, converged: bool, finite: bool, error: str
+    ) -> StackedRun:
         return StackedRun(
             metric=best.metrics.get(self.metric, math.nan),
             score=score,
             weights=best.weights or {},
             epoch=best.epoch,
-            epochs=best.epoch + waited,
-            converged=waited >= self.patience,
+            epochs=epochs,
+            converged=converged,
             is_finite=finite and math.isfinite(score),
             error=error,
         )

@@ -76,6 +76,19 @@ def test_each_loss_ends_as_on_its_own() -> None:
         assert one.model.loss is loss
 
 
+@pytest.mark.parametrize("every", [2, 4])
+def test_each_setting_says_its_epochs_where_not_every_one_is_validated(every: int) -> None:
+    settings = (FAST, SLOW, Setting(0.1, 0.0))
+    options = {"max_epochs": 9, "check_val_every_n_epoch": every, "patience": 1, "fused": True}
+    together = full_training(population=3, **options).train_all([BCE()] * 3, 3, settings)
+    alone = [full_training(**options).train(BCE(), 3, each) for each in settings]
+    assert [(run.epoch, run.epochs, run.converged) for run in together] == [
+        (run.epoch, run.epochs, run.converged) for run in alone
+    ]
+    assert {run.converged for run in alone} == {True, False}
+    assert len({run.epochs for run in alone}) > 1
+
+
 def test_settings_are_trained_at_once_where_kernels_match_alone() -> None:
     assert full_training(fused=True, population=8).most_at_once == 8
     assert full_training(fused=False, population=8).most_at_once == 1
@@ -117,11 +130,14 @@ class InfiniteBelow(Loss):
         return (prediction - label) ** 2 / (prediction.detach() > 0.3).float()
 
 
-def test_a_setting_that_diverges_leaves_the_others_alone() -> None:
-    settings = [Setting(1e-7, 0.0), Setting(1.0, 0.0)]
-    runs = at_once(population=2, patience=2).train_all([InfiniteBelow()] * 2, 0, settings)
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_setting_that_diverges_leaves_the_others_alone(every: int) -> None:
+    settings, options = [Setting(1e-7, 0.0), Setting(1.0, 0.0)], {"patience": 2, "check_val_every_n_epoch": every}
+    runs = at_once(population=2, **options).train_all([InfiniteBelow()] * 2, 0, settings)
     assert [run.status for run in runs] == [TRAINED, DIVERGED]
     assert runs[1].score == -math.inf
+    alone = full_training(fused=True, max_epochs=30, **options).train(InfiniteBelow(), 0, settings[1])
+    assert runs[1].epochs == alone.epochs
 
 
 def test_what_kernels_cannot_train_is_trained_one_by_one() -> None:
