@@ -41,7 +41,20 @@ _TRAINER_USAGE = "[--config FILE] [--model NAME] [--data NAME] [--OPTION VALUE .
 
 
 class TrainingParser(VerbParser, LightningArgumentParser):
-    """The parser of a verb with options for a model, data and the Trainer."""
+    """The parser of a verb with options for a model, data and the Trainer.
+
+    Attributes:
+        needs_model: Whether a model must be named; not where a program hands one over.
+    """
+
+    needs_model = True
+
+    def add_lightning_class_args(
+        self, lightning_class: Any, nested_key: str, subclass_mode: bool = False, required: bool = True
+    ) -> list[str]:
+        """Add the options of a class, that of the model as one that may be left out where none must be named."""
+        required = required and (self.needs_model or nested_key != "model")
+        return super().add_lightning_class_args(lightning_class, nested_key, subclass_mode, required)
 
 
 class CLI(LightningCLI):
@@ -93,14 +106,14 @@ class CLI(LightningCLI):
         settings = {"usage": f"{PROGRAM} {verb} {usage}", "description": VERBS[verb], "epilog": EPILOG}
         if own:
             parser = self.init_parser(**settings)
+            assert isinstance(parser, TrainingParser)
+            parser.needs_model = self.handed.model is None
             self.add_default_arguments_to_parser(parser)
             own.add_arguments(self, parser)
         else:
             parser = self._prepare_subcommand_parser(pl.Trainer, verb, **settings)
         if verb == "predict":
             add_prediction_options(parser)
-        if self.handed.model is not None:
-            parser.required_args.discard("model")  # type: ignore[attr-defined]
         assert isinstance(parser, TrainingParser)
         parser.owners = {"trainer": pl.Trainer, **({own.prefix.rstrip("."): own.settings} if own else {})}
         return parser

@@ -167,6 +167,22 @@ def test_objects_that_no_file_names_are_searched_with_all_the_same(
     assert settings["model"]["init_args"]["module"]["class_path"] == "tests.lossmith.modules.Net"
 
 
+def test_a_model_that_no_file_names_is_searched_with_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Local(BiasedMF):
+        pass
+
+    data = planted_data()
+    with caplog.at_level(logging.INFO):
+        study = search(Local(data.num_users, data.num_items, embedding_dim=4), data, finalists=0, root=tmp_path)
+    assert study.num_candidates == 2
+    assert "will not name the model" in caplog.text
+    settings = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert settings["model"] is None
+    assert settings["data"]["class_path"].endswith(f".{type(data).__name__}")
+
+
 def test_data_that_hold_nothing_out_are_validated_on_their_own_split(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         assert SearchSettings().of_data(Pairs()).holdout == 0.0
