@@ -8,15 +8,35 @@ from datamodules.implicit.user_items import UserItems, index_below
 from datamodules.loader import BatchLoader, epoch_generator
 
 
-class DislikedItems:
-    """The items of a user's rows with label 0, as often as they occur."""
+def taken_items(rows: Batch, num_items: int) -> UserItems:
+    """Return the items that every user has a row with label 1 for, numbered without the unknown item 0.
 
-    def __init__(self, rows: Batch) -> None:
+    Args:
+        rows: Labelled rows of shape [n], with known items only.
+        num_items: Number of item indices, the unknown item 0 included.
+    """
+    user, item = (column[rows.label > 0] for column in (rows.user, rows.item))
+    return UserItems.of(user, item - 1, int(rows.user.max()) + 1, num_items - 1)
+
+
+class DislikedItems:
+    """The items of a user's rows with label 0, as often as they occur, but for those that the user took elsewhere.
+
+    Args:
+        rows: Labelled rows of shape [n], with known items only.
+        taken: The items that users took, as :func:`taken_items` returns them.
+    """
+
+    def __init__(self, rows: Batch, taken: UserItems) -> None:
         user, item = (column[rows.label == 0] for column in (rows.user, rows.item))
-        self.count = torch.bincount(user, minlength=_num_users(rows))
+        order = user.argsort(stable=True)
+        user, item = user[order], item[order]
+        # In a log of impressions an item is shown several times before it is chosen.
+        is_disliked = ~taken.contains(user, item - 1)
+        self.count = torch.bincount(user[is_disliked], minlength=taken.num_users)
         self._first = self.count.cumsum(0) - self.count
         # One more element lets the users without rows point behind the last one.
-        self._item = torch.cat([item[user.argsort(stable=True)], item.new_zeros(1)])
+        self._item = torch.cat([item[is_disliked], item.new_zeros(1)])
 
     def draw(self, user: Tensor, uniform: Tensor) -> Tensor:
         """Return an item, int64 [n], for every user [n] from a number in [0, 1), float64 [n]; 0 for a count of 0."""
@@ -24,21 +44,19 @@ class DislikedItems:
 
 
 class UntakenItems:
-    """The known items that a user has no row with label 1 for."""
+    """The known items that a user has no row with label 1 for.
 
-    def __init__(self, rows: Batch, num_items: int) -> None:
-        user, item = (column[rows.label > 0] for column in (rows.user, rows.item))
-        # Without the unknown item 0.
-        self._taken = UserItems.of(user, item - 1, _num_users(rows), num_items - 1)
-        self.count = self._taken.count_outside
+    Args:
+        taken: The items that users took, as :func:`taken_items` returns them.
+    """
+
+    def __init__(self, taken: UserItems) -> None:
+        self._taken = taken
+        self.count = taken.count_outside
 
     def draw(self, user: Tensor, uniform: Tensor) -> Tensor:
         """Return an item, int64 [n], for every user [n] from a number in [0, 1), float64 [n]; any for a count of 0."""
         return self._taken.draw_outside(user, uniform[:, None]).squeeze(1) + 1
-
-
-def _num_users(rows: Batch) -> int:
-    return int(rows.user.max()) + 1
 
 
 # Stream 0 is that of the loader's order.
@@ -48,10 +66,10 @@ _NEGATIVE_STREAM = 1
 class PairLoader(BatchLoader[PairBatch]):
     """Pairs every positive row with one negative item of its user, drawn anew in every epoch.
 
-    The negative is drawn uniformly from the user's rows with label 0. For a user without such rows it is drawn
-    uniformly from the known items that the user has no positive row for; positives of a user who has one for every
-    item are left out. Pairs drawn anew: Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback",
-    UAI 2009, https://arxiv.org/abs/1205.2618.
+    The negative is drawn uniformly from the user's rows with label 0 whose item the user has no positive row for. For a
+    user without such rows it is drawn uniformly from all known items that the user has no positive row for; positives
+    of a user who has one for every item are left out. Pairs drawn anew: Rendle et al., "BPR: Bayesian Personalized
+    Ranking from Implicit Feedback", UAI 2009, https://arxiv.org/abs/1205.2618.
 
     Args:
         rows: Labelled rows of shape [n], with known users and items only.
@@ -78,8 +96,8 @@ class PairLoader(BatchLoader[PairBatch]):
         world_size: int | None = None,
     ) -> None:
         self._pair_seed = seed
-        self._disliked = DislikedItems(rows)
-        self._untaken = UntakenItems(rows, num_items)
+        taken = taken_items(rows, num_items)
+        self._disliked, self._untaken = DislikedItems(rows, taken), UntakenItems(taken)
         positives = self._pairable(rows)
         self._without_dislikes = (self._disliked.count[positives.user] == 0).nonzero().squeeze(1)
         super().__init__(positives, batch_size, shuffle=shuffle, seed=seed, rank=rank, world_size=world_size)
@@ -100,6 +118,6 @@ class PairLoader(BatchLoader[PairBatch]):
         if not kept.any():
             raise ValueError(
                 f"none of the {len(user)} positive training rows can be paired with a negative item of its user: "
-                "pairs need rows with label 1, and rows with label 0 or items that the user has no row for"
+                "pairs need rows with label 1, and items that the user has no such row for"
             )
         return PairBatch(user[kept], item[kept], item[kept])

@@ -37,11 +37,24 @@ def test_every_positive_gets_a_negative_of_its_user() -> None:
     positives = Counter(zip(rows.user[rows.label == 1].tolist(), rows.item[rows.label == 1].tolist(), strict=True))
     assert Counter(zip(pairs.user.tolist(), pairs.positive_item.tolist(), strict=True)) == positives
     for user, negative in zip(pairs.user.tolist(), pairs.negative_item.tolist(), strict=True):
-        if disliked[user]:
-            assert negative in disliked[user]
+        if disliked[user] - liked[user]:
+            assert negative in disliked[user] - liked[user]
         else:
             assert negative in set(range(1, NUM_ITEMS)) - liked[user]
     assert not disliked[1]
+    assert any(disliked[user] & liked[user] for user in disliked)
+
+
+def test_an_item_that_its_user_took_elsewhere_is_no_negative() -> None:
+    user, item = torch.tensor([[1, 1, 1, 1, 2, 2, 2], [4, 4, 4, 7, 3, 3, 5]])
+    rows = Batch(user, item, torch.tensor([0.0, 0, 1, 1, 0, 1, 0]))
+    loader = PairLoader(rows, 3, num_items=10, seed=0)
+    negatives = defaultdict(set)
+    for epoch in range(200):
+        pairs = epoch_of(loader, epoch)
+        for each, negative in zip(pairs.user.tolist(), pairs.negative_item.tolist(), strict=True):
+            negatives[each].add(negative)
+    assert negatives == {1: {1, 2, 3, 5, 6, 8, 9}, 2: {5}}
 
 
 def test_disliked_rows_are_drawn_uniformly() -> None:
