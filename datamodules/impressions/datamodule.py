@@ -35,7 +35,8 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         categorical_columns: Columns of the fields, text or integers.
         numerical_columns: Columns of the features, numbers.
         tasks: Label columns (0 or 1), one a task; or for each task's name the columns that must all be 1.
-        session_column: Column of the session ids; None takes the user's, or else every row by itself.
+        session_column: Column of the session ids, of which one that several users share is a session for each of them;
+            None takes the user's, or else every row by itself.
         user_column: Column of the user ids; None takes the session's.
         item_column: Column of the item ids, for predictions alone; name it among the fields for a model to see it.
         time_column: Column of numbers or ISO 8601 dates: a table is split by it unless another option says how, and the

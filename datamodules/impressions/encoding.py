@@ -12,11 +12,11 @@ from torch import Tensor
 
 from datamodules.batches import ImpressionBatch
 from datamodules.impressions.category_mapper import CategoryMapper
+from datamodules.impressions.groups import Groups, groups_of, original_ids, sessions_of_users
 from datamodules.impressions.splits import SPLITS, RowNumbers
 from datamodules.impressions.standardisation import Standardizer
 from datamodules.impressions.tasks import Tasks, task_labels, warn_of_broken_funnels, warn_of_single_labels
 from datamodules.tables.categories import codes_of
-from datamodules.tables.ids import exact_integers
 from datamodules.tables.splits import refuse_empty_splits
 from datamodules.tables.vocabulary import count_unknown, warn_of_unknown
 from lightning_modules.utilities.progress import working
@@ -49,7 +49,7 @@ class Keys:
     """Original ids of the rows: ids by number for sessions and users, and the item of every test row.
 
     Attributes:
-        ids: Ids by their numbers for "session" and "user", where the data has them.
+        ids: Ids by the numbers of the rows' groups for "session" and "user", where the data has them.
         test_items: Item of every test row, where the data has items.
     """
 
@@ -112,11 +112,12 @@ def encode(
             mapper = CategoryMapper.fit(table, impressions.fields, train, tail_shares=tail_shares)
     _refuse_other_fields(mapper, impressions.fields, source)
     standardizer = Standardizer.fit(table, impressions.features, train)
+    groups = _groups(impressions, source)
     with working("numbering categories"):
-        rows = _encoded(impressions, tasks, mapper, standardizer)
+        rows = _encoded(impressions, groups, tasks, mapper, standardizer)
     warn_of_single_labels({name: batch.label for name, batch in rows.items()}, list(tasks), source)
     _report_unknown(rows, mapper, source)
-    return EncodedImpressions(mapper, standardizer, _keys(impressions), rows)
+    return EncodedImpressions(mapper, standardizer, _keys(impressions, groups), rows)
 
 
 def _refuse_other_fields(mapper: CategoryMapper, fields: Sequence[str], source: object) -> None:
@@ -128,10 +129,15 @@ def _refuse_other_fields(mapper: CategoryMapper, fields: Sequence[str], source: 
 
 
 def _encoded(
-    impressions: Impressions, tasks: Tasks, mapper: CategoryMapper, standardizer: Standardizer
+    impressions: Impressions,
+    groups: Mapping[str, Groups],
+    tasks: Tasks,
+    mapper: CategoryMapper,
+    standardizer: Standardizer,
 ) -> dict[str, ImpressionBatch]:
     table = impressions.table
-    session, user = _groups(impressions)
+    # Where there is only one of them it serves as both.
+    session, user = (groups.get(name, groups.get(other)) for name, other in (("session", "user"), ("user", "session")))
     categorical = mapper.encode_parts(table, impressions.rows)
     return {
         name: ImpressionBatch(
@@ -146,32 +152,26 @@ def _encoded(
     }
 
 
-def _groups(impressions: Impressions) -> tuple[pd.Series | None, pd.Series | None]:
-    """Return the columns of sessions and users; where there is only one of them it serves as both."""
-    table, session, user = impressions.table, impressions.session, impressions.user
-    first, second = session or user, user or session
-    return table[first] if first else None, table[second] if second else None
+def _groups(impressions: Impressions, source: object) -> dict[str, Groups]:
+    """Return the groups of the rows for "session" and "user", where the data has them."""
+    columns = {"session": impressions.session, "user": impressions.user}
+    groups = {name: groups_of(impressions.table[column]) for name, column in columns.items() if column}
+    if len(groups) == len(columns):
+        groups["session"] = sessions_of_users(groups["session"], groups["user"], source)
+    return groups
 
 
-def _group_numbers(group: pd.Series | None, rows: np.ndarray) -> Tensor:
+def _group_numbers(group: Groups | None, rows: np.ndarray) -> Tensor:
     # Without groups every row is one of its own.
-    return torch.from_numpy(np.asarray(rows if group is None else codes_of(group)[rows], dtype=np.int64))
+    return torch.from_numpy(np.asarray(rows if group is None else group.numbers[rows], dtype=np.int64))
 
 
-def _keys(impressions: Impressions) -> Keys:
-    table, item = impressions.table, impressions.item
-    names = {"session": impressions.session, "user": impressions.user}
-    ids = {name: _ids(table[column].cat.categories) for name, column in names.items() if column}
+def _keys(impressions: Impressions, groups: Mapping[str, Groups]) -> Keys:
+    ids, item = {name: group.ids for name, group in groups.items()}, impressions.item
     if item is None:
         return Keys(ids, None)
-    codes = codes_of(table[item])[impressions.rows["test"]]
-    return Keys(ids, pd.Series(_ids(table[item].cat.categories)[codes]))
-
-
-def _ids(texts: pd.Index) -> pd.Index:
-    """Return ids as integers where every text is exactly that of one, else as the texts they are."""
-    integers = exact_integers(texts)
-    return texts if integers is None else integers
+    codes = codes_of(impressions.table[item])[impressions.rows["test"]]
+    return Keys(ids, pd.Series(original_ids(impressions.table[item].cat.categories)[codes]))
 
 
 def _report_unknown(rows: Mapping[str, ImpressionBatch], mapper: CategoryMapper, source: object) -> None:

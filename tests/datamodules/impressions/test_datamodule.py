@@ -27,7 +27,7 @@ def frame(size: int = 60, seed: int = 0) -> pd.DataFrame:
     click = generator.integers(2, size=size)
     return pd.DataFrame(
         {
-            "who": [f"user{i % 7}" for i in range(size)],
+            "who": [f"user{i // 3 % 7}" for i in range(size)],
             "visit": np.arange(size) // 3,
             "item": generator.integers(100, 110, size=size),
             "shop": generator.choice(["a", "b", "c"], size=size),
