@@ -1,7 +1,7 @@
 """Fingerprints of data sets: checksums of rows, columns and ids, and what differs between two of them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
@@ -179,10 +179,24 @@ def _unsigned(integers: np.ndarray) -> np.ndarray:
 
 
 def _values_checksum(values: Values) -> str:
-    array: np.ndarray = np.asarray(values)
-    numeric = array.dtype.kind in "iuf"
-    content = array.tobytes() if numeric else "\0".join(map(str, array.tolist())).encode(errors="surrogatepass")
+    content = _content_of_list(values) if isinstance(values, list | tuple) else _content_of_array(np.asarray(values))
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _content_of_list(values: Sequence[Any]) -> bytes:
+    """Return what numpy would make of a list, whose array of texts has room in every place for the longest."""
+    if not any(isinstance(value, str) for value in values):
+        return _content_of_array(np.asarray(values))
+    # Such an array does not tell trailing zeros from its own.
+    return _content_of_texts(str(value).rstrip("\0") for value in values)
+
+
+def _content_of_array(array: np.ndarray) -> bytes:
+    return array.tobytes() if array.dtype.kind in "iuf" else _content_of_texts(map(str, array.tolist()))
+
+
+def _content_of_texts(texts: Iterable[str]) -> bytes:
+    return "\0".join(texts).encode(errors="surrogatepass")
 
 
 def _random(count: int) -> np.ndarray:

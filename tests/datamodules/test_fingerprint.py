@@ -1,11 +1,14 @@
 """The same rows have the same fingerprint, and other rows another, which says what differs."""
 
+import hashlib
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -112,6 +115,41 @@ def test_the_same_rows_divided_otherwise() -> None:
 def test_ids_belong_to_it_though_no_row_shows_them(users: Any, words: str) -> None:
     now = prints(batch(), users)
     assert BEFORE.differences(now) == BEFORE.renamed(now) == [words]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["a", "bcd", 1, -20, 3.5, True],
+        ("ü", "\ud800", "a\0", "\0"),
+        ["a", None, float("nan")],
+        [1, 2],
+        [0.5, float("nan")],
+        [True, False],
+        [None, 3],
+        [2**63, -1],
+        [],
+        np.array(["a", "bc"]),
+        pd.Index(["a", "b"]),
+        pd.Index([3, 4]),
+    ],
+)
+def test_checksum_of_values_is_that_of_their_array(values: Any) -> None:
+    array = np.asarray(values)
+    texts = "\0".join(map(str, array.tolist())).encode(errors="surrogatepass")
+    content = array.tobytes() if array.dtype.kind in "iuf" else texts
+    assert prints(batch(10), values).names["users"] == f"{len(values)}:{hashlib.sha256(content).hexdigest()[:16]}"
+
+
+def test_one_long_text_makes_no_room_for_others() -> None:
+    values = ["x" * 100_000, *map(str, range(10_000)), *range(10_001)]
+    tracemalloc.start()
+    try:
+        prints(batch(10), values)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 50 * 2**20
 
 
 @pytest.mark.parametrize(
