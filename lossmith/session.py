@@ -129,6 +129,8 @@ class Request:
             )
 
     def _as_it_is(self, section: str, given: Any, error: IndescribableError) -> Any:
+        # Otherwise that of a study or a configuration would be built beside it.
+        self.sections[section] = None
         _LOGGER.warning(
             "'%s' will not name the %s, so that only Python can go on with it: %s",
             self.root / "config.yaml",

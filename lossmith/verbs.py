@@ -175,6 +175,9 @@ def compare(
         studies = [given] if isinstance(given, Study | str | Path) else given
         roots = [str(each.root if isinstance(each, Study) else each) for each in studies]
         request.arguments += (f"--compare.{name}={json.dumps(roots)}",)
+    if options.get("trust_study"):
+        # Whether to trust a study is asked before configurations are parsed.
+        request.arguments += ("--compare.trust_study=true",)
     report: ComparisonReport = request.run(config)
     return report
 

@@ -17,6 +17,7 @@ import yaml
 from pytorch_lightning.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
+from lightning_modules.cli.named_settings import named_settings
 from lightning_modules.cli.registry import named
 from lightning_modules.cli.type_hints import argument_hints, bases_in
 from lightning_modules.core.run_config import CONFIG_NAME
@@ -162,7 +163,7 @@ _SECTIONS = ("model", "data")
 
 
 def with_study_settings(arguments: Sequence[str], group: str) -> list[str]:
-    """Return a command line with the study's own settings in front, unless it says which model and data to take.
+    """Return a command line with the study's own settings in front, unless it or its files name a model or data.
 
     Of several studies the first one is taken.
 
@@ -179,8 +180,7 @@ def with_study_settings(arguments: Sequence[str], group: str) -> list[str]:
         ValueError: If the study's settings cannot be read, or name a class that is not the project's.
     """
     study = _first_study(_values(arguments, f"--{group}.study"))
-    given = any(each.partition("=")[0] in ("--config", "--model", "--data") for each in arguments)
-    if study is None or given:
+    if study is None or _name_sections(arguments):
         return list(arguments)
     settings = settings_of(Path(study))
     if not settings:
@@ -189,6 +189,13 @@ def with_study_settings(arguments: Sequence[str], group: str) -> list[str]:
     trusted = _values(arguments, f"--{group}.trust_study")[-1:] == ["true"]
     chosen = _trusted(settings, group) if trusted else _chosen(settings, Path(study) / CONFIG_NAME)
     return [f"--config={json.dumps(chosen, default=str)}", *arguments] if chosen else list(arguments)
+
+
+def _name_sections(arguments: Sequence[str]) -> bool:
+    """Return whether a command line or one of its files names a model or data, were it that there is none."""
+    if any(each.partition("=")[0] in ("--model", "--data") for each in arguments):
+        return True
+    return any(settings is None or not settings.keys().isdisjoint(_SECTIONS) for settings in named_settings(arguments))
 
 
 def _values(arguments: Sequence[str], option: str) -> list[str]:

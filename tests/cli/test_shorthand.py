@@ -142,3 +142,27 @@ def test_a_comparison_takes_model_data_and_trainer_from_the_study(study: Path) -
     assert "max_epochs" not in settings["trainer"]
     for named in (["--config", "x.yaml"], ["--model", "DeepMF"], ["--data=MovieLens"]):
         assert not any(each.startswith("--config={") for each in compare("--study", str(study), *named))
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_taken"),
+    [
+        ("compare: {seeds: 2}", True),
+        ("model: BiasedMF", False),
+        ("data: {class_path: MovieLens}", False),
+        ("model: null", False),
+        ("model: {", False),
+        ("- 1", False),
+    ],
+)
+@pytest.mark.parametrize("option", ["--config", "-c"])
+def test_a_file_that_names_neither_model_nor_data_leaves_those_of_the_study(
+    option: str, settings: str, is_taken: bool, study: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "own.yaml").write_text(settings)
+    for config in (str(tmp_path / "own.yaml"), settings):
+        given = [option, config, f'--compare.study=["{study}"]']
+        spelled = compare(option, config, "--study", str(study))
+        # What the study says comes first, so that the file counts.
+        assert spelled[-3:] == given
+        assert [each.partition("=")[0] for each in spelled[:-3]] == ["--config"] * is_taken

@@ -26,7 +26,7 @@ from lossmith.study import SearchStudy
 from lossmith.tables import described_table
 from tests.compare.compare_helpers import write_study
 from tests.lossmith.modules import Net, Pairs
-from tests.lossmith.small import search
+from tests.lossmith.small import compare, search
 from tests.search.child_helpers import planted_data
 
 FRAME = pd.DataFrame({"who": ["a", "b"], "what": [1, 2], "label": [0, 1]})
@@ -212,6 +212,36 @@ def test_studies_of_both_arms_are_named_by_their_folders(
     study, random_study = ([kind(root)] if several else kind(root) for root in roots)
     lossmith.compare(study=study, random_study=random_study)
     assert asked[0].arguments == (f'--compare.study=["{roots[0]}"]', f'--compare.random_study=["{roots[1]}"]')
+
+
+class OwnModel(BiasedMF):
+    """A model whose class is none of the project's."""
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_study_brings_its_model_and_data(trusted: bool, tmp_path: Path) -> None:
+    sections = {
+        "model": {"class_path": described_model(OwnModel if trusted else BiasedMF)["class_path"]},
+        "data": described_data(SyntheticInteractions(num_users=40, num_items=30, num_interactions=800)),
+    }
+    formulas = ["(label - pred)**2", "2 * (label - pred)**2"]
+    root = write_study(tmp_path / "study", formulas, {"strategy": "PPO", "rounds": 1}, **sections)
+    options = {"trust_study": True} if trusted else {}
+    report = compare(study=root, losses=["MSE"], top=1, root=tmp_path / "compared", **options)
+    assert report.table()["label"].tolist() == ["BCE", "MSE", "PPO #1"]
+    settings = yaml.safe_load((tmp_path / "compared" / "config.yaml").read_text())
+    assert settings["model"]["class_path"].endswith("OwnModel" if trusted else "BiasedMF")
+    assert settings["data"]["init_args"]["num_users"] == 40
+
+
+def test_a_model_that_no_file_names_leaves_that_of_the_study_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Local(BiasedMF):
+        pass
+
+    asked: list[Request] = []
+    monkeypatch.setattr(Request, "run", lambda request, config: asked.append(request))
+    lossmith.compare(Local(4, 3), SyntheticInteractions(), study="runs/study")
+    assert asked[0].sections["model"] is None
 
 
 @pytest.mark.parametrize(
