@@ -13,7 +13,7 @@ from torch import Tensor
 
 from datamodules.batches import Batch, FeedbackRows, ImpressionBatch
 from datamodules.fingerprint import Fingerprint, Values
-from datamodules.loader import BatchLoader
+from datamodules.loader import BatchLoader, shared_seed
 from datamodules.same_data import refuse_other_names, refuse_other_rows
 
 _CHECKPOINT = "the training of this checkpoint"
@@ -79,7 +79,7 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
         """Read the data if that has not been done, and settle the seed."""
         self._load()
-        self._order_seed = torch.initial_seed() if self.seed is None else self.seed
+        self._order_seed = shared_seed(self.trainer) if self.seed is None else self.seed
 
     def train_dataloader(self) -> BatchLoader[Any]:
         """Return the training rows, in another order every epoch."""
@@ -136,7 +136,7 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
     def _order(self) -> dict[str, Any]:
         # Overfitting a few batches, a debugging aid of the Trainer, needs the same ones in every epoch.
         shuffle = not getattr(self.trainer, "overfit_batches", 0)
-        return {"shuffle": shuffle, "seed": torch.initial_seed() if self._order_seed is None else self._order_seed}
+        return {"shuffle": shuffle, "seed": shared_seed(self.trainer) if self._order_seed is None else self._order_seed}
 
     def _rows(self, name: str) -> HeldRows:
         self._load()

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed
 
@@ -18,6 +19,15 @@ def epoch_seed(seed: int, *place: int) -> int:
 def epoch_generator(seed: int, epoch: int, stream: int = 0) -> torch.Generator:
     """Return a generator that depends on seed, epoch and stream alone; different triples are independent."""
     return torch.Generator().manual_seed(epoch_seed(seed, epoch, stream))
+
+
+def shared_seed(trainer: pl.Trainer | None) -> int:
+    """Return torch's seed; where a Trainer has several processes, that of the first in all of them."""
+    seed = torch.initial_seed()
+    if trainer is None or getattr(trainer, "world_size", 1) == 1:
+        return seed
+    # Unless torch was given a seed every process has its own, by which rows would be dealt out twice or never.
+    return int(trainer.strategy.broadcast(seed))
 
 
 def as_rows(kind: type[Rows], columns: Iterable[Tensor]) -> Rows:

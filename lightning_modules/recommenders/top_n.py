@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import TopNBatch
-from datamodules.loader import epoch_generator
+from datamodules.loader import epoch_generator, shared_seed
 from lightning_modules.core.inference import InferenceGraph
 from lightning_modules.layers.unit_vectors import unit_vectors
 from lightning_modules.losses import ListwiseLoss, SampledSoftmax, ScoredBatch, SharedBatch
@@ -142,7 +142,7 @@ class TopNRecommender(CatalogueRecommender):
 
     def on_train_epoch_start(self) -> None:
         """Let the loss renew what it keeps of the users."""
-        generator = epoch_generator(torch.initial_seed(), self.current_epoch, _LOSS_STREAM)
+        generator = epoch_generator(shared_seed(self._trainer), self.current_epoch, _LOSS_STREAM)
         self.loss.start_epoch(self.current_epoch, self._scores_of_epoch(), generator)
 
     def _scores_of_epoch(self) -> Scorer:

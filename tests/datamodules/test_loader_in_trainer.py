@@ -1,6 +1,11 @@
 """Lightning's Trainer must take the loader as it is and resume it where it was."""
 
+import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -77,6 +82,40 @@ def test_order_follows_the_option_seed_and_else_torch(tmp_path: Path) -> None:
     assert fit(tmp_path / "d", data(seed=4)).seen == fixed
     torch.manual_seed(1)
     assert fit(tmp_path / "e", data()).seen == first
+
+
+def test_every_process_takes_the_seed_of_the_first() -> None:
+    source = data()
+    source.trainer = SimpleNamespace(world_size=2, strategy=SimpleNamespace(broadcast=lambda _: 7))  # type: ignore[assignment]
+    source.setup("fit")
+    assert source.train_dataloader().seed == source.state_dict()["seed"] == 7
+    fixed = data(seed=4)
+    fixed.trainer = source.trainer
+    fixed.setup("fit")
+    assert fixed.train_dataloader().seed == 4
+
+
+_TWO_PROCESSES = """
+import pathlib, pytorch_lightning, torch
+from tests.datamodules.test_loader_in_trainer import Recorder, data
+quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
+trainer = pytorch_lightning.Trainer(accelerator="cpu", devices=2, strategy="ddp", max_epochs=1, **quiet)
+model, source = Recorder(), data()
+source.setup()
+source.rows["train"] = source.rows["train"]._replace(user=torch.arange(40))
+trainer.fit(model, source)
+pathlib.Path(f"{model.global_rank}.txt").write_text(str(model.seen))
+trainer.strategy.barrier()
+"""
+
+
+@pytest.mark.slow
+def test_processes_without_a_seed_share_all_rows(tmp_path: Path) -> None:
+    (tmp_path / "two.py").write_text(_TWO_PROCESSES)
+    paths = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    subprocess.run([sys.executable, "two.py"], cwd=tmp_path, env={**os.environ, **paths}, check=True)
+    seen = [ast.literal_eval((tmp_path / f"{rank}.txt").read_text()) for rank in range(2)]
+    assert sorted(user for part in seen for batch in part for user in batch) == [*range(40)]
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -225,6 +226,17 @@ class Watching(SampledSoftmax):
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         self.events.append(("resumed", state["seen"]))
+
+
+def test_a_loss_draws_alike_in_every_process(data: ImplicitFeedback) -> None:
+    loss = Watching()
+    model = build(TRAINED[0], data, loss=loss)
+    processes = SimpleNamespace(world_size=2, current_epoch=3, strategy=SimpleNamespace(broadcast=lambda _: 7))
+    model._trainer = processes  # type: ignore[assignment]
+    for own_seed in (1, 2):
+        torch.manual_seed(own_seed)
+        model.on_train_epoch_start()
+    assert loss.events[0] == loss.events[1]
 
 
 def test_a_loss_sees_the_rows_and_the_scores_of_every_epoch(data: ImplicitFeedback, tmp_path: Path) -> None:
