@@ -1,16 +1,16 @@
 """Scores of the rows of a split: predicted, saved and loaded."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile, is_zipfile
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
-from lightning_modules.statistics.ranking import scores_of
+from lightning_modules.training.batch_labels import label_of, refuse_other_labels
+from lightning_modules.training.predicted_columns import predicted_columns
 from lightning_modules.utilities.files import load_arrays, save_arrays
 
 
@@ -31,35 +31,20 @@ class Scores(NamedTuple):
 
 
 def scores(trainer: pl.Trainer, model: pl.LightningModule, loader: Iterable[Any]) -> Scores:
-    """Return the model's scores of all rows of a loader, those of other processes included."""
+    """Return the model's scores of all rows of a loader, those of other processes included.
+
+    Raises:
+        ValueError: If the loader shuffles its rows, its batches do not say what their labels are, or one is neither 0
+            nor 1.
+    """
     # Rounded probabilities would tie.
-    with _predicting(model, getattr(model, "logit_step", None)):
-        predicted: list[Any] = trainer.predict(model, dataloaders=loader) or []
-    batches = list(loader)
-    label = torch.cat([label_of(batch) for batch in batches]).cpu()
-    own = [torch.cat([scores_of(each).cpu() for each in predicted]), label]
-    if hasattr(batches[0], "user"):
-        own.append(torch.cat([batch.user for batch in batches]).cpu())
-    columns = [torch.cat(parts) for parts in zip(*_of_all_processes(own), strict=True)]
+    columns = predicted_columns(trainer, model, loader, getattr(model, "logit_step", None), _labels_and_users)
+    refuse_other_labels(columns[1])
     return Scores(columns[0], columns[1], columns[2] if len(columns) > 2 else torch.arange(len(columns[0])))
 
 
-def label_of(batch: Any) -> Tensor:
-    """Return the labels of a batch: its attribute or entry ``label``, or the last of a pair ``(inputs, label)``.
-
-    Raises:
-        ValueError: If it has none.
-    """
-    if hasattr(batch, "label"):
-        own: Tensor = batch.label
-        return own
-    label = batch.get("label") if isinstance(batch, Mapping) else batch[-1] if isinstance(batch, list | tuple) else None
-    if not isinstance(label, Tensor):
-        raise ValueError(
-            f"the labels of a batch are not known, which is a {type(batch).__name__}: let the data module's batches be "
-            "pairs (inputs, label), or have an attribute or entry 'label'"
-        )
-    return label.float().reshape(len(label))
+def _labels_and_users(batch: Any) -> list[Tensor]:
+    return [label_of(batch), *([batch.user] if hasattr(batch, "user") else [])]
 
 
 def user_values(
@@ -75,15 +60,17 @@ def user_values(
 
     Returns:
         The metric as the score, and the number of relevant items as the label of every user.
+
+    Raises:
+        ValueError: If the loader shuffles its users.
     """
-    with _predicting(model, step):
-        predicted: list[Any] = trainer.predict(model, dataloaders=loader) or []
-    batches = list(loader)
-    relevant = [torch.bincount(batch.relevant[0], minlength=len(batch.user)) for batch in batches]
-    own = [torch.cat(parts).cpu() for parts in (predicted, relevant, [batch.user for batch in batches])]
-    value, count, user = (torch.cat(parts) for parts in zip(*_of_all_processes(own), strict=True))
+    value, count, user = predicted_columns(trainer, model, loader, step, _relevant_and_users)
     kept = count > 0
     return Scores(value[kept], count[kept].float(), user[kept])
+
+
+def _relevant_and_users(batch: Any) -> list[Tensor]:
+    return [torch.bincount(batch.relevant[0], minlength=len(batch.user)), batch.user]
 
 
 def refuse_rounded(paths: Iterable[Path]) -> None:
@@ -98,20 +85,6 @@ def refuse_rounded(paths: Iterable[Path]) -> None:
                 names = file.namelist()
             if "test.npy" in names:
                 load_scores(path, "test")
-
-
-@contextmanager
-def _predicting(model: pl.LightningModule, step: Callable[..., Tensor] | None) -> Iterator[None]:
-    """Let the Trainer predict something else of every batch, if there is a step that does."""
-    if step is None:
-        yield
-        return
-    # An attribute of the object is found before the method of its class, by the Trainer too.
-    vars(model)["predict_step"] = step
-    try:
-        yield
-    finally:
-        del vars(model)["predict_step"]
 
 
 def save_scores(path: Path, scores: Mapping[str, Tensor]) -> None:
@@ -139,11 +112,3 @@ def load_scores(path: Path, split: str) -> Tensor:
             "1, so that they rank nothing: begin again in another folder"
         )
     return torch.logit(probability)
-
-
-def _of_all_processes(own: list[Tensor]) -> list[list[Tensor]]:
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return [own]
-    parts: list[list[Tensor]] = [own] * distributed.get_world_size()
-    distributed.all_gather_object(parts, own)
-    return parts

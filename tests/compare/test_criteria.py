@@ -2,9 +2,11 @@ import math
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from datamodules.batches import CatalogueBatch
 from lightning_modules.compare.criteria import AreaUnderCurve, MeanOverUsers
@@ -13,15 +15,17 @@ from lightning_modules.compare.tables import cells, header, screen_cells, screen
 from lightning_modules.losses import BCE, SampledSoftmax
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.training.predictions import Scores
+from lightning_modules.training.trainers import scoring_trainer
 from tests.compare.compare_helpers import FAST, Setting, compared, loss_result, runs_of, scores_of
 
 NDCG = MeanOverUsers("ndcg@20")
 
 
-class Ranker:
+class Ranker(pl.LightningModule):
     """Has the metric of every user in a table."""
 
     def __init__(self, values: Tensor) -> None:
+        super().__init__()
         self.values = values
 
     def user_values(self, batch: CatalogueBatch, metric: str) -> Tensor:
@@ -29,12 +33,7 @@ class Ranker:
         return self.values[batch.user]
 
 
-class StubTrainer:
-    def predict(self, model: Any, dataloaders: Any) -> list[Tensor]:
-        return [model.predict_step(batch) for batch in dataloaders]
-
-
-def blocks(relevant: list[list[int]]) -> list[CatalogueBatch]:
+def blocks(relevant: list[list[int]]) -> DataLoader[Any]:
     """Return the relevant items of one user after the other in blocks of two users."""
     result = []
     for start in range(0, len(relevant), 2):
@@ -42,12 +41,13 @@ def blocks(relevant: list[list[int]]) -> list[CatalogueBatch]:
         rows = [[row, item] for row, items in enumerate(block) for item in items]
         pairs = torch.tensor(rows, dtype=torch.int64).reshape(-1, 2).T
         result.append(CatalogueBatch(torch.arange(start, start + len(block)), pairs[:, :0], pairs))
-    return result
+    return DataLoader(result, batch_size=None)  # type: ignore[arg-type]
 
 
 def test_users_without_relevant_items_do_not_count() -> None:
     values = torch.tensor([0.5, float("nan"), 0.25, 1.0, 0.0])
-    measured = NDCG.measure(StubTrainer(), Ranker(values), blocks([[1, 2], [], [7], [0], [3]]))  # type: ignore[arg-type]
+    trainer = scoring_trainer({"accelerator": "cpu"})
+    measured = NDCG.measure(trainer, Ranker(values), blocks([[1, 2], [], [7], [0], [3]]))
     assert measured.score.tolist() == [0.5, 0.25, 1.0, 0.0]
     assert measured.label.tolist() == [2, 1, 1, 1]
     assert measured.user.tolist() == [0, 2, 3, 4]
