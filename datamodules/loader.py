@@ -1,6 +1,6 @@
 """Batches as slices of in-memory tensors, shuffled by epoch and shared among processes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
@@ -116,16 +116,39 @@ class BatchLoader(Generic[Rows]):
         return self.rows
 
     def state_dict(self) -> dict[str, int]:
-        """Return the place in the current epoch; Lightning stores it in checkpoints."""
-        return {"epoch": self.epoch, "position": self._position}
+        """Return the place in the current epoch and what its steps depend on; Lightning stores it in checkpoints."""
+        place = {"epoch": self.epoch, "position": self._position, "steps": len(self)}
+        return {**place, "batch_size": self.batch_size, "world_size": self._own_world_size()}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next loop go on behind the stored place if it is a loop over the stored epoch."""
+        """Let the next loop go on behind the stored place if it is a loop over the stored epoch.
+
+        That loop raises a ValueError if the place lies inside the epoch, and the stored batch size or number of
+        processes is another: Lightning counts steps, so that rows would be left out or come twice.
+        """
         self._resume = dict(state)
 
     def _first_step(self) -> int:
         resume, self._resume = self._resume, {}
-        return resume["position"] if resume and resume["epoch"] == self.epoch else 0
+        if not resume or resume["epoch"] != self.epoch:
+            return 0
+        if resume["position"] == resume.get("steps"):
+            return len(self)
+        if resume["position"]:
+            self._refuse_other_steps(resume)
+        return resume["position"]
+
+    def _refuse_other_steps(self, resume: dict[str, int]) -> None:
+        now = {"batch_size": self.batch_size, "world_size": self._own_world_size()}
+        # States that were stored without them are taken to agree.
+        before = {name: resume.get(name, value) for name, value in now.items()}
+        if before != now:
+            raise ValueError(
+                f"the checkpoint was written inside epoch {self.epoch}, after {resume['position']} batches "
+                f"{_sizes(before)}, and the training is to go on with batches {_sizes(now)}: rows of that epoch would "
+                "be left out or trained twice. Go on with that batch_size and as many devices, or from a checkpoint "
+                "that was written at the end of an epoch"
+            )
 
     def _ordered(self, rows: Rows, begin: int, end: int) -> Rows:
         if not self.shuffle:
@@ -159,3 +182,8 @@ class BatchLoader(Generic[Rows]):
 
 def _is_distributed() -> bool:
     return distributed.is_available() and distributed.is_initialized()
+
+
+def _sizes(of: Mapping[str, int]) -> str:
+    processes = of["world_size"]
+    return f"of {of['batch_size']} rows in {processes} process{'es' if processes > 1 else ''}"

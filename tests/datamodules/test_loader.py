@@ -92,6 +92,39 @@ def test_restored_loader_starts_other_epochs_at_their_beginning() -> None:
     assert sorted(users(restored)) == list(range(40))
 
 
+def begun(batches: int) -> dict[str, int]:
+    """Return the state of a loader of batches of 7 rows in an epoch of 6."""
+    loader = BatchLoader(rows_of(40), 7, shuffle=True, seed=1)
+    for _ in zip(range(batches), loader, strict=False):
+        pass
+    return loader.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "world_size", "words"),
+    [(8, 1, "batches of 8 rows in 1 process"), (7, 2, "batches of 7 rows in 2 processes")],
+)
+def test_an_epoch_begun_is_not_gone_on_with_in_other_steps(batch_size: int, world_size: int, words: str) -> None:
+    restored = BatchLoader(rows_of(40), batch_size, shuffle=True, seed=1, rank=0, world_size=world_size)
+    restored.load_state_dict(begun(2))
+    with pytest.raises(ValueError, match=f"epoch 0, after 2 batches of 7 rows in 1 process, and .* {words}: rows of"):
+        users(restored)
+
+
+@pytest.mark.parametrize(("batches", "left"), [(0, 40), (6, 0)])
+def test_other_steps_do_not_matter_where_no_epoch_is_begun(batches: int, left: int) -> None:
+    for batch_size in (3, 7, 20):
+        restored = BatchLoader(rows_of(40), batch_size, shuffle=True, seed=1)
+        restored.load_state_dict(begun(batches))
+        assert len(users(restored)) == left
+
+
+def test_a_state_without_the_batch_size_is_gone_on_with() -> None:
+    restored = BatchLoader(rows_of(40), 7, shuffle=True, seed=1)
+    restored.load_state_dict({"epoch": 0, "position": 2})
+    assert len(users(restored)) == 26
+
+
 def test_loader_saved_before_the_first_batch_of_an_epoch_restores_all_of_it() -> None:
     loader = BatchLoader(rows_of(40), 7, shuffle=True, seed=1)
     list(loader)

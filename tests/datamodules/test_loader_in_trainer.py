@@ -74,6 +74,17 @@ def test_resumed_training_sees_what_an_uninterrupted_one_sees(tmp_path: Path, ch
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_another_batch_size_is_taken_from_the_next_epoch_on(tmp_path: Path) -> None:
+    fit(tmp_path / "whole", data(seed=1))
+    larger = data(seed=1)
+    larger.batch_size = 20
+    with pytest.raises(ValueError, match="after 3 batches of 8 rows in 1 process"):
+        fit(tmp_path / "inside", larger, tmp_path / "whole" / "step=3.ckpt")
+    resumed = fit(tmp_path / "behind", larger, tmp_path / "whole" / "end-epoch=1.ckpt")
+    assert [len(users) for users in resumed.seen] == [20, 20]
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_order_follows_the_option_seed_and_else_torch(tmp_path: Path) -> None:
     torch.manual_seed(1)
     first, fixed = fit(tmp_path / "a", data()).seen, fit(tmp_path / "b", data(seed=4)).seen
