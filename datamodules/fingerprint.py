@@ -1,8 +1,8 @@
 """Fingerprints of data sets: checksums of rows, columns and ids, and what differs between two of them."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -50,10 +50,12 @@ class Fingerprint:
         splits: The rows of every split, by the split's name.
         names: For everything that gives an encoded row its meaning (the ids of users, the categories of a field) the
             number of its values and their checksum.
+        keys: Those of ``names`` that no model is given, such as the ids of sessions; they are not stored.
     """
 
     splits: Mapping[str, SplitPrint]
     names: Mapping[str, str]
+    keys: Collection[str] = field(default=(), compare=False)
 
     @classmethod
     def of(
@@ -61,6 +63,7 @@ class Fingerprint:
         rows: Mapping[str, tuple[Tensor, ...]],
         columns: Mapping[str, Sequence[str]],
         names: Mapping[str, Values],
+        keys: Collection[str] = (),
     ) -> "Fingerprint":
         """Return the fingerprint of encoded rows.
 
@@ -68,9 +71,11 @@ class Fingerprint:
             rows: Named tuples of tensors [n] or [n, columns] for every split.
             columns: Names of the columns of tensors [n, columns], by the tensor's name; others are numbered.
             names: What gives the rows their meaning, in the order of the indices: texts or numbers.
+            keys: Those of ``names`` that no model is given.
         """
         splits = {split: _split_print(_named_parts(each, columns)) for split, each in rows.items()}
-        return cls(splits, {name: f"{len(values)}:{_values_checksum(values)}" for name, values in names.items()})
+        checksums = {name: f"{len(values)}:{_values_checksum(values)}" for name, values in names.items()}
+        return cls(splits, checksums, keys)
 
     @classmethod
     def from_plain(cls, plain: Any) -> "Fingerprint":
@@ -90,15 +95,16 @@ class Fingerprint:
 
     def plain(self) -> dict[str, Any]:
         """Return the fingerprint as what JSON and checkpoints hold."""
-        return asdict(self)
+        return {"splits": {name: asdict(each) for name, each in self.splits.items()}, "names": dict(self.names)}
 
     def renamed(self, now: "Fingerprint") -> list[str]:
-        """Return which ids, categories or scales differ from those of now, in words."""
-        return list(_other_names(self.names, now.names))
+        """Return which of the ids, categories or scales that a model is given differ from those of now, in words."""
+        before, after = (_without(each.names, now.keys) for each in (self, now))
+        return list(_other_names(before, after))
 
     def differences(self, now: "Fingerprint") -> list[str]:
         """Return what differs between these rows and those of now, in words; nothing if they are the same."""
-        return [*self._other_rows(now), *self.renamed(now)]
+        return [*self._other_rows(now), *_other_names(self.names, now.names)]
 
     def _other_rows(self, now: "Fingerprint") -> Iterator[str]:
         if self.splits.keys() != now.splits.keys():
@@ -137,6 +143,10 @@ def _other_names(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[
         if old != new:
             was, are = old.partition(":")[0], new.partition(":")[0]
             yield f"other {name} ({are} in place of {was})" if was != are else f"other {name} (as many, {are})"
+
+
+def _without(names: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
+    return {name: checksum for name, checksum in names.items() if name not in keys}
 
 
 def _total(splits: Any) -> int:

@@ -3,7 +3,7 @@
 import copy
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar, cast
 
 import pytorch_lightning as pl
@@ -69,11 +69,16 @@ class InMemoryDataModule(pl.LightningDataModule, ABC, Generic[HeldRows]):
         """Return the values that indices stand for, such as user ids, in the order of the indices."""
         return {}
 
+    def key_names(self) -> Collection[str]:
+        """Return those names of ``value_names`` whose values no model is given, so that it can be used with others."""
+        return ()
+
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of the rows, their order and their split."""
         self._load()
         if self._fingerprint is None or self._fingerprint[0] is not self.rows:
-            self._fingerprint = self.rows, Fingerprint.of(self.rows, self.column_names(), self.value_names())
+            values, keys = self.value_names(), self.key_names()
+            self._fingerprint = self.rows, Fingerprint.of(self.rows, self.column_names(), values, keys)
         return self._fingerprint[1]
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)

@@ -20,6 +20,9 @@ from datamodules.tables import Columns, find_tables, read_columns
 from datamodules.tables.categories import concatenate
 from datamodules.tables.splits import RATIOS
 
+#: What the ids by which rows are grouped are called together.
+_KEYS = {"session": "sessions", "user": "users"}
+
 
 class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
     """Impressions with categorical fields, numerical features and 0/1 labels from CSV or Parquet tables.
@@ -188,9 +191,13 @@ class ImpressionsDataModule(InMemoryDataModule[ImpressionBatch]):
         scales = zip(self._standardizer.means, self._standardizer.deviations, strict=True)
         return {
             **{f"categories of {field}": [*indices, *indices.values()] for field, indices in fields.items()},
-            **{f"{name}s": ids for name, ids in self._keys.ids.items()},
+            **{_KEYS[name]: ids for name, ids in self._keys.ids.items()},
             **{f"scales of {name}": scale for name, scale in zip(self._standardizer.names, scales, strict=True)},
         }
+
+    def key_names(self) -> list[str]:
+        """Return what the ids of sessions and users are called: rows are grouped by them, and no model is given any."""
+        return list(_KEYS.values())
 
     def load_rows(self) -> dict[str, ImpressionBatch]:
         """Read the tables and encode them."""

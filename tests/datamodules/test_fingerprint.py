@@ -5,14 +5,23 @@ import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 
-from datamodules import Batch, ImpressionBatch, InteractionsDataModule, SessionsDataModule, SyntheticImpressions
+from datamodules import (
+    Batch,
+    ImpressionBatch,
+    ImpressionsDataModule,
+    InteractionsDataModule,
+    SessionsDataModule,
+    SyntheticImpressions,
+)
 from datamodules.fingerprint import Fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,6 +196,31 @@ def test_a_split_of_its_own_is_fingerprinted_anew_and_leaves_the_other() -> None
 
 def test_sessions_are_known_as_their_impressions() -> None:
     assert SessionsDataModule(impressions()).fingerprint() == impressions().fingerprint()
+
+
+def written(path: Path, visit: Any, shop: Any = ("a", "b")) -> ImpressionsDataModule:
+    """Write twenty rows of visits, sixteen of them for training."""
+    rows = pd.DataFrame({"shop": np.resize(shop, 20), "visit": visit, "click": np.arange(20) // 2 % 2})
+    rows.to_csv(path, index=False)
+    return ImpressionsDataModule(
+        str(path), categorical_columns=["shop"], tasks=["click"], session_column="visit", user_column="visit", seed=0
+    )
+
+
+def test_a_model_is_used_on_other_sessions_but_not_gone_on_with(tmp_path: Path) -> None:
+    state = written(tmp_path / "first.csv", np.arange(20) // 2).state_dict()
+    later = written(tmp_path / "later.csv", np.arange(100, 120))
+    later.load_state_dict(state)
+    later.session_column = later.user_column = None
+    later.rows = {}
+    later.load_state_dict(state)
+    later = written(tmp_path / "later.csv", np.arange(100, 120))
+    later.trainer = SimpleNamespace(state=SimpleNamespace(fn=TrainerFn.FITTING))  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"other sessions \(20 in place of 10\)"):
+        later.load_state_dict(state)
+    other = written(tmp_path / "other.csv", np.arange(20) // 2, ("a", "c"))
+    with pytest.raises(ValueError, match="other categories of shop"):
+        other.load_state_dict(state)
 
 
 def test_a_user_renamed_in_a_table(tmp_path: Path) -> None:
