@@ -7,7 +7,13 @@ import pandas as pd
 
 from datamodules.impressions.encoding import Impressions
 from datamodules.impressions.published import PublishedImpressions
-from datamodules.impressions.retailrocket_events import LABEL_OF_EVENT, as_of, read_properties, viewed_items
+from datamodules.impressions.retailrocket_events import (
+    LABEL_OF_EVENT,
+    as_of,
+    milliseconds,
+    read_properties,
+    viewed_items,
+)
 from datamodules.tables import Columns, matching_tables, read_columns
 from datamodules.tables.categories import as_categories, attach
 
@@ -85,11 +91,7 @@ class RetailRocket(PublishedImpressions):
     def _events(self) -> pd.DataFrame:
         path: Path = self.root / "events.csv"
         events = read_columns(path, Columns(keys=["visitorid", "itemid", "event"], times=["timestamp"]))
-        if not pd.api.types.is_numeric_dtype(events["timestamp"]):
-            first = events["timestamp"].iloc[0]
-            raise ValueError(
-                f"{path}: column 'timestamp' holds dates such as {first}; write milliseconds, as published"
-            )
+        events["timestamp"] = milliseconds(events["timestamp"], path)
         for kind in events["event"].cat.categories:
             if kind not in ("view", *LABEL_OF_EVENT):
                 raise ValueError(

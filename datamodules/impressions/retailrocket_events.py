@@ -17,7 +17,27 @@ from lightning_modules.utilities.progress import working
 #: Labels of a viewed item, by the event that makes them 1.
 LABEL_OF_EVENT = {"addtocart": "click", "transaction": "pay"}
 _COLUMNS = {"timestamp": pa.int64(), "itemid": pa.string(), "property": pa.string(), "value": pa.string()}
+_LARGEST_EXACT = 2.0**53
 _REMEDY = "Take the table as it is published"
+
+
+def milliseconds(time: pd.Series, path: Path) -> pd.Series:
+    """Return times as int64; whole numbers that a program wrote as ``1433221332117.0`` are those.
+
+    Raises:
+        ValueError: If they are dates, or one is no whole number.
+    """
+    if not pd.api.types.is_numeric_dtype(time):
+        raise ValueError(
+            f"{path}: column 'timestamp' holds dates such as {time.iloc[0]}; write milliseconds, as published"
+        )
+    wrong = (time % 1 != 0) | (time.abs() > _LARGEST_EXACT)
+    if pd.api.types.is_float_dtype(time) and wrong.any():
+        raise ValueError(
+            f"{path}: column 'timestamp' holds {time[wrong].iloc[0]}, which is no whole number of milliseconds; write "
+            "these, as published"
+        )
+    return time.astype("int64")
 
 
 def sessions_by_inactivity(visitor: np.ndarray, time: np.ndarray, gap: float) -> np.ndarray:

@@ -1,5 +1,6 @@
 """How Arrow parses a CSV table: its options, and the strictest types that the columns have."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from datamodules.tables.ids import TEXTS
 from datamodules.tables.separators import SingleByteContent, delimiter, restored
 
 _BLOCK_BYTES = 4 << 20
+_CONVERSION = re.compile(r"(In CSV column #\d+: )?(Row #\d+: )?CSV conversion error to .*?: (?P<wrong>.*)", re.DOTALL)
+_NOT_UTF8 = "invalid UTF8"
 
 #: The type of every column that is read.
 Types: TypeAlias = Mapping[str, pa.DataType]
@@ -108,8 +111,19 @@ class ArrowCsv:
         }
 
 
+def is_not_utf8(error: pa.ArrowInvalid) -> bool:
+    """Return whether Arrow could not read a file since it is no UTF-8 text, whatever the cell that it shows says."""
+    return _wrong_with_cell(error).startswith(_NOT_UTF8)
+
+
 def _is_of_a_cell(error: pa.ArrowInvalid) -> bool:
-    return "conversion error" in str(error) and "UTF8" not in str(error)
+    return bool(_wrong_with_cell(error)) and not is_not_utf8(error)
+
+
+def _wrong_with_cell(error: pa.ArrowInvalid) -> str:
+    """Return what is wrong with a cell; nothing if it is no cell that is wrong."""
+    found = _CONVERSION.match(str(error))
+    return found["wrong"] if found else ""
 
 
 def _is_time(kind: pa.DataType) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from datamodules.tables.arrow_csv import ArrowCsv, Types
+from datamodules.tables.arrow_csv import ArrowCsv, Types, is_not_utf8
 from datamodules.tables.cells import ArrowColumns
 from datamodules.tables.columns import Columns, refuse_columns
 from datamodules.tables.formats import damage_named, head_of, open_content
@@ -133,7 +133,7 @@ class TextPart:
         try:
             yield
         except pa.ArrowInvalid as error:
-            if "UTF8" in str(error):
+            if is_not_utf8(error):
                 line = next((record.line for record in self.records() if not record.is_utf8()), 1)
                 raise self._not_utf8(line) from error
             refuse_broken_records(self)

@@ -82,7 +82,21 @@ def as_boundary(boundary: object, time: pd.Series) -> Any:
         )
     if zone is None:
         return moment
-    return moment.tz_localize(zone) if moment.tz is None else moment.tz_convert(zone)
+    return _localized(moment, zone, boundary) if moment.tz is None else moment.tz_convert(zone)
+
+
+def _localized(moment: Any, zone: Any, boundary: object) -> Any:
+    """Return a moment in the zone of the rows, where its clocks show it once."""
+    is_skipped = moment.tz_localize(zone, ambiguous=True, nonexistent="NaT") is pd.NaT
+    result = pd.NaT if is_skipped else moment.tz_localize(zone, ambiguous="NaT")
+    if result is pd.NaT:
+        shown = "not at all" if is_skipped else "twice"
+        offset = (moment - pd.Timedelta(days=1)).tz_localize(zone).strftime("%z")
+        raise ValueError(
+            f"the boundary '{boundary}' is a time that the clocks of the rows' zone, {zone}, show {shown}, since they "
+            f"are changed then. Write it with its offset from UTC, such as '{moment}{offset[:3]}:{offset[3:]}'"
+        )
+    return result
 
 
 def _kind(time: pd.Series) -> str:

@@ -140,6 +140,18 @@ def test_unknown_events_and_missing_files_are_named(shop: Path) -> None:
         RetailRocket(str(shop)).setup()
 
 
+def test_times_that_a_program_wrote_as_floats_are_those(shop: Path) -> None:
+    expected = RetailRocket(str(shop)).read_impressions().table
+    table = events()
+    table["timestamp"] = table["timestamp"].astype(float)
+    table.to_csv(shop / "events.csv", index=False, float_format="%.1f")
+    pd.testing.assert_frame_equal(RetailRocket(str(shop)).read_impressions().table, expected)
+    table.loc[7, "timestamp"] += 0.5
+    table.to_csv(shop / "events.csv", index=False, float_format="%.1f")
+    with pytest.raises(ValueError, match=r"events\.csv: column 'timestamp' holds \d+\.5, which is no whole number"):
+        RetailRocket(str(shop)).setup()
+
+
 def test_property_table_without_its_columns_is_named(shop: Path) -> None:
     (shop / "item_properties_part1.csv").write_text("timestamp,itemid,property\n1,2,categoryid\n")
     with pytest.raises(ValueError, match=r"item_properties_part1\.csv has no column 'value'"):

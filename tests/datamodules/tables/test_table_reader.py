@@ -147,6 +147,12 @@ def test_other_encodings_are_refused_by_line(tmp_path: Path, header: str) -> Non
     assert f"line {1 if 'ä' in header else 3} is not UTF-8" in refusal(path)
 
 
+@pytest.mark.parametrize("cell", ["UTF8", "invalid UTF8 data", "CSV conversion error to x: invalid UTF8"])
+def test_a_cell_that_speaks_of_encodings_is_refused_as_others_are(tmp_path: Path, cell: str) -> None:
+    message = refusal(write(tmp_path, f"user,tab,price,click,when\nu,a,1,1,1\nu,a,1,{cell},1\n"))
+    assert f"line 3: column 'click' is '{cell}', which is neither 0 nor 1" in message
+
+
 @pytest.mark.parametrize(("option", "separator"), [("::", "::"), ("\\t", "\t"), ("¦", "¦"), (" | ", " | ")])
 def test_separator_may_have_several_bytes(tmp_path: Path, option: str, separator: str) -> None:
     path = write(tmp_path, TEXT.replace(",", separator).replace("bob", f'"b{separator}b"'))

@@ -89,6 +89,23 @@ def test_boundary_with_a_zone_against_times_without_one_is_refused() -> None:
         by_time_boundaries(time, ("2024-01-02T00:00:00+08:00", "2024-01-05"))
 
 
+@pytest.mark.parametrize(
+    ("boundary", "shown", "written"),
+    [
+        ("2022-10-30 02:30", "twice", "2022-10-30 02:30:00+02:00"),
+        ("2022-03-27T02:30", "not at all", "2022-03-27 02:30:00+01:00"),
+    ],
+)
+def test_boundary_at_which_clocks_are_changed_needs_its_offset(boundary: str, shown: str, written: str) -> None:
+    start = pd.Timestamp(boundary).normalize()
+    time = pd.Series(pd.date_range(start, periods=60, freq="h", tz="Europe/Berlin"))
+    with pytest.raises(ValueError, match=f"Europe/Berlin, show {shown}") as caught:
+        by_time_boundaries(time, (boundary, str(start + pd.Timedelta(hours=12))))
+    assert str(caught.value).endswith(f"such as '{written}'")
+    rows = by_time_boundaries(time, (written, str(start + pd.Timedelta(hours=12))))
+    assert time[rows["validation"][0] - 1] < pd.Timestamp(written) <= time[rows["validation"][0]]
+
+
 def test_boundary_in_the_zone_of_a_csv(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     time = pd.date_range("2024-01-01", periods=300, freq="10min", tz="Asia/Shanghai")
