@@ -12,8 +12,10 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 
+from lightning_modules.cli.compared_formulas import of_compared_text
 from lightning_modules.cli.handed_over import HandedOver
 from lightning_modules.cli.lossmith_cli import CLI, TrainingParser
+from lightning_modules.cli.option_values import OfText
 from lightning_modules.cli.running import quiet_libraries
 from lightning_modules.cli.shipped_configs import with_shipped_configs
 from lightning_modules.utilities.untrusted_data import read_settings
@@ -112,12 +114,20 @@ class Request:
         """
         with TemporaryDirectory() as folder:
             own = Path(folder) / "options.yaml"
-            own.write_text(yaml.safe_dump(plain(self.sections), sort_keys=False), encoding="utf-8")
-            files = [] if config is None else [str(config)]
-            configs = [each for path in (*files, str(own)) for each in ("--config", path)]
-            arguments = with_shipped_configs([self.verb, *configs, *self.arguments])
+            own.write_text(self._as_text(), encoding="utf-8")
             with quiet_libraries():
-                return Session(arguments, handed=self.handed).outcome
+                return Session([self.verb, *self._arguments(config, str(own))], handed=self.handed).outcome
+
+    def of_text(self, config: str | Path | None) -> OfText:
+        """Return what makes losses of texts under the options that the request of a comparison has so far."""
+        return of_compared_text(self._arguments(config, self._as_text()))
+
+    def _as_text(self) -> str:
+        return str(yaml.safe_dump(plain(self.sections), sort_keys=False))
+
+    def _arguments(self, config: str | Path | None, own: str) -> list[str]:
+        files = [] if config is None else with_shipped_configs(["--config", str(config)])
+        return [*files, "--config", own, *self.arguments]
 
     def _name(self, section: str, description: dict[str, Any]) -> None:
         self.sections[section] = description

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lightning_modules.check.command import run_check
 from lightning_modules.check.settings import CheckSettings
-from lightning_modules.cli.option_values import as_loss
+from lightning_modules.cli.option_values import OfText, as_loss
 from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.losses import LossObject
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver
@@ -141,7 +141,7 @@ def compare(
         model: As for :func:`search`, with its hyper-parameters saved; its ``predict_step`` scores the rows of a batch.
         data: As for :func:`search`.
         losses: Losses, their names, formulas, or ``RUN#answer``; ``None`` among them is left out. By default all that
-            suit the model are compared.
+            suit the model are compared. Formulas are computed with ``numerics``, or those of the study.
         study: A study to audit: its answer and best formulas are compared too, and model and data may be left out. Of
             several, the audit counts the spread between searches.
         random_study: A study of RandomSearch, or several, to audit the search against.
@@ -167,17 +167,14 @@ def compare(
         ['BCE', 'MSE', 'abs(label - pred)']
     """
     section, _ = trainer_of(trainer, None)
-    named = None if losses is None else [_as_option(loss) for loss in losses if loss is not None]
-    request = _request("compare", root, options_of(options, root=str(root), seeds=seeds, losses=named), section, seed)
+    own = options_of(options, root=str(root), seeds=seeds)
+    request = _request("compare", root, own, section, seed)
+    request.arguments = _named_studies(options, study=study, random_study=random_study)
+    if losses is not None:
+        of_text = request.of_text(config)
+        own["losses"] = [_as_option(loss, of_text) for loss in losses if loss is not None]
     request.add_model(model)
     request.add_data(data, columns, model, config)
-    for name, given in options_of({}, study=study, random_study=random_study).items():
-        studies = [given] if isinstance(given, Study | str | Path) else given
-        roots = [str(each.root if isinstance(each, Study) else each) for each in studies]
-        request.arguments += (f"--compare.{name}={json.dumps(roots)}",)
-    if options.get("trust_study"):
-        # Whether to trust a study is asked before configurations are parsed.
-        request.arguments += ("--compare.trust_study=true",)
     report: ComparisonReport = request.run(config)
     return report
 
@@ -225,10 +222,18 @@ def _request(
     return Request(verb, Path(root), {**seeded, **sections, verb: own})
 
 
-def _as_option(loss: LossObject | str) -> Any:
-    import json
+def _named_studies(options: Mapping[str, Any], **named: Any) -> tuple[str, ...]:
+    """Return what the command line reads of studies before configurations are parsed."""
+    arguments = []
+    for name, given in options_of({}, **named).items():
+        studies = [given] if isinstance(given, Study | str | Path) else given
+        roots = [str(each.root if isinstance(each, Study) else each) for each in studies]
+        arguments.append(f"--compare.{name}={json.dumps(roots)}")
+    return (*arguments, *(["--compare.trust_study=true"] if options.get("trust_study") else []))
 
+
+def _as_option(loss: LossObject | str, of_text: OfText) -> Any:
     if not isinstance(loss, str):
         return loss
-    spelled = as_loss(loss)
+    spelled = as_loss(loss, of_text)
     return json.loads(spelled) if spelled.startswith("{") else spelled

@@ -1,5 +1,7 @@
 """Collects losses from studies, files of formulas and texts."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from lightning_modules.search.study import Study, loss_of, numerics_of
 from lightning_modules.utilities.messages import shortened
 
 _LONGEST_SHOWN = 100
+_TEXT_OR_ENDLESS = re.compile(r'"(?:[^"\\]|\\.)*"|Infinity')
 _TO_CONTINUE = "the command of its search, given again, continues it"
 
 
@@ -65,6 +68,16 @@ class LossSources:
             file = read_formulas(path)
             self.remarks.extend(file.remarks)
             yield from map(self.of_formula, file.formulas)
+
+
+def as_json(loss: LossObject) -> str:
+    """Return a loss as options take it: its class and arguments as JSON that is YAML, too.
+
+    Raises:
+        TypeError: If an argument of a class of one's own is no plain value.
+    """
+    # JSON's Infinity is a word in YAML, but both read numbers that are too large as infinite ones.
+    return _TEXT_OR_ENDLESS.sub(lambda match: "1e999" if match[0] == "Infinity" else match[0], json.dumps(loss.spec()))
 
 
 def distinct_ranks(candidates: pd.DataFrame) -> list[int]:

@@ -3,19 +3,23 @@
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 import yaml
 
+from lightning_modules.check.sources import LossSources, as_json
 from lightning_modules.cli.type_hints import argument_hints, bases_in
 from lightning_modules.losses import Formula, LossObject, loss_of_formula
 from lightning_modules.search.study import loss_of
 from lightning_modules.utilities.messages import shortened
 from lightning_modules.utilities.serialization import is_file
 from lightning_modules.utilities.untrusted_data import SettingsError, check_bounds
+
+#: Returns the loss of a formula's text, or that which a reference names in a study.
+OfText = Callable[[str], LossObject]
 
 _OPTION = re.compile(r"--(model|data)(\.\w+)*\.(?P<argument>\w+)")
 _CLASS_NAME = re.compile(r"[A-Za-z_][\w.]*")
@@ -43,10 +47,29 @@ def as_trainable_loss(text: str) -> str:
     return spelled
 
 
-def as_loss(text: str) -> str:
+def loss_of_text(text: str) -> LossObject:
+    """Return the loss of a formula under the default numerics, or the one that a reference names in a study."""
+    return loss_of(text) or loss_of_formula(text)
+
+
+def read_from(sources: Callable[[], LossSources]) -> OfText:
+    """Return what makes losses of texts under the numerics and the temperature of sources.
+
+    Args:
+        sources: Returns the sources; called with the first formula, since these may read a whole study.
+    """
+    read = cache(sources)
+    return lambda text: loss_of(text) or read().of_formula(text)
+
+
+def as_loss(text: str, of_text: OfText = loss_of_text) -> str:
     """Return a class, a formula, or ``RUN#RANK``, ``RUN#front:OPERATORS`` or ``RUN#answer`` as JSON.
 
     The parser takes it for no file.
+
+    Args:
+        text: The text.
+        of_text: Returns the loss of a formula or a reference.
 
     Raises:
         FileNotFoundError: If a named study is not there.
@@ -56,7 +79,7 @@ def as_loss(text: str) -> str:
         return text
     if _CLASS_NAME.fullmatch(text):
         return json.dumps({"class_path": text}) if os.path.lexists(text) else text
-    return json.dumps((loss_of(text) or loss_of_formula(text)).spec())
+    return as_json(of_text(text))
 
 
 def takes_losses(hint: Any) -> bool:

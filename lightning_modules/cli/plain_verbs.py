@@ -1,17 +1,22 @@
 """The verbs that train nothing, which do without Lightning."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
 from jsonargparse import ArgumentError
 
 from lightning_modules.check.settings import CheckSettings
+from lightning_modules.check.sources import LossSources
+from lightning_modules.cli.option_values import OfText, read_from
 from lightning_modules.cli.refusals import refuse_impossible, refuse_other_bytes
+from lightning_modules.cli.shorthand import Shorthand, spell_out
 from lightning_modules.cli.subcommand_base import CommandLineValues, PlainVerb
 from lightning_modules.cli.verb_parser import VerbParser
 from lightning_modules.cli.verbs import EPILOG, PROGRAM, VERBS
 from lightning_modules.export.settings import ExportSettings
+from lightning_modules.losses import BCE
 from lightning_modules.report.settings import ReportSettings
 from lightning_modules.utilities.files import full_disk_explained
 
@@ -26,6 +31,10 @@ class CheckVerb(PlainVerb):
     settings = CheckSettings
     run_help = "Folder of a search whose formulas are checked."
     run_count = "?"
+
+    def of_text(self, arguments: Sequence[str]) -> OfText:
+        """Return what makes losses of texts as ``--formulas`` does, under ``--numerics`` or those of the search."""
+        return read_from(lambda: _sources_of_check(arguments))
 
     def run(self, cli: CommandLineValues) -> None:
         """Check."""
@@ -75,6 +84,17 @@ def plain_parser(name: str) -> VerbParser:
     verb.add_options(parser)
     parser.owners = {"": verb.settings}
     return parser
+
+
+def _sources_of_check(arguments: Sequence[str]) -> LossSources:
+    parser = plain_parser("check")
+    parser.exit_on_error = False
+    spelled = spell_out(arguments, Shorthand.of(CheckSettings, "", lambda _: BCE()))
+    # What is wrong with other options is said when all of them are parsed.
+    with suppress(ArgumentError):
+        given = parser.instantiate_classes(parser.parse_args(spelled))
+        return LossSources(given.run, given.numerics)
+    return LossSources(None, None)
 
 
 class PlainCommandLine:

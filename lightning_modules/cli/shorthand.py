@@ -7,7 +7,15 @@ from dataclasses import dataclass, fields
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from lightning_modules.cli.option_values import as_loss, as_names, as_trainable_loss, takes_losses, takes_names
+from lightning_modules.cli.option_values import (
+    OfText,
+    as_loss,
+    as_names,
+    as_trainable_loss,
+    loss_of_text,
+    takes_losses,
+    takes_names,
+)
 from lightning_modules.cli.refusals import refuse_endless
 from lightning_modules.cli.type_hints import argument_hints, bases_in
 from lightning_modules.utilities.messages import shortened
@@ -25,16 +33,18 @@ class Shorthand:
     Attributes:
         prefix: Their prefix in the parser, such as ``search.``; empty if there is none.
         hints: The types of the options by their names.
+        of_text: Returns the loss of a formula or reference among them.
     """
 
     prefix: str
     hints: Mapping[str, Any]
+    of_text: OfText = loss_of_text
 
     @classmethod
-    def of(cls, settings: type, prefix: str) -> "Shorthand":
+    def of(cls, settings: type, prefix: str, of_text: OfText = loss_of_text) -> "Shorthand":
         """Return the shorthand of a verb whose options are the fields of a dataclass."""
         hints = get_type_hints(settings)
-        return cls(prefix, {field.name: hints[field.name] for field in fields(settings)})
+        return cls(prefix, {field.name: hints[field.name] for field in fields(settings)}, of_text)
 
     def is_own(self, name: str) -> bool:
         """Whether this is an option of the verb, or an argument of the class that one of them names."""
@@ -75,7 +85,7 @@ def _spelled_out(arguments: list[str], shorthand: Shorthand) -> Iterator[str]:
         elif shorthand.is_own(name):
             hint = shorthand.hint(name)
             values = [value] if equals else _values(arguments, hint)
-            yield "=".join([f"--{shorthand.prefix}{name}", *_own(name, values, hint)])
+            yield "=".join([f"--{shorthand.prefix}{name}", *_own(name, values, hint, shorthand.of_text)])
         elif _LOSS_OPTION.fullmatch(option) and (equals or arguments):
             yield f"{option}={as_trainable_loss(value if equals else arguments.pop(0))}"
         elif takes_names(option) and (equals or arguments):
@@ -96,32 +106,33 @@ def _values(arguments: list[str], hint: Any) -> list[str]:
     return values
 
 
-def _own(name: str, values: list[str], hint: Any) -> list[str]:
+def _own(name: str, values: list[str], hint: Any, of_text: OfText) -> list[str]:
     """Return what follows an option's name: one text, or nothing."""
     element = _element(hint)
     if element is None:
-        return [as_loss(value) if takes_losses(hint) else value for value in values]
+        return [as_loss(value, of_text) if takes_losses(hint) else value for value in values]
     if len(values) <= 1 and values != [""] and all(value == "null" or value.startswith("[") for value in values):
         return values
     if element in (int, float):
         return [f"[{','.join(values)}]"]
-    return [json.dumps([each for value in values for each in _elements(name, value, element)])]
+    return [f"[{', '.join(each for value in values for each in _elements(name, value, element, of_text))}]"]
 
 
-def _elements(name: str, value: str, element: Any) -> list[Any]:
-    """Return what one value of a list stands for: names may be joined by commas, objects are JSON."""
+def _elements(name: str, value: str, element: Any, of_text: OfText) -> list[str]:
+    """Return what one value of a list stands for, as JSON: names may be joined by commas, objects are JSON already."""
     texts = re.split(r",\s*", value) if _NAMES.fullmatch(value) else [value]
-    texts = [as_loss(text) for text in texts] if takes_losses(element) else texts
-    return [_object(name, text) if text.startswith("{") else text for text in texts]
+    texts = [as_loss(text, of_text) for text in texts] if takes_losses(element) else texts
+    return [_object(name, text) if text.startswith("{") else json.dumps(text) for text in texts]
 
 
-def _object(name: str, text: str) -> Any:
+def _object(name: str, text: str) -> str:
     try:
-        return json.loads(text)
+        json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         example = '{"class_path": "Focal", "init_args": {"gamma": 1}}'
         shown = shortened(text, _LONGEST_SHOWN)
         raise ValueError(f"--{name}: {shown} is no JSON object ({error}); one looks like {example}") from error
+    return text
 
 
 def _element(hint: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from jsonargparse import ArgumentParser
 
+from lightning_modules.cli.option_values import OfText, loss_of_text
 from lightning_modules.cli.shorthand import Shorthand, spell_out
 
 if TYPE_CHECKING:
@@ -68,7 +69,11 @@ class OwnVerb:
 
     def complete(self, arguments: Sequence[str]) -> list[str]:
         """Return the arguments after the verb as the parser reads them; raises like :func:`spell_out`."""
-        return spell_out(arguments, Shorthand.of(self.settings, self.prefix))
+        return spell_out(arguments, Shorthand.of(self.settings, self.prefix, self.of_text(arguments)))
+
+    def of_text(self, arguments: Sequence[str]) -> OfText:  # noqa: ARG002
+        """Return what makes losses of formulas and references among the verb's losses."""
+        return loss_of_text
 
     def add_arguments(self, cli: CommandLine, parser: "LightningArgumentParser") -> None:
         """Add the options to the verb's parser."""

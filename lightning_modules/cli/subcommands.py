@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lightning_modules.cli.checkpoint_settings import with_checkpoint_settings
+from lightning_modules.cli.compared_formulas import of_compared_text
 from lightning_modules.cli.foreign_settings import with_study_settings
+from lightning_modules.cli.option_values import OfText
 from lightning_modules.cli.plain_verbs import PLAIN_VERBS
 from lightning_modules.cli.refusals import refuse_other_bytes
 from lightning_modules.cli.shorthand import spell_out
@@ -89,6 +91,10 @@ class CompareVerb(ContinuedVerb):
     epochs = 200
     fixed = (*ContinuedVerb.fixed, *(f"compare.{name}" for name in ("monitor", "mode", "patience")))
     free = (*ContinuedVerb.free, "model.init_args.loss")
+
+    def of_text(self, arguments: Sequence[str]) -> OfText:
+        """Return what makes losses of texts as ``--formulas`` does, under ``--numerics`` or those of the study."""
+        return of_compared_text(arguments)
 
     def complete(self, arguments: Sequence[str]) -> list[str]:
         """Take model, data and trainer from the study where no others are named."""

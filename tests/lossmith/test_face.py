@@ -14,7 +14,7 @@ import yaml
 
 import lossmith
 from datamodules import ImplicitFeedback, InteractionsDataModule, SyntheticInteractions
-from lightning_modules.losses import FormulaLoss
+from lightning_modules.losses import FormulaLoss, Numerics
 from lightning_modules.recommenders import BiasedMF
 from lightning_modules.search.reward_tuning import RewardTuning
 from lightning_modules.search.settings import SearchSettings
@@ -232,6 +232,23 @@ def test_a_study_brings_its_model_and_data(trusted: bool, tmp_path: Path) -> Non
     settings = yaml.safe_load((tmp_path / "compared" / "config.yaml").read_text())
     assert settings["model"]["class_path"].endswith("OwnModel" if trusted else "BiasedMF")
     assert settings["data"]["init_args"]["num_users"] == 40
+
+
+@pytest.mark.parametrize("is_in_file", [False, True])
+def test_a_formula_is_the_same_among_losses_and_formulas(is_in_file: bool, tmp_path: Path) -> None:
+    formula = "(label - pred)**2 + pred"
+    asked = {"numerics": Numerics(low=1e-3), "formulas": [formula]}
+    options: dict[str, Any] = {"losses": [formula, FormulaLoss(formula)], "root": tmp_path / "compared"}
+    if is_in_file:
+        options["config"] = tmp_path / "own.yaml"
+        options["config"].write_text(yaml.safe_dump({"compare": plain(asked)}))
+    else:
+        options |= asked
+    data = SyntheticInteractions(num_users=40, num_items=30, num_interactions=800)
+    table = compare("BiasedMF", data, **options).table()
+    expected = [FormulaLoss(formula, Numerics(low=1e-3)).identity, FormulaLoss(formula).identity]
+    assert table["loss"].tolist() == ["BCE", *expected]
+    assert table["test_auc"].nunique() == 3
 
 
 def test_a_model_that_no_file_names_leaves_that_of_the_study_out(monkeypatch: pytest.MonkeyPatch) -> None:
