@@ -10,6 +10,9 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
+#: A standard deviation of fewer steps of float32 is told.
+_FEWEST_STEPS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Standardizer:
@@ -52,4 +55,21 @@ def _moments(values: np.ndarray, name: str) -> tuple[float, float]:
         return 0.0, math.inf
     # A constant feature's rounding error must not be blown up to a deviation.
     constant = filled.min() == filled.max()
-    return float(filled.mean(dtype=np.float64)), 1.0 if constant else float(filled.std(dtype=np.float64))
+    mean, deviation = float(filled.mean(dtype=np.float64)), 1.0 if constant else float(filled.std(dtype=np.float64))
+    if not constant:
+        _warn_of_coarse_steps(filled, name, mean, deviation)
+    return mean, deviation
+
+
+def _warn_of_coarse_steps(values: np.ndarray, name: str, mean: float, deviation: float) -> None:
+    """Warn of values [n], far from 0 and close to each other, of which float32 keeps few digits."""
+    step = float(np.spacing(np.abs(values).max()))
+    if deviation >= _FEWEST_STEPS * step:
+        return
+    # Whole numbers, say, that float32 has exactly stand on wider steps.
+    if (values.astype(np.float64) / step % 2 == 1).any():
+        rank_zero_warn(
+            f"column '{name}' has a standard deviation of {deviation:,.3g} around {mean:,.3g}, where float32 has steps "
+            f"of {step:,.3g}: cells that differ by less may become equal. Subtract a constant from the column, such as "
+            "its smallest value"
+        )
