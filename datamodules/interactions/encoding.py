@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from datamodules.batches import Batch
+from datamodules.interactions.repeated import report_repeated
 from datamodules.tables.splits import Splits, refuse_empty_splits
 from datamodules.tables.vocabulary import Vocabulary, count_unknown, warn_of_unknown
 from lightning_modules.utilities.progress import working
@@ -32,20 +33,21 @@ class EncodedInteractions(NamedTuple):
 def encode(splits: Splits, source: object) -> EncodedInteractions:
     """Fit the vocabularies on the training table and encode all three.
 
-    Unknown ids are reported in the log; a held-out split that knows no user or no item, or whose AUC is undefined, in a
-    warning.
+    Unknown ids, and held-out pairs of user and item that are training pairs, are reported in the log; a held-out split
+    that knows no user or no item, of which much is in training, or whose AUC is undefined, in a warning.
 
     Args:
         splits: The tables.
         source: What to call the data set in messages.
 
     Raises:
-        ValueError: If a table has no rows.
+        ValueError: If a table has no rows, or a held-out table is that of training.
     """
     refuse_empty_splits({name: len(table) for name, table in splits._asdict().items()}, source)
     with working("numbering users and items"):
         users, items = Vocabulary.fit(splits.train["user"]), Vocabulary.fit(splits.train["item"])
         rows = {name: _encode_table(table, users, items) for name, table in splits._asdict().items()}
+        report_repeated(rows, len(users), len(items), source)
     _report_unknown(rows, source)
     for name in _HELD_OUT:
         warn_of_single_label(name, rows[name], source)

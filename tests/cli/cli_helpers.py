@@ -65,7 +65,9 @@ def write_split(folder: Path, *, labels: tuple[object, ...] = (0, 1), **splits: 
     folder.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation", "test"):
         cycle = splits.get(split, labels)
-        rows = [(n % 7, n % 11, cycle[n % len(cycle)]) for n in range(154)] if cycle else []
+        # Some items have label 0 alone, as pairs need, and no other split is the training table, which is refused.
+        items = 13 if split == "train" else 5
+        rows = [(n % 7, n % items, cycle[n % len(cycle)]) for n in range(154)] if cycle else []
         table = pd.DataFrame(rows, columns=["uid", "iid", "label"])
         table.to_csv(folder / f"shop.{split}.csv", sep="\t", index=False)
     return folder

@@ -1,11 +1,11 @@
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 import yaml
 
 from lightning_modules.cli.main import main
+from tests.cli.cli_helpers import write_split
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "recommenders"
 MODELS = sorted(CONFIGS.glob("*.yaml"))
@@ -18,12 +18,7 @@ QUICK = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.enabl
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "shop"
-    folder.mkdir()
-    rows = pd.DataFrame([(n % 7, n % 11, n % 2) for n in range(154)], columns=["uid", "iid", "label"])
-    for split in ("train", "validation", "test"):
-        rows.to_csv(folder / f"shop.{split}.csv", sep="\t", index=False)
-    return folder
+    return write_split(tmp_path_factory.mktemp("data") / "shop")
 
 
 def fit(configs: list[Path], root: Path, output: Path) -> dict:

@@ -129,7 +129,7 @@ def test_file_without_rows_is_named(published: Path) -> None:
 
 
 def test_split_with_one_label_is_warned_of(published: Path) -> None:
-    (published / "set.test.csv").write_text("uid\tiid\tlabel\nann\t10\t1\n")
+    (published / "set.test.csv").write_text("uid\tiid\tlabel\nann\t11\t1\n")
     with pytest.warns(UserWarning, match="all test rows of .* have label 1: AUC is undefined"):
         InteractionsDataModule(str(published)).setup()
 
