@@ -61,7 +61,7 @@ class ImplicitFeedback(InMemoryDataModule[FeedbackRows]):
         split_seed: Seed of what is split at random, apart from ``seed``, so that runs with different seeds hold out the
             same rows.
         mask: Whether the test masks the items of training, as in most published tables, or those of validation, too.
-        repeated: Whether held-out rows that are training rows, too, are refused, removed, or kept and counted.
+        repeated: Whether held-out rows that an earlier split has, too, are refused, removed, or kept and counted.
 
     Raises:
         FileNotFoundError: When the data is first needed, if a file is missing.
@@ -146,7 +146,9 @@ class ImplicitFeedback(InMemoryDataModule[FeedbackRows]):
             tables["train"] = read.train.sort_values("time", kind="stable")
         self.user_ids, self.item_ids, rows = encode(tables, self.root)
         if "test" in rows:
-            rows = self.division.with_validation(without_repeated(rows, self.repeated, self.root))
+            masks_validation = self.mask == "all"
+            rows = without_repeated(rows, self.repeated, self.root, masks_validation=masks_validation)
+            rows = self.division.with_validation(rows)
         else:
             rows = self.division.of_table(rows["train"], self.root)
         sizes = ", ".join(f"{len(each.user):,} {name}" for name, each in rows.items())

@@ -13,10 +13,11 @@ from datamodules.batches import FeedbackRows
 from datamodules.tables.vocabulary import Vocabulary
 from lightning_modules.utilities.progress import working
 
-#: What happens to a held-out pair of user and item that is a training pair, too.
+#: What happens to a held-out pair of user and item that an earlier split has, too.
 Repeated: TypeAlias = Literal["refuse", "remove", "count"]
 
 _HELD_OUT = ("validation", "test")
+_NAMES = {"train": "training", "validation": "validation"}
 
 
 class EncodedFeedback(NamedTuple):
@@ -49,27 +50,37 @@ def encode(tables: Mapping[str, pd.DataFrame], source: object) -> EncodedFeedbac
     return EncodedFeedback(users.ids.to_numpy(), items.ids.to_numpy(), rows)
 
 
-def without_repeated(rows: Mapping[str, FeedbackRows], repeated: Repeated, source: object) -> dict[str, FeedbackRows]:
+def without_repeated(
+    rows: Mapping[str, FeedbackRows], repeated: Repeated, source: object, *, masks_validation: bool
+) -> dict[str, FeedbackRows]:
     """Settle what happens to held-out pairs that an earlier split has.
 
     Args:
         rows: Rows of "train", "validation" and "test".
         repeated: "refuse" them, "remove" them from the later split, or "count" them, which leaves them where they are.
         source: What to call the data set in messages.
+        masks_validation: Whether the test masks the items of validation, as it does those of training.
 
     Raises:
         ValueError: If there are any and they are refused, or nothing is left of a split.
     """
     num_items = 1 + max(int(each.item.max()) for each in rows.values())
-    result, known = {}, torch.empty(0, dtype=torch.int64)
+    key = {split: each.user * num_items + each.item for split, each in rows.items()}
+    result: dict[str, FeedbackRows] = {}
     for split, each in rows.items():
-        key = each.user * num_items + each.item
-        is_known = torch.isin(key, known)
-        if is_known.any():
-            _settle(int(is_known.sum()), len(key), split, repeated, source)
+        is_known = torch.zeros(len(key[split]), dtype=torch.bool)
+        for earlier in result:
+            is_among = torch.isin(key[split], key[earlier]) & ~is_known
+            is_masked = earlier == "train" or masks_validation
+            _settle(is_among, (split, earlier), repeated, source, is_masked=is_masked)
+            is_known |= is_among
         kept = ~is_known if repeated == "remove" else torch.ones_like(is_known)
+        if not kept.any():
+            raise ValueError(
+                f"all {len(kept):,} {split} rows of {source} are rows of an earlier split, too, so that none is left "
+                "without them; give other rows"
+            )
         result[split] = FeedbackRows(each.user[kept], each.item[kept])
-        known = torch.cat([known, key])
     return result
 
 
@@ -108,13 +119,20 @@ def _distinct(user: Tensor, item: Tensor, num_items: int, what: str) -> Feedback
     return FeedbackRows(user[places], item[places])
 
 
-def _settle(count: int, total: int, split: str, repeated: Repeated, source: object) -> None:
-    what = f"{count:,} of the {total:,} {split} rows of {source} are rows of an earlier split, too"
+def _settle(is_among: Tensor, splits: tuple[str, str], repeated: Repeated, source: object, *, is_masked: bool) -> None:
+    count = int(is_among.sum())
+    if not count:
+        return
+    split, earlier = splits
+    what = f"{count:,} of the {len(is_among):,} {split} rows of {source} are {_NAMES[earlier]} rows, too"
+    # The items of validation are masked in the test only if that is asked for.
+    masked = f"items of {_NAMES[earlier]} are not recommended, so that they could only be missed"
+    reason = masked if is_masked else "the best epoch is chosen by these, so that their figures are too good"
+    kept = "as misses" if is_masked else "as they are"
     if repeated == "refuse":
         raise ValueError(
-            f"{what}: items of training are not recommended, so that they could only be missed. Correct the split, set "
-            "repeated to remove to leave them out, or to count to keep them as misses"
+            f"{what}: {reason}. Correct the split, or set repeated to remove to leave them out, or to count to keep "
+            f"them {kept}"
         )
-    if repeated == "remove" and count == total:
-        raise ValueError(f"{what}, so that none is left without them; give other rows")
-    rank_zero_warn(f"{what}, and {'are left out there' if repeated == 'remove' else 'count as misses'}")
+    counted = "count as misses" if is_masked else "stay there, though the best epoch is chosen by them"
+    rank_zero_warn(f"{what}, and {'are left out there' if repeated == 'remove' else counted}")

@@ -35,7 +35,7 @@ def test_a_test_of_other_users_is_warned_of(tmp_path: Path) -> None:
 
 def test_test_rows_that_are_training_rows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"2 of the 3 test rows of .* are rows of an earlier split, too: .* set repeated"
+        ValueError, match=r"2 of the 3 test rows of .* are training rows, too: .* only be missed\. .* set repeated"
     ):
         loaded(write_lists(tmp_path / "d", test="0 0 4\n1 2\n"))
 
@@ -48,6 +48,31 @@ def test_test_rows_that_are_training_rows_are_removed_or_counted(tmp_path: Path)
         data = loaded(root, repeated="count")
     assert ids_of(data, "test") == {(0, 0), (0, 4), (1, 2)}
     assert ids_of(data, "train") | ids_of(data, "validation") == pairs_in(TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason", "kept"),
+    [
+        ("training", "the best epoch is chosen by these", "stay there, though the best epoch is chosen by them"),
+        ("all", "items of validation are not recommended, so that they could only be missed", "count as misses"),
+    ],
+)
+def test_test_rows_that_are_validation_rows_are_told_apart(mask: str, reason: str, kept: str, tmp_path: Path) -> None:
+    root = write_lists(tmp_path / "d", valid="0 4 5\n", test="0 0 4 5\n1 2 6\n")
+    what = "2 of the 5 test rows of .* are validation rows, too"
+    with pytest.warns(UserWarning, match=f"{what}, and {kept}") as caught:
+        data = loaded(root, mask=mask, repeated="count")
+    assert "2 of the 5 test rows" in str(caught[0].message)
+    assert "are training rows, too, and count as misses" in str(caught[0].message)
+    (block,) = data.test_dataloader()
+    seen, relevant = (set(zip(*each.tolist(), strict=True)) for each in (block.seen, block.relevant))
+    # Those of training are masked anyway.
+    assert len(seen & relevant) == (4 if mask == "all" else 2)
+    with pytest.warns(UserWarning, match=f"{what}, and are left out there"):
+        assert ids_of(loaded(root, mask=mask, repeated="remove"), "test") == {(1, 6)}
+    (tmp_path / "d" / "test.txt").write_text("0 4 5\n1 6\n")
+    with pytest.raises(ValueError, match=f"2 of the 3 test rows of .* are validation rows, too: {reason}"):
+        loaded(root, mask=mask)
 
 
 def test_a_test_without_other_rows_cannot_be_removed(tmp_path: Path) -> None:
