@@ -1,5 +1,6 @@
 """Where the rows of a data set of implicit feedback lie: published splits, or one table to divide."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,11 @@ from datamodules.interactions.reading import read_interactions
 from datamodules.tables import column_names, find_tables
 from datamodules.tables.files import COMPRESSIONS, KINDS, NAMES_OF_SPLITS
 from datamodules.tables.formats import is_parquet
+from lightning_modules.utilities.messages import shortened
 
 _LISTS = ".txt"
+# How pandas writes an index without a name to CSV, reads it again, and writes it to Parquet.
+_UNNAMED = r"\s*|Unnamed: \d+|__index_level_\d+__"
 _LAYOUTS = "train.txt and test.txt of lists of items, or train.tsv and test.tsv of pairs, each perhaps with valid, or "
 
 
@@ -121,7 +125,7 @@ def _first_columns(path: Path, options: TableOptions) -> dict[str, str]:
     """Return the first two columns as those of users and items.
 
     Raises:
-        ValueError: If there is but one, or what should be names are numbers.
+        ValueError: If there is but one, one of them has no name, or what should be names are numbers.
     """
     if {"user", "item"} <= {*options.columns}:
         return {}
@@ -135,7 +139,19 @@ def _first_columns(path: Path, options: TableOptions) -> dict[str, str]:
     wanted = [role for role in ("user", "item") if role not in options.columns]
     if len(free) < len(wanted):
         raise ValueError(f"{path} has the columns {', '.join(names)}: one of users and one of items are needed")
-    return dict(zip(wanted, free, strict=False))
+    guessed = dict(zip(wanted, free, strict=False))
+    _refuse_unnamed(guessed, names, path)
+    return guessed
+
+
+def _refuse_unnamed(guessed: Mapping[str, str], names: Sequence[str], path: Path) -> None:
+    for role, name in guessed.items():
+        if re.fullmatch(_UNNAMED, name):
+            others = ", ".join(f"'{shortened(other)}'" for other in names if not re.fullmatch(_UNNAMED, other))
+            raise ValueError(
+                f"{path}: the column that would be taken for the {role}s, '{name}', has no name, as an index that pandas"
+                f" wrote beside the rows. Name user_column and item_column, of {others or 'columns with names'}"
+            )
 
 
 def _is_number(name: str) -> bool:

@@ -155,3 +155,23 @@ def test_labels_of_nobody_are_refused(tmp_path: Path) -> None:
     pd.DataFrame({"u": [1, 2], "i": [1, 2], "bought": [0, 0]}).to_csv(tmp_path / "shop.csv", index=False)
     with pytest.raises(ValueError, match=r"no row of .* has the label 1"):
         loaded(tmp_path, label_column="bought")
+
+
+@pytest.mark.parametrize("header", ["", "Unnamed: 0"])
+def test_an_index_without_a_name_is_not_taken_for_the_users(header: str, tmp_path: Path) -> None:
+    table = pd.DataFrame({"who": [1, 1, 2, 2, 2] * 6, "what": range(30)})
+    table.to_csv(tmp_path / "shop.csv", index_label=header)
+    message = f"taken for the users, '{header}', has no name.* Name user_column and item_column, of 'who', 'what'"
+    for options in ({}, {"item_column": "what"}):
+        with pytest.raises(ValueError, match=message):
+            loaded(tmp_path, **options)
+    assert loaded(tmp_path, user_column="who", item_column="what").num_users == 2
+    with pytest.raises(ValueError, match="taken for the items, "):
+        loaded(tmp_path, user_column="who")
+
+
+def test_an_index_in_parquet_is_not_taken_for_the_items(tmp_path: Path) -> None:
+    table = pd.DataFrame({"who": [1, 1, 2, 2, 2] * 6}, index=range(7, 97, 3)).sample(frac=1, random_state=0)
+    table.to_parquet(tmp_path / "shop.parquet")
+    with pytest.raises(ValueError, match="taken for the items, '__index_level_0__', has no name"):
+        loaded(tmp_path)
