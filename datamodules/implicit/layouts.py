@@ -149,8 +149,8 @@ def _refuse_unnamed(guessed: Mapping[str, str], names: Sequence[str], path: Path
         if re.fullmatch(_UNNAMED, name):
             others = ", ".join(f"'{shortened(other)}'" for other in names if not re.fullmatch(_UNNAMED, other))
             raise ValueError(
-                f"{path}: the column that would be taken for the {role}s, '{name}', has no name, as an index that pandas"
-                f" wrote beside the rows. Name user_column and item_column, of {others or 'columns with names'}"
+                f"{path}: the column that would be taken for the {role}s, '{name}', has no name, as an index that "
+                f"pandas wrote beside the rows. Name user_column and item_column, of {others or 'columns with names'}"
             )
 
 

@@ -43,8 +43,10 @@ def read_interactions(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the table cannot be read, lacks a column, or has a cell that is empty or cannot be used.
+        ValueError: If the table cannot be read, lacks a column, or has a cell that is empty or cannot be used, or one
+            column is named for users and items.
     """
+    _refuse_one_for_both(columns, path)
     roles = {role: [columns[role]] if role in columns else [] for role in ("label", "rating", "time")}
     wanted = Columns(
         keys=[columns[name] for name in IDS],
@@ -60,6 +62,14 @@ def read_interactions(
     elif "label" not in columns:
         result["label"] = np.float32(1)
     return result[[*IDS, "label", *(["time"] if "time" in columns else [])]]
+
+
+def _refuse_one_for_both(columns: Mapping[str, str], path: Path) -> None:
+    if columns["user"] == columns["item"]:
+        raise ValueError(
+            f"user_column and item_column both name the column '{columns['user']}' of {path}, so that every user would "
+            "have itself for its item; name the column of each"
+        )
 
 
 def exact_integer_ids(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:

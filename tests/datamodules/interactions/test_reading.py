@@ -23,6 +23,13 @@ def refusal(path: Path, columns: dict[str, str] = COLUMNS) -> str:
     return message
 
 
+@pytest.mark.parametrize("name", ["uid", "iid"])
+def test_one_column_for_users_and_items_is_refused(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, "uid,iid,label\n1,1,1\n1,2,0\n")
+    said = refusal(path, COLUMNS | {"user": name, "item": name})
+    assert f"user_column and item_column both name the column '{name}'" in said
+
+
 @pytest.mark.parametrize("separator", ["\t", ",", ";", "::"])
 def test_separator_is_taken_from_the_first_line(tmp_path: Path, separator: str) -> None:
     lines = [["uid", "other", "iid", "label"], ["a", "x", "007", "1"], ["b", "y", "7", "0"]]
