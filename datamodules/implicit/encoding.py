@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from datamodules.batches import FeedbackRows
-from datamodules.tables.vocabulary import Vocabulary
+from datamodules.tables.vocabulary import Vocabulary, refuse_missing
 from lightning_modules.utilities.progress import working
 
 #: What happens to a held-out pair of user and item that an earlier split has, too.
@@ -40,7 +40,11 @@ def encode(tables: Mapping[str, pd.DataFrame], source: object) -> EncodedFeedbac
     Args:
         tables: Columns ``user`` and ``item`` of each split.
         source: What to call the data set in messages.
+
+    Raises:
+        ValueError: If an id is missing.
     """
+    refuse_missing(tables, ("user", "item"), source)
     with working("numbering users and items"):
         users, items = (_vocabulary([table[name] for table in tables.values()]) for name in ("user", "item"))
         rows = {}

@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from datamodules.batches import Batch
 from datamodules.interactions.repeated import report_repeated
 from datamodules.tables.splits import Splits, refuse_empty_splits
-from datamodules.tables.vocabulary import Vocabulary, count_unknown, warn_of_unknown
+from datamodules.tables.vocabulary import Vocabulary, count_unknown, refuse_missing, warn_of_unknown
 from lightning_modules.utilities.progress import working
 
 _HELD_OUT = ("validation", "test")
@@ -41,12 +41,14 @@ def encode(splits: Splits, source: object) -> EncodedInteractions:
         source: What to call the data set in messages.
 
     Raises:
-        ValueError: If a table has no rows, or a held-out table is that of training.
+        ValueError: If a table has no rows or lacks an id or a label, or a held-out table is that of training.
     """
-    refuse_empty_splits({name: len(table) for name, table in splits._asdict().items()}, source)
+    tables = splits._asdict()
+    refuse_empty_splits({name: len(table) for name, table in tables.items()}, source)
+    refuse_missing(tables, ("user", "item", "label"), source)
     with working("numbering users and items"):
         users, items = Vocabulary.fit(splits.train["user"]), Vocabulary.fit(splits.train["item"])
-        rows = {name: _encode_table(table, users, items) for name, table in splits._asdict().items()}
+        rows = {name: _encode_table(table, users, items) for name, table in tables.items()}
         report_repeated(rows, len(users), len(items), source)
     _report_unknown(rows, source)
     for name in _HELD_OUT:

@@ -1,4 +1,4 @@
-"""Vocabularies: the indices of users or items, and warnings of unknown ones."""
+"""Vocabularies: the indices of users or items, errors for missing ids, and warnings of unknown ones."""
 
 from collections.abc import Mapping, Sequence
 
@@ -30,7 +30,14 @@ class Vocabulary:
 
     @classmethod
     def fit(cls, ids: pd.Series) -> "Vocabulary":
-        """Return the sorted vocabulary of the ids that occur in a column, which ought to hold training rows alone."""
+        """Return the sorted vocabulary of the ids that occur in a column, which ought to hold training rows alone.
+
+        Raises:
+            ValueError: If an id is missing.
+        """
+        missing = int(ids.isna().sum())
+        if missing:
+            raise ValueError(f"{missing:,} of {len(ids):,} ids are missing, and would be one; leave them out")
         return cls(pd.Index(_distinct(ids)).sort_values())
 
     @property
@@ -59,6 +66,27 @@ def _distinct(ids: pd.Series) -> pd.Index:
     if isinstance(ids.dtype, pd.CategoricalDtype):
         return ids.cat.categories[np.unique(ids.cat.codes.to_numpy())]
     return pd.Index(ids.unique())
+
+
+def refuse_missing(tables: Mapping[str, pd.DataFrame], columns: Sequence[str], source: object) -> None:
+    """Refuse tables with a missing cell, which those that a data module makes itself may have.
+
+    Args:
+        tables: The table of every split.
+        columns: The columns to look at.
+        source: What to call the data set in messages.
+
+    Raises:
+        ValueError: If a cell is missing; names the split and the column.
+    """
+    for split, table in tables.items():
+        for name in columns:
+            missing = int(table[name].isna().sum())
+            if missing:
+                raise ValueError(
+                    f"column '{name}' is missing in {missing:,} of the {len(table):,} {split} rows of {source}; give "
+                    f"each its {name}, or leave the rows out"
+                )
 
 
 def count_unknown(indices: Tensor) -> int:

@@ -175,3 +175,17 @@ def test_an_index_in_parquet_is_not_taken_for_the_items(tmp_path: Path) -> None:
     table.to_parquet(tmp_path / "shop.parquet")
     with pytest.raises(ValueError, match="taken for the items, '__index_level_0__', has no name"):
         loaded(tmp_path)
+
+
+@pytest.mark.parametrize("column", ["user", "item"])
+def test_missing_ids_of_data_of_ones_own_are_refused(
+    column: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ImplicitFeedback(str(write_lists(tmp_path / "d")))
+    read = data.read_tables()
+    assert read.test is not None
+    test = read.test.astype(object)
+    test.loc[1:2, column] = None
+    monkeypatch.setattr(data, "read_tables", lambda: read._replace(test=test))
+    with pytest.raises(ValueError, match=f"column '{column}' is missing in 2 of the 4 test rows of"):
+        data.setup()

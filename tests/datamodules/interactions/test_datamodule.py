@@ -236,3 +236,19 @@ def test_movielens_is_read_well_within_a_second(real_data: Path) -> None:
     assert [len(rows.user) for rows in data.rows.values()] == [94_638, 2_334, 3_028]
     assert (data.num_users, data.num_items) == (943 + 1, 1647 + 1)
     assert [rows.label.sum().item() for rows in data.rows.values()] == [53_491, 942, 942]
+
+
+@pytest.mark.parametrize("kind", ["object", "category"])
+@pytest.mark.parametrize(("column", "split"), [("user", "train"), ("item", "validation"), ("label", "test")])
+def test_missing_cells_of_data_of_ones_own_are_refused(
+    monkeypatch: pytest.MonkeyPatch, column: str, split: str, kind: str
+) -> None:
+    data = SyntheticInteractions(num_users=9, num_items=9, num_interactions=80)
+    splits = data.read_splits()
+    missing = getattr(splits, split).reset_index(drop=True)
+    missing[column] = missing[column].where(missing.index > 2)
+    if column != "label":
+        missing[column] = missing[column].astype(kind)
+    monkeypatch.setattr(data, "read_splits", lambda: splits._replace(**{split: missing}))
+    with pytest.raises(ValueError, match=f"'{column}' is missing in 3 of the {len(missing)} {split} rows of synthetic"):
+        data.setup()

@@ -32,3 +32,10 @@ def test_unknown_ids_are_zero() -> None:
 def test_repeated_ids_are_refused() -> None:
     with pytest.raises(ValueError, match="'a' occurs twice"):
         Vocabulary(["a", "b", "a"])
+
+
+@pytest.mark.parametrize("kind", ["object", "category"])
+@pytest.mark.parametrize("ids", [["a", None, "b"], [3, None, 5]])
+def test_missing_ids_are_refused(ids: list[object], kind: str) -> None:
+    with pytest.raises(ValueError, match="1 of 3 ids are missing"):
+        Vocabulary.fit(pd.Series(ids, dtype=kind))
