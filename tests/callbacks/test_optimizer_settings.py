@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,10 +11,13 @@ from torch.optim import SGD, Adam, Optimizer, RMSprop, Rprop
 from torch.optim.lr_scheduler import (
     ChainedScheduler,
     CosineAnnealingLR,
+    CyclicLR,
     ExponentialLR,
     LambdaLR,
     LinearLR,
     LRScheduler,
+    OneCycleLR,
+    ReduceLROnPlateau,
     SequentialLR,
     StepLR,
 )
@@ -82,6 +86,60 @@ def test_a_schedule_goes_as_if_the_optimizer_had_been_built_with_the_learning_ra
     rates = [[rate for rate, _ in groups] for groups in model.seen]
     assert rates == [pytest.approx([rate for rate, _ in groups]) for groups in expected.seen]
     assert len({groups[0] for groups in rates}) > 1
+
+
+PEAKED: dict[str, Callable[[Optimizer, float], LRScheduler]] = {
+    "one cycle": lambda optimizer, peak: OneCycleLR(optimizer, peak, total_steps=EPOCHS + 1, pct_start=0.5),
+    "cyclic": lambda optimizer, peak: CyclicLR(optimizer, peak / 10, peak, step_size_up=3, cycle_momentum=False),
+    "warm-up, then cyclic": lambda optimizer, peak: SequentialLR(
+        optimizer,
+        [LinearLR(optimizer, 0.5, total_iters=2), CyclicLR(optimizer, peak / 10, peak, cycle_momentum=False)],
+        milestones=[2],
+    ),
+}
+
+
+@pytest.mark.parametrize("schedule", PEAKED.values(), ids=PEAKED.keys())
+def test_a_schedule_that_rises_to_a_peak_rises_to_the_learning_rate(
+    schedule: Callable[[Optimizer, float], LRScheduler],
+) -> None:
+    def model(peak: float) -> Model:
+        def same_everywhere(groups: Any) -> Optimizer:
+            return SGD([{**group, "lr": peak} for group in groups], lr=peak, momentum=0.9)
+
+        return Model(same_everywhere, lambda optimizer: schedule(optimizer, peak))
+
+    given, built = fitted(model(0.5), OptimizerSettings(0.03)), fitted(model(0.03))
+    rates = [[rate for rate, _ in groups] for groups in given.seen]
+    assert rates == [pytest.approx([rate for rate, _ in groups]) for groups in built.seen]
+    assert rates[1][0] > rates[0][0]
+
+
+def test_groups_with_peaks_of_their_own_all_rise_to_the_learning_rate() -> None:
+    def schedule(optimizer: Optimizer) -> LRScheduler:
+        return OneCycleLR(optimizer, [0.1, 0.5], total_steps=EPOCHS + 1, pct_start=0.5)
+
+    model = fitted(Model(lambda groups: SGD(groups, lr=0.1, momentum=0.9), schedule), OptimizerSettings(0.03))
+    assert all(first == pytest.approx(second) for first, second in model.seen)
+    assert max(groups[0][0] for groups in model.seen) == pytest.approx(0.03, rel=0.2)
+
+
+def test_every_optimizer_has_the_schedulers_that_are_its_own() -> None:
+    first, second = (SGD([nn.Parameter(torch.ones(1))], lr=rate, momentum=0.9) for rate in (0.1, 0.2))
+    cycle, decay = OneCycleLR(first, 0.4, total_steps=9), ExponentialLR(second, 0.5)
+    configs = [SimpleNamespace(scheduler=each) for each in (cycle, decay)]
+    trainer: Any = SimpleNamespace(optimizers=[first, second], lr_scheduler_configs=configs)
+    OptimizerSettings(0.03).on_train_start(trainer, Model(SGD))
+    assert (first.param_groups[0]["max_lr"], second.param_groups[0]["lr"]) == (0.03, 0.03)
+    assert (cycle.base_lrs, decay.base_lrs) == ([pytest.approx(0.03 / 25)], [0.03])
+
+
+def test_a_floor_stays() -> None:
+    optimizer = SGD([nn.Parameter(torch.ones(1))], lr=0.1)
+    plateau = ReduceLROnPlateau(optimizer, min_lr=0.05, patience=0)
+    trainer: Any = SimpleNamespace(optimizers=[optimizer], lr_scheduler_configs=[SimpleNamespace(scheduler=plateau)])
+    OptimizerSettings(0.3).on_train_start(trainer, Model(SGD))
+    assert (optimizer.param_groups[0]["lr"], plateau.min_lrs) == (0.3, [0.05])
 
 
 def test_an_optimizer_without_weight_decay_is_refused_only_if_some_is_asked_for() -> None:
