@@ -1,5 +1,6 @@
 """The base of agents that learn an actor and critics from logged sessions."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from lightning_modules.agents.actors import StoredActor, build_actor, stored_act
 from lightning_modules.agents.base import Agent
 from lightning_modules.agents.behaviour_policies import behaviour_policy
 from lightning_modules.agents.class_balancing import class_balancing_weights
+from lightning_modules.agents.diagnostics import IdleActorWarning
 from lightning_modules.agents.model_inputs import Inputs
 from lightning_modules.agents.reference_distance import distance_by_name
 from lightning_modules.agents.settings import AgentSettings
@@ -129,6 +131,21 @@ class ActorCritic(Agent, ABC):
         if not self.settings.actor_frozen:
             optimizers.append(Adam(self.actor.parameters(), lr=self.settings.actor_lr, fused=True))
         return optimizers
+
+    def on_train_start(self) -> None:
+        """Begin or go on as every agent does; warn where the training is too short for the actor to be updated."""
+        super().on_train_start()
+        self._idle_actor = IdleActorWarning(self.settings)
+        trainer = self.trainer
+        if trainer.max_epochs not in (None, -1) and math.isfinite(trainer.num_training_batches):
+            # An update takes a step of an optimizer at least; a training that ends earlier is told of at its end.
+            most = int(trainer.max_epochs * trainer.num_training_batches)
+            self._idle_actor.warn(most if trainer.max_steps == -1 else min(most, trainer.max_steps), ended=False)
+
+    def on_train_end(self) -> None:
+        """Warn of an actor that was to learn and was never updated."""
+        super().on_train_end()
+        self._idle_actor.warn(self.updates, ended=True)
 
     def training_step(self, batch: LoggedTransition, batch_idx: int) -> None:
         """Act on the batch, store what came of it, and learn from a batch of the replay."""

@@ -8,6 +8,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from datamodules.sessions.transitions import Transition
+from lightning_modules.agents.settings import AgentSettings
 from lightning_modules.core.trained_module import RunningMean
 
 # Values that differ by less are those of a critic that answers the same whatever it is asked.
@@ -133,3 +134,36 @@ class ConstantWarning:
                 "action from another and weighs all rows alike; with critic_activation='relu' it has probably died: "
                 "use 'softplus', or another seed"
             )
+
+
+class IdleActorWarning:
+    """Warns, once a training, of an actor that is to learn and is never updated.
+
+    Args:
+        settings: The agent's hyper-parameters.
+    """
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self._settings = settings
+        self._warned = False
+
+    def warn(self, updates: int, *, ended: bool) -> None:
+        """Warn of a training with too few updates of the critics for one of the actor.
+
+        Args:
+            updates: Updates of the critics, all that there were or the most that there can be.
+            ended: Whether the training has ended.
+        """
+        settings = self._settings
+        if self._warned or settings.actor_frozen or settings.actor_updates(updates):
+            return
+        self._warned = True
+        happens = (
+            "the actor was not updated: there were" if ended else "the actor will not be updated: there are at most"
+        )
+        rank_zero_warn(
+            f"the actor {happens} {updates} updates of the critics, and its first one comes at number "
+            f"{settings.init_training_step + settings.actor_update_freq}. Set init_training_step, which is "
+            f"{settings.init_training_step}, to fewer updates (--model.init_training_step), train longer, or set "
+            "actor_frozen to true if the critics alone are to learn"
+        )

@@ -92,6 +92,11 @@ class AgentSettings:
         names = ("embed_dim", "bottom_mlp_dims", "tower_mlp_dims", "dropout", "critic_activation")
         return {name: getattr(self, name) for name in names}
 
+    def actor_updates(self, updates: int) -> int:
+        """Return how often the actor is updated in so many updates of the critics."""
+        since = 0 if self.actor_frozen else max(0, updates - self.init_training_step)
+        return since // self.actor_update_freq
+
     def plain(self) -> dict[str, Any]:
         """Return all settings as the plain values that checkpoints hold."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -2,10 +2,12 @@
 
 import itertools
 import math
+import warnings
 from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from datamodules.batches import ImpressionBatch
@@ -14,7 +16,7 @@ from datamodules.sessions.rewards import reward_function
 from datamodules.sessions.transitions import logged_transitions
 from lightning_modules.agents import DDPG, TD3BC, ActorCritic
 from lightning_modules.multitask import SharedBottom
-from tests.agents.agent_helpers import AGENTS, data
+from tests.agents.agent_helpers import AGENTS, agent, data, impressions, loader
 from tests.trainer_helpers import quiet_trainer
 
 EVERY_AGENT = pytest.mark.parametrize("kind", AGENTS)
@@ -137,3 +139,29 @@ def test_a_random_actor_improves(kind: type[ActorCritic], seed: int) -> None:
     after = float(trainer.callback_metrics["val/score"])
     assert math.isfinite(before)
     assert after > before + MARGIN
+
+
+@EVERY_AGENT
+def test_an_actor_that_is_never_updated_is_told_of_at_the_start(kind: type[ActorCritic]) -> None:
+    short = agent(kind, init_training_step=7, actor_update_freq=2)
+    with pytest.warns(UserWarning, match=r"at most 8 updates.*comes at number 9.*--model.init_training_step") as caught:
+        quiet_trainer(max_epochs=2).fit(short, loader(impressions()))
+    assert sum("updates of the critics" in str(each.message) for each in caught) == 1
+
+
+def test_an_actor_that_was_never_updated_is_told_of_at_the_end() -> None:
+    stopped = agent(DDPG, init_training_step=3)
+    with pytest.warns(UserWarning, match=r"the actor was not updated: there were 2 updates"):
+        quiet_trainer(max_epochs=-1, callbacks=[StopsAfterTwoBatches()]).fit(stopped, loader(impressions()))
+
+
+@pytest.mark.parametrize("options", [{"init_training_step": 2}, {"init_training_step": 7, "actor_frozen": True}])
+def test_nothing_is_said_of_an_actor_that_learns_or_is_not_to(options: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*updates of the critics")
+        quiet_trainer(max_epochs=1).fit(agent(DDPG, **options), loader(impressions()))
+
+
+class StopsAfterTwoBatches(Callback):
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        trainer.should_stop = batch_idx == 1
