@@ -69,7 +69,7 @@ class PolishRecords:
         """Write a tested model, in place of one that was there before, and return its row."""
         if tested.logit is not None:
             save_scores(self._predictions(arm, seed), {"test": tested.logit})
-        metrics = {name.replace("/", "_"): value for name, value in tested.metrics.items()}
+        metrics = {metric_column(name): value for name, value in tested.metrics.items()}
         row = {"arm": arm, "seed": seed, "epoch": tested.epoch, "seconds": round(tested.seconds, 3), **metrics}
         self._rows = [*(each for each in self._rows if each is not self._row(arm, seed)), row]
         table = pd.DataFrame(self._rows)
@@ -92,6 +92,11 @@ class PolishRecords:
 
     def _predictions(self, arm: str, seed: int) -> Path:
         return self.checkpoint(arm, seed).with_suffix(".npz")
+
+
+def metric_column(metric: str) -> str:
+    """Return the column of ``results.csv`` of a metric, such as ``test/auc/click``; tasks' names may have slashes."""
+    return metric.replace("/", "_")
 
 
 def file_name(arm: str) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from rich.console import Console
 
 from lightning_modules.polish.figures import DIFFERENCES_NAME, TESTED, differences_table
+from lightning_modules.polish.records import metric_column
 from lightning_modules.statistics.significance import Difference, holm
 from lightning_modules.utilities.files import replace_file
 from lightning_modules.utilities.markdown import markdown
@@ -52,7 +53,7 @@ class PolishReport:
         """Return the table of test metrics, by the titles given: mean and standard deviation over the seeds."""
         several = len(shown) > 1
         columns = {
-            f"{title} {task}" if several else task: f"test_{metric}_{task}"
+            f"{title} {task}" if several else task: metric_column(f"test/{metric}/{task}")
             for metric, title in shown.items()
             for task in self.tasks
         }

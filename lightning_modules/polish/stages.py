@@ -14,7 +14,7 @@ from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.polish.arms import BASE, Arm, arms, check_arms
 from lightning_modules.polish.critic_fitting import CriticFitting
 from lightning_modules.polish.progress import PolishProgress
-from lightning_modules.polish.records import PolishRecords
+from lightning_modules.polish.records import PolishRecords, metric_column
 from lightning_modules.polish.settings import PolishSettings
 from lightning_modules.polish.training import PolishTraining, Tested
 from lightning_modules.training.convergence import TrainingSettings
@@ -146,5 +146,6 @@ class PolishStages:
     def _in_words(self, tested: Tested, row: Mapping[str, Any]) -> str:
         if not tested.epoch:
             return f"no epoch had a finite {self.settings.monitor}"
-        aucs = ", ".join(f"{task} {row[f'test_auc_{task}']:.4f}" for task in self.impressions.tasks)
+        found = {task: row[metric_column(f"test/auc/{task}")] for task in self.impressions.tasks}
+        aucs = ", ".join(f"{task} {auc:.4f}" for task, auc in found.items())
         return f"test AUC {aucs} after epoch {tested.epoch}"

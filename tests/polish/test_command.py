@@ -22,7 +22,7 @@ from lightning_modules.polish.critic_fitting import CriticFitting
 from lightning_modules.polish.training import PolishTraining
 from lightning_modules.training.convergence import TrainingSettings
 from lightning_modules.training.shared_run import SharedRun
-from tests.polish.polish_helpers import ARMS, SEED, SmallPolish, curve, polish, results, save
+from tests.polish.polish_helpers import ARMS, SEED, SmallPolish, curve, polish, results, save, small_data
 
 
 @pytest.fixture(scope="module")
@@ -278,3 +278,15 @@ def test_critics_of_the_default_agent_learn_of_the_models_own_predictions(tmp_pa
     polish(tmp_path / "run", agent=None, seeds=1, variants=["minus_q"]).run(save)
     settings = loaded(tmp_path / "run" / "seed_5" / "critics.ckpt")["hyper_parameters"]
     assert (settings["behaviour"], settings["actor_frozen"]) == ("actor", True)
+
+
+def test_tasks_may_have_slashes_in_their_names(tmp_path: Path) -> None:
+    data = small_data()
+    data.task_columns = {"view/click": ["click"], "view/buy": ["conversion"]}
+    alone: dict[str, Any] = {"variants": [], "from_scratch": False}
+    report = polish(tmp_path / "run", data, **alone).run(save)
+    header, rows = report.means({"auc": "AUC"})
+    assert header == ["arm", "view/click", "view/buy", "best epoch"]
+    base = results(tmp_path / "run").query("arm == 'base'")
+    aucs = [f"{base[f'test_auc_view_{task}'].mean():.4f}" for task in ("click", "buy")]
+    assert [cell.split(" ± ")[0] for cell in rows[0][1:3]] == aucs
