@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pandas as pd
 
+from lightning_modules.check.sources import as_json
 from lightning_modules.compare.criteria import Criterion
 from lightning_modules.compare.results import LossResult
 from lightning_modules.statistics.significance import Difference
@@ -132,7 +134,16 @@ def _numbers(result: LossResult) -> dict[str, object]:
         "p_value": difference.p_value,
         "p_holm": result.p_value,
         **{column: value for name in result.parts for column, value in _part_numbers(name, result).items()},
+        "spec": _spec(result),
     }
+
+
+def _spec(result: LossResult) -> str:
+    """Return the loss as it was trained, with the options that were chosen for it, as an option takes it."""
+    # A class of one's own may have arguments that no text stands for, or not keep them.
+    with suppress(TypeError, AttributeError):
+        return as_json(result.setting.of_loss(result.loss.loss))
+    return ""
 
 
 def _part_numbers(name: str, result: LossResult) -> dict[str, float]:

@@ -1,16 +1,16 @@
 """The report of a comparison."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import lightning_modules.losses as known
 from lightning_modules.compare.figures import differences_figure
-from lightning_modules.losses import Formula, FormulaError, LossObject, Numerics, loss_of_formula
+from lightning_modules.losses import FormulaBased, LossObject
+from lightning_modules.report.compared_losses import FoundLoss, found_loss
 from lightning_modules.report.html import Markup, element, joined, paragraphs, table
 from lightning_modules.report.losses import ShownLoss, cards, properties, symbols
 from lightning_modules.report.page import Page, Section
@@ -33,6 +33,8 @@ from lightning_modules.utilities.program import command, tensorboard_command
 
 _TEXTS = ("loss", "label", "group")
 _NUMBERS = ("seeds", "difference", "low", "high", "p_holm")
+#: Earlier versions did not write it.
+_SPEC = "spec"
 _MOST_CARDS = 8
 _SEARCHES_NAME = "searches.csv"
 _SEARCH_TEXTS, _SEARCH_NUMBERS = ("search", "group", "loss"), ("searches", "difference", "low", "high")
@@ -65,6 +67,7 @@ class _ComparisonPage:
         self.confidence = self.settings.confidence("compare")
         self.baseline = short(str(self.losses["label"].iloc[0]))
         self.others = self.losses.iloc[1:].sort_values("difference", ascending=False, kind="stable")
+        self.found = self._found()
         self.shown = [*self._shown()][:_MOST_CARDS]
 
     def page(self) -> Page:
@@ -195,22 +198,31 @@ class _ComparisonPage:
             ]
         )
 
+    def _found(self) -> list[FoundLoss]:
+        """Return the losses beside the baseline, the best first."""
+        protection = protection_in(self.settings)
+        return [found_loss(str(row["loss"]), row.get(_SPEC), *protection) for _, row in self.others.iterrows()]
+
     def _shown(self) -> Iterator[ShownLoss]:
-        numerics, temperature = protection_in(self.settings)
-        for row in self.others.itertuples():
-            loss = loss_in(str(row.loss), numerics, temperature)
-            if loss is not None:
+        names: Counter[str] = Counter()
+        for row, found in zip(self.others.itertuples(), self.found, strict=True):
+            name = short(str(row.label))
+            names[name] += 1
+            if found.loss is not None:
                 interval = "" if math.isnan(row.low) else f", {row.low:+.4f} to {row.high:+.4f}"
                 remark = f"Test {self.metric} {row.difference:+.4f} beside {self.baseline}{interval}."
-                yield ShownLoss(short(str(row.label)), loss, remark)
+                # The same formula may have been trained with several numerics or temperatures.
+                heading = name if names[name] == 1 else f"{name} ({names[name]})"
+                yield ShownLoss(heading, found.loss, f"{remark}{_beyond_formula(found.loss)}", found.reference)
 
     def _next_steps(self) -> Markup:
         root, seeds = self.root, int(self.losses["seeds"].max())
         more = command("compare", "--config", root / "config.yaml", "--compare.seeds", 2 * seeds)
         steps = {"More seeds, which narrow the intervals; what is trained is not trained again": more}
         if len(self.others):
-            best = self.others.iloc[0]["label"]
-            steps[f"Train a model with {short(str(best))}"] = command("fit", "--config", "FILE", "--model.loss", best)
+            best, option = short(str(self.others["label"].iloc[0])), self.found[0].option
+            if option:
+                steps[f"Train a model with {best}"] = command("fit", "--config", "FILE", "--model.loss", option)
         steps["Every training as a curve"] = tensorboard_command(root)
         return commands(steps)
 
@@ -219,20 +231,14 @@ def _search_name(row: Any) -> str:
     return f"{row.search}: {short(row.loss)}" if row.loss else f"mean of {row.searches:.0f}, {row.group}"
 
 
+def _beyond_formula(loss: LossObject) -> str:
+    """Return in a sentence what a formula is computed with that its text does not tell."""
+    words = loss.identity.removeprefix(loss.title).strip() if isinstance(loss, FormulaBased) else ""
+    return f" Computed {words}." if words else ""
+
+
 def _described(rows: Sequence[PlottedDifference]) -> str:
     return "; ".join(f"{short(row.name)} {row.estimate:+.4f}, {row.low:+.4f} to {row.high:+.4f}" for row in rows)
-
-
-def loss_in(text: str, numerics: Numerics, temperature: float) -> LossObject | None:
-    """Return the loss of a formula, or the hand-made one of a name; ``None`` for others."""
-    try:
-        return loss_of_formula(Formula.parse(text), numerics, temperature)
-    except FormulaError:
-        kind = getattr(known, text, None) if text in known.__all__ else None
-    # Some take arguments, which a name does not have.
-    with suppress(TypeError):
-        return kind() if isinstance(kind, type) and issubclass(kind, LossObject) else None
-    return None
 
 
 def _number(value: float, form: str) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from lightning_modules.check.checking import checked
 from lightning_modules.check.settings import CheckSettings
 from lightning_modules.export.mathml import clamp_words, equation, meanings
-from lightning_modules.losses import FormulaBased, FormulaError, LossObject
+from lightning_modules.losses import Formula, FormulaBased, FormulaError, LossObject, Numerics
 from lightning_modules.losses.figures import curves_of, draw_beside_usual
 from lightning_modules.report.html import Markup, code, element, folded, joined, listed, paragraphs, table
 from lightning_modules.report.pictures import picture
@@ -98,12 +98,23 @@ def written(loss: LossObject) -> Markup:
 
 def symbols(losses: Sequence[LossObject]) -> Markup:
     """Return what the symbols in the formulas are, and how training protects their operators."""
-    formulas = [loss for loss in losses if isinstance(loss, FormulaBased)]
-    if not formulas:
+    protected: dict[Numerics, list[Formula]] = {}
+    for loss in losses:
+        if isinstance(loss, FormulaBased):
+            protected.setdefault(loss.numerics, []).append(loss.formula)
+    if not protected:
         return Markup("")
-    found = dict(pair for loss in formulas for pair in meanings(loss.formula, loss.numerics))
+    parts: list[object] = []
+    for numerics, formulas in protected.items():
+        parts += [paragraphs(f"With {numerics}:")] if len(protected) > 1 else []
+        parts.append(_symbols(formulas, numerics))
+    return folded("What the symbols are", *parts)
+
+
+def _symbols(formulas: Sequence[Formula], numerics: Numerics) -> Markup:
+    found = dict(pair for formula in formulas for pair in meanings(formula, numerics))
     lines = [Markup(f"{symbol} is {words}") for symbol, words in found.items()]
-    return folded("What the symbols are", listed([*lines, Markup(clamp_words(formulas[0].numerics))]))
+    return listed([*lines, Markup(clamp_words(numerics))])
 
 
 @styled

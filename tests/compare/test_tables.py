@@ -1,10 +1,13 @@
+import json
 import math
+from typing import Any
 
 import pytest
 
-from lightning_modules.compare.compared_losses import SEARCH
+from lightning_modules.compare.compared_losses import GIVEN, SEARCH, ComparedLoss
 from lightning_modules.compare.tables import cells, header, screen_cells, screen_header
 from lightning_modules.compare.tables import numbers as as_numbers
+from lightning_modules.losses import MSE, Focal, FormulaLoss
 from lightning_modules.statistics.significance import Difference
 from lightning_modules.training.statuses import DIVERGED, TRAINED
 from lightning_modules.training.tuning import Setting
@@ -95,3 +98,19 @@ def test_numbers_are_those_of_the_results() -> None:
     assert (row["difference_se"], row["p_value"], row["p_holm"]) == (KNOWN.standard_error, KNOWN.p_value, 0.042)
     assert broken["broken_seeds"] == 1
     assert all(math.isnan(broken[name]) for name in ("val_auc", "test_auc", "test_auc_se", "difference", "p_holm"))
+
+
+def test_a_loss_is_described_as_it_was_trained() -> None:
+    class Unwritten(MSE):
+        title = "Unwritten"
+
+        def init_args(self) -> dict[str, Any]:
+            raise TypeError("an argument is no plain value")
+
+    tuned = Setting(0.001, 1e-5, (("gamma", 3.0),))
+    losses = [(Focal(), tuned), (FormulaLoss("pred - label", "autolossgen"), FULL.setting), (Unwritten(), FULL.setting)]
+    results = [loss_result(ComparedLoss(loss, "", GIVEN), setting=setting) for loss, setting in losses]
+    focal, formula, unwritten = as_numbers(results)["spec"]
+    assert json.loads(focal) == Focal(gamma=3.0).spec()
+    assert json.loads(formula) == FormulaLoss("pred - label", "autolossgen").spec()
+    assert unwritten == ""

@@ -1,20 +1,34 @@
 """The report of a comparison has its figures, as its files have them."""
 
+import json
+import shlex
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
+from lightning_modules.cli.main import main
+from lightning_modules.cli.verbs import VERBS
 from lightning_modules.compare.audit import Audit, AuditResult
-from lightning_modules.compare.compared_losses import GIVEN, SEARCH
+from lightning_modules.compare.compared_losses import GIVEN, HAND_MADE, SEARCH, ComparedLoss
 from lightning_modules.compare.report import ComparisonReport
-from lightning_modules.losses import MSE, Focal, FormulaLoss, Numerics
+from lightning_modules.losses import (
+    MSE,
+    PSL,
+    Focal,
+    FormulaLoss,
+    LossObject,
+    Numerics,
+    RankingFormulaLoss,
+    SampledSoftmax,
+)
 from lightning_modules.report.command import write_report
-from lightning_modules.report.comparison_page import loss_in
+from lightning_modules.report.compared_losses import loss_in
 from lightning_modules.statistics.significance import Difference, resolvable_difference
 from lightning_modules.training.statuses import DIVERGED, TRAINED
-from tests.compare.compare_helpers import NAN, compared, loss_result, runs_of
+from lightning_modules.training.tuning import Setting
+from tests.compare.compare_helpers import NAN, UNKNOWN, compared, loss_result, runs_of
 from tests.report.html_reading import Node, read_report
 from tests.report.test_search_page import words
 
@@ -85,6 +99,81 @@ def test_formulas_have_cards_and_properties_beside_the_baseline(report: Node) ->
     assert [each.text for each in report.section("losses").all("h3")] == ["PPO #1", HOSTILE_LABEL, "log(pred)"]
     names = [row[0] for row in report.table("Properties, found without training")[1:]]
     assert names == ["PPO #1", HOSTILE_LABEL, "log(pred)", "BCE"]
+
+
+def shown_commands(report: Node) -> list[str]:
+    return [each.text for each in report.section("how-to-go-on").all("pre")]
+
+
+@pytest.fixture
+def of_scores(tmp_path: Path) -> Path:
+    """The folder of a comparison of losses whose titles alone do not tell what was trained."""
+    kept, tuned = Setting(0.01, 0.0), Setting(0.01, 0.0, (("temperature", 0.3),))
+    formula = "softplus(gap_t)"
+    compared_losses = [
+        (SampledSoftmax(), "SampledSoftmax", HAND_MADE, UNKNOWN, kept),
+        (RankingFormulaLoss(formula, "autolossgen", 0.2), "PPO #1", SEARCH, FOUND, kept),
+        (RankingFormulaLoss(formula), formula, GIVEN, UNKNOWN, kept),
+        (RankingFormulaLoss(formula, temperature=0.5), formula, GIVEN, UNKNOWN, kept),
+        (PSL(), "PSL", HAND_MADE, UNKNOWN, tuned),
+    ]
+    results = [
+        loss_result(ComparedLoss(loss, label, group), difference=difference, setting=setting)
+        for loss, label, group, difference, setting in compared_losses
+    ]
+    ComparisonReport(results, None, [], "MF on data").write(tmp_path)
+    sections = {"model": {"class_path": "MF"}, "data": {"class_path": "SyntheticFeedback"}}
+    settings = {**SETTINGS, **sections, "compare": {"monitor": "val/ndcg@10", "seeds": 2}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    return tmp_path
+
+
+def test_all_that_was_trained_has_a_card_whatever_it_was_computed_with(of_scores: Path) -> None:
+    report = read_report(write_report(of_scores).read_text(encoding="utf-8"))
+    names = ["PPO #1", "softplus(gap_t)", "softplus(gap_t) (2)", "PSL"]
+    cards = report.section("losses").all("article")
+    assert [card.all("h3")[0].text for card in cards] == names
+    assert [row[0] for row in report.table("Properties, found without training")[1:]] == [*names, "SampledSoftmax"]
+    first, second, third, psl = map(words, cards)
+    assert "Computed with Numerics(eps=1e-06, low=1e-05, high=100000.0) at temperature 0.2." in first
+    assert "Computed at temperature 0.1." in second
+    assert "Computed at temperature 0.5." in third
+    assert "PSL(temperature=0.3)" in psl
+    symbols = words(report.section("losses").all("details")[-1])
+    assert "With Numerics(eps=1e-06, low=1e-05, high=100000.0):" in symbols
+    assert "With Numerics(eps=1e-06, low=-100000.0, high=100000.0):" in symbols
+
+
+def test_every_command_is_understood_and_names_what_was_trained(
+    of_scores: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = shown_commands(read_report(write_report(of_scores).read_text(encoding="utf-8")))
+    (of_scores / "own.yaml").write_text("model: MF\ndata: SyntheticFeedback\n")
+    found = {}
+    for line in commands:
+        program, *arguments = shlex.split(line)
+        if program != "tensorboard":
+            verb = next(place for place, each in enumerate(arguments) if each in VERBS)
+            given = [str(of_scores / "own.yaml") if each == "FILE" else each for each in arguments[verb:]]
+            assert main([*given, "--print_config"]) == 0
+            found[given[0]] = yaml.safe_load(capsys.readouterr().out)
+    assert found["compare"]["compare"]["seeds"] == 4
+    loss = LossObject.from_spec(found["fit"]["model"]["init_args"]["loss"])
+    assert loss.spec() == RankingFormulaLoss("softplus(gap_t)", "autolossgen", 0.2).spec()
+
+
+def test_a_table_of_an_earlier_version_is_read(of_scores: Path) -> None:
+    summary = of_scores / "summary.csv"
+    table = pd.read_csv(summary)
+    assert [json.loads(each)["class_path"].rpartition(".")[2] for each in table["spec"]] == [
+        "SampledSoftmax",
+        *["RankingFormulaLoss"] * 3,
+        "PSL",
+    ]
+    table.drop(columns="spec").to_csv(summary, index=False)
+    found = read_report(write_report(of_scores).read_text(encoding="utf-8"))
+    assert [each.text for each in found.section("losses").all("h3")] == ["PSL"]
+    assert not any("fit" in line for line in shown_commands(found))
 
 
 def test_several_searches_have_a_picture_of_what_they_found(report: Node, tmp_path: Path) -> None:
