@@ -28,7 +28,8 @@ class GradientAggregation(TaskWeighting):
     Under DDP the tasks' gradients are averaged over the processes before they are aggregated, as if one process had
     all rows; aggregators that draw random numbers draw their own in every process, and DDP averages what they give.
     Strategies that shard parameters (FSDP, DeepSpeed) are not supported, and with a loss scaler ("16-mixed") the
-    tasks' gradients are taken unscaled: use "bf16-mixed". Random aggregators draw from torch's global generator, which
+    tasks' gradients are taken unscaled: use "bf16-mixed". In any precision gradients are aggregated in single precision
+    at least. Random aggregators draw from torch's global generator, which
     ``seed_everything`` seeds; averages that an aggregator keeps begin anew when a training is resumed.
 
     Args:
@@ -60,8 +61,10 @@ class GradientAggregation(TaskWeighting):
         if not task_losses.requires_grad:
             return task_losses.mean()
         parameters = _leaves(task_losses)
-        jacobian = torch.stack([_gradient(loss, parameters) for loss in task_losses.unbind()])
-        gradient = self._aggregated(mean_over_processes(jacobian), parameters)
+        # A step of mixed precision goes backward outside autocast too; aggregators solve systems of equations.
+        with torch.autocast(task_losses.device.type, enabled=False):
+            jacobian = torch.stack([_gradient(loss, parameters) for loss in task_losses.unbind()])
+            gradient = self._aggregated(mean_over_processes(jacobian), parameters)
         parts = gradient.split([parameter.numel() for parameter in parameters])
         gradients = [part.view_as(like).to(like) for part, like in zip(parts, parameters, strict=True)]
         tensors = [*gradients, *parameters]
@@ -110,9 +113,10 @@ def _leaves(value: Tensor) -> list[Tensor]:
 
 
 def _gradient(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-    """Return the gradient of a loss by all parameters, one behind the other."""
+    """Return the gradient of a loss by all parameters, one behind the other, in single precision at least."""
     gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
-    return torch.cat([gradient.flatten() for gradient in gradients])
+    joined = torch.cat([gradient.flatten() for gradient in gradients])
+    return joined.to(torch.promote_types(joined.dtype, torch.float32))
 
 
 def _shared(jacobian: Tensor, parameters: Sequence[Tensor]) -> Tensor:

@@ -95,6 +95,27 @@ def test_upgrad_descends_for_both_tasks_in_conflict() -> None:
     assert float((jacobian @ shared).min()) > -1e-6
 
 
+@pytest.mark.parametrize("name", ["UPGrad", "MGDA", "PCGrad", "IMTLG", "AlignedMTL"])
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+def test_half_precision_aggregates_in_single_precision(
+    name: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    combined = []
+
+    def noted(self: nn.Module, jacobian: Tensor) -> Tensor:
+        direction = forward(self, jacobian)
+        with torch.autocast("cpu", enabled=False):
+            combined.append((direction, forward(self, jacobian.float())))
+        return direction
+
+    forward = getattr(aggregation, name).forward
+    monkeypatch.setattr(getattr(aggregation, name), "forward", noted)
+    assert all(parameter.isfinite().all() for parameter in train(GradientAggregation(name), precision=precision))
+    assert combined
+    for direction, expected in combined:
+        torch.testing.assert_close(direction, expected, rtol=1e-4, atol=1e-6)
+
+
 def train(weighting: TaskWeighting, **options: Any) -> list[Tensor]:
     model = TwoTasks(weighting)
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*rows()), batch_size=4)
