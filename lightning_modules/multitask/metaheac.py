@@ -71,7 +71,7 @@ class MetaHeac(TowerModel):
         vectors = self.embedding(categorical, numerical)
         row_and_task = self._row_and_task(vectors.mean(dim=1))
         features = mix(self.expert_gates(row_and_task), self.experts(vectors.flatten(1)))
-        critic_logits = self.critics(features.flatten(0, 1)).view(*features.shape[:2], -1)
+        critic_logits = self.critics(features.flatten(0, 1)).view(*features.shape[:2], self.critics.num_networks)
         return mixture_logits(self.critic_gates.log_weights(row_and_task), critic_logits)
 
     def _row_and_task(self, row: Tensor) -> Tensor:

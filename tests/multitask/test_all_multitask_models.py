@@ -51,6 +51,12 @@ def test_every_parameter_learns_for_any_number_of_tasks(
 
 
 @every_model
+def test_no_rows_have_no_logits(model_class: type[MultiTaskModel]) -> None:
+    rows = ImpressionBatch(*(column[:0] for column in planted()))
+    assert build(model_class).eval()(*inputs_of(rows)).shape == (0, 2)
+
+
+@every_model
 def test_probabilities_are_probabilities_whatever_the_features(model_class: type[MultiTaskModel]) -> None:
     model, batch = build(model_class, num_tasks=3).eval(), planted(num_tasks=3)
     for scale in (0.0, 1.0, 1e4, -1e4):
