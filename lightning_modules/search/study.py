@@ -1,6 +1,7 @@
 """``Study``: the results that a search, finished or not, left in its folder."""
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
@@ -259,7 +260,8 @@ def split_reference(text: str) -> tuple[str, str]:
 
 def named_study(text: str) -> tuple[str, str]:
     """Return the folder of a study, and the place in it if one is named; what is a folder is no reference."""
-    return (text, "") if Path(text).is_dir() else split_reference(text)
+    # Path.is_dir raises for what is longer than a file's name may be.
+    return (text, "") if os.path.isdir(text) else split_reference(text)
 
 
 def settings_of(root: Path) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from lightning_modules.search.answer import ValidatedFormula, Validation, bar_wo
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger
 from lightning_modules.search.space import SearchSpace
-from lightning_modules.search.study import Study, loss_of, settings_of
+from lightning_modules.search.study import Study, named_study, loss_of, settings_of
 from lightning_modules.search.trial import Evaluation, TrialKey
 from tests.search.observer_helpers import candidate, reference, round_summary
 
@@ -46,6 +46,10 @@ def written(root: Path, candidates: list[Candidate]) -> Path:
 def configured(root: Path, **search: Any) -> Study:
     (root / CONFIG_NAME).write_text(yaml.safe_dump({"seed_everything": 1, "search": search}))
     return Study.read(root)
+
+
+def test_a_text_longer_than_a_file_name_may_be_is_the_name_of_no_folder() -> None:
+    assert named_study("x" * 300) == ("x" * 300, "")
 
 
 def test_formulas_are_ranked_by_reward_and_hand_made_losses_are_not(root: Path) -> None:
