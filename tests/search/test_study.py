@@ -11,7 +11,7 @@ from lightning_modules.search.answer import ValidatedFormula, Validation, bar_wo
 from lightning_modules.search.events import Candidate
 from lightning_modules.search.ledger import LEDGER_NAME, Ledger
 from lightning_modules.search.space import SearchSpace
-from lightning_modules.search.study import Study, named_study, loss_of, settings_of
+from lightning_modules.search.study import Study, loss_of, named_study, settings_of
 from lightning_modules.search.trial import Evaluation, TrialKey
 from tests.search.observer_helpers import candidate, reference, round_summary
 
