@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from callbacks.table_files import CsvFile, ParquetFile, TableFile
+from lightning_modules.statistics.ranking import scores_of
 from lightning_modules.utilities.files import full_disk_named, replaceable
 from lightning_modules.utilities.serialization import refuse_non_finite
 
@@ -33,8 +34,9 @@ class PredictionWriter(pl.Callback):
     columns.
 
     Single precision rounds probabilities to 1 above a logit of 16.6, so that rows that are to be ranked by the file may
-    need their logits, in a column ``logit``, or ``click_logit`` for the task ``click``; the model's ``logit_step`` is
-    asked for them. A warning tells of rounded probabilities, and of predictions that are not finite.
+    need their logits, in a column ``logit``, or ``click_logit`` for the task ``click``: those that the model's
+    ``logit_step`` gives in the Trainer's precision, and of which the probabilities beside them are. A warning tells of
+    rounded probabilities, and of predictions that are not finite.
 
     Batches are written as they come, to a hidden file for each process next to ``output``; when prediction is over the
     first process joins these parts to ``output``, in the order of the processes. The processes therefore need a common
@@ -61,6 +63,7 @@ class PredictionWriter(pl.Callback):
         if self.output.suffix not in (".csv", ".parquet"):
             raise ValueError(f"{output} names no known format; let the predictions' file end in .csv or .parquet")
         self._file: TableFile | None = None
+        self._kept: _KeptLogits | None = None
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the part of this process."""
@@ -78,6 +81,7 @@ class PredictionWriter(pl.Callback):
             pl_module.top_k = self.top_k  # type: ignore[assignment]  # no parameter
         refuse_non_finite(pl_module, f"{self.output} is not written")
         self._data = data
+        self._kept = _KeptLogits(trainer, pl_module) if self.logits else None
         self._counts = torch.zeros(2, dtype=torch.int64, device=pl_module.device)
         self.output.parent.mkdir(parents=True, exist_ok=True)
         path = self._part(trainer.global_rank)
@@ -95,18 +99,21 @@ class PredictionWriter(pl.Callback):
     ) -> None:
         """Append the rows of one batch."""
         assert self._file is not None
-        rows = self._rows(outputs, batch, pl_module)
+        rows = self._rows(outputs, batch)
         with full_disk_named(self.output):
             self._file.append(rows)
 
-    def _rows(self, outputs: Tensor | Recommendations, batch: Any, module: pl.LightningModule) -> pd.DataFrame:
+    def _rows(self, outputs: Tensor | Recommendations, batch: Any) -> pd.DataFrame:
         if not isinstance(outputs, Tensor):
             return self._recommended(outputs)
         keys: pd.DataFrame = self._data.decode(batch)
-        self._counts += torch.stack([((outputs == 0) | (outputs == 1)).sum(), (~torch.isfinite(outputs)).sum()])
-        columns = self._columns(outputs, "probability", "{}")
-        if self.logits:
-            columns |= self._columns(module.logit_step(batch), "logit", "{}_logit")  # type: ignore[operator]
+        logit = None if self._kept is None else self._kept.of(batch)
+        probability = outputs if logit is None else torch.sigmoid(logit)
+        rounded = (probability == 0) | (probability == 1)
+        self._counts += torch.stack([rounded.sum(), (~torch.isfinite(probability)).sum()])
+        columns = self._columns(probability, "probability", "{}")
+        if logit is not None:
+            columns |= self._columns(logit, "logit", "{}_logit")
         return keys.assign(**columns)
 
     def _recommended(self, outputs: Recommendations) -> pd.DataFrame:
@@ -117,6 +124,7 @@ class PredictionWriter(pl.Callback):
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Join the parts."""
         assert self._file is not None
+        self._leave_model()
         with full_disk_named(self.output):
             self._file.close()
             trainer.strategy.barrier("predictions")
@@ -126,8 +134,14 @@ class PredictionWriter(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Remove the part of this process."""
+        self._leave_model()
         if self._file is not None:
             self._part(trainer.global_rank).unlink(missing_ok=True)
+
+    def _leave_model(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def _warn(self, rounded: int, not_finite: int) -> None:
         if rounded > 1 and not self.logits:
@@ -160,3 +174,32 @@ class PredictionWriter(pl.Callback):
     def _join(self, world_size: int) -> None:
         parts = [self._part(rank) for rank in range(world_size)]
         (ParquetFile if self._is_parquet() else CsvFile).join(parts, replaceable(self.output))
+
+
+class _KeptLogits:
+    """The logits that a model computes while a Trainer lets it predict a batch, until :meth:`close`."""
+
+    def __init__(self, trainer: pl.Trainer, model: pl.LightningModule) -> None:
+        self._trainer, self._model = trainer, model
+        self._step: Any = model.logit_step
+        self._logit: Tensor | None = None
+        # An attribute of the object is found before the method of its class.
+        vars(model)["logit_step"] = self._keep
+
+    def _keep(self, batch: Any) -> Tensor:
+        self._logit = self._step(batch)
+        return self._logit
+
+    def of(self, batch: Any) -> Tensor:
+        """Return the logits of the batch that was predicted last, in single precision at least, in their shape."""
+        if self._logit is None:
+            # The model predicts without its logit_step.
+            with self._trainer.precision_plugin.predict_step_context():
+                self._keep(batch)
+        logit, self._logit = self._logit, None
+        assert logit is not None
+        return scores_of(logit)
+
+    def close(self) -> None:
+        """Leave the model as it was."""
+        vars(self._model).pop("logit_step", None)

@@ -14,6 +14,7 @@ from torch.optim import Adam, Optimizer
 from torchmetrics import Metric
 
 from lightning_modules.core.inference import Exportable
+from lightning_modules.core.precision import at_least_single
 from lightning_modules.core.resumption import ResumableTraining
 from lightning_modules.losses import LossObject, Prediction
 from lightning_modules.optimizers import LazyAdam, LazyTable
@@ -229,7 +230,7 @@ class RunningMean:
 
     def add(self, value: Tensor) -> None:
         """Take a detached tensor into the mean."""
-        precise = value.to(torch.promote_types(value.dtype, torch.float32))
+        precise = at_least_single(value)
         self.total = precise if self.total is None else self.total + precise
         self.count += 1
 

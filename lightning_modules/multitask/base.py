@@ -13,6 +13,7 @@ from callbacks.scalar_layout import ScalarLayout
 from datamodules.batches import ImpressionBatch
 from lightning_modules.core.epoch_statistics import EpochStatistics
 from lightning_modules.core.inference import InferenceGraph
+from lightning_modules.core.precision import at_least_single
 from lightning_modules.core.trained_module import TrainedModule
 from lightning_modules.layers import FieldEmbedding
 from lightning_modules.losses import BCE, Loss
@@ -187,8 +188,8 @@ class MultiTaskModel(TrainedModule):
         self.metrics.update(self.logit_step(batch), batch.label, batch.session, batch.user)
 
     def predict_step(self, batch: ImpressionBatch) -> Tensor:
-        """Return every task's probability for every row, shape [n, tasks]."""
-        return torch.sigmoid(self.logit_step(batch))
+        """Return every task's probability for every row, in single precision at least, shape [n, tasks]."""
+        return torch.sigmoid(at_least_single(self.logit_step(batch)))
 
     def inference_graph(self) -> InferenceGraph:
         """Return what gives rows of features every task's probability and logit, for other programs."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from lightning_modules.core.precision import at_least_single
 from lightning_modules.multitask.weighting import TaskWeighting
 from lightning_modules.utilities.processes import mean_over_processes
 
@@ -115,8 +116,7 @@ def _leaves(value: Tensor) -> list[Tensor]:
 def _gradient(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     """Return the gradient of a loss by all parameters, one behind the other, in single precision at least."""
     gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
-    joined = torch.cat([gradient.flatten() for gradient in gradients])
-    return joined.to(torch.promote_types(joined.dtype, torch.float32))
+    return at_least_single(torch.cat([gradient.flatten() for gradient in gradients]))
 
 
 def _shared(jacobian: Tensor, parameters: Sequence[Tensor]) -> Tensor:

@@ -15,6 +15,7 @@ from callbacks.table_files import CsvFile, ParquetFile
 from datamodules import InteractionsDataModule, RecommendationBatch
 from datamodules.loader import BatchLoader
 from lightning_modules.recommenders import BiasedMF
+from tests.trainer_helpers import quiet_trainer
 
 
 @pytest.fixture
@@ -197,6 +198,46 @@ def test_logits_of_tasks_stand_behind_their_probabilities(tmp_path: Path) -> Non
     assert table["long_view_logit"][5] == pytest.approx(np.log(0.995 / 0.005), rel=1e-4)
     with pytest.raises(ValueError, match=r"TwoTasks has no logit_step"):
         written(TwoTasks(), Sessions(), tmp_path / "p.csv", logits=True)
+
+
+class Multiplying(BiasedMF):
+    """Computes its logits by a product, which is of half precision in autocast."""
+
+    def forward(self, user: Tensor, item: Tensor) -> Tensor:
+        return (super().forward(user, item)[:, None] @ torch.ones(1, 1, dtype=self.dtype))[:, 0]
+
+
+class Counting(Multiplying):
+    """Counts how often it computes logits."""
+
+    computed = 0
+
+    def logit_step(self, batch: Any) -> Tensor:
+        self.computed += 1
+        return super().logit_step(batch)
+
+
+class OfItsOwn(Multiplying):
+    """Predicts without its ``logit_step``."""
+
+    def predict_step(self, batch: Any) -> Tensor:
+        return torch.sigmoid(self(batch.user, batch.item))
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("model_class", [Counting, OfItsOwn])
+def test_a_probability_is_that_of_the_logit_beside_it(
+    data: InteractionsDataModule, tmp_path: Path, precision: Any, model_class: type[BiasedMF]
+) -> None:
+    model = model_class(data.num_users, data.num_items, init_std=1.0)
+    writer = PredictionWriter(str(tmp_path / "p.csv"), logits=True)
+    quiet_trainer(precision=precision, callbacks=[writer]).predict(model, datamodule=data, return_predictions=False)
+    table = pd.read_csv(tmp_path / "p.csv")
+    logit = torch.tensor(table["logit"].to_numpy(), dtype=torch.float32)
+    assert table["probability"].to_numpy() == pytest.approx(torch.sigmoid(logit).numpy(), rel=1e-6)
+    assert torch.equal(logit, logit.bfloat16().float()) == (precision != "32-true")
+    assert "logit_step" not in vars(model)
+    assert getattr(model, "computed", 3) == 3  # batches
 
 
 def test_a_model_that_diverged_writes_nothing(data: InteractionsDataModule, tmp_path: Path) -> None:

@@ -142,3 +142,14 @@ def test_gate_values_reach_the_logger_once_an_epoch(tmp_path: Path) -> None:
     shared = ["gate/layer_0/shared/" + each for each in ("click_specific_0", "cart_specific_0", "shared_0")]
     assert gates[shared].sum(axis=1).to_numpy() == pytest.approx([1.0, 1.0])
     assert not any("layer_1/shared" in name for name in gates)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+def test_half_precision_predicts_as_many_probabilities_as_it_has_logits(precision: str) -> None:
+    model = build(SharedBottom, tower_dims=())
+    trainer = quiet_trainer(precision=precision)
+    (probability,) = trainer.predict(model, loader(planted(128)))
+    assert probability.dtype == torch.float32
+    model.predict_step = model.logit_step
+    (logit,) = trainer.predict(model, loader(planted(128)))
+    assert torch.equal(probability, torch.sigmoid(logit.float()))
