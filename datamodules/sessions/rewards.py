@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from lightning_modules.utilities.serialization import Described
@@ -37,7 +38,8 @@ class LogLossReward(Reward):
 
     def __call__(self, action: Tensor, label: Tensor) -> Tensor:
         """Return the reward of every row and task; see :class:`Reward`."""
-        action = action.clamp(_MARGIN, 1 - _MARGIN)
+        # In bfloat16 the upper bound would be 1, and the reward infinite or not a number.
+        action = action.to(torch.promote_types(action.dtype, torch.float32)).clamp(_MARGIN, 1 - _MARGIN)
         return label * action.log() + (1 - label) * (-action).log1p()
 
 

@@ -13,6 +13,7 @@ from callbacks.scalar_layout import Layout, ScalarLayout
 from datamodules.batches import ImpressionBatch
 from datamodules.sessions.rewards import Reward
 from datamodules.sessions.transitions import Transition
+from lightning_modules.agents.actions import actions_of
 from lightning_modules.agents.diagnostics import ConstantWarning, EpochObservation, FiniteWatch
 from lightning_modules.agents.metrics import SessionScore
 from lightning_modules.agents.replay_buffer import ReplayBuffer
@@ -73,7 +74,7 @@ class Agent(Exportable, ResumableTraining, pl.LightningModule):
 
     def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the action: int64 [n, fields], float [n, features] -> probabilities, float [n, tasks]."""
-        return torch.sigmoid(self.actor(categorical, numerical))
+        return actions_of(self.actor(categorical, numerical))
 
     def configure_callbacks(self) -> list[Callback]:
         """Return what puts the curves of an agent on common charts in TensorBoard."""
@@ -119,7 +120,7 @@ class Agent(Exportable, ResumableTraining, pl.LightningModule):
     def _play(self, batch: ImpressionBatch) -> None:
         logit = self.logit_step(batch)
         self.metrics.update(logit, batch.label, batch.session, batch.user)
-        self.score.update(self.reward(torch.sigmoid(logit), batch.label), batch.session)
+        self.score.update(self.reward(actions_of(logit), batch.label), batch.session)
 
     def _log_metrics(self, split: str) -> None:
         for name, value in (self.metrics.compute() | self.score.compute()).items():

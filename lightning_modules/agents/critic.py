@@ -48,7 +48,7 @@ def first_layer(
     # The bias as one more column saves a pass over the outputs.
     numbers = torch.cat([numerical, action.unsqueeze(1), torch.ones_like(action).unsqueeze(1)], dim=1)
     if embedding.table is None:
-        return linear(numbers, weight)
+        return linear(numbers.to(weight.dtype), weight)
     outputs = field_linear(embedding.table.weight, fields, lookup, table_gradient)
     # Operations in place are left to themselves in mixed precision.
     return outputs.addmm_(numbers.to(outputs.dtype), weight.T.to(outputs.dtype))

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from datamodules.sessions.transitions import Transition
+from lightning_modules.agents.actions import actions_of
 from lightning_modules.agents.actor_critic import ActorCritic, ActorLoss
 from lightning_modules.agents.settings import AgentSettings
 from lightning_modules.multitask import MultiTaskModel
@@ -53,7 +53,7 @@ class DDPG(ActorCritic):
 
     def next_value(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the targets' value of what the actor's target does next, float [n, tasks]."""
-        action = torch.sigmoid(self.actor_target(categorical, numerical))
+        action = actions_of(self.actor_target(categorical, numerical))
         value: Tensor = self.critics_target(categorical, numerical, action)
         return value
 

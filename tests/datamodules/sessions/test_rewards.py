@@ -42,3 +42,12 @@ def test_rewards_are_never_positive_and_greatest_at_the_label(name: str) -> None
 def test_unknown_reward() -> None:
     with pytest.raises(ValueError, match="no reward 'mse'; choose log_loss or absolute_error"):
         reward_function("mse")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_log_loss_is_finite_in_half_precision(dtype: torch.dtype) -> None:
+    action = torch.tensor([0.0, 0.0, 0.999, 0.999, 1.0, 1.0], dtype=dtype)
+    reward = reward_function("log_loss")(action, torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0, 1.0], dtype=dtype))
+    assert reward.dtype == torch.float32
+    assert (reward >= math.log(1e-4) - 1e-3).all()
+    assert (reward < 0).all()
