@@ -127,10 +127,16 @@ class ActorCritic(Agent, ABC):
     def configure_optimizers(self) -> list[Optimizer]:
         """Return the optimizer of all critics and, unless it is frozen, that of the actor."""
         critics = [parameter for critics, _ in self.critic_pairs() for parameter in critics.parameters()]
-        optimizers: list[Optimizer] = [Adam(critics, lr=self.settings.critic_lr, fused=True)]
+        fused = not self._clips_scaled_gradients()
+        optimizers: list[Optimizer] = [Adam(critics, lr=self.settings.critic_lr, fused=fused)]
         if not self.settings.actor_frozen:
-            optimizers.append(Adam(self.actor.parameters(), lr=self.settings.actor_lr, fused=True))
+            optimizers.append(Adam(self.actor.parameters(), lr=self.settings.actor_lr, fused=fused))
         return optimizers
+
+    def _clips_scaled_gradients(self) -> bool:
+        """Return whether gradients of half precision are clipped; a fused step would unscale them only afterwards."""
+        scaler = None if self._trainer is None else getattr(self._trainer.precision_plugin, "scaler", None)
+        return scaler is not None and self.settings.gradient_clip_val is not None
 
     def on_train_start(self) -> None:
         """Begin or go on as every agent does; warn where the training is too short for the actor to be updated."""
@@ -203,11 +209,13 @@ class ActorCritic(Agent, ABC):
     def _step(self, optimizer: Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
         self.manual_backward(loss)
-        if self.settings.gradient_clip_val is not None:
-            self.clip_gradients(
-                optimizer, gradient_clip_val=self.settings.gradient_clip_val, gradient_clip_algorithm="norm"
-            )
         optimizer.step()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip the gradients, which are no longer scaled here where half precision scales them."""
+        largest = self.settings.gradient_clip_val
+        if largest is not None:
+            self.clip_gradients(optimizer, gradient_clip_val=largest, gradient_clip_algorithm="norm")
 
     def _update_targets(self) -> None:
         pairs: list[tuple[nn.Module, nn.Module]] = [*self.critic_pairs()]
