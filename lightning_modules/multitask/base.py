@@ -28,8 +28,9 @@ class MultiTaskModel(TrainedModule):
     Trains on one loss for all tasks or on one a task, weighted by a task weighting. ``self.loss`` may be replaced
     at any time, by a loss or by a ``ModuleList`` of one a task. Logs ``train/loss`` and ``train/loss/<task>`` once an
     epoch; where there is a logger, also ``train/loss_step`` every ``log_every_n_steps`` steps and, once an epoch, what
-    its parts keep for that (:class:`EpochStatistics`), such as the mean weights of all gates. ``val/...`` and
-    ``test/...`` hold every metric of :class:`MultiTaskMetrics`.
+    its parts keep for that (:class:`EpochStatistics`), such as the mean weights of all gates; not of an epoch that was
+    resumed halfway, of which they know the rest alone. ``val/...`` and ``test/...`` hold every metric of
+    :class:`MultiTaskMetrics`.
 
     Args:
         field_sizes: Number of indices of every categorical field, that of unknown values included.
@@ -53,6 +54,7 @@ class MultiTaskModel(TrainedModule):
     loss: Loss | nn.ModuleList
     weighting: TaskWeighting
     metrics: MultiTaskMetrics
+    _is_whole_epoch = True
 
     def __init__(
         self,
@@ -154,6 +156,8 @@ class MultiTaskModel(TrainedModule):
     def on_train_start(self) -> None:
         """Start the statistics of the epoch."""
         super().on_train_start()
+        # Checkpoints hold the epoch's mean loss, and not what the parts keep.
+        self._is_whole_epoch = not self._epoch_loss.count
         for part in self._parts_with_statistics():
             part.reset()
 
@@ -168,9 +172,10 @@ class MultiTaskModel(TrainedModule):
 
     def _log_statistics(self) -> None:
         for part in self._parts_with_statistics():
-            if self.trainer.loggers:
+            if self.trainer.loggers and self._is_whole_epoch:
                 self.log_dict(dict(part.statistics()), sync_dist=True, batch_size=1)
             part.reset()
+        self._is_whole_epoch = True
 
     def _parts_with_statistics(self) -> list[EpochStatistics]:
         return [module for module in self.modules() if isinstance(module, EpochStatistics)]

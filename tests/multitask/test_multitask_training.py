@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.optim import SGD, Adam
 
+from callbacks import LastCheckpoint
 from lightning_modules.layers import Gates
 from lightning_modules.losses import BCE, MSE, Focal, FormulaLoss, Loss
 from lightning_modules.multitask import (
@@ -142,6 +143,38 @@ def test_gate_values_reach_the_logger_once_an_epoch(tmp_path: Path) -> None:
     shared = ["gate/layer_0/shared/" + each for each in ("click_specific_0", "cart_specific_0", "shared_0")]
     assert gates[shared].sum(axis=1).to_numpy() == pytest.approx([1.0, 1.0])
     assert not any("layer_1/shared" in name for name in gates)
+
+
+class Interrupted(pl.Callback):
+    """Ends a training in the middle of its first epoch."""
+
+    def on_train_batch_end(self, *arguments: Any) -> None:
+        if arguments[4] == 1:
+            raise RuntimeError("interrupted")
+
+
+def test_an_epoch_resumed_halfway_has_no_gate_values_and_all_others_have(tmp_path: Path) -> None:
+    def fit(name: str, *callbacks: pl.Callback, resumed: Path | None = None) -> pd.DataFrame:
+        logger = pl.loggers.CSVLogger(tmp_path, name=name)
+        trainer = quiet_trainer(max_epochs=2, logger=logger, enable_checkpointing=True, callbacks=[*callbacks])
+        trainer.fit(build(PLE), loader(planted(512)), ckpt_path=resumed, weights_only=True)
+        return pd.read_csv(Path(logger.log_dir) / "metrics.csv").dropna(subset=["train/loss"])
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        fit("stopped", last := LastCheckpoint(every_n_train_steps=1), Interrupted())
+    half = fit("resumed", resumed=last.path)
+    gates = half[[name for name in half if name.startswith("gate/")]]
+    assert gates.notna().all(axis=1).tolist() == [False, True]
+    whole = fit("resumed at the end of an epoch", resumed=_checkpoint_of_an_epoch(tmp_path))
+    assert whole[gates.columns].notna().all(axis=1).tolist() == [True]
+
+
+def _checkpoint_of_an_epoch(folder: Path) -> Path:
+    last = LastCheckpoint()
+    logger = pl.loggers.CSVLogger(folder, name="whole")
+    trainer = quiet_trainer(max_epochs=1, logger=logger, enable_checkpointing=True, callbacks=[last])
+    trainer.fit(build(PLE), loader(planted(512)))
+    return last.path
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
