@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor
 
+from lightning_modules.core.precision import at_least_single
+
 
 def actions_of(logit: Tensor) -> Tensor:
     """Return the probabilities of logits, in single precision at least, in the shape of the logits.
 
     In bfloat16 every probability above .998 is 1, whose logarithm of the rest is infinite.
     """
-    return torch.sigmoid(logit.to(torch.promote_types(logit.dtype, torch.float32)))
+    return torch.sigmoid(at_least_single(logit))

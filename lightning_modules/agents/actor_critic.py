@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, Optimizer
 
 from datamodules.sessions.rewards import reward_function
@@ -127,16 +129,10 @@ class ActorCritic(Agent, ABC):
     def configure_optimizers(self) -> list[Optimizer]:
         """Return the optimizer of all critics and, unless it is frozen, that of the actor."""
         critics = [parameter for critics, _ in self.critic_pairs() for parameter in critics.parameters()]
-        fused = not self._clips_scaled_gradients()
-        optimizers: list[Optimizer] = [Adam(critics, lr=self.settings.critic_lr, fused=fused)]
+        optimizers: list[Optimizer] = [Adam(critics, lr=self.settings.critic_lr, fused=True)]
         if not self.settings.actor_frozen:
-            optimizers.append(Adam(self.actor.parameters(), lr=self.settings.actor_lr, fused=fused))
+            optimizers.append(Adam(self.actor.parameters(), lr=self.settings.actor_lr, fused=True))
         return optimizers
-
-    def _clips_scaled_gradients(self) -> bool:
-        """Return whether gradients of half precision are clipped; a fused step would unscale them only afterwards."""
-        scaler = None if self._trainer is None else getattr(self._trainer.precision_plugin, "scaler", None)
-        return scaler is not None and self.settings.gradient_clip_val is not None
 
     def on_train_start(self) -> None:
         """Begin or go on as every agent does; warn where the training is too short for the actor to be updated."""
@@ -178,7 +174,7 @@ class ActorCritic(Agent, ABC):
         if self.updates % self.settings.soft_update_freq == 0:
             self._update_targets()
 
-    def _update_critics(self, rows: Transition, optimizer: Optimizer) -> None:
+    def _update_critics(self, rows: Transition, optimizer: LightningOptimizer) -> None:
         with torch.no_grad():
             target = self._target(rows)
             weight = class_balancing_weights(rows.label) if self.settings.ips else torch.ones((), device=self.device)
@@ -200,22 +196,25 @@ class ActorCritic(Agent, ABC):
         target[going_on] += self.settings.gamma * value
         return target
 
-    def _update_actor(self, rows: Transition, optimizer: Optimizer) -> None:
+    def _update_actor(self, rows: Transition, optimizer: LightningOptimizer) -> None:
         with frozen(self.critics):
             loss = self.actor_loss(rows)
         self._step(optimizer, loss.total)
         self._observation.add_actor(loss.total.detach(), loss.bc_loss)
 
-    def _step(self, optimizer: Optimizer, loss: Tensor) -> None:
+    def _step(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
         self.manual_backward(loss)
+        if self.settings.gradient_clip_val is not None:
+            self._clip(optimizer, self.settings.gradient_clip_val)
         optimizer.step()
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip the gradients, which are no longer scaled here where half precision scales them."""
-        largest = self.settings.gradient_clip_val
-        if largest is not None:
-            self.clip_gradients(optimizer, gradient_clip_val=largest, gradient_clip_algorithm="norm")
+    def _clip(self, optimizer: LightningOptimizer, largest: float) -> None:
+        """Clip the gradients, which half precision may have scaled; Lightning clips none that a fused step unscales."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            scaler.unscale_(optimizer.optimizer)
+        clip_grad_norm_([each for group in optimizer.param_groups for each in group["params"]], largest)
 
     def _update_targets(self) -> None:
         pairs: list[tuple[nn.Module, nn.Module]] = [*self.critic_pairs()]
