@@ -92,20 +92,22 @@ class ActorCritic(Agent, ABC):
         self.critics, self.critics_target = self.new_critics()
 
     def _make_actors(self, stored: StoredActor) -> None:
-        """Make the actor, its target and its reference, of the same weights."""
+        """Make the actor, its target and its reference, of the same weights and in evaluation mode."""
         self.actor = build_actor(stored)
         weights = self.actor.state_dict()
         self.actor_target, self.reference = (build_actor(stored._replace(weights=weights)) for _ in range(2))
         self.actor.requires_grad_(not self.settings.actor_frozen)
         for fixed in (self.actor_target, self.reference):
             fixed.requires_grad_(False)
+        for each in (self.actor, self.actor_target, self.reference):
+            each.eval()
 
     def new_critics(self) -> tuple[Critics, Critics]:
         """Return critics whose embeddings start from the actor's where the sizes are the same, and their target."""
         critics, target = (Critics(*self._inputs, **self.settings.critic_options()) for _ in range(2))
         critics.start_from(self.actor.shared_embedding())
         target.load_state_dict(critics.state_dict())
-        return reuse_gradients(critics), target.requires_grad_(False)
+        return reuse_gradients(critics), target.requires_grad_(False).eval()
 
     def critic_pairs(self) -> list[tuple[Critics, Critics]]:
         """Return all critics, each with its target."""

@@ -194,3 +194,19 @@ def test_a_description_that_fits_no_model_is_refused() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             agent(DDPG, actor=actor)
+
+
+@EVERY_AGENT
+def test_an_actor_is_in_evaluation_mode_before_any_training(kind: type[ActorCritic], tmp_path: Path) -> None:
+    model = SharedBottom((12, 5), 2, TASKS, **SIZES).eval()
+    module = agent(kind, actor=model)
+    rows = impressions()
+    with torch.no_grad():
+        assert torch.equal(
+            module(rows.categorical, rows.numerical), torch.sigmoid(model(rows.categorical, rows.numerical))
+        )
+    fitted(module, SaveAt(tmp_path / "agent.ckpt", 0, 1))
+    for made in (agent(kind), kind.load_from_checkpoint(tmp_path / "agent.ckpt", weights_only=True)):
+        targets = [target for _, target in made.critic_pairs()]
+        assert not any(each.training for each in (made.actor, made.actor_target, made.reference, *targets))
+        assert all(critics.training for critics, _ in made.critic_pairs())
