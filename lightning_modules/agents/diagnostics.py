@@ -158,12 +158,10 @@ class IdleActorWarning:
         if self._warned or settings.actor_frozen or settings.actor_updates(updates):
             return
         self._warned = True
-        happens = (
-            "the actor was not updated: there were" if ended else "the actor will not be updated: there are at most"
-        )
+        happens = "was not updated: there were" if ended else "will not be updated: there are at most"
         rank_zero_warn(
             f"the actor {happens} {updates} updates of the critics, and its first one comes at number "
-            f"{settings.init_training_step + settings.actor_update_freq}. Set init_training_step, which is "
-            f"{settings.init_training_step}, to fewer updates (--model.init_training_step), train longer, or set "
-            "actor_frozen to true if the critics alone are to learn"
+            f"{settings.init_training_step + settings.actor_update_freq}. Set the agent's init_training_step, which is "
+            f"{settings.init_training_step}, to fewer updates, train longer, or set actor_frozen to true if "
+            "the critics alone are to learn"
         )
