@@ -73,6 +73,7 @@ def run_polish(
                 model=type(model).__name__,
                 max_epochs=trainer_recipe["max_epochs"],
                 validate_every=trainer_recipe.get("check_val_every_n_epoch") or 1,
+                limits=_limits(trainer_recipe),
             ).report()
             report.write(root)
             write_results(root, report)
@@ -90,6 +91,12 @@ def _multi_task(
             f"{type(datamodule).__name__}; for instance --model ESMM --data KuaiRand"
         )
     return model, datamodule
+
+
+def _limits(recipe: Mapping[str, Any]) -> list[str]:
+    """Return the options of the Trainer that limit a training."""
+    given = [name for name in ("max_epochs", "max_steps", "max_time") if recipe.get(name) not in (None, -1)]
+    return given or ["max_epochs"]
 
 
 def _open(root: Path, impressions: ImpressionsDataModule, save_config: Callable[[Path], None]) -> PolishRecords:

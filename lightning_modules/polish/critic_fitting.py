@@ -16,6 +16,7 @@ from lightning_modules.agents.replay_buffer import ReplayBuffer
 from lightning_modules.agents.task_critics import load_critics
 from lightning_modules.multitask.base import MultiTaskModel
 from lightning_modules.training.quiet import quiet_training
+from lightning_modules.training.random_numbers import seed_random_numbers
 from lightning_modules.training.shared_run import SharedRun
 from lightning_modules.training.trainers import fit, quiet_trainer
 from lightning_modules.utilities.files import replace_file
@@ -25,6 +26,8 @@ LEAST_SPREAD = 1e-4
 _ROWS, _CHUNK = 65_536, 8_192
 #: Options that Lightning refuses under manual optimization; agents have an option for clipping instead.
 _AUTOMATIC_OPTIMIZATION = ("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
+#: Options that say how long models are trained; critics have a number of epochs of their own.
+_LENGTHS = ("max_steps", "max_time", "min_epochs", "min_steps")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class CriticFitting:
     Args:
         agent: Makes the agent of its actor, a model or the checkpoint of one.
         impressions: The data whose sessions it learns from.
-        recipe: Arguments of the Trainer; its callbacks and its options of gradients are for models and left out.
+        recipe: Arguments of the Trainer; its callbacks, its options of gradients and its limits are for models and left
+            out.
         epochs: Passes over the logged sessions.
         rows: Logged rows that the agent acts on in each update.
     """
@@ -67,10 +71,10 @@ class CriticFitting:
             checkpoint: File to write, two folders below the polish, whose TensorBoard run gets the curves.
         """
         with quiet_training():
-            torch.manual_seed(seed)
+            seed_random_numbers(seed)
             agent = self.agent(str(actor))
             trainer = self._trainer(checkpoint)
-            torch.manual_seed(seed)
+            seed_random_numbers(seed)
             fit(trainer, agent, self._sessions())
             # The agent is not trained further, and the replay buffer would be nearly all of the file.
             agent.replay = ReplayBuffer(agent.settings.memory_size)
@@ -80,7 +84,8 @@ class CriticFitting:
         return SessionsDataModule(self.impressions, batch_size=self.rows)
 
     def _trainer(self, checkpoint: Path) -> pl.Trainer:
-        recipe = {name: value for name, value in self.recipe.items() if name not in _AUTOMATIC_OPTIMIZATION}
+        left_out = (*_AUTOMATIC_OPTIMIZATION, *_LENGTHS)
+        recipe = {name: value for name, value in self.recipe.items() if name not in left_out}
         return quiet_trainer(recipe, [], without=(Callback,), max_epochs=self.epochs, logger=SharedRun(checkpoint))
 
 

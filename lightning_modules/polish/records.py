@@ -14,8 +14,9 @@ from lightning_modules.polish.training import Tested
 from lightning_modules.training.predictions import load_scores, refuse_rounded, save_scores
 from lightning_modules.utilities.files import replace_file
 
-_KINDS: Mapping[str, Callable[[str], Any]] = {"arm": str, "seed": int, "epoch": int}
-_NEEDED = (*_KINDS, "seconds")
+_KINDS: Mapping[str, Callable[[str], Any]] = {"arm": str, "seed": int, "epoch": int, "limited": str}
+_NEEDED = ("arm", "seed", "epoch", "seconds")
+_LIMITED = {True: "yes", False: "no"}
 
 
 class PolishRecords:
@@ -70,7 +71,8 @@ class PolishRecords:
         if tested.logit is not None:
             save_scores(self._predictions(arm, seed), {"test": tested.logit})
         metrics = {metric_column(name): value for name, value in tested.metrics.items()}
-        row = {"arm": arm, "seed": seed, "epoch": tested.epoch, "seconds": round(tested.seconds, 3), **metrics}
+        training = {"epoch": tested.epoch, "seconds": round(tested.seconds, 3), "limited": _LIMITED[tested.limited]}
+        row = {"arm": arm, "seed": seed, **training, **metrics}
         self._rows = [*(each for each in self._rows if each is not self._row(arm, seed)), row]
         table = pd.DataFrame(self._rows)
         replace_file(self.root / "results.csv", lambda path: table.to_csv(path, index=False))

@@ -1,9 +1,9 @@
 """Evaluates the trained models of a polish: differences to the control, remarks, and the report of them."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 
 from datamodules import ImpressionsDataModule
@@ -30,6 +30,7 @@ class PolishResults:
         model: Name of the model.
         max_epochs: The most epochs of the base model and of those trained from scratch; None or -1 for any number.
         validate_every: Epochs from one validation to the next.
+        limits: The Trainer's options that may have ended a training.
     """
 
     settings: PolishSettings
@@ -40,6 +41,7 @@ class PolishResults:
     model: str
     max_epochs: int | None
     validate_every: int = 1
+    limits: Sequence[str] = ("max_epochs",)
 
     def report(self) -> PolishReport:
         """Compare all arms with the control on the same resamples of the test sessions.
@@ -103,14 +105,21 @@ class PolishResults:
     def _on_unfinished(self) -> Iterator[str]:
         arms = [BASE, *(arm.name for arm in self.arms if not arm.fine_tuned)]
         results = self.records.results(arms, self.seeds)
-        waited = self.settings.patience * self.validate_every
-        last = math.inf if self.max_epochs in (None, -1) else self.max_epochs - waited
-        unfinished = results.loc[results["epoch"] > last, "arm"].unique()
+        unfinished = results.loc[[self._is_unfinished(row) for _, row in results.iterrows()], "arm"].unique()
         if len(unfinished):
+            limits = " or ".join(f"trainer.{limit}" for limit in self.limits)
             yield (
-                f"ended by trainer.max_epochs before {self.settings.monitor} had stopped getting better, for one seed "
+                f"ended by {limits} before {self.settings.monitor} had stopped getting better, for one seed "
                 f"at least: {'; '.join(unfinished)}"
             )
+
+    def _is_unfinished(self, row: pd.Series) -> bool:
+        limited = row.get("limited")
+        if limited in ("yes", "no"):
+            return bool(row["epoch"]) and limited == "yes"
+        # Of a polish that an earlier version has begun.
+        waited = self.settings.patience * self.validate_every
+        return self.max_epochs not in (None, -1) and row["epoch"] > self.max_epochs - waited
 
     def _setup(self, rows: ImpressionBatch) -> str:
         settings, rate = self.settings, self.settings.fine_tuning_learning_rate

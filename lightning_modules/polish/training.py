@@ -28,12 +28,14 @@ class Tested:
         logit: Logits of the test rows, float [n, tasks]; None if there is no model.
         epoch: The best epoch, counted from 1; 0 if there is none.
         seconds: Wall time of the training.
+        limited: Whether a limit of the Trainer ended a training that early stopping was to end.
     """
 
     metrics: Mapping[str, float]
     logit: torch.Tensor | None
     epoch: int
     seconds: float
+    limited: bool = False
 
 
 class PolishTraining:
@@ -107,7 +109,14 @@ class PolishTraining:
             replace_file(checkpoint, lambda path: trainer.save_checkpoint(path, weights_only=True))
             (test,) = trainer.test(model, datamodule=self.datamodule, verbose=False)
             logit = scores(trainer, model, self.datamodule.test_dataloader()).score
-        return Tested({**convergence.validation_metrics, **test}, logit, convergence.best.epoch, seconds)
+        metrics = {**convergence.validation_metrics, **test}
+        return Tested(metrics, logit, convergence.best.epoch, seconds, _is_limited(convergence))
+
+
+def _is_limited(convergence: ConvergenceTrainer) -> bool:
+    # Early stopping also ends a training whose metric is no longer finite, without having waited.
+    stopping = convergence.stopping
+    return stopping is not None and not convergence.converged and not stopping.stopped_epoch
 
 
 def _check_trainer(trainer: pl.Trainer, epochs: int) -> None:

@@ -268,6 +268,20 @@ def test_a_training_that_is_cut_short_is_told_of(whole: SmallPolish, tmp_path: P
     assert "take more seeds" in remark
 
 
+def test_a_limit_of_steps_shortens_models_and_not_critics(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"seeds": 1, "variants": ["minus_q"], "from_scratch": False, "agent_epochs": 4}
+    short = polish(tmp_path / "run", **given, recipe={"max_epochs": 20, "max_steps": 12})
+    remarks = short.run(save).remarks
+    assert remarks[-1] == (
+        "ended by trainer.max_epochs or trainer.max_steps before val/auc had stopped getting better, for one seed at "
+        "least: base"
+    )
+    assert len(curve(tmp_path / "run", "critics/seed_5/train/critic_loss")) == 4
+    # Of an earlier version, which did not note what ended a training.
+    results(tmp_path / "run").drop(columns="limited").to_csv(tmp_path / "run" / "results.csv", index=False)
+    assert short.run(save).remarks == remarks[:-1]
+
+
 def test_options_that_agents_refuse_do_not_reach_them(tmp_path: Path) -> None:
     recipe = {"gradient_clip_val": 1.0, "accumulate_grad_batches": 2, "max_epochs": 1}
     report = polish(tmp_path / "run", recipe=recipe, seeds=1, variants=["minus_q"], weightings=[]).run(save)
