@@ -11,8 +11,8 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from callbacks.table_files import CsvFile, ParquetFile, TableFile
-from lightning_modules.statistics.ranking import scores_of
 from lightning_modules.utilities.files import full_disk_named, replaceable
+from lightning_modules.utilities.precision import at_least_single
 from lightning_modules.utilities.serialization import refuse_non_finite
 
 
@@ -198,7 +198,7 @@ class _KeptLogits:
                 self._keep(batch)
         logit, self._logit = self._logit, None
         assert logit is not None
-        return scores_of(logit)
+        return at_least_single(logit.detach())
 
     def close(self) -> None:
         """Leave the model as it was."""

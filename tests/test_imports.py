@@ -21,7 +21,7 @@ ALLOWED = {
     "optimizers": {"utilities"},
     "core": {"utilities", "losses", "optimizers", "datamodules"},
     "layers": {"utilities", "core"},
-    "recommenders": {"statistics", "losses", "optimizers", "core", "layers", "datamodules"},
+    "recommenders": {"utilities", "statistics", "losses", "optimizers", "core", "layers", "datamodules"},
     "multitask": {"utilities", "statistics", "losses", "core", "layers", "datamodules", "callbacks"},
     "agents": {"utilities", "losses", "core", "layers", "multitask", "datamodules", "callbacks"},
     "populations": {"utilities", "statistics", "losses", "optimizers", "core", "layers", "recommenders", "datamodules"},

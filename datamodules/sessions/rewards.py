@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor
 
+from lightning_modules.utilities.precision import at_least_single
 from lightning_modules.utilities.serialization import Described
 
 RewardName = Literal["log_loss", "absolute_error"]
@@ -39,7 +39,7 @@ class LogLossReward(Reward):
     def __call__(self, action: Tensor, label: Tensor) -> Tensor:
         """Return the reward of every row and task; see :class:`Reward`."""
         # In bfloat16 the upper bound would be 1, and the reward infinite or not a number.
-        action = action.to(torch.promote_types(action.dtype, torch.float32)).clamp(_MARGIN, 1 - _MARGIN)
+        action = at_least_single(action).clamp(_MARGIN, 1 - _MARGIN)
         return label * action.log() + (1 - label) * (-action).log1p()
 
 

@@ -13,7 +13,6 @@ from callbacks.scalar_layout import Layout, ScalarLayout
 from datamodules.batches import ImpressionBatch
 from datamodules.sessions.rewards import Reward
 from datamodules.sessions.transitions import Transition
-from lightning_modules.agents.actions import actions_of
 from lightning_modules.agents.diagnostics import ConstantWarning, EpochObservation, FiniteWatch
 from lightning_modules.agents.metrics import SessionScore
 from lightning_modules.agents.replay_buffer import ReplayBuffer
@@ -22,6 +21,7 @@ from lightning_modules.core.resumption import ResumableTraining
 from lightning_modules.core.trained_module import note_how_to_rebuild
 from lightning_modules.multitask import MultiTaskMetrics, MultiTaskModel
 from lightning_modules.multitask.metrics import VALIDATION_CHARTS
+from lightning_modules.utilities.precision import probability_of
 
 #: What an agent logs; its actor has the metrics of a multi-task model.
 LAYOUT: Layout = {
@@ -74,7 +74,7 @@ class Agent(Exportable, ResumableTraining, pl.LightningModule):
 
     def forward(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the action: int64 [n, fields], float [n, features] -> probabilities, float [n, tasks]."""
-        return actions_of(self.actor(categorical, numerical))
+        return probability_of(self.actor(categorical, numerical))
 
     def configure_callbacks(self) -> list[Callback]:
         """Return what puts the curves of an agent on common charts in TensorBoard."""
@@ -120,7 +120,7 @@ class Agent(Exportable, ResumableTraining, pl.LightningModule):
     def _play(self, batch: ImpressionBatch) -> None:
         logit = self.logit_step(batch)
         self.metrics.update(logit, batch.label, batch.session, batch.user)
-        self.score.update(self.reward(actions_of(logit), batch.label), batch.session)
+        self.score.update(self.reward(probability_of(logit), batch.label), batch.session)
 
     def _log_metrics(self, split: str) -> None:
         for name, value in (self.metrics.compute() | self.score.compute()).items():

@@ -7,11 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.agents.actions import actions_of
 from lightning_modules.agents.model_inputs import Inputs
 from lightning_modules.agents.stored_critics import AgentValues
 from lightning_modules.core.epoch_statistics import EpochStatistics, RowSample
 from lightning_modules.losses import BCE, Loss
+from lightning_modules.utilities.precision import probability_of
 
 Variant = Literal["one_minus_q", "constant", "label_q", "minus_q"]
 
@@ -127,7 +127,7 @@ class CriticWeightedLoss(EpochStatistics, Loss):
         weigh = _WEIGHTS.get(self.variant)
         if weigh is None:
             return torch.ones_like(label, dtype=torch.float32)
-        value = self._critics.values(categorical, numerical, actions_of(logit.detach()))
+        value = self._critics.values(categorical, numerical, probability_of(logit.detach()))
         return weigh(value, label.float(), self.polish_lambda)
 
     def reset(self) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 from torch import Tensor
 
 from datamodules.sessions.transitions import Transition
-from lightning_modules.agents.actions import actions_of
 from lightning_modules.agents.actor_critic import ActorCritic, ActorLoss
 from lightning_modules.agents.settings import AgentSettings
 from lightning_modules.multitask import MultiTaskModel
+from lightning_modules.utilities.precision import probability_of
 
 
 class DDPG(ActorCritic):
@@ -53,7 +53,7 @@ class DDPG(ActorCritic):
 
     def next_value(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the targets' value of what the actor's target does next, float [n, tasks]."""
-        action = actions_of(self.actor_target(categorical, numerical))
+        action = probability_of(self.actor_target(categorical, numerical))
         value: Tensor = self.critics_target(categorical, numerical, action)
         return value
 

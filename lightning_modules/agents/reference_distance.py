@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from datamodules.sessions.transitions import Transition
-from lightning_modules.agents.actions import actions_of
 from lightning_modules.multitask import MultiTaskModel
+from lightning_modules.utilities.precision import probability_of
 
 DistanceName = Literal["actions", "parameters"]
 #: Takes the actor, its reference, the rows and the actor's actions there, float [n, tasks]; returns one number.
@@ -30,7 +30,7 @@ def distance_by_name(name: DistanceName) -> Distance:
 def action_distance(actor: MultiTaskModel, reference: MultiTaskModel, rows: Transition, action: Tensor) -> Tensor:  # noqa: ARG001
     """Return the mean squared difference of the actions, which is one of probabilities."""
     with torch.no_grad():
-        expected = actions_of(reference(rows.categorical, rows.numerical))
+        expected = probability_of(reference(rows.categorical, rows.numerical))
     return (action - expected).square().mean()
 
 

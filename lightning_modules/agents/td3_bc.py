@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from datamodules.sessions.transitions import Transition
-from lightning_modules.agents.actions import actions_of
 from lightning_modules.agents.actor_critic import ActorCritic, ActorLoss
 from lightning_modules.agents.behaviour_policies import Behaviour, BehaviourName, clipped_noise
 from lightning_modules.agents.settings import AgentSettings
 from lightning_modules.agents.task_critics import Critics
 from lightning_modules.multitask import MultiTaskModel
+from lightning_modules.utilities.precision import probability_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class TD3BC(ActorCritic):
 
     def next_value(self, categorical: Tensor, numerical: Tensor) -> Tensor:
         """Return the smaller of both targets' values of what the actor's target, with noise, does next."""
-        action = actions_of(self.actor_target(categorical, numerical))
+        action = probability_of(self.actor_target(categorical, numerical))
         noise = clipped_noise(action, 0.0, self.settings.policy_noise, self.settings.policy_noise_clip, self.generator)
         noisy = (action + noise).clamp(0, 1)
         lookup = self.critics_target.look_up(categorical)

@@ -14,10 +14,10 @@ from torch.optim import Adam, Optimizer
 from torchmetrics import Metric
 
 from lightning_modules.core.inference import Exportable
-from lightning_modules.core.precision import at_least_single
 from lightning_modules.core.resumption import ResumableTraining
 from lightning_modules.losses import LossObject, Prediction
 from lightning_modules.optimizers import LazyAdam, LazyTable
+from lightning_modules.utilities.precision import at_least_single
 from lightning_modules.utilities.serialization import Described
 
 # Rebuilds a model from plain hyperparameters, its loss included; Lightning allows this one function for that.

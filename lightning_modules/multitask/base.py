@@ -13,13 +13,13 @@ from callbacks.scalar_layout import ScalarLayout
 from datamodules.batches import ImpressionBatch
 from lightning_modules.core.epoch_statistics import EpochStatistics
 from lightning_modules.core.inference import InferenceGraph
-from lightning_modules.core.precision import at_least_single
 from lightning_modules.core.trained_module import TrainedModule
 from lightning_modules.layers import FieldEmbedding
 from lightning_modules.losses import BCE, Loss
 from lightning_modules.multitask.inference import ImpressionGraph
 from lightning_modules.multitask.metrics import LAYOUT, MultiTaskMetrics
 from lightning_modules.multitask.weighting import ConstantWeights, TaskWeighting
+from lightning_modules.utilities.precision import probability_of
 
 
 class MultiTaskModel(TrainedModule):
@@ -194,7 +194,7 @@ class MultiTaskModel(TrainedModule):
 
     def predict_step(self, batch: ImpressionBatch) -> Tensor:
         """Return every task's probability for every row, in single precision at least, shape [n, tasks]."""
-        return torch.sigmoid(at_least_single(self.logit_step(batch)))
+        return probability_of(self.logit_step(batch))
 
     def inference_graph(self) -> InferenceGraph:
         """Return what gives rows of features every task's probability and logit, for other programs."""

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from lightning_modules.core.precision import at_least_single
 from lightning_modules.multitask.weighting import TaskWeighting
+from lightning_modules.utilities.precision import at_least_single
 from lightning_modules.utilities.processes import mean_over_processes
 
 

@@ -16,6 +16,7 @@ from lightning_modules.losses import BCE, Loss
 from lightning_modules.recommenders.inference import PairGraph
 from lightning_modules.recommenders.metrics import RecommenderMetrics
 from lightning_modules.recommenders.top_n_metrics import TopNMetrics
+from lightning_modules.utilities.precision import probability_of
 
 #: Pairs of a user and an item that are scored at a time when a catalogue is ranked.
 PAIRS = 2**17
@@ -156,7 +157,7 @@ class Recommender(TrainedModule):
 
     def predict_step(self, batch: Batch) -> Tensor:
         """Return the probability of label 1 for every row, shape [n]."""
-        return torch.sigmoid(self.logit_step(batch))
+        return probability_of(self.logit_step(batch))
 
     def inference_graph(self) -> InferenceGraph:
         """Return what gives pairs of a user and an item a probability and a logit, for other programs."""

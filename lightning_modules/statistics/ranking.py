@@ -5,13 +5,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_modules.utilities.precision import at_least_single
+
 
 def scores_of(logit: Tensor) -> Tensor:
     """Return the scores that rows are ranked by: logits without a gradient, in single precision at least.
 
     Probabilities of single precision would not do: they are all 1 above a logit of 16.6, and all 0 below -104.
     """
-    return logit.detach().to(torch.promote_types(logit.dtype, torch.float32))
+    return at_least_single(logit.detach())
 
 
 #: Scores of models on rows that are ranked at a time.

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from lightning_modules.agents import DDPG, ActorCritic, NonPositiveCritic
-from lightning_modules.agents.actions import actions_of
+from lightning_modules.utilities.precision import probability_of
 from tests.agents.agent_helpers import AGENTS, TASKS, agent, copied, evaluation_loader, impressions, loader, moved
 from tests.trainer_helpers import quiet_trainer
 
@@ -35,9 +35,9 @@ def sure(kind: type[ActorCritic], **options: Any) -> ActorCritic:
 
 def test_actions_are_probabilities_of_single_precision_at_least() -> None:
     logit = torch.tensor([-9.0, 0.5, 9.0])
-    assert torch.equal(actions_of(logit), torch.sigmoid(logit))
-    assert torch.equal(actions_of(logit.double()), torch.sigmoid(logit.double()))
-    assert torch.equal(actions_of(logit.bfloat16()), torch.sigmoid(logit.bfloat16().float()))
+    assert torch.equal(probability_of(logit), torch.sigmoid(logit))
+    assert torch.equal(probability_of(logit.double()), torch.sigmoid(logit.double()))
+    assert torch.equal(probability_of(logit.bfloat16()), torch.sigmoid(logit.bfloat16().float()))
 
 
 @EVERY_AGENT
