@@ -41,7 +41,7 @@ def encode(splits: Splits, source: object) -> EncodedInteractions:
         source: What to call the data set in messages.
 
     Raises:
-        ValueError: If a table has no rows or lacks an id or a label, or a held-out table is that of training.
+        ValueError: If a table has no rows or lacks an id or a label.
     """
     tables = splits._asdict()
     refuse_empty_splits({name: len(table) for name, table in tables.items()}, source)
