@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,10 +14,10 @@ import yaml
 from lightning_modules.cli.compared_formulas import of_compared_text
 from lightning_modules.cli.handed_over import HandedOver
 from lightning_modules.cli.lossmith_cli import CLI, TrainingParser
+from lightning_modules.cli.named_settings import named_settings
 from lightning_modules.cli.option_values import OfText
 from lightning_modules.cli.running import quiet_libraries
 from lightning_modules.cli.shipped_configs import with_shipped_configs
-from lightning_modules.utilities.untrusted_data import read_settings
 from lossmith.description import IndescribableError, described_data, described_model, plain
 from lossmith.tables import described_table, is_table
 
@@ -154,12 +153,9 @@ def _model_in(config: str | Path | None) -> str | None:
     """Return the class of the model that a configuration file names; ``None`` if it names none or cannot be read."""
     if config is None:
         return None
-    _, path = with_shipped_configs(["--config", str(config)])
-    settings = None
-    # The parser says what is wrong with the file.
-    with suppress(OSError, ValueError):
-        settings = read_settings(Path(path))
-    model = settings.get("model") if isinstance(settings, Mapping) else None
+    # Of what cannot be read the parser says what is wrong.
+    settings = next(named_settings(with_shipped_configs(["--config", str(config)])), None)
+    model = (settings or {}).get("model")
     name = model.get("class_path") if isinstance(model, Mapping) else model
     return name if isinstance(name, str) else None
 

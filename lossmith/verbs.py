@@ -1,7 +1,6 @@
 """``search``, ``compare`` and ``check``: what the verbs of these names do, for Python."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from lightning_modules.compare.report import ComparisonReport
 from lightning_modules.losses import LossObject
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver
 from lightning_modules.search.study import Study
+from lightning_modules.utilities.serialization import is_folder
 from lossmith.session import Data, Model, Request, options_of, trainer_of
 from lossmith.study import SearchStudy
 
@@ -206,7 +206,7 @@ def check(
     given: dict[str, Any] = {**options, "root": None if root is None else str(root)}
     if isinstance(losses, Study):
         given["run"] = str(losses.root)
-    elif isinstance(losses, str | Path) and os.path.isdir(losses):  # Path's own raises where a formula is long
+    elif isinstance(losses, str | Path) and is_folder(losses):
         given["run"] = str(losses)
     else:
         several = [losses] if isinstance(losses, str | Path | LossObject) else [*losses]

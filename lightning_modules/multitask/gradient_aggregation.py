@@ -30,8 +30,8 @@ class GradientAggregation(TaskWeighting):
     all rows; aggregators that draw random numbers draw their own in every process, and DDP averages what they give.
     Strategies that shard parameters (FSDP, DeepSpeed) are not supported, and with a loss scaler ("16-mixed") the
     tasks' gradients are taken unscaled: use "bf16-mixed". In any precision gradients are aggregated in single precision
-    at least. Random aggregators draw from torch's global generator, which
-    ``seed_everything`` seeds; averages that an aggregator keeps begin anew when a training is resumed.
+    at least. Random aggregators draw from torch's global generator, which ``seed_everything`` seeds; averages that an
+    aggregator keeps begin anew when a training is resumed.
 
     Args:
         aggregator: Name of a class of ``torchjd.aggregation``.

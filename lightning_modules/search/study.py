@@ -1,7 +1,6 @@
 """``Study``: the results that a search, finished or not, left in its folder."""
 
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
@@ -27,6 +26,7 @@ from lightning_modules.search.limits import SearchLimits
 from lightning_modules.search.reports.summary import ranking, with_validation
 from lightning_modules.utilities.durations import seconds_of
 from lightning_modules.utilities.messages import shortened
+from lightning_modules.utilities.serialization import is_folder
 from lightning_modules.utilities.untrusted_data import built, read_settings
 
 _SHOWN = 40
@@ -260,8 +260,7 @@ def split_reference(text: str) -> tuple[str, str]:
 
 def named_study(text: str) -> tuple[str, str]:
     """Return the folder of a study, and the place in it if one is named; what is a folder is no reference."""
-    # Path.is_dir raises for what is longer than a file's name may be.
-    return (text, "") if os.path.isdir(text) else split_reference(text)
+    return (text, "") if is_folder(text) else split_reference(text)
 
 
 def settings_of(root: Path) -> Mapping[str, Any]:

@@ -130,6 +130,14 @@ def is_file(path: str | Path) -> bool:
         return False
 
 
+def is_folder(path: str | Path) -> bool:
+    """Return whether there is a folder at a path that may be no path at all, such as a long formula."""
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def reason_of(error: BaseException) -> str:
     """Return the first lines of an error's message, cut where they are long; its class if there are none."""
     if isinstance(error, pickle.UnpicklingError):
