@@ -23,7 +23,7 @@ CONFIG = "configs/search/ml100k_biased_mf.yaml"
 ARMS = {
     "PPO": ["--search.strategy", "PPO"],
     "PPO, a third drawn uniformly": ["--search.strategy", "PPO", "--search.strategy.uniform_share", "0.33"],
-    "PPO, no surrogate": ["--search.strategy", "PPO", "--search.strategy.guidance", "0"],
+    "PPO, no surrogate": ["--search.strategy", "PPO", "--search.strategy.exploration", "null"],
     "REINFORCE": ["--search.strategy", "REINFORCE"],
     "RegularizedEvolution": ["--search.strategy", "RegularizedEvolution"],
     "RandomSearch": ["--search.strategy", "RandomSearch"],

@@ -122,7 +122,7 @@ def main(
         others: Folders of other data, on which the best formula is tried.
         arms: Searches of every strategy, with the seeds 1, 2 and so on; +known after its name begins with known losses.
         alone: Searches of the settings of SL@20, with these seeds.
-        tested: Formulas that are tested, the best on validation.
+        tested: Formulas that are tested, the best on validation; with 0 the report ends with the searches.
         sizes: How much is trained.
         work: Folder of searches and comparisons.
     """
@@ -131,8 +131,6 @@ def main(
     rows = finished_rows(folder / "searches.csv", keys, partial(searching, folder, root, sizes))
     found = pd.DataFrame([row | found_by(study_of(folder, row)) for row in rows])
     best = found.sort_values("validated", ascending=False).drop_duplicates("formula").head(tested)
-    measured = measured_losses(folder, root, best["reference"], sizes)
-    lines = [[name, line_of(name, root, sizes.training_seeds), "-", "-", "-"] for name in LINES]
     parts = [
         f"MF; {sizes.search_dim} dimensions and {sizes.search_negatives} negatives in searches, 64 and "
         f"{sizes.negatives} in comparisons. A search trains {sizes.rounds * sizes.candidates} candidates with "
@@ -142,11 +140,8 @@ def main(
         table(SEARCHED, [searched(row) for row in found.to_dict("records")]),
         "On validation over the sampled softmax, the best finalist of every search:",
         strategy_differences(named_strategies(found), "validated", paired=False),
-        f"On the test rows: every loss is trained with {sizes.trials} settings for at most {sizes.most_epochs} epochs, "
-        f"and tested with {sizes.training_seeds} seeds.",
-        table(["loss", *OVER_BASELINE], [*tested_rows(best, measured), *known(measured), *lines]),
+        *(test_report(folder, root, others, best, sizes) if tested else []),
         *alone_report(folder, root, alone, sizes),
-        *transfer_report(folder, others, best.iloc[0], measured, sizes),
     ]
     write_report(f"top_n_search_{folder.name}", title=f"Searches for a listwise loss on {folder.name}", parts=parts)
 
@@ -181,6 +176,18 @@ def measured_losses(folder: Path, root: str, formulas: Iterable[str], sizes: Siz
     measured = pd.concat(tables)
     # Both have the sampled softmax, trained alike.
     return measured[~measured.index.duplicated()]
+
+
+def test_report(folder: Path, root: str, others: Sequence[str], best: pd.DataFrame, sizes: Sizes) -> list[str]:
+    """Return the parts on the best formulas beside known losses, and on the very best with other data."""
+    measured = measured_losses(folder, root, best["reference"], sizes)
+    lines = [[name, line_of(name, root, sizes.training_seeds), "-", "-", "-"] for name in LINES]
+    return [
+        f"On the test rows: every loss is trained with {sizes.trials} settings for at most {sizes.most_epochs} epochs, "
+        f"and tested with {sizes.training_seeds} seeds.",
+        table(["loss", *OVER_BASELINE], [*tested_rows(best, measured), *known(measured), *lines]),
+        *transfer_report(folder, others, best.iloc[0], measured, sizes),
+    ]
 
 
 def transfer_report(

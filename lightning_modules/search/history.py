@@ -105,7 +105,7 @@ class SearchHistory:
         known[signature[samples.chosen]] = told.masked_fill(lost, -math.inf)
         self._signature_rewards = known
         error = _extended(self._signature_errors, len(known))
-        error[signature[samples.chosen]] = _with_nan(errors or [None] * len(told))
+        error[signature[samples.chosen]] = with_nan(errors or [None] * len(told))
         self._signature_errors = error
         reward = known[signature]
         broken = reward == -math.inf
@@ -157,5 +157,6 @@ def _extended(values: Tensor, count: int) -> Tensor:
     return torch.cat([values, values.new_full((max(0, count - len(values)),), math.nan)])
 
 
-def _with_nan(values: Sequence[float | None]) -> Tensor:
+def with_nan(values: Sequence[float | None]) -> Tensor:
+    """Return values as float64 ``[n]``, nan where there is none."""
     return torch.tensor([math.nan if each is None else each for each in values], dtype=torch.float64)

@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from lightning_modules.losses import LossObject, Numerics, loss_of_formula
 from lightning_modules.losses.formula_losses import DEFAULT_TEMPERATURE
 from lightning_modules.search.answer import Validation
@@ -18,7 +20,7 @@ from lightning_modules.search.contenders import Contenders
 from lightning_modules.search.events import Candidate, RoundSummary, SearchObserver, SearchObservers, SearchProgress
 from lightning_modules.search.finalists import Finalists, best_distinct, lessons_of
 from lightning_modules.search.gradient_scale import GradientScale
-from lightning_modules.search.history import SearchHistory
+from lightning_modules.search.history import SearchHistory, with_nan
 from lightning_modules.search.limits import SearchClock, SearchLimits
 from lightning_modules.search.sampling import Sampler, Samples
 from lightning_modules.search.snapshots import Snapshots, Stateful
@@ -111,6 +113,8 @@ class LossSearch:
             if state is None:
                 self._know_baseline()
             self._train_references()
+            if state is None:
+                self._tell_of_references()
             self._warm_up()
             self.ending = self._ending()
             while not self.ending:
@@ -148,6 +152,21 @@ class LossSearch:
         with closing(self.trials.references(self.references)) as trials:
             for trial in trials:
                 self._add(Candidate.of_trial(trial, self._reward(trial)))
+
+    def _tell_of_references(self) -> None:
+        """Let the strategy learn from the hand-made losses and the baseline, whose rewards are known by now."""
+        trained = [each for each in self.candidates if each.status == "trained"]
+        losses = [self.references[each.formula] for each in trained]
+        values = [(each.reward, each.standard_error) for each in trained]
+        if self.trials.baseline.loss is not None:
+            losses, values = [*losses, self.trials.baseline.loss], [*values, (0.0, 0.0)]
+        if not losses:
+            return
+        gradient = torch.stack([self.sampler.screening.gradient_of(loss) for loss in losses])
+        reward, error = (with_nan(each) for each in zip(*values, strict=True))
+        # Some losses do not depend on what the probe varies.
+        known = gradient.isfinite().all(1) & gradient.any(1)
+        self.strategy.know(gradient[known], reward[known], error[known])
 
     def _warm_up(self) -> None:
         remaining = self.limits.warmup_updates - self.warm_up

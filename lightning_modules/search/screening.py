@@ -145,9 +145,13 @@ class Screening:
         """Return all programs with at least a joint share, and few others; they are not counted as sampled."""
         return self._probe.sieve(programs, self.numerics, least_joint_share)
 
+    def gradient_of(self, loss: LossObject) -> Tensor:
+        """Return the derivatives on the probe of a loss that need not be a program, float64 ``[points]``."""
+        return self._probe.gradient_of(loss)
+
     def take_loss(self, loss: LossObject) -> int:
         """Mark a loss as trained that need not be a formula, and return the number of its signature."""
-        signature = self._signatures.number(self._compared(self._probe.gradient_of(loss)[None]))
+        signature = self._signatures.number(self._compared(self.gradient_of(loss)[None]))
         self._count(signature[:0])
         self.take(signature)
         return int(signature)

@@ -8,6 +8,7 @@ from lightning_modules.losses import Numerics
 from lightning_modules.search.events import SearchObserver, SearchObservers
 from lightning_modules.search.limits import SearchLimits
 from lightning_modules.search.loss_search import LossSearch
+from lightning_modules.search.rewards import Baseline
 from lightning_modules.search.sampling import Sampler
 from lightning_modules.search.screening import Screening
 from lightning_modules.search.strategies import RandomSearch
@@ -56,6 +57,7 @@ class Untrained:
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
+        self.baseline = Baseline(None, "auc")
 
     def measure_baseline(self, on_setting: object) -> None:
         if self.error is not None:

@@ -98,6 +98,17 @@ class Strategy(ABC):
     def tell(self, outcome: Outcome) -> dict[str, float]:
         """Learn from all programs asked for since the last call, in their order, and return figures to log."""
 
+    def know(  # noqa: B027 (not every strategy has a memory)
+        self, gradient: Tensor, reward: Tensor, standard_error: Tensor
+    ) -> None:
+        """Learn from losses that are known before the first round and need not be programs of the space.
+
+        Args:
+            gradient: Derivatives of each on the screening probe, float64 ``[count, points]``.
+            reward: The reward of each, float64 ``[count]``.
+            standard_error: Of each reward, nan where it is unknown, float64 ``[count]``.
+        """
+
     def revise(  # noqa: B027 (not every strategy has a memory)
         self, signature: Tensor, reward: Tensor, standard_error: Tensor | None = None
     ) -> None:

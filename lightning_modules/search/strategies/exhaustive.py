@@ -17,23 +17,27 @@ class ExhaustiveSearch(Strategy):
 
     Enumeration by length is how symbolic regression finds the shortest law (Bartlett, Desmond and Ferreira, "Exhaustive
     Symbolic Regression", IEEE Transactions on Evolutionary Computation 28(4), 2024, https://arxiv.org/abs/2211.11461).
-    Among those of one length, programs are trained with a higher probability for a higher reward that the
-    :class:`Surrogate` predicts. What screening passes and a round has no room for waits for the next one. When there
-    are too many programs of the next length it draws uniformly, as random search does.
+    Among those of one length, programs are trained of which the :class:`Surrogate` expects most. What screening passes
+    and a round has no room for waits for the next one. When there are too many programs of the next length it draws
+    uniformly, as random search does.
 
     Args:
         space: The search space.
         generator: The only source of randomness.
-        guidance: Weight of the surrogate: a program with the highest predicted rank is e^guidance times as likely to be
-            trained as one with the lowest; 0 samples uniformly.
+        exploration: Standard deviations that the surrogate adds to what it expects of a program, so that unlike ones
+            are trained too; None does without it and chooses at random.
         most_programs: The largest number of programs of one length that are enumerated.
     """
 
     def __init__(
-        self, space: SearchSpace, generator: torch.Generator, guidance: float = 20.0, most_programs: int = 20_000_000
+        self,
+        space: SearchSpace,
+        generator: torch.Generator,
+        exploration: float | None = 1.0,
+        most_programs: int = 20_000_000,
     ) -> None:
         super().__init__(space, generator)
-        self.guidance = guidance
+        self.exploration = exploration
         self.most_programs = most_programs
         self.surrogate = Surrogate()
         # Numbers of operators that have been begun, and the programs of each that wait, in their order.
@@ -64,10 +68,10 @@ class ExhaustiveSearch(Strategy):
         return True
 
     def choose(self, screened: Screened, trainable: Tensor, count: int) -> Tensor:
-        """Sample without replacement, with a higher probability for a higher predicted reward."""
-        if not len(self.surrogate):
+        """Choose what the surrogate expects most of; until it knows something, or without it, at random."""
+        if self.exploration is None or not len(self.surrogate):
             return super().choose(screened, trainable, count)
-        return self.surrogate.sample(screened, trainable, count, self.guidance, self.generator)
+        return self.surrogate.best(screened, trainable, count, self.exploration)
 
     def tell(self, outcome: Outcome) -> dict[str, float]:
         """Let only those wait that can be trained and have not been, and learn from the others' rewards."""
@@ -83,6 +87,10 @@ class ExhaustiveSearch(Strategy):
 
     def _without(self, done: Programs, operators: int, numbers: Tensor) -> Tensor:
         return numbers[~torch.isin(numbers, Enumeration(self.space, operators).numbers(done))]
+
+    def know(self, gradient: Tensor, reward: Tensor, standard_error: Tensor) -> None:
+        """Let the surrogate learn from losses that need not be programs."""
+        self.surrogate.know(gradient, reward, standard_error)
 
     def revise(self, signature: Tensor, reward: Tensor, standard_error: Tensor | None = None) -> None:
         """Replace the rewards that the surrogate learns from."""

@@ -33,8 +33,7 @@ class PolicyGradient(Strategy):
       else, and fills the archive with programs sampled from the controller and uniform ones.
     * An entropy bonus.
 
-    Which trainable programs are trained is sampled, with a higher probability for a higher reward that the
-    :class:`Surrogate` predicts.
+    Of the trainable programs those are trained of which the :class:`Surrogate` expects most.
 
     Args:
         space: The search space.
@@ -48,8 +47,8 @@ class PolicyGradient(Strategy):
         filter_rewards: See :class:`AdvantageEstimator`.
         novelty_penalty: See :class:`AdvantageEstimator`.
         screening_weight: See :class:`AdvantageEstimator`.
-        guidance: Weight of the surrogate: a program with the highest predicted rank is e^guidance times as likely to be
-            trained as one with the lowest; 0 samples uniformly.
+        exploration: Standard deviations that the surrogate adds to what it expects of a program, so that unlike ones
+            are trained too; None does without it and chooses at random.
         mutant_share: Share of the proposed programs that are mutants of elites.
         num_elites: Number of elites.
         elite_weight: Weight of imitating the elites.
@@ -81,7 +80,7 @@ class PolicyGradient(Strategy):
         filter_rewards: bool = False,
         novelty_penalty: float = 0.1,
         screening_weight: float = 0.5,
-        guidance: float = 20.0,
+        exploration: float | None = 1.0,
         mutant_share: float = 0.25,
         num_elites: int = 50,
         elite_weight: float = 0.1,
@@ -105,7 +104,7 @@ class PolicyGradient(Strategy):
         self.learning_rate = learning_rate
         self.epochs = epochs
         self.entropy_weight = entropy_weight
-        self.guidance = guidance
+        self.exploration = exploration
         self.mutant_share = mutant_share
         self.elite_weight = elite_weight
         self.archive_weight = archive_weight
@@ -150,10 +149,10 @@ class PolicyGradient(Strategy):
         return Programs.concatenate([sampled, mutate(parents, self.space, self.generator)])
 
     def choose(self, screened: Screened, trainable: Tensor, count: int) -> Tensor:
-        """Sample without replacement, with a higher probability for a higher predicted reward."""
-        if not len(self.surrogate):
+        """Choose what the surrogate expects most of; until it knows something, or without it, at random."""
+        if self.exploration is None or not len(self.surrogate):
             return super().choose(screened, trainable, count)
-        return self.surrogate.sample(screened, trainable, count, self.guidance, self.generator)
+        return self.surrogate.best(screened, trainable, count, self.exploration)
 
     def warm_up(self, screening: Screening, updates: int) -> Iterator[dict[str, float]]:
         """Learn to sample valid and different losses, from screening alone."""
@@ -181,6 +180,10 @@ class PolicyGradient(Strategy):
         told = weight > 0
         figures = self._update(outcome.programs[told], advantage[told], weight[told]) if told.any() else {}
         return figures | {"baseline": self.advantages.baseline or 0.0, "archive": float(len(self.archive))}
+
+    def know(self, gradient: Tensor, reward: Tensor, standard_error: Tensor) -> None:
+        """Let the surrogate learn from losses that need not be programs."""
+        self.surrogate.know(gradient, reward, standard_error)
 
     def revise(self, signature: Tensor, reward: Tensor, standard_error: Tensor | None = None) -> None:
         """Replace the rewards of elites, and of what the surrogate learns from."""

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from lightning_modules.search.strategies.base import Outcome
 
+#: In the place of a gradient signature's number; no program has it.
+NO_SIGNATURE = -1
+
 
 def _empty() -> Tensor:
     return torch.empty(0, dtype=torch.float64)
@@ -41,10 +44,14 @@ class RememberedRewards:
 
     def extended(self, outcome: Outcome, which: Tensor) -> "RememberedRewards":
         """Return these rewards followed by those of an outcome that are marked, bool ``[count]``."""
+        return self.followed_by(outcome.order[which], outcome.error[which], outcome.screened.signature[which])
+
+    def followed_by(self, reward: Tensor, standard_error: Tensor, signature: Tensor) -> "RememberedRewards":
+        """Return these rewards followed by others, each ``[count]``."""
         return RememberedRewards(
-            torch.cat([self.reward, outcome.order[which]]),
-            torch.cat([self.standard_error, outcome.error[which]]),
-            torch.cat([self.signature, outcome.screened.signature[which]]),
+            torch.cat([self.reward, reward]),
+            torch.cat([self.standard_error, standard_error]),
+            torch.cat([self.signature, signature]),
         )
 
     def revised(self, signature: Tensor, reward: Tensor, standard_error: Tensor | None) -> "RememberedRewards":
@@ -72,14 +79,12 @@ class RememberedRewards:
     def of_state(cls, state: Mapping[str, Any]) -> "RememberedRewards":
         """Return the rewards of a state; one of an earlier version has no standard errors, or no signatures.
 
-        The signature is then -1, which no program has.
-
         Raises:
             ValueError: If there are not as many standard errors or signatures as rewards.
         """
         rewards: Tensor = state["rewards"]
         errors: Tensor = state.get("standard_errors", torch.full_like(rewards, torch.nan))
-        signatures: Tensor = state.get("signatures", torch.full((len(rewards),), -1))
+        signatures: Tensor = state.get("signatures", torch.full((len(rewards),), NO_SIGNATURE))
         if errors.shape != rewards.shape or signatures.shape != rewards.shape:
             raise ValueError(
                 f"{len(errors)} standard errors and {len(signatures)} signatures of {len(rewards)} rewards"

@@ -93,11 +93,11 @@ def test_it_draws_uniformly_where_there_are_too_many() -> None:
 
 
 def test_programs_with_a_high_predicted_reward_are_trained_first() -> None:
-    assert late_reward(guidance=20.0) > late_reward(guidance=0.0) + 0.1
+    assert late_reward(exploration=1.0) > late_reward(exploration=None) + 0.1
 
 
-def late_reward(guidance: float) -> float:
+def late_reward(exploration: float | None) -> float:
     """Return the mean reward of what is trained after some rounds."""
-    strategy = ExhaustiveSearch(full_space(nodes=3), seeded(), guidance=guidance)
+    strategy = ExhaustiveSearch(full_space(nodes=3), seeded(), exploration=exploration)
     rounds = [*searched(strategy, rounds=10, candidates=5, batch_size=512)]
     return float(torch.cat([reward[samples.chosen] for samples, reward in rounds[4:]]).mean())

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm, rankdata
 
 from lightning_modules.losses import Numerics
 from lightning_modules.search.screening import Screening, ScreeningResult
@@ -83,7 +84,7 @@ def test_what_broke_beats_nothing_that_was_trained_in_any_round() -> None:
         assert advantage[outcome.broken].max() < advantage[~outcome.broken].min()
     guessed = surrogate.predict(torch.cat([shapes, -shapes]))
     broken = torch.cat([first.broken, later.broken])
-    assert guessed[broken].max() < guessed[~broken].min()
+    assert guessed.mean[broken].max() < guessed.mean[~broken].min()
 
 
 def test_the_baseline_is_a_moving_average() -> None:
@@ -163,12 +164,41 @@ def test_filtered_rewards_are_minus_one_and_leave_the_baseline_alone() -> None:
     assert advantage.item() == pytest.approx(-1 - before)
 
 
-def test_the_surrogate_guesses_the_reward_of_the_same_shape_at_any_scale() -> None:
+def test_the_surrogate_expects_the_same_of_one_direction_at_any_scale() -> None:
     outcome = told(drawn(3), torch.tensor([0.1, 0.3, 0.2]))
     gradient = torch.tensor([[1.0, 0.0, -1.0], [0.2, 1.0, 0.0], [1.0, 1.0, 1.0]]).double()
     surrogate = Surrogate()
     surrogate.update(screened_with(outcome, gradient=gradient))
-    assert torch.allclose(surrogate.predict(50 * gradient), torch.tensor([0.0, 1.0, 0.5]).double(), atol=1e-4)
+    expected = surrogate.predict(gradient)
+    assert expected.mean.argsort().tolist() == [0, 2, 1]
+    assert torch.allclose(surrogate.predict(1e9 * gradient).mean, expected.mean)
+    assert torch.allclose(surrogate.predict(1e-9 * gradient).variance, expected.variance)
+
+
+def test_the_surrogate_is_a_gaussian_process() -> None:
+    generator = np.random.default_rng(0)
+    gradient, new = generator.normal(size=(6, 4)), generator.normal(size=(3, 4))
+    reward = np.array([0.3, 0.1, 0.2, 0.2, -5.0, 0.25])
+    errors = np.array([0.01, 0.04, np.nan, 0.02, 0.02, 0.01])
+    surrogate = Surrogate()
+    outcome = told(drawn(6), torch.tensor(reward), errors=torch.tensor(errors))
+    surrogate.update(screened_with(outcome, gradient=torch.tensor(gradient)))
+    squared = np.where(np.isnan(errors), np.nanmedian(errors), errors) ** 2
+    # Of five standard errors the median is one of them; the reward without one has it.
+    low, high = np.quantile(reward, [0.25, 0.75])
+    between = max(((high - low) / 1.349) ** 2 - 0.02**2, 0.02**2)
+    weight = (0.02**2 + between) / (squared + between)
+    directions, others = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (gradient, new))
+
+    def kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.exp(-np.linalg.norm(first[:, None] - second, axis=2))
+
+    scores = norm.ppf((rankdata(reward) - 0.5) / 6)
+    inverse = np.linalg.inv(kernel(directions, directions) + np.diag(0.1 / weight))
+    cross = kernel(others, directions)
+    mean, variance, _ = surrogate.predict(torch.tensor(new))
+    np.testing.assert_allclose(mean, cross @ inverse @ scores, rtol=1e-6)
+    np.testing.assert_allclose(variance, 1 - np.einsum("ij,jk,ik->i", cross, inverse, cross), rtol=1e-6)
 
 
 def test_the_value_of_a_noisy_reward_is_the_rank_of_its_lower_bound() -> None:
@@ -178,40 +208,67 @@ def test_the_value_of_a_noisy_reward_is_the_rank_of_its_lower_bound() -> None:
 
 
 def test_the_surrogate_trusts_precise_rewards_more() -> None:
-    reward, errors = torch.tensor([0.1, 0.3, 0.2, 0.25]), torch.tensor([0.01, 0.04, math.nan, 0.02])
+    means = []
+    for errors in ([0.01, 0.05], [0.05, 0.01], [math.nan, math.nan]):
+        surrogate = Surrogate()
+        # A gradient between those of a low and a high reward.
+        outcome = told(drawn(2), torch.tensor([0.10, 0.11]), errors=torch.tensor(errors))
+        surrogate.update(screened_with(outcome, gradient=torch.eye(2).double()))
+        means.append(surrogate.predict(torch.ones(1, 2).double()).mean.item())
+    assert means[0] < -0.05
+    assert means[1:] == pytest.approx([-means[0], 0.0], abs=1e-9)
+
+
+def test_later_choices_allow_for_earlier_ones() -> None:
+    """Of two pairs of programs with the same gradient, nothing known of either, one of each pair is chosen first."""
     surrogate = Surrogate()
-    # All are as far from a gradient of none of them.
-    surrogate.update(screened_with(told(drawn(4), reward, errors=errors), gradient=torch.eye(4).double()))
-    guess = surrogate.predict(torch.ones(1, 4).double() / 4)
-    squared = np.array([0.01, 0.04, 0.02, 0.02]) ** 2
-    low, high = np.quantile(reward.numpy(), [0.25, 0.75])
-    between = max(((high - low) / 1.349) ** 2 - 0.02**2, 0.02**2)
-    expected = np.average(np.array([0, 3, 1, 2]) / 3, weights=1 / (squared + between))
-    assert guess.item() == pytest.approx(expected, rel=1e-6)
-    plain = Surrogate()
-    plain.update(screened_with(told(drawn(4), reward), gradient=torch.eye(4).double()))
-    assert plain.predict(torch.ones(1, 4).double() / 4).item() == pytest.approx(0.5)
+    gradient = torch.eye(3).double()[[0, 1, 1, 2, 2]]
+    outcome = screened_with(told(drawn(5), torch.tensor([0.5] + 4 * [math.nan])), gradient=gradient)
+    surrogate.update(outcome)
+    chosen = surrogate.best(outcome.screened, torch.arange(1, 5), 3, exploration=1.0)
+    assert gradient[chosen[0]] @ gradient[chosen[1]] == 0.0
+    assert len(chosen.unique()) == 3
+    assert len(surrogate.best(outcome.screened, torch.arange(1, 5), 9, exploration=1.0)) == 4
+    assert len(surrogate.best(outcome.screened, torch.arange(0), 9, exploration=1.0)) == 0
+
+
+def test_choices_are_those_of_a_process_that_is_told_what_was_expected() -> None:
+    gradient = torch.randn(12, 5, generator=seeded()).double()
+    reward = torch.cat([torch.randn(4, generator=seeded()), torch.full((8,), math.nan)])
+    outcome = screened_with(told(drawn(12), reward), gradient=gradient)
+    surrogate = Surrogate()
+    surrogate.update(outcome)
+    chosen = surrogate.best(outcome.screened, torch.arange(4, 12), 5, exploration=2.0).tolist()
+    directions = torch.nn.functional.normalize(gradient)
+    covariance = (-torch.cdist(directions, directions)).exp()
+    mean = surrogate.predict(gradient).mean
+    for place in range(5):
+        known, left = [0, 1, 2, 3, *chosen[:place]], [each for each in range(4, 12) if each not in chosen[:place]]
+        inverse = (covariance[known][:, known] + 0.1 * torch.eye(len(known))).inverse()
+        cross = covariance[left][:, known]
+        variance = 1 - ((cross @ inverse) * cross).sum(1)
+        assert left[int((mean[left] + 2 * variance.sqrt()).argmax())] == chosen[place]
 
 
 def test_a_surrogate_of_equal_rewards_without_noise_still_predicts() -> None:
     surrogate = Surrogate()
     outcome = told(drawn(3), torch.zeros(3), errors=torch.zeros(3))
     surrogate.update(screened_with(outcome, gradient=torch.eye(3).double()))
-    assert surrogate.predict(torch.ones(2, 3).double()).isfinite().all()
+    assert surrogate.predict(torch.ones(2, 3).double()).mean.isfinite().all()
 
 
-def test_guidance_prefers_what_the_surrogate_expects_more_of() -> None:
+def test_what_the_surrogate_expects_most_of_is_trained() -> None:
     gradient = torch.eye(4).double().repeat(25, 1)
     outcome = screened_with(told(drawn(100), (torch.arange(100) % 4).double()), gradient=gradient)
     chosen = {}
-    for guidance in (0.0, 50.0):
-        strategy = PPO(SPACE, seeded(), guidance=guidance)
+    for exploration in (None, 0.0):
+        strategy = PPO(SPACE, seeded(), exploration=exploration)
         strategy.surrogate.update(outcome)
         picked = strategy.choose(outcome.screened, torch.arange(100), 20)
         assert len(picked.unique()) == 20
-        chosen[guidance] = (picked % 4 == 3).double().mean().item()
-    assert chosen[0.0] < 0.6
-    assert chosen[50.0] == 1.0
+        chosen[exploration] = (picked % 4 == 3).double().mean().item()
+    assert chosen[None] < 0.6
+    assert chosen[0.0] == 1.0
 
 
 def test_the_warm_up_samples_uniformly_until_the_archive_has_enough() -> None:
