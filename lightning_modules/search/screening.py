@@ -51,6 +51,9 @@ class Screened:
         """Mark programs that are too steep or too long, whatever their signs, bool ``[count]``."""
         return (self.result == ScreeningResult.LARGE_GRADIENT) | (self.result == ScreeningResult.TOO_LONG)
 
+    def __getitem__(self, which: Tensor) -> "Screened":
+        return Screened(*(getattr(self, field.name)[which] for field in fields(self)))
+
     @staticmethod
     def concatenate(parts: Sequence["Screened"]) -> "Screened":
         """Join batches one after the other."""

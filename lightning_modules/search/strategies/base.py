@@ -32,6 +32,10 @@ class Outcome:
     broken: Tensor | None = None
     standard_error: Tensor | None = None
 
+    def __getitem__(self, which: Tensor) -> "Outcome":
+        broken, error = (None if part is None else part[which] for part in (self.broken, self.standard_error))
+        return Outcome(self.programs[which], self.screened[which], self.reward[which], broken, error)
+
     @property
     def trained(self) -> Tensor:
         """Mark the programs that have had a trial, failed or not, bool ``[count]``."""

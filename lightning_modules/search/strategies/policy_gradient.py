@@ -42,6 +42,7 @@ class PolicyGradient(Strategy):
         tanh_constant: See :class:`Controller`.
         learning_rate: Adam's, in the rounds.
         epochs: Gradient steps on the programs of one round.
+        update_draws: The most programs of a round that these steps look at: the trained ones, and others at random.
         entropy_weight: Weight of the mean entropy of a node's two decisions.
         baseline_decay: See :class:`AdvantageEstimator`.
         filter_rewards: See :class:`AdvantageEstimator`.
@@ -75,6 +76,7 @@ class PolicyGradient(Strategy):
         tanh_constant: float = 4.0,
         learning_rate: float = 1e-3,
         epochs: int = 4,
+        update_draws: int = 1024,
         entropy_weight: float = 0.1,
         baseline_decay: float = 0.95,
         filter_rewards: bool = False,
@@ -103,6 +105,7 @@ class PolicyGradient(Strategy):
         self.optimizer = torch.optim.Adam(self.controller.parameters(), learning_rate, betas=(0.9, 0.99))
         self.learning_rate = learning_rate
         self.epochs = epochs
+        self.update_draws = update_draws
         self.entropy_weight = entropy_weight
         self.exploration = exploration
         self.mutant_share = mutant_share
@@ -176,10 +179,18 @@ class PolicyGradient(Strategy):
         self.elites.update(outcome)
         self.surrogate.update(outcome)
         self.archive.add(outcome.programs, outcome.screened)
-        advantage, weight = self.advantages.estimate(outcome, mutant)
+        seen = self._seen_by_update(outcome.trained)
+        advantage, weight = self.advantages.estimate(outcome[seen], mutant[seen])
         told = weight > 0
-        figures = self._update(outcome.programs[told], advantage[told], weight[told]) if told.any() else {}
+        figures = self._update(outcome.programs[seen][told], advantage[told], weight[told]) if told.any() else {}
         return figures | {"baseline": self.advantages.baseline or 0.0, "archive": float(len(self.archive))}
+
+    def _seen_by_update(self, trained: Tensor) -> Tensor:
+        """Return the indices of the programs that an update looks at, in order."""
+        if len(trained) <= self.update_draws:
+            return torch.arange(len(trained))
+        order = torch.rand(len(trained), generator=self.generator).masked_fill(trained, -1.0).argsort()
+        return order[: max(self.update_draws, int(trained.sum()))].sort().values
 
     def know(self, gradient: Tensor, reward: Tensor, standard_error: Tensor) -> None:
         """Let the surrogate learn from losses that need not be programs."""

@@ -271,6 +271,31 @@ def test_what_the_surrogate_expects_most_of_is_trained() -> None:
     assert chosen[0.0] == 1.0
 
 
+def test_an_update_looks_at_all_trained_programs_and_as_many_others_as_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[Outcome, torch.Tensor]] = []
+    estimate = AdvantageEstimator.estimate
+
+    def watched(self: AdvantageEstimator, outcome: Outcome, mutant: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append((outcome, mutant))
+        return estimate(self, outcome, mutant)
+
+    monkeypatch.setattr(AdvantageEstimator, "estimate", watched)
+    for limit, expected in ((20, 20), (4, 9), (90, 90), (200, 90)):
+        strategy = PPO(SPACE, seeded(), hidden_size=8, update_draws=limit)
+        strategy._asked_mutants = [torch.arange(90) % 2 == 1]
+        reward = torch.arange(90.0).where(torch.arange(90) % 10 == 0, math.nan)
+        strategy.tell(told(drawn(90), reward))
+        outcome, mutant = seen[-1]
+        positions = outcome.screened.signature
+        assert len(positions) == expected
+        assert torch.equal(positions, positions.unique())
+        assert equal(outcome.programs, drawn(90)[positions])
+        assert torch.equal(outcome.reward[outcome.trained], torch.arange(0.0, 90, 10).double())
+        assert torch.equal(mutant, positions % 2 == 1)
+
+
 def test_the_warm_up_samples_uniformly_until_the_archive_has_enough() -> None:
     strategy = PPO(SPACE, seeded(), hidden_size=8, warmup_draws=16, warmup_least_uniform=5, warmup_steps=1)
     screening = Screening(SPACE, Numerics(), seeded())
