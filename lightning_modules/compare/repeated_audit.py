@@ -189,11 +189,17 @@ class _MeanTest:
     baseline: LossResult
 
     def difference(self, arm: Sequence[SearchResult], other: Sequence[SearchResult] = ()) -> Difference:
-        """Return the mean difference of an arm to another one, or to the baseline; nan if the baseline broke."""
+        """Return the mean difference of an arm to another one, or to the baseline; nan if the baseline broke.
+
+        Where all stand for one loss, as where no search found anything, nothing is tested.
+        """
         if self.baseline.loss.title not in self.resampled.values:
             return Difference(*[math.nan] * 5)
-        first = self._arm([each.result for each in arm], is_searched=True)
-        second = self._arm([each.result for each in other] or [self.baseline], is_searched=bool(other))
+        results, opponents = [each.result for each in arm], [each.result for each in other] or [self.baseline]
+        if len({result.loss.title for result in [*results, *opponents]}) == 1:
+            return NO_DIFFERENCE
+        first = self._arm(results, is_searched=True)
+        second = self._arm(opponents, is_searched=bool(other))
         generator = torch.Generator().manual_seed(self.resampled.seed)
         return difference_between_searches(first, second, generator, confidence=self.resampled.confidence)
 

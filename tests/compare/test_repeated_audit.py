@@ -103,6 +103,14 @@ def test_a_search_that_found_nothing_counts_as_the_baseline() -> None:
     assert result.difference.standard_error == pytest.approx(stats.sem(gaps))
 
 
+def test_where_no_search_found_anything_nothing_is_tested() -> None:
+    by_chance = [SearchedLosses(name, RANDOM, (), 40, found_nothing=True) for name in "de"]
+    verdict = judged(*(searched(name, found_nothing=True) for name in "ab"), *by_chance)
+    assert "the search has the same loss as BCE and has the same loss as random search" in verdict.sentence
+    assert all(math.isnan(each.p_value) and each.difference.estimate == 0 for each in verdict.results)
+    assert not [limit for limit in verdict.limits() if "no conclusion" in limit]
+
+
 def test_validation_chooses_among_the_formulas_of_a_search_and_a_broken_one_leaves_the_baseline() -> None:
     found = results()
     broken = loss_result(LOSSES[2], runs_of([0.9, 0.9], [TRAINED, DIVERGED]))
