@@ -130,7 +130,7 @@ class SearchSettings:
     numerics: Numerics | str = "protected"
     temperature: float | None = None
     seeds: list[str] | None = None
-    draws: int = 4096
+    draws: int = 16384
     most_draws: int = 200_000
     least_right_share: float = 0.6
     largest_gradient: float | None = None
