@@ -62,6 +62,7 @@ def main(
     training_seeds: int = 8,
     strategies: Sequence[str] = ("PPO", "RandomSearch"),
     root: str = "runs/positive_control",
+    search_options: Sequence[str] = (),
 ) -> None:
     """Run the searches and write the report.
 
@@ -70,6 +71,7 @@ def main(
         training_seeds: Trainings of every answer and of BCE in the comparison.
         strategies: Search strategies.
         root: Folder of the searches and comparisons.
+        search_options: Further options of the searches, such as --search.draws=4096.
     """
     folder = Path(root).resolve()
 
@@ -77,7 +79,7 @@ def main(
         name, data = f"{key['strategy']}_{key['seed']}", data_arguments(key["seed"])
         own = {**SEARCH, "strategy": key["strategy"]}
         settings = ["--seed_everything", str(key["seed"]), "--trainer.max_epochs", str(_EPOCHS), *_MODEL, *data]
-        search = ["--config", "configs/search/quickstart.yaml", *settings, *_as_options("search", own)]
+        search = ["--config", "configs/search/quickstart.yaml", *settings, *_as_options("search", own), *search_options]
         compare = ["--config", "configs/compare/quickstart.yaml", *_MODEL, *data]
         compare += _as_options("compare", {**COMPARE, "seeds": training_seeds})
         return answer_compared(folder / name, folder / f"compare_{name}", search, compare)

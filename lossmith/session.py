@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 
-from lightning_modules.cli.compared_formulas import of_compared_text
+from lightning_modules.cli.formula_options import of_compared_text
 from lightning_modules.cli.handed_over import HandedOver
 from lightning_modules.cli.lossmith_cli import CLI, TrainingParser
 from lightning_modules.cli.named_settings import named_settings

@@ -26,6 +26,7 @@ class LossSources:
     Args:
         study: Folder of a search, whose numerics are the default ones; None for none.
         numerics: Protection of formulas given as text or in a file; None for the default ones.
+        temperature: What such formulas of scores divide them by; None for that of the study, or the default one.
 
     Attributes:
         study: The study in that folder, if one was named.
@@ -36,10 +37,12 @@ class LossSources:
         ValueError: If the study or the numerics cannot be used.
     """
 
-    def __init__(self, study: str | None, numerics: Numerics | str | None) -> None:
+    def __init__(self, study: str | None, numerics: Numerics | str | None, temperature: float | None = None) -> None:
         self.remarks: list[str] = []
         self.study = self.read(study) if study else None
         self._numerics = numerics_of(numerics, self.study)
+        of_study = DEFAULT_TEMPERATURE if self.study is None else self.study.temperature
+        self._temperature = of_study if temperature is None else temperature
 
     def study_of(self, root: str) -> Study:
         """Return the study in a folder, which may be the one that has been read already."""
@@ -54,9 +57,8 @@ class LossSources:
         return study
 
     def of_formula(self, formula: Formula | str) -> FormulaBased:
-        """Return the loss of a formula under the chosen numerics, and the temperature of the study."""
-        temperature = DEFAULT_TEMPERATURE if self.study is None else self.study.temperature
-        return loss_of_formula(formula, self._numerics, temperature)
+        """Return the loss of a formula under the chosen numerics and temperature."""
+        return loss_of_formula(formula, self._numerics, self._temperature)
 
     def of_text(self, text: str) -> FormulaBased:
         """Return the loss of a formula's text, or the one that a reference such as ``RUN#1`` names in a study."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lightning_modules.cli.checkpoint_settings import with_checkpoint_settings
-from lightning_modules.cli.compared_formulas import of_compared_text
 from lightning_modules.cli.foreign_settings import with_study_settings
+from lightning_modules.cli.formula_options import of_compared_text, of_searched_text
 from lightning_modules.cli.option_values import OfText
 from lightning_modules.cli.plain_verbs import PLAIN_VERBS
 from lightning_modules.cli.refusals import refuse_other_bytes
@@ -34,6 +34,10 @@ class SearchVerb(TrainingVerb):
     settings = SearchSettings
     prefix = "search."
     epochs = 2
+
+    def of_text(self, arguments: Sequence[str]) -> OfText:
+        """Return what makes losses of texts under the numerics and the temperature of the search's own formulas."""
+        return of_searched_text(arguments)
 
     def run(self, cli: CommandLine) -> LossSearch:
         """Search."""

@@ -19,9 +19,9 @@ PUBLISHED = PRESETS["autolossgen"]
 SEARCHED = {"strategy": "PPO", "rounds": 1, "numerics": "autolossgen", "temperature": 0.3}
 
 
-def losses_of(arguments: Sequence[str], option: str = "losses") -> list[Any]:
+def losses_of(arguments: Sequence[str], option: str = "losses", verb: str = "compare") -> list[Any]:
     """Return the losses that a completed command line names, built."""
-    spelled = next(each for each in OWN_VERBS["compare"].complete(arguments) if each.startswith(f"--compare.{option}="))
+    spelled = next(each for each in OWN_VERBS[verb].complete(arguments) if each.startswith(f"--{verb}.{option}="))
     found = json.loads(spelled.partition("=")[2])
     named = found if isinstance(found, list) else [found]
     return [each if isinstance(each, str) else LossObject.from_spec(each) for each in named]
@@ -84,6 +84,34 @@ def test_a_study_gives_its_numerics_and_temperature_unless_others_are_named(sear
     named = formula_of("--losses", FORMULA, "--numerics", "protected", "--study", searched, searched)
     assert named.numerics == Numerics()
     assert formula_of("--losses", FORMULA, "--study", f"{searched}#1").numerics == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("options", "numerics", "temperature"),
+    [
+        ([], Numerics(), 0.1),
+        (["--numerics", "autolossgen"], PUBLISHED, 0.1),
+        (["--search.temperature=0.3", "--numerics.low", "1e-3"], Numerics(low=1e-3), 0.3),
+        (["-c", "own.yaml"], PUBLISHED, 0.4),
+        (["-c", "own.yaml", "--temperature", "0.3"], PUBLISHED, 0.3),
+    ],
+    ids=str,
+)
+def test_formulas_that_a_search_is_compared_with_are_computed_as_its_own(
+    options: list[str], numerics: Numerics, temperature: float
+) -> None:
+    Path("own.yaml").write_text("search:\n  numerics: autolossgen\n  temperature: 0.4\n  rounds: 3\n")
+    for option in ("references", "baseline"):
+        texts = [FORMULA, "softplus(gap_t)"] if option == "references" else ["softplus(gap_t)"]
+        *pointwise, ranking = losses_of([*options, f"--{option}", *texts], option, "search")
+        assert [each.numerics for each in pointwise] == [numerics] * (len(texts) - 1)
+        assert (ranking.numerics, ranking.temperature) == (numerics, temperature)
+
+
+def test_an_impossible_temperature_of_a_search_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    model = ["--model=MF", "--data=SyntheticFeedback"]
+    assert main(["search", *model, "--references", "softplus(gap_t)", "--temperature=-1"]) == 1
+    assert "--search.temperature" in capsys.readouterr().err
 
 
 def test_unknown_numerics_are_refused_in_the_same_words(capsys: pytest.CaptureFixture[str]) -> None:
