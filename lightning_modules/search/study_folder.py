@@ -30,10 +30,17 @@ _FREE = (
     *(f"search.{name}" for name in ("finalists", "finalist_seeds", "finalist_epochs", "validate_every")),
     # Nor these, which matter before the first round alone.
     *(f"search.strategy.init_args.{name}" for name in ("warmup_batch", "warmup_least_uniform")),
+    # Of an earlier surrogate, which was another in these studies; what it had learned from, today's learns from.
+    "search.strategy.init_args.guidance",
     *(f"trainer.{name}" for name in ("logger", "enable_progress_bar", "enable_model_summary")),
 )
-#: The settings that studies of earlier versions do not have, and what they did.
-_ADDED = {"search.node_price": 0.0, "search.normalize_scale": False}
+#: The settings that studies of earlier versions do not have, and what they did, or are continued with.
+_ADDED = {
+    "search.node_price": 0.0,
+    "search.normalize_scale": False,
+    "search.strategy.init_args.exploration": 1.0,
+    "search.strategy.init_args.update_draws": 1024,
+}
 
 
 class StudyFolder:
